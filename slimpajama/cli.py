@@ -1,0 +1,188 @@
+"""The commands: parsing and printing, nothing else. Results go to standard output, progress and notes to error.
+
+Exit codes: 0 done; 2 a setting or argument is wrong; 3 the input cannot be used; 4 the output cannot be written;
+5 a worker was killed twice; 6 documents were not conserved; 130 interrupted. Heavy imports happen inside commands, so
+that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Deduplicate multi-source pretraining text, locally and globally, and mix it.",
+    epilog="Exit codes: 0 done, 2 wrong setting, 3 unusable input, 4 unwritable output, 5 worker killed, "
+    "6 documents not conserved, 130 interrupted.",
+)
+
+
+class ScopeName(str, Enum):
+    """Values of ``--scope``."""
+
+    both = "both"
+    # `global` is a keyword, so its member is not named after its value.
+    global_scope = "global"
+    local = "local"
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars and no table.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of tables.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one per core).")]
+
+
+@contextlib.contextmanager
+def _reported(debug: bool) -> Iterator[None]:
+    """Errors of this program become one line and an exit code; an interrupt says how to go on."""
+    from slimpajama.errors import SlimpajamaError
+
+    try:
+        yield
+    except SlimpajamaError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as interrupt:
+        typer.echo("interrupted; finished work is kept: run the same command again to go on", err=True)
+        raise typer.Exit(130) from interrupt
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"slimpajama {version('slimpajama')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Argument(help="Folder to write: seven sources, ground truth beside them.")],
+    docs: Annotated[int, typer.Option(min=1, help="Documents in all, about 4 KB each.")] = 5000,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other text.")] = 1,
+    workers: Workers = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the built-in RedPajama-shaped sample: invented text, planted duplicates, ground truth."""
+    with _reported(debug):
+        import dataclasses
+        import os
+
+        import orjson
+        from tqdm import tqdm
+
+        from slimpajama.corpus.sample import write_sample
+        from slimpajama.engine.local import LocalEngine
+
+        with (
+            LocalEngine(workers or len(os.sched_getaffinity(0))) as engine,
+            tqdm(desc="sample", unit="B", unit_scale=True, disable=quiet or json, leave=False) as bar,
+        ):
+
+            def advance(size: int) -> None:
+                bar.update(size)
+
+            summary = write_sample(out, docs=docs, seed=seed, engine=engine, progress=advance)
+        if json:
+            typer.echo(orjson.dumps(dataclasses.asdict(summary)).decode())
+        elif not quiet:
+            typer.echo(
+                f"{summary.documents:,} documents, {summary.bytes / 1e6:,.1f} MB of JSONL, {summary.pairs:,} planted "
+                f"pairs, {summary.broken} broken lines, in {summary.seconds:.1f} s\n"
+                f"sample: {out}\nground truth: {out / 'ground_truth.parquet'}"
+            )
+
+
+@app.command()
+def dedup(
+    input: Annotated[Path, typer.Option("--input", help="Folder that holds the sources' folders.")],
+    output: Annotated[Path, typer.Option("--output", help="Folder for decisions, shards and summary.")],
+    scope: Annotated[
+        ScopeName | None,
+        typer.Option(help="Shards to write; decisions always hold both scopes (default: both)."),
+    ] = None,
+    workers: Workers = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, over the file's; repeatable."),
+    ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Deduplicate shards within each source (local) and across all (global), in one pass.
+
+    The output holds decisions/ (a verdict on every record, Parquet), global/ and local/ (deduplicated shards),
+    quarantine/ (broken records) and summary.json. Run the same command again to resume.
+    """
+    with _reported(debug):
+        import orjson
+
+        from slimpajama.config import load_config
+        from slimpajama.dedup.bands import banding
+        from slimpajama.dedup.summary import catch_line, table
+        from slimpajama.pipeline import deduplicate
+
+        settings = load_config(config, set or (), scope=scope and scope.value, workers=workers)
+        talks = not quiet and not json
+        if talks:
+            typer.echo(catch_line(*banding(settings)), err=True)
+        summary = deduplicate(input, output, settings, progress=talks and sys.stderr.isatty())
+        if json:
+            typer.echo(orjson.dumps(summary).decode())
+        elif talks:
+            typer.echo(table(summary))
+            typer.echo(_closing_lines(summary, output))
+
+
+def _closing_lines(summary: dict[str, Any], output: Path) -> str:
+    """What the run did, where it ignored or quarantined something, and where to look."""
+    lines = [""]
+    stages = ", ".join(
+        f"{name} {stage['seconds']:.1f} s"
+        + (f" ({stage['reused']} of {stage['items']} reused)" if stage["reused"] else "")
+        for name, stage in summary["stages"].items()
+    )
+    speed = f", {summary['mb_per_second']:.0f} MB/s" if summary["mb_per_second"] else ""
+    lines.append(f"{summary['seconds']:.1f} s on {summary['settings']['workers']} worker(s){speed}: {stages}")
+    ignored = summary["shards"]["ignored"]
+    if ignored:
+        lines.append(f"ignored {len(ignored)} file(s) that are no shards, e.g. {ignored[0]}")
+    if summary["sources"]["total"]["bad"]["documents"]:
+        lines.append(f"bad records: {output / 'quarantine'}")
+    scope = summary["settings"]["scope"]
+    shards = " and ".join(str(output / name) for name in ("global", "local") if scope in ("both", name))
+    lines.append(f"shards: {shards}\ndecisions: {output / 'decisions'}\nsummary: {output / 'summary.json'}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,214 @@
+"""One validated model of a deduplication run; its field descriptions are the documentation of the settings.
+
+A run is configured by defaults, then a YAML file, then ``key=value`` words, then command-line flags, each over the
+one before. Everything is checked here, once; the rest of the program handles plain values. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from slimpajama.errors import ConfigError
+
+__all__ = [
+    "REDPAJAMA_SET_NAMES",
+    "Config",
+    "Scope",
+    "SourceConfig",
+    "load_config",
+    "parse_bytes",
+    "validated",
+]
+
+Scope = Literal["both", "global", "local"]
+
+REDPAJAMA_SET_NAMES = {
+    "common_crawl": "RedPajamaCommonCrawl",
+    "c4": "RedPajamaC4",
+    "github": "RedPajamaGithub",
+    "books": "RedPajamaBook",
+    "arxiv": "RedPajamaArXiv",
+    "wikipedia": "RedPajamaWikipedia",
+    "stackexchange": "RedPajamaStackExchange",
+}
+"""RedPajama's seven sources in the published order, with the names SlimPajama writes into ``meta``."""
+
+_UNITS = {
+    "": 1,
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "t": 10**12,
+    "ki": 2**10,
+    "mi": 2**20,
+    "gi": 2**30,
+    "ti": 2**40,
+}
+
+
+def parse_bytes(value: object) -> object:
+    """``"8GiB"``, ``"250 MB"`` or a number as a number of bytes; anything else is returned for pydantic to refuse."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", value.lower())
+        if match and match[2] in _UNITS:
+            return int(float(match[1]) * _UNITS[match[2]])
+        raise ValueError(f"{value!r} is not a size; write for example 8GiB, 500MB or a number of bytes")
+    return value
+
+
+Bytes = Annotated[int, BeforeValidator(parse_bytes)]
+
+
+class SourceConfig(BaseModel):
+    """One named source; the order of the sources is the order in which they win against each other."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="folder name in the output")
+    paths: tuple[str, ...] = Field(
+        default=(),
+        description="glob patterns below the input; default: everything in the folder of that name",
+    )
+    set_name: str = Field(default="", description="value of meta.redpajama_set_name; default: RedPajama's, or the name")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"name": value}
+        if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+            name = value["name"]
+            folders = ("books", "book") if name == "books" else (name,)
+            return {
+                "paths": tuple(f"{folder}/**" for folder in folders),
+                "set_name": REDPAJAMA_SET_NAMES.get(name, name),
+                **value,
+            }
+        return value
+
+
+class Config(BaseModel):
+    """The settings of a deduplication run. Sizes accept ``8GiB``, ``500MB`` or a number of bytes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sources: tuple[SourceConfig, ...] = Field(
+        default=(),
+        description="sources in order of precedence; empty: RedPajama's folders in the published order, then other "
+        "folders by name, or, where there are none, the published SlimPajama layout (source named in each record)",
+    )
+    scope: Scope = Field(default="both", description="which deduplicated shards are written; both are always decided")
+
+    normalisation: Literal["nfc", "ftfy", "none"] = Field(default="nfc", description="Unicode form of the stored text")
+    min_cleaned_characters: int = Field(default=200, ge=0, description="shorter documents are dropped before LSH")
+    num_perm: int = Field(default=128, ge=1, le=65_536, description="permutations of a signature")
+    seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the permutations")
+    bands: int | None = Field(default=None, ge=1, description="LSH bands (default 9, the published value)")
+    rows: int | None = Field(default=None, ge=1, description="signature values per band (default 13)")
+    threshold: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="instead of bands and rows: datasketch's optimum for this Jaccard",
+    )
+
+    max_document_bytes: Bytes = Field(default=64 << 20, ge=1 << 10, description="larger records are bad records")
+    max_bad_fraction: float = Field(default=0.01, ge=0, le=1, description="more bad records in a shard stop the run")
+    truncated: Literal["stop", "keep"] = Field(
+        default="stop",
+        description="a compressed shard that breaks off: stop, or keep the whole records before the fault",
+    )
+    piece_bytes: Bytes = Field(
+        default=256 << 20, ge=1 << 16, description="uncompressed shards are cut into such ranges"
+    )
+    compression_level: int = Field(default=1, ge=-7, le=19, description="zstd level of the shards written")
+
+    memory: Bytes | None = Field(default=None, ge=64 << 20, description="bound for LSH; default: half of the machine's")
+    workers: int | None = Field(default=None, ge=1, description="worker processes; default: one per core")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if self.threshold is not None and (self.bands is not None or self.rows is not None):
+            raise ValueError("give either threshold or bands and rows, not both")
+        if (self.bands is None) != (self.rows is None):
+            raise ValueError("bands and rows are given together, or neither")
+        if self.bands is not None and self.rows is not None and self.bands * self.rows > self.num_perm:
+            raise ValueError(
+                f"{self.bands} bands of {self.rows} rows need {self.bands * self.rows} permutations, "
+                f"but num_perm is {self.num_perm}"
+            )
+        if self.threshold is None and self.bands is None and self.num_perm < 117:
+            raise ValueError(
+                f"num_perm is {self.num_perm}, but the default 9 bands of 13 rows need 117: give bands and rows, "
+                "or a threshold"
+            )
+        names = [source.name for source in self.sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"source {twice[0]!r} is named twice")
+        return self
+
+    def worker_count(self) -> int:
+        """Worker processes: the setting, or one for each core this process may use."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    def memory_bytes(self) -> int:
+        """Bytes that LSH may use over all workers: the setting, or half of what the machine has."""
+        if self.memory is not None:
+            return self.memory
+        import psutil
+
+        return int(psutil.virtual_memory().total // 2)
+
+
+def validated(values: Mapping[str, Any], origin: str) -> Config:
+    """``Config`` of ``values``; the first fault becomes a :class:`ConfigError` naming ``origin`` and the key."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "settings"
+        reason = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(Config.model_fields)
+            raise ConfigError(f"{origin}: there is no setting {key!r}; the settings are {known}") from fault
+        given = "" if first["type"] == "value_error" else f" (given: {first['input']!r})"
+        raise ConfigError(f"{origin}: {key}: {reason}{given}") from fault
+
+
+def load_config(file: Path | None = None, assignments: Sequence[str] = (), **flags: Any) -> Config:
+    """Defaults, then the YAML ``file``, then ``key=value`` ``assignments``, then ``flags`` that are not ``None``.
+
+    Values of assignments are YAML (``--set memory=8GiB --set sources=[wiki,web]``). Raises :class:`ConfigError`.
+    """
+    values: dict[str, Any] = {}
+    origins = []
+    if file is not None:
+        origins.append(str(file))
+        try:
+            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except OSError as fault:
+            raise ConfigError(f"cannot read the config {file}: {fault.strerror}") from fault
+        except (yaml.YAMLError, UnicodeDecodeError) as fault:
+            raise ConfigError(f"{file} is not YAML: {' '.join(str(fault).split())}") from fault
+        if loaded is not None and not isinstance(loaded, dict):
+            raise ConfigError(f"{file} holds a {type(loaded).__name__}; a config is a mapping of settings to values")
+        values.update(loaded or {})
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {assignment}: write it as key=value, for example --set memory=8GiB")
+        try:
+            values[key.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError as fault:
+            raise ConfigError(f"--set {assignment}: {text!r} is not a YAML value") from fault
+        origins.append("--set")
+    values.update({key: value for key, value in flags.items() if value is not None})
+    return validated(values, " and ".join(dict.fromkeys(origins)) or "settings")

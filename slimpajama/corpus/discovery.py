@@ -1,0 +1,271 @@
+"""From a folder to an ordered list of shards, and from shards to the pieces that workers read.
+
+Shards are numbered by (source order, path), and a document's id is ``shard << 40 | position``: it needs no counting
+pass, does not depend on the number of workers, sorts documents by precedence, and finds the line again. A file in
+the published SlimPajama layout holds several sources; it is one shard *per source* of which it may hold records,
+so the order of ids is the order of sources there too. Costs one ``stat`` per file. Rejected: numbering documents in
+a first pass, and ids of random digits (they name nothing).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from slimpajama.config import REDPAJAMA_SET_NAMES, SourceConfig
+from slimpajama.errors import ConfigError, InputNotFound
+
+__all__ = ["POSITION_BITS", "Corpus", "Piece", "Shard", "ShardFile", "discover"]
+
+POSITION_BITS = 40
+"""Bits of an id that hold the position: up to 1.1 TB of decompressed text per shard, 16.7 million shards."""
+
+_SUFFIXES: dict[str, tuple[Literal["jsonl", "parquet"], Literal["none", "zst", "gz"]]] = {
+    ".jsonl": ("jsonl", "none"),
+    ".jsonl.zst": ("jsonl", "zst"),
+    ".jsonl.gz": ("jsonl", "gz"),
+    ".parquet": ("parquet", "none"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFile:
+    """One input file; ``relative`` is its path below the input, with forward slashes."""
+
+    path: str
+    relative: str
+    suffix: str
+    size: int
+    modified_ns: int
+
+    @property
+    def format(self) -> Literal["jsonl", "parquet"]:
+        """``jsonl`` or ``parquet``."""
+        return _SUFFIXES[self.suffix][0]
+
+    @property
+    def compression(self) -> Literal["none", "zst", "gz"]:
+        """``zst``, ``gz`` or ``none``."""
+        return _SUFFIXES[self.suffix][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """What ``id >> 40`` names: the records of one source in one file. ``stem`` names its outputs below the source."""
+
+    index: int
+    source: int
+    file: int
+    stem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one worker reads: a file, or a newline-aligned byte range ``[start, stop)`` of an uncompressed one.
+
+    ``shards`` are the shards of the file by source order. With more than one, each record names its source by
+    ``meta.redpajama_set_name``, one of ``set_names``.
+    """
+
+    file: ShardFile
+    start: int
+    stop: int | None
+    part: int
+    parts: int
+    shards: tuple[Shard, ...]
+    set_names: tuple[str, ...]
+
+    @property
+    def mixed(self) -> bool:
+        """Whether each record names its own source."""
+        return len(self.shards) > 1
+
+    @property
+    def part_suffix(self) -> str:
+        """Empty, or ``-00002-of-00007`` for a range of a larger file."""
+        return f"-{self.part:05d}-of-{self.parts:05d}" if self.parts > 1 else ""
+
+    @property
+    def name(self) -> str:
+        """A path below any stage's folder, unique to this piece."""
+        return self.file.relative.removesuffix(self.file.suffix) + self.part_suffix
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes on disk this piece covers."""
+        return (self.file.size if self.stop is None else self.stop) - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Everything a run reads, in order. ``ignored`` are files in source folders that are not shards."""
+
+    root: Path
+    sources: tuple[SourceConfig, ...]
+    files: tuple[ShardFile, ...]
+    shards: tuple[Shard, ...]
+    pieces: tuple[Piece, ...]
+    ignored: tuple[str, ...]
+
+    @property
+    def first_shards(self) -> tuple[int, ...]:
+        """Index of the first shard of each source: shards of source s are ``[first[s], first[s + 1])``."""
+        counts = [0] * (len(self.sources) + 1)
+        for shard in self.shards:
+            counts[shard.source + 1] += 1
+        for source in range(len(self.sources)):
+            counts[source + 1] += counts[source]
+        return tuple(counts)
+
+
+def discover(root: Path, sources: Sequence[SourceConfig] = (), piece_bytes: int = 256 << 20) -> Corpus:
+    """The corpus below ``root``: ``sources`` as configured, or as the layout shows (see ``Config.sources``).
+
+    Raises :class:`InputNotFound` where there is nothing to read and :class:`ConfigError` where two files would be
+    written to one place.
+    """
+    if not root.is_dir():
+        raise InputNotFound(f"the input {root} is not a folder; give the folder that holds the sources' folders")
+    files, others = _walk(root)
+    if not files:
+        raise InputNotFound(f"no shard below {root}: looked for files ending in {', '.join(_SUFFIXES)}")
+    chosen = tuple(sources) or _sources_by_layout(files)
+    if chosen:
+        members = {source.name: _matching(files, source.paths) for source in chosen}
+        empty = [source.name for source in chosen if not members[source.name]]
+        if sources and empty:
+            patterns = next(source.paths for source in chosen if source.name == empty[0])
+            raise InputNotFound(
+                f"source {empty[0]!r} has no shard: nothing below {root} matches {', '.join(patterns)}; "
+                "correct its paths or leave the source out"
+            )
+        _refuse_shared_files(members)
+        placed = [(order, file, stem) for order, source in enumerate(chosen) for file, stem in members[source.name]]
+    else:
+        chosen = tuple(SourceConfig(name=name) for name in REDPAJAMA_SET_NAMES)
+        placed = [
+            (order, file, file.relative.removesuffix(file.suffix)) for order in range(len(chosen)) for file in files
+        ]
+    used = sorted({file for _, file, _ in placed}, key=lambda file: file.relative)
+    position = {file.relative: index for index, file in enumerate(used)}
+    placed.sort(key=lambda place: (place[0], place[1].relative))
+    shards = tuple(
+        Shard(index, source, position[file.relative], stem) for index, (source, file, stem) in enumerate(placed)
+    )
+    if len(shards) >= 1 << (64 - POSITION_BITS):
+        raise ConfigError(f"{len(shards):,} shards are more than ids can name (16,777,216): merge small files")
+    _refuse_shared_outputs(shards, used, chosen)
+    return Corpus(root, chosen, tuple(used), shards, tuple(_pieces(used, shards, chosen, piece_bytes)), tuple(others))
+
+
+def _walk(root: Path) -> tuple[list[ShardFile], list[str]]:
+    """All shards below ``root`` by path, and the other files; links are followed, each folder is visited once."""
+    shards: list[ShardFile] = []
+    others: list[str] = []
+    visited = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:
+            subfolders.clear()
+            continue
+        visited.add(real)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "_")))
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            relative = os.path.relpath(path, root).replace(os.sep, "/")
+            suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix) and name != suffix), None)
+            if name.startswith((".", "_")) or name.endswith(".tmp"):
+                continue
+            if suffix is None:
+                others.append(relative)
+                continue
+            try:
+                status = os.stat(path)
+            except OSError as fault:
+                raise InputNotFound(f"cannot read {path}: {fault.strerror}; mend or remove it") from fault
+            shards.append(ShardFile(path, relative, suffix, status.st_size, status.st_mtime_ns))
+    shards.sort(key=lambda file: file.relative)
+    return shards, others
+
+
+def _sources_by_layout(files: Sequence[ShardFile]) -> tuple[SourceConfig, ...]:
+    """RedPajama's folders that exist, then other folders by name; none of RedPajama's and ``train``: SlimPajama's."""
+    folders = sorted({file.relative.split("/")[0] for file in files if "/" in file.relative})
+    published = [
+        source for source in map(_source, REDPAJAMA_SET_NAMES) if any(_folder(path) in folders for path in source.paths)
+    ]
+    if not published and (not folders or set(folders) <= {"train", "validation", "test"}):
+        return ()
+    known = {_folder(path) for source in published for path in source.paths}
+    return (*published, *(_source(folder) for folder in folders if folder not in known))
+
+
+def _source(name: str) -> SourceConfig:
+    return SourceConfig(name=name)
+
+
+def _folder(pattern: str) -> str:
+    return pattern.split("/")[0]
+
+
+def _matching(files: Sequence[ShardFile], patterns: Sequence[str]) -> list[tuple[ShardFile, str]]:
+    """The files that match a pattern, with the path their outputs get: what lies below the pattern's fixed part."""
+    found: dict[str, tuple[ShardFile, str]] = {}
+    for pattern in patterns:
+        fixed = []
+        for part in pattern.split("/")[:-1]:
+            if any(mark in part for mark in "*?["):
+                break
+            fixed.append(part)
+        prefix = "/".join(fixed) + "/" if fixed else ""
+        wanted = f"{pattern[:-2]}*" if pattern.endswith("/**") else pattern
+        for file in files:
+            if fnmatch.fnmatchcase(file.relative, wanted) and file.relative not in found:
+                found[file.relative] = (file, file.relative.removeprefix(prefix).removesuffix(file.suffix))
+    return [found[relative] for relative in sorted(found)]
+
+
+def _refuse_shared_files(members: dict[str, list[tuple[ShardFile, str]]]) -> None:
+    owner: dict[str, str] = {}
+    for name, matched in members.items():
+        for file, _ in matched:
+            if file.relative in owner:
+                raise ConfigError(
+                    f"{file.relative} belongs to source {owner[file.relative]!r} and to source {name!r}; "
+                    "narrow the paths of one"
+                )
+            owner[file.relative] = name
+
+
+def _refuse_shared_outputs(
+    shards: Sequence[Shard], files: Sequence[ShardFile], sources: Sequence[SourceConfig]
+) -> None:
+    taken: dict[tuple[int, str], str] = {}
+    for shard in shards:
+        relative = files[shard.file].relative
+        earlier = taken.setdefault((shard.source, shard.stem), relative)
+        if earlier != relative:
+            raise ConfigError(
+                f"{earlier} and {relative} of source {sources[shard.source].name!r} would be written to one output; "
+                "rename one, or remove it if it is a copy of the other"
+            )
+
+
+def _pieces(
+    files: Sequence[ShardFile], shards: Sequence[Shard], sources: Sequence[SourceConfig], piece_bytes: int
+) -> Iterator[Piece]:
+    by_file: list[list[Shard]] = [[] for _ in files]
+    for shard in shards:
+        by_file[shard.file].append(shard)
+    for file, own in zip(files, by_file, strict=True):
+        names = tuple(sources[shard.source].set_name for shard in own)
+        splits = file.suffix == ".jsonl" and file.size > piece_bytes
+        parts = -(-file.size // piece_bytes) if splits else 1
+        for part in range(parts):
+            start = part * piece_bytes
+            stop = min(start + piece_bytes, file.size) if splits else None
+            yield Piece(file, start, stop, part, parts, tuple(own), names)

@@ -1,0 +1,156 @@
+"""Records out: the kept records of a piece, in input order, as ``{"text", "meta"}`` lines in one zstd frame per file.
+
+The text and the members of ``meta`` are copied as the JSON they came as, byte for byte; only ``redpajama_set_name`` is
+added, and a text is encoded anew only if normalisation changed it. Other fields of the record move into ``meta``, so
+nothing is lost (Common Crawl's ``pred_label`` and ``source`` stand at the top of the record). Lines that are not kept
+are never parsed. One frame per file, because common readers stop at the end of the first without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+import numpy as np
+import orjson
+import zstandard
+from numpy.typing import NDArray
+
+from slimpajama.corpus.discovery import Piece
+from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.records import parquet_batches
+from slimpajama.errors import InputChanged
+from slimpajama.workspace import atomic_file
+
+__all__ = ["ShardWriter", "changed", "kept_lines", "rebuilt_line"]
+
+FLUSH_BYTES = 1 << 20
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def rebuilt_line(line: bytes | memoryview, set_name: str, text: bytes | None = None) -> bytes:
+    """One record of the output, with its newline, from the JSON of an input record.
+
+    ``text``: its text as JSON, where that is to be replaced.
+    """
+    fields = _fields.decode(line)
+    own = fields.pop("text")
+    meta = fields.pop("meta", None)
+    members = b"" if meta is None else bytes(meta).strip()
+    if members.startswith(b"{"):
+        members = members[1:-1].strip()
+        if fields or b"redpajama_set_name" in members:
+            inner: dict[str, Any] = dict(_fields.decode(meta))  # type: ignore[arg-type]
+            inner.pop("redpajama_set_name", None)
+            members = _joined(_with_others(inner, fields))
+    else:
+        members = _joined(_with_others({} if members in (b"", b"null") else {"meta": members}, fields))
+    separator = b"," if members else b""
+    name = orjson.dumps(set_name)
+    return b"".join(
+        (
+            *(b'{"text":', own if text is None else text, b',"meta":{', members, separator),
+            *(b'"redpajama_set_name":', name, b"}}\n"),
+        )
+    )
+
+
+def _with_others(meta: dict[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """``meta`` with the record's other fields; one whose name is taken there gets underscores until it is free."""
+    for name, value in others.items():
+        free = name
+        while free in meta or free == "redpajama_set_name":
+            free += "_"
+        meta[free] = value
+    return meta
+
+
+def _joined(members: Mapping[str, Any]) -> bytes:
+    return b",".join(orjson.dumps(name) + b":" + bytes(value) for name, value in members.items())
+
+
+def kept_lines(
+    piece: Piece,
+    reader: LineReader,
+    positions: NDArray[np.int64],
+    sources: NDArray[np.int64],
+    rewritten: NDArray[np.bool_],
+    normalise: Callable[[str], str],
+) -> Iterator[bytes]:
+    """The output lines of the records at ``positions`` ``int64[n]`` (ascending), in order.
+
+    ``sources`` ``int64[n]``: source of each. ``rewritten`` ``bool[n]``: whether ``normalise`` changes its text.
+    Raises :class:`InputChanged` where one is no longer at its place; ends early where the shard does.
+    """
+    set_names = dict(zip((shard.source for shard in piece.shards), piece.set_names, strict=True))
+    if piece.file.format == "parquet":
+        row = 0
+        for batch in parquet_batches(piece, None):
+            first, last = np.searchsorted(positions, (row, row + batch.num_rows))
+            for record, source in zip(
+                batch.take(positions[first:last] - row).to_pylist(), sources[first:last].tolist(), strict=True
+            ):
+                text = orjson.dumps(normalise(record["text"]))
+                yield rebuilt_line(orjson.dumps(record, default=str), set_names[source], text)
+            row += batch.num_rows
+        return
+    for block in reader.blocks(piece):
+        if block.starts.size and not block.too_large:
+            first, last = np.searchsorted(positions, block.offset + block.starts[[0, -1]] + (0, 1))
+            starts = positions[first:last] - block.offset
+            at = np.minimum(np.searchsorted(block.starts, starts), block.starts.size - 1)
+            moved = np.flatnonzero(block.starts[at] != starts)
+            if moved.size:
+                raise changed(piece, block.offset + int(starts[moved[0]]))
+            for start, stop, source, renew in zip(
+                starts.tolist(),
+                block.stops[at].tolist(),
+                sources[first:last].tolist(),
+                rewritten[first:last].tolist(),
+                strict=True,
+            ):
+                line = block.data[start:stop]
+                try:
+                    renewed = orjson.dumps(normalise(orjson.loads(line)["text"])) if renew else None
+                    yield rebuilt_line(line, set_names[source], renewed)
+                except (msgspec.DecodeError, orjson.JSONDecodeError, KeyError, TypeError) as fault:
+                    raise changed(piece, block.offset + start) from fault
+
+
+class ShardWriter:
+    """One compressed stream that goes to one file, or to two that hold the same."""
+
+    def __init__(self, stack: ExitStack, paths: Sequence[Path], level: int) -> None:
+        self._files: list[BinaryIO] = [stack.enter_context(atomic_file(path)) for path in paths]
+        self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+        self._lines: list[bytes] = []
+        self._waiting = 0
+
+    def write(self, line: bytes) -> None:
+        """Append one line, with its newline."""
+        self._lines.append(line)
+        self._waiting += len(line)
+        if self._waiting >= FLUSH_BYTES:
+            self._send(self._compressor.compress(b"".join(self._lines)))
+            self._lines.clear()
+            self._waiting = 0
+
+    def finish(self) -> None:
+        """End the frame. A writer that is not finished leaves a frame that breaks off."""
+        self._send(self._compressor.compress(b"".join(self._lines)) + self._compressor.flush())
+
+    def _send(self, compressed: bytes) -> None:
+        for file in self._files:
+            file.write(compressed)
+
+
+def changed(piece: Piece, position: int) -> InputChanged:
+    """The error for a shard whose record at ``position`` is no longer what an earlier stage read."""
+    return InputChanged(
+        f"{piece.file.path} changed during the run: the record at byte {position:,} is not there any more; "
+        "run the same command again, it starts this shard anew"
+    )

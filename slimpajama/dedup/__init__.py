@@ -1,0 +1,1 @@
+"""Signatures, bands, connected components, and the decisions that follow from them."""

@@ -1,0 +1,108 @@
+"""Stage 2: documents that agree in a band are linked, one band and one range of keys at a time.
+
+A work item gathers the keys of its range, sorts them, and links every document of an equal-key run to the run's
+smallest id and to the smallest id of its own source there: a star, not all pairs, so a run of a million costs a
+million. Sorting is numpy's vectorised quicksort; 40 bytes per key of the range are held at once, and the number of
+ranges follows from the memory allowed. Rejected: hash tables per band (the 1.4 TB of the published run), and all
+pairs of a run (quadratic in the size of a boilerplate cluster).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from slimpajama.corpus.discovery import POSITION_BITS
+from slimpajama.dedup.rows import row_batches
+from slimpajama.workspace import atomic_file, read_json
+
+__all__ = ["BYTES_PER_KEY", "VERSION", "LinkItem", "key_ranges", "link_band", "links_of_keys", "read_links"]
+
+VERSION = 1
+BYTES_PER_KEY = 48
+"""Peak bytes per key of a range: key, id, order, sorted key, the pieces they were gathered from, and flags."""
+
+
+def key_ranges(documents: int, memory: int, workers: int) -> int:
+    """How many ranges a band is cut into so that ``workers`` items at once stay within ``memory`` bytes."""
+    return max(1, -(-documents * BYTES_PER_KEY * workers // memory))
+
+
+def links_of_keys(
+    keys: NDArray[np.uint64], ids: NDArray[np.uint64], first_shards: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Links ``(document, anchor)``, each ``uint64[m]``, of documents ``ids`` ``uint64[n]`` with one band's ``keys``.
+
+    In each run of equal keys the smallest id of a source is the anchor of the source's others, and the smallest id
+    of all is the anchor of the other sources' smallest. So the links between documents of one source join exactly
+    what agrees within it, and all links together what agrees at all. ``first_shards``: first shard of each source.
+    """
+    order = np.argsort(keys)
+    ordered = keys[order]
+    same_as_next = ordered[1:] == ordered[:-1]
+    in_run = np.zeros(keys.size, dtype=np.bool_)
+    in_run[1:] = same_as_next
+    in_run[:-1] |= same_as_next
+    keys, ids = ordered[in_run], ids[order[in_run]]
+    del order, ordered, same_as_next, in_run
+    if not keys.size:
+        return ids, ids
+    order = np.lexsort((ids, keys))
+    keys, ids = keys[order], ids[order]
+    sources = np.searchsorted(first_shards, ids >> np.uint64(POSITION_BITS), side="right")
+    begins_run = np.ones(keys.size, dtype=np.bool_)
+    begins_run[1:] = keys[1:] != keys[:-1]
+    begins_source = begins_run.copy()
+    begins_source[1:] |= sources[1:] != sources[:-1]
+    place = np.arange(keys.size)
+    run_anchor = np.maximum.accumulate(np.where(begins_run, place, 0))
+    source_anchor = np.maximum.accumulate(np.where(begins_source, place, 0))
+    anchor = np.where(begins_source, run_anchor, source_anchor)
+    linked = anchor != place
+    return ids[linked], ids[anchor[linked]]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkItem:
+    """Range ``number`` of ``ranges`` of one band, over all rows files (a JSON file that lists them)."""
+
+    band: int
+    number: int
+    ranges: int
+    rows_list: Path
+    first_shards: tuple[int, ...]
+    links_file: Path
+
+
+def link_band(item: LinkItem) -> dict[str, Any]:
+    """Write the links of one band and range; returns how many keys and links there were."""
+    gathered_keys, gathered_ids = [], []
+    for path in read_json(item.rows_list):
+        for ids, in_lsh, keys in row_batches(Path(path), ["id", "in_lsh", f"band_{item.band}"]):
+            chosen = in_lsh
+            if item.ranges > 1:
+                part = ((keys >> np.uint64(32)) * np.uint64(item.ranges)) >> np.uint64(32)
+                chosen = in_lsh & (part == item.number)
+            gathered_keys.append(keys[chosen])
+            gathered_ids.append(ids[chosen])
+    keys = np.concatenate(gathered_keys) if gathered_keys else np.empty(0, dtype=np.uint64)
+    ids = np.concatenate(gathered_ids) if gathered_ids else np.empty(0, dtype=np.uint64)
+    gathered_keys.clear()
+    gathered_ids.clear()
+    documents, anchors = links_of_keys(keys, ids, np.array(item.first_shards, dtype=np.uint64))
+    table = pa.table({"document": documents, "anchor": anchors})
+    with atomic_file(item.links_file) as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=1 << 20)
+    return {"keys": int(keys.size), "links": int(documents.size)}
+
+
+def read_links(path: Path) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """``(document, anchor)`` of a links file."""
+    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+        table = file.read_all()
+        return table.column("document").to_numpy(), table.column("anchor").to_numpy()

@@ -1,0 +1,115 @@
+"""The table between the pass over the text and everything after it: one row per record, in the order of the shard.
+
+An Arrow file per piece, read through a memory map, so that an LSH work item touches only the one band it is about.
+72 bytes of keys and 30 of the rest per record; a 110 GB shard is written in batches and never held. Rejected:
+Parquet (band keys are random bits, nothing compresses, and a column costs a copy to read).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from slimpajama.text.shingles import SHINGLE_CHARACTERS
+
+__all__ = ["BAD", "BATCH_ROWS", "SHORT", "SOUND", "Rows", "RowsWriter", "read_columns", "row_batches"]
+
+SOUND, SHORT, BAD = 0, 1, 2
+"""Values of ``status``: a document that takes part, one below the length filter, a broken record."""
+
+BATCH_ROWS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of n successive records; all arrays have length n but ``keys``, ``uint64[n, bands]``.
+
+    ``bytes``: of the stored text, or of the broken record. ``cleaned``: cleaned characters, 0 if broken.
+    """
+
+    ids: NDArray[np.uint64]
+    sources: NDArray[np.uint8]
+    status: NDArray[np.uint8]
+    bytes: NDArray[np.int64]
+    cleaned: NDArray[np.int64]
+    rewritten: NDArray[np.bool_]
+    keys: NDArray[np.uint64]
+
+
+def _schema(bands: int) -> pa.Schema:
+    return pa.schema(
+        [
+            ("id", pa.uint64()),
+            ("source", pa.uint8()),
+            ("status", pa.uint8()),
+            ("bytes", pa.int64()),
+            ("cleaned_chars", pa.int64()),
+            ("rewritten", pa.bool_()),
+            ("in_lsh", pa.bool_()),
+            *((f"band_{band}", pa.uint64()) for band in range(bands)),
+        ]
+    )
+
+
+@dataclass(slots=True)
+class RowsWriter:
+    """Appends rows to an Arrow file; small batches are gathered to ``BATCH_ROWS``."""
+
+    file: Any
+    bands: int
+    _waiting: list[Rows] = field(default_factory=list)
+    _count: int = 0
+    _writer: Any = None
+
+    def __enter__(self) -> RowsWriter:
+        self._writer = pa.ipc.new_file(self.file, _schema(self.bands))
+        return self
+
+    def append(self, rows: Rows) -> None:
+        """Add rows after those already there."""
+        self._waiting.append(rows)
+        self._count += rows.ids.size
+        if self._count >= BATCH_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._count:
+            ids, sources, status, sizes, cleaned, rewritten, keys = (
+                np.concatenate([getattr(rows, name) for rows in self._waiting]) for name in Rows.__slots__
+            )
+            in_lsh = (status == SOUND) & (cleaned >= SHINGLE_CHARACTERS)
+            columns = [ids, sources, status, sizes, cleaned, rewritten, in_lsh, *np.ascontiguousarray(keys.T)]
+            self._writer.write_batch(pa.record_batch([pa.array(one) for one in columns], _schema(self.bands)))
+        self._waiting.clear()
+        self._count = 0
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()
+
+
+def row_batches(path: Path, columns: Sequence[str]) -> Iterator[list[NDArray[Any]]]:
+    """The named columns of a rows file, batch by batch, as arrays over the memory map where possible."""
+    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+        indices = [file.schema.get_field_index(name) for name in columns]
+        options = pa.ipc.IpcReadOptions(included_fields=sorted(indices))
+        with pa.ipc.open_file(source, options=options) as chosen:
+            for number in range(chosen.num_record_batches):
+                batch = chosen.get_batch(number)
+                yield [batch.column(name).to_numpy(zero_copy_only=False) for name in columns]
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> list[NDArray[Any]]:
+    """The named columns of a whole rows file."""
+    batches = list(row_batches(path, columns))
+    if not batches:
+        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+            return [np.empty(0, dtype=file.schema.field(name).type.to_pandas_dtype()) for name in columns]
+    return [np.concatenate([batch[index] for batch in batches]) for index in range(len(columns))]

@@ -1,0 +1,124 @@
+"""The figures of a run: per source and scope, who overlaps whom, how long it took; as JSON and as a table to read.
+
+The duplicate share of bytes is the paper's "byte deduplication rate" per source: (duplicate + short) / read.
+"""
+
+from __future__ import annotations
+
+import platform
+import unicodedata
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+from slimpajama.dedup.bands import catch_probability
+from slimpajama.dedup.decisions import Tally
+
+__all__ = ["catch_line", "source_figures", "table", "versions"]
+
+_PACKAGES = ("slimpajama", "numpy", "numba", "pyarrow", "orjson", "msgspec", "zstandard")
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything whose change could change a result."""
+    found = {name: metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), "unicode": unicodedata.unidata_version, **found}
+
+
+def source_figures(tally: Tally, names: Sequence[str]) -> dict[str, Any]:
+    """Per source and in all: documents and bytes read, short and bad, and kept and duplicate in each scope."""
+    figures: dict[str, Any] = {}
+    total = tally.counts.sum(axis=0)
+    for name, counts in (*zip(names, tally.counts, strict=True), ("total", total)):
+        read, short, bad, kept_global, kept_local, sound = counts.tolist()
+        figures[name] = {
+            "read": _both(read),
+            "short": _both(short),
+            "bad": _both(bad),
+            "global": {"kept": _both(kept_global), "duplicate": _both(_less(sound, kept_global))},
+            "local": {"kept": _both(kept_local), "duplicate": _both(_less(sound, kept_local))},
+        }
+    return figures
+
+
+def _both(pair: Sequence[int]) -> dict[str, int]:
+    return {"documents": pair[0], "bytes": pair[1]}
+
+
+def _less(whole: Sequence[int], part: Sequence[int]) -> list[int]:
+    return [whole[0] - part[0], whole[1] - part[1]]
+
+
+def catch_line(bands: int, rows: int) -> str:
+    """One line: the chance that a pair is linked, at Jaccard 0.5 to 0.95."""
+    chances = ", ".join(
+        f"{similarity:.2f}: {catch_probability(similarity, bands, rows):.1%}"
+        for similarity in (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+    )
+    return f"{bands} bands x {rows} rows link a pair of Jaccard {chances}"
+
+
+def table(summary: Mapping[str, Any]) -> str:
+    """The per-source table, the overlap matrix and the speed, for a terminal."""
+    lines: list[tuple[str, ...]] = [
+        (
+            "source",
+            "documents",
+            "MB",
+            "bad",
+            "short",
+            "dup. local",
+            "dup. global",
+            "kept local",
+            "kept global",
+            "% cut local",
+            "% cut global",
+        )
+    ]
+    for name, figures in summary["sources"].items():
+        read = figures["read"]
+        lines.append(
+            (
+                name,
+                f"{read['documents']:,}",
+                f"{read['bytes'] / 1e6:,.1f}",
+                f"{figures['bad']['documents']:,}",
+                f"{figures['short']['documents']:,}",
+                f"{figures['local']['duplicate']['documents']:,}",
+                f"{figures['global']['duplicate']['documents']:,}",
+                f"{figures['local']['kept']['documents']:,}",
+                f"{figures['global']['kept']['documents']:,}",
+                _cut(figures, "local"),
+                _cut(figures, "global"),
+            )
+        )
+    return _aligned(lines, rule_before_last=True) + "\n\n" + _overlap(summary)
+
+
+def _cut(figures: Mapping[str, Any], scope: str) -> str:
+    read = figures["read"]["bytes"]
+    cut = figures[scope]["duplicate"]["bytes"] + figures["short"]["bytes"]
+    return f"{100 * cut / read:.2f}" if read else "-"
+
+
+def _overlap(summary: Mapping[str, Any]) -> str:
+    names = summary["overlap"]["sources"]
+    matrix = summary["overlap"]["documents"]
+    lines = [("removed from, kept in", *names)]
+    lines += [
+        (name, *(f"{count:,}" if count else "." for count in row)) for name, row in zip(names, matrix, strict=True)
+    ]
+    return "Global duplicates, by the source of the document removed and of the one kept for it:\n" + _aligned(lines)
+
+
+def _aligned(lines: Sequence[Sequence[str]], rule_before_last: bool = False) -> str:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    out = [
+        "  ".join(cell.ljust(width) if not column else cell.rjust(width) for column, (cell, width) in enumerate(pairs))
+        for pairs in ([*zip(line, widths, strict=True)] for line in lines)
+    ]
+    rule = "-" * len(out[0])
+    out.insert(1, rule)
+    if rule_before_last:
+        out.insert(len(out) - 1, rule)
+    return "\n".join(line.rstrip() for line in out)

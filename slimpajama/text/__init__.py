@@ -1,0 +1,1 @@
+"""Text in, numbers out: normalisation, the cleaning used for hashing, and shingle hashes."""

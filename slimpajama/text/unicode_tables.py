@@ -1,0 +1,74 @@
+"""What the compiled kernels must know of Unicode, read off the running Python once per process (about 50 ms).
+
+``FOLD`` answers, per code point, what ``lower()``, deletion of ``string.punctuation`` and ``\\s`` make of it;
+``NFC_CLASS`` answers whether it can break NFC. Both come from ``str``, ``re`` and ``unicodedata`` themselves, so the
+kernels agree with the Python they run under, whatever its Unicode version. Rejected: a table file in the package
+(it would disagree with the next Python).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import string
+import unicodedata
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CASE_LIMIT", "DELETED", "NEEDS_PYTHON", "NFC_LIMIT", "NFC_UNSURE", "fold_table", "nfc_classes"]
+
+CASE_LIMIT = 0x20000
+"""No code point at or above this has a lower case, is punctuation of ``string.punctuation`` or white space."""
+
+NFC_LIMIT = 0x30000
+"""Every code point at or above this is a starter that NFC leaves alone."""
+
+DELETED = 0xFFFFFFFF
+NEEDS_PYTHON = 0xFFFFFFFE
+NFC_UNSURE = 255
+
+_EXPANDS = 0x130  # LATIN CAPITAL LETTER I WITH DOT ABOVE: the only lower case of two code points
+_CONTEXTUAL = 0x3A3  # GREEK CAPITAL LETTER SIGMA: its lower case depends on its neighbours
+
+
+@functools.cache
+def fold_table() -> NDArray[np.uint32]:
+    """``uint32[CASE_LIMIT]``: the lower-cased code point, 32 for white space, ``DELETED`` or ``NEEDS_PYTHON``."""
+    alphabet = "".join(map(chr, range(CASE_LIMIT)))
+    lowered = alphabet.replace(chr(_EXPANDS), " ").replace(chr(_CONTEXTUAL), " ").lower()
+    table: NDArray[np.uint32] = np.frombuffer(lowered.encode("utf-32-le", "surrogatepass"), dtype=np.uint32).copy()
+    for match in re.finditer(r"\s", alphabet):
+        table[match.start()] = 32
+    for mark in string.punctuation:
+        table[ord(mark)] = DELETED
+    table[[_EXPANDS, _CONTEXTUAL]] = NEEDS_PYTHON
+    return table
+
+
+@functools.cache
+def nfc_classes() -> NDArray[np.uint8]:
+    """``uint8[NFC_LIMIT]``: the combining class of code points NFC keeps, ``NFC_UNSURE`` of those it may change.
+
+    The quick check of Unicode Standard Annex 15: a text is in NFC if none is unsure and no class other than 0
+    is lower than the one before it. Unsure are those that NFC replaces and those that may join the one before.
+    """
+    table = np.zeros(NFC_LIMIT, dtype=np.uint8)
+    for point in range(0x300, NFC_LIMIT):
+        char = chr(point)
+        table[point] = unicodedata.combining(char)
+        parts = unicodedata.decomposition(char).split()
+        if parts and not parts[0].startswith("<"):
+            if unicodedata.normalize("NFC", char) != char:
+                table[point] = NFC_UNSURE
+            elif len(parts) == 2:
+                table[int(parts[1], 16)] = NFC_UNSURE
+    # Latin letters below U+0300 compose only with marks above it, but those pairs name the marks.
+    for point in range(0xC0, 0x300):
+        parts = unicodedata.decomposition(chr(point)).split()
+        if len(parts) == 2 and not parts[0].startswith("<"):
+            table[int(parts[1], 16)] = NFC_UNSURE
+    # Hangul vowels and trailing consonants join by arithmetic, not by the table.
+    table[0x1161:0x1176] = NFC_UNSURE
+    table[0x11A8:0x11C3] = NFC_UNSURE
+    return table
