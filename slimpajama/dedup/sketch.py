@@ -3,8 +3,9 @@
 A batch of about 8 MiB is encoded, joined and handed to one compiled call that cleans, shingles, takes minima and hashes
 bands; per document Python sees a string and a length. Only the bands x rows permutations that bands use are computed
 (the published script computes 128 and uses 117). The kernel also tests for NFC on the way; the few documents it is
-unsure of, and those with a letter it leaves to Python, are done again one by one. Rejected: one call per document
-(costs as much as the sketch of a 400-byte article), and normalising every text first (a tenth of the time of all).
+unsure of, and those with a letter it leaves to Python, are normalised and lower-cased by Python and done again.
+Rejected: one call per document (costs as much as the sketch of a 400-byte article), and normalising every text first
+(a tenth of the time of all).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from slimpajama.dedup.bands import band_keys
 from slimpajama.dedup.minhash import least_hashes, permutations
-from slimpajama.text.cleaning import NOT_IN_TABLE, NOT_NFC, clean_code_points, fold_utf8
+from slimpajama.text.cleaning import fold_utf8
 from slimpajama.text.normalisation import Normalisation, normaliser
 from slimpajama.text.shingles import BLOCK, SHINGLE_CHARACTERS
 from slimpajama.text.unicode_tables import fold_table, nfc_classes
@@ -108,21 +109,19 @@ class Sketcher:
         cleaned = np.empty(count, dtype=np.int64)
         keys = np.zeros((count, self._bands), dtype=np.uint64)
         self._run(b"".join(encoded), sizes, self._kernel_checks_nfc, cleaned, keys)
-        unsure = np.flatnonzero(cleaned == NOT_NFC)
+        unsure = np.flatnonzero(cleaned < 0)
         if unsure.size:
-            stored = [self._normalise(texts[document]) for document in unsure.tolist()]
-            rewritten[unsure] = [new != texts[at] for new, at in zip(stored, unsure.tolist(), strict=True)]
-            again = [text.encode() for text in stored]
-            sizes[unsure] = [len(text) for text in again]
+            doubtful = [texts[document] for document in unsure.tolist()]
+            stored = [self._normalise(text) for text in doubtful] if self._kernel_checks_nfc else doubtful
+            rewritten[unsure] |= [new != old for new, old in zip(stored, doubtful, strict=True)]
+            sizes[unsure] = [len(text.encode()) for text in stored]
+            # Lower-cased by Python, a text holds no letter that the table cannot fold.
+            lowered = [text.lower().encode() for text in stored]
             cleaned_again = np.empty(unsure.size, dtype=np.int64)
             keys_again = np.zeros((unsure.size, self._bands), dtype=np.uint64)
-            self._run(b"".join(again), sizes[unsure], False, cleaned_again, keys_again)
+            lengths = np.fromiter(map(len, lowered), dtype=np.int64, count=unsure.size)
+            self._run(b"".join(lowered), lengths, False, cleaned_again, keys_again)
             cleaned[unsure], keys[unsure] = cleaned_again, keys_again
-        for document in np.flatnonzero(cleaned == NOT_IN_TABLE).tolist():
-            text = self._normalise(texts[document])
-            sizes[document] = len(text.encode())
-            rewritten[document] |= text != texts[document]
-            self._sketch_in_python(text, document, cleaned, keys)
         return Sketches(sizes, cleaned, rewritten, keys)
 
     def _run(
@@ -153,12 +152,3 @@ class Sketcher:
             cleaned,
             keys,
         )
-
-    def _sketch_in_python(self, text: str, document: int, cleaned: NDArray[np.int64], keys: NDArray[np.uint64]) -> None:
-        """A text with a letter whose lower case is not one code point by itself: cleaned by Python itself."""
-        points = clean_code_points(text)
-        cleaned[document] = points.size
-        if points.size >= self._shortest:
-            pairs, fours = self._scratch[0], self._scratch[1]
-            least_hashes(points, self._multipliers, self._addends, pairs, fours, self._mixed, self._least)
-            band_keys(self._least, self._rows, keys[document])

@@ -7,6 +7,7 @@ the parent is cloned in mid-flight. Back-pressure: two items per worker are in f
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -40,6 +41,8 @@ class LocalEngine:
     ) -> Iterator[tuple[int, Result]]:
         """See :meth:`slimpajama.engine.Engine.map`."""
         if self.workers == 1:
+            for module in PRELOADED if items else ():
+                importlib.import_module(module)
             for index, item in enumerate(items):
                 yield index, function(item)
             return
