@@ -102,7 +102,7 @@ def sample(
 
         with (
             LocalEngine(workers or len(os.sched_getaffinity(0))) as engine,
-            tqdm(desc="sample", unit="B", unit_scale=True, disable=quiet or json, leave=False) as bar,
+            tqdm(desc="sample", unit="B", unit_scale=True, disable=quiet or json or not sys.stderr.isatty(), leave=False) as bar,
         ):
 
             def advance(size: int) -> None:
@@ -174,7 +174,7 @@ def _closing_lines(summary: dict[str, Any], output: Path) -> str:
     lines.append(f"{summary['seconds']:.1f} s on {summary['settings']['workers']} worker(s){speed}: {stages}")
     ignored = summary["shards"]["ignored"]
     if ignored:
-        lines.append(f"ignored {len(ignored)} file(s) that are no shards, e.g. {ignored[0]}")
+        lines.append(f"not read: {len(ignored)} file(s) that are shards of no source, e.g. {ignored[0]}")
     if summary["sources"]["total"]["bad"]["documents"]:
         lines.append(f"bad records: {output / 'quarantine'}")
     scope = summary["settings"]["scope"]

@@ -102,7 +102,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Everything a run reads, in order. ``ignored`` are files in source folders that are not shards."""
+    """Everything a run reads, in order. ``ignored`` are files that are no shards, and shards of no source."""
 
     root: Path
     sources: tuple[SourceConfig, ...]
@@ -151,6 +151,8 @@ def discover(root: Path, sources: Sequence[SourceConfig] = (), piece_bytes: int 
             (order, file, file.relative.removesuffix(file.suffix)) for order in range(len(chosen)) for file in files
         ]
     used = sorted({file for _, file, _ in placed}, key=lambda file: file.relative)
+    unused = {file.relative for file in files} - {file.relative for file in used}
+    others = sorted([*others, *unused])
     position = {file.relative: index for index, file in enumerate(used)}
     placed.sort(key=lambda place: (place[0], place[1].relative))
     shards = tuple(

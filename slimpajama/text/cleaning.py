@@ -107,7 +107,7 @@ def fold_utf8(
         after_space = is_space
     if written > 0 and cleaned[written - _ONE] == _SPACE:
         written -= _ONE
-    return np.int64(written)
+    return np.int64(written)  # type: ignore[no-any-return]
 
 
 def clean_code_points(text: str) -> NDArray[np.uint32]:

@@ -1,0 +1,8 @@
+"""The built-in sample: a RedPajama-shaped corpus of invented text with planted duplicates and their ground
+truth."""
+
+from __future__ import annotations
+
+from slimpajama.corpus.sample.writing import GROUND_TRUTH, PAIRS, SampleSummary, write_sample
+
+__all__ = ["GROUND_TRUTH", "PAIRS", "SampleSummary", "write_sample"]

@@ -1,0 +1,52 @@
+"""The text of a document from what it is made from: one key, one stream, the writer of its kind."""
+
+from __future__ import annotations
+
+from slimpajama.corpus.sample import pages, papers, programs
+from slimpajama.corpus.sample.kinds import KINDS
+from slimpajama.corpus.sample.lexicon import lexicon
+from slimpajama.corpus.sample.mutation import near_copy
+from slimpajama.corpus.sample.oddities import make_odd
+from slimpajama.corpus.sample.roles import Document, Recipe, Role
+from slimpajama.corpus.sample.similarity import jaccard
+from slimpajama.corpus.sample.streams import Stream, derive_key
+
+__all__ = ["copy_of", "document_key", "text_of"]
+
+_TEXT, _COPY = 11, 12
+_WRITERS = {
+    "common_crawl": pages.web_page,
+    "c4": pages.article,
+    "books": pages.book,
+    "arxiv": papers.paper,
+    "wikipedia": pages.encyclopaedia_entry,
+    "stackexchange": pages.thread,
+}
+
+
+def document_key(recipe: Recipe, document: Document) -> int:
+    """The key from which a document's text and record are drawn."""
+    return derive_key(recipe.seed, document.kind, document.index, _TEXT)
+
+
+def text_of(recipe: Recipe, document: Document) -> str:
+    """The document's own text; the same wherever and whenever it is made."""
+    key = document_key(recipe, document)
+    stream = Stream(key)
+    words = lexicon(recipe.seed)
+    if document.short:
+        text = pages.short_text(stream, words)
+    elif KINDS[document.kind].name == "github":
+        text = programs.program(stream, words, document.length, programs.language_of(key))
+    else:
+        text = _WRITERS[KINDS[document.kind].name](stream, words, document.length)
+    return make_odd(stream, text) if document.odd else text
+
+
+def copy_of(recipe: Recipe, role: Role, original: str) -> tuple[str, float]:
+    """The copy that ``role`` wants of its original's text, and their exact similarity."""
+    if role.target > 1.0:
+        return original, 1.0
+    stream = Stream(derive_key(recipe.seed, role.document.kind, role.document.index, _COPY))
+    text = near_copy(stream, lexicon(recipe.seed), original, role.target)
+    return text, jaccard(original, text)

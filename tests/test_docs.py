@@ -1,0 +1,50 @@
+"""Pages that state facts about the code agree with it."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+from slimpajama.config import load_config
+from slimpajama.dedup.bands import catch_probability
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_settings_page_is_what_the_config_model_says() -> None:
+    spec = importlib.util.spec_from_file_location("render_settings", ROOT / "docs" / "render_settings.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == module.rendered()
+
+
+def test_the_catch_table_is_the_formula() -> None:
+    page = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    header, linked = (
+        re.findall(r"[\d.]+", line) for line in page.splitlines() if line.startswith(("| s |", "| linked |"))
+    )
+    assert linked == [f"{100 * catch_probability(float(similarity), 9, 13):.1f}" for similarity in header]
+
+
+def test_the_shipped_configs_are_valid() -> None:
+    published = load_config(ROOT / "configs" / "redpajama.yaml")
+    assert [source.name for source in published.sources] == [
+        "common_crawl",
+        "c4",
+        "github",
+        "books",
+        "arxiv",
+        "wikipedia",
+        "stackexchange",
+    ]
+    assert (published.bands, published.rows, published.num_perm) == (9, 13, 128)
+    assert load_config(ROOT / "configs" / "sample.yaml").memory == 256 << 20
+
+
+def test_every_relative_link_and_path_in_the_readme_exists() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:docs|configs|scripts)/[\w./-]+)`", readme):
+        assert (ROOT / path).exists(), path
