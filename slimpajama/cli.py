@@ -101,8 +101,10 @@ def sample(
         from slimpajama.engine.local import LocalEngine
 
         with (
-            LocalEngine(workers or len(os.sched_getaffinity(0))) as engine,
-            tqdm(desc="sample", unit="B", unit_scale=True, disable=quiet or json or not sys.stderr.isatty(), leave=False) as bar,
+            LocalEngine(workers or len(os.sched_getaffinity(0)), "slimpajama.corpus.sample.compiled") as engine,
+            tqdm(
+                desc="sample", unit="B", unit_scale=True, disable=quiet or json or not sys.stderr.isatty(), leave=False
+            ) as bar,
         ):
 
             def advance(size: int) -> None:

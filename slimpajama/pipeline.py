@@ -43,7 +43,7 @@ def deduplicate(
     Raises :class:`~slimpajama.errors.SlimpajamaError` of the kind that applies.
     """
     chosen = validated({**(config.model_dump() if config else {}), **settings}, "settings")
-    with LocalEngine(chosen.worker_count()) as engine:
+    with LocalEngine(chosen.worker_count(), "slimpajama.dedup.compiled") as engine:
         return _Run(Path(input), Path(output), chosen, engine, StageTimes(bars=progress)).run()
 
 

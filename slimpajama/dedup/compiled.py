@@ -1,41 +1,20 @@
-"""Importing this module makes the hot kernels ready: loaded from numba's cache, or compiled and said so.
+"""Importing this module makes the kernels of deduplication ready: loaded from numba's cache, or compiled.
 
 The server process that workers are forked from imports it, so that workers start with the kernels in memory; a run in
-one process imports it before its first piece. Compiling takes about 20 seconds and happens once per installation.
+one process imports it before its first piece.
 """
 
 from __future__ import annotations
 
-import sys
-from typing import Any
+import numpy as np
 
-from numba.core import event
-
+from slimpajama.compilation import compilation_announced
+from slimpajama.dedup.components import clusters_of_links
 from slimpajama.dedup.sketch import Sketcher
 
 __all__: list[str] = []
 
-
-class _Notice(event.Listener):
-    """Says, once, that something is being compiled."""
-
-    def __init__(self) -> None:
-        self.said = False
-
-    def on_start(self, event: Any) -> None:
-        if not self.said:
-            self.said = True
-            print(
-                "compiling the kernels (once per installation, about 20 seconds) ...",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    def on_end(self, event: Any) -> None:
-        pass
-
-
-with event.install_listener("numba:compile", _Notice()):
-    Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=200, normalisation="nfc").sketch(
-        ["the text that kernels are called with to load them " * 5]
-    )
+with compilation_announced():
+    Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=200, normalisation="nfc").sketch(["any text " * 50])
+    _pair = np.arange(2, dtype=np.uint64)
+    clusters_of_links(lambda: [(_pair[1:], _pair[:1])], _pair[:1])

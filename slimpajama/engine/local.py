@@ -19,15 +19,16 @@ from slimpajama.errors import WorkerDied
 
 __all__ = ["LocalEngine"]
 
-PRELOADED = ("slimpajama.dedup.compiled",)
 TRIES = 2
 
 
 class LocalEngine:
     """Run items in ``workers`` processes of this machine (in this very process when ``workers`` is 1)."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, preload: str | None = None) -> None:
+        """``preload``: a module whose import makes ready what the items need, such as compiled kernels."""
         self.workers = workers
+        self._preload = preload
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> LocalEngine:
@@ -41,8 +42,8 @@ class LocalEngine:
     ) -> Iterator[tuple[int, Result]]:
         """See :meth:`slimpajama.engine.Engine.map`."""
         if self.workers == 1:
-            for module in PRELOADED if items else ():
-                importlib.import_module(module)
+            if items and self._preload is not None:
+                importlib.import_module(self._preload)
             for index, item in enumerate(items):
                 yield index, function(item)
             return
@@ -80,7 +81,8 @@ class LocalEngine:
     def _executor(self) -> ProcessPoolExecutor:
         if self._pool is None:
             context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(list(PRELOADED))
+            if self._preload is not None:
+                context.set_forkserver_preload([self._preload])
             self._pool = ProcessPoolExecutor(self.workers, mp_context=context)
         return self._pool
 

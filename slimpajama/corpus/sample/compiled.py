@@ -1,0 +1,14 @@
+"""Importing this module makes the kernels that write the sample ready: loaded from numba's cache, or compiled."""
+
+from __future__ import annotations
+
+from slimpajama.compilation import compilation_announced
+from slimpajama.corpus.sample.roles import Document, Recipe
+from slimpajama.corpus.sample.similarity import jaccard
+from slimpajama.corpus.sample.texts import text_of
+
+__all__: list[str] = []
+
+with compilation_announced():
+    _text = text_of(Recipe(seed=1, docs=5000), Document(kind=1, index=0, length=2000, short=False, odd=False))
+    jaccard(_text, _text[1000:])
