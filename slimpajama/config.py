@@ -177,7 +177,7 @@ def validated(values: Mapping[str, Any], origin: str) -> Config:
         key = ".".join(str(part) for part in first["loc"]) or "settings"
         reason = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            known = ", ".join(Config.model_fields)
+            known = ", ".join((SourceConfig if key.startswith("sources.") else Config).model_fields)
             raise ConfigError(f"{origin}: there is no setting {key!r}; the settings are {known}") from fault
         given = "" if first["type"] == "value_error" else f" (given: {first['input']!r})"
         raise ConfigError(f"{origin}: {key}: {reason}{given}") from fault
@@ -196,7 +196,7 @@ def load_config(file: Path | None = None, assignments: Sequence[str] = (), **fla
             loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
         except OSError as fault:
             raise ConfigError(f"cannot read the config {file}: {fault.strerror}") from fault
-        except (yaml.YAMLError, UnicodeDecodeError) as fault:
+        except (yaml.YAMLError, ValueError, RecursionError) as fault:
             raise ConfigError(f"{file} is not YAML: {' '.join(str(fault).split())}") from fault
         if loaded is not None and not isinstance(loaded, dict):
             raise ConfigError(f"{file} holds a {type(loaded).__name__}; a config is a mapping of settings to values")
@@ -207,7 +207,7 @@ def load_config(file: Path | None = None, assignments: Sequence[str] = (), **fla
             raise ConfigError(f"--set {assignment}: write it as key=value, for example --set memory=8GiB")
         try:
             values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError as fault:
+        except (yaml.YAMLError, ValueError, RecursionError) as fault:
             raise ConfigError(f"--set {assignment}: {text!r} is not a YAML value") from fault
         origins.append("--set")
     values.update({key: value for key, value in flags.items() if value is not None})

@@ -35,7 +35,11 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        file = temporary.open("wb")
+    except OSError as fault:
+        raise _cannot_write(path, fault) from fault
+    try:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -45,13 +49,17 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         # An OSError of something read inside the block names another file: not ours to explain.
         if fault.filename is not None and os.fspath(fault.filename) not in (str(temporary), str(path)):
             raise
-        raise OutputError(
-            f"cannot write {path}: {fault.strerror or fault}; free some space or choose another output, "
-            "then run the same command again: finished work is kept"
-        ) from fault
+        raise _cannot_write(path, fault) from fault
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _cannot_write(path: Path, fault: OSError) -> OutputError:
+    return OutputError(
+        f"cannot write {path}: {fault.strerror or fault}; free some space or choose another output, "
+        "then run the same command again: finished work is kept"
+    )
 
 
 def write_json(path: Path, value: object) -> None:

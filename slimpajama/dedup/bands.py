@@ -10,10 +10,11 @@ per band agree in it by accident.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from slimpajama.compilation import kernel
 from slimpajama.config import Config
+from slimpajama.errors import ConfigError
 
 __all__ = [
     "PUBLISHED_BANDS",
@@ -34,10 +35,19 @@ def catch_probability(similarity: float, bands: int, rows: int) -> float:
 
 
 def optimal_banding(threshold: float, num_perm: int) -> tuple[int, int]:
-    """``(bands, rows)`` of least summed false-positive and false-negative area, as datasketch chooses them."""
+    """``(bands, rows)`` of least summed false-positive and false-negative area, as datasketch chooses them.
+
+    Raises :class:`ConfigError` where it finds none.
+    """
     from datasketch import MinHashLSH
 
-    index = MinHashLSH(threshold=threshold, num_perm=num_perm)
+    try:
+        index = MinHashLSH(threshold=threshold, num_perm=num_perm)
+    except ValueError as fault:
+        raise ConfigError(
+            f"no bands and rows fit threshold {threshold} with {num_perm} permutations ({fault}); "
+            "lower the threshold, raise num_perm, or give bands and rows"
+        ) from fault
     return int(index.b), int(index.r)
 
 
@@ -48,7 +58,7 @@ def banding(config: Config) -> tuple[int, int]:
     return config.bands or PUBLISHED_BANDS, config.rows or PUBLISHED_ROWS
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def band_keys(signature: NDArray[np.uint32], rows: int, keys: NDArray[np.uint64]) -> None:
     """Hash each run of ``rows`` values of ``signature`` ``uint32[>= bands * rows]`` to ``keys`` ``uint64[bands]``."""
     for band in range(keys.shape[0]):

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from slimpajama.compilation import kernel
 from slimpajama.corpus.discovery import POSITION_BITS
 
 __all__ = ["Clusters", "clusters_of_links"]
@@ -36,7 +36,7 @@ class Clusters:
     local_alone: NDArray[np.bool_]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _union(parents: NDArray[np.int64], left: NDArray[np.int64], right: NDArray[np.int64]) -> None:
     for link in range(left.shape[0]):
         a = left[link]
@@ -53,7 +53,7 @@ def _union(parents: NDArray[np.int64], left: NDArray[np.int64], right: NDArray[n
             parents[a] = b
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _flatten(parents: NDArray[np.int64]) -> None:
     for node in range(parents.shape[0]):  # a parent is never larger than its child, so it is flat already
         parents[node] = parents[parents[node]]

@@ -12,9 +12,9 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from slimpajama.compilation import kernel
 from slimpajama.errors import ConfigError
 from slimpajama.text.cleaning import clean_code_points
 from slimpajama.text.shingles import BLOCK, hash_block
@@ -41,7 +41,7 @@ def permutations(num_perm: int, seed: int) -> tuple[NDArray[np.uint32], NDArray[
     return multipliers, addends
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def least_hashes(
     points: NDArray[np.uint32],
     multipliers: NDArray[np.uint32],

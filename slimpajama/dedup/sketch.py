@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from slimpajama.compilation import kernel
 from slimpajama.dedup.bands import band_keys
 from slimpajama.dedup.minhash import least_hashes, permutations
 from slimpajama.text.cleaning import fold_utf8
@@ -42,7 +42,7 @@ class Sketches:
     keys: NDArray[np.uint64]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _sketch_batch(
     utf8: NDArray[np.uint8],
     stops: NDArray[np.int64],

@@ -10,9 +10,9 @@ Rejected: byte-wise lower-casing (wrong beyond ASCII), and keeping the cleaned t
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from slimpajama.compilation import kernel
 from slimpajama.text.unicode_tables import (
     CASE_LIMIT,
     DELETED,
@@ -40,7 +40,7 @@ _NFC_UNSURE = np.uint8(NFC_UNSURE)
 _ALWAYS_NFC = np.uint32(0x300)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def fold_utf8(
     utf8: NDArray[np.uint8],
     cleaned: NDArray[np.uint32],

@@ -54,7 +54,8 @@ def nfc_classes() -> NDArray[np.uint8]:
     is lower than the one before it. Unsure are those that NFC replaces and those that may join the one before.
     """
     table = np.zeros(NFC_LIMIT, dtype=np.uint8)
-    for point in range(0x300, NFC_LIMIT):
+    joins_the_one_before = []
+    for point in range(0xC0, NFC_LIMIT):
         char = chr(point)
         table[point] = unicodedata.combining(char)
         parts = unicodedata.decomposition(char).split()
@@ -62,12 +63,8 @@ def nfc_classes() -> NDArray[np.uint8]:
             if unicodedata.normalize("NFC", char) != char:
                 table[point] = NFC_UNSURE
             elif len(parts) == 2:
-                table[int(parts[1], 16)] = NFC_UNSURE
-    # Latin letters below U+0300 compose only with marks above it, but those pairs name the marks.
-    for point in range(0xC0, 0x300):
-        parts = unicodedata.decomposition(chr(point)).split()
-        if len(parts) == 2 and not parts[0].startswith("<"):
-            table[int(parts[1], 16)] = NFC_UNSURE
+                joins_the_one_before.append(int(parts[1], 16))
+    table[joins_the_one_before] = NFC_UNSURE
     # Hangul vowels and trailing consonants join by arithmetic, not by the table.
     table[0x1161:0x1176] = NFC_UNSURE
     table[0x11A8:0x11C3] = NFC_UNSURE

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from slimpajama.compilation import kernel
 from slimpajama.corpus.sample.lexicon import DRAW_BITS, FUNCTION_WORDS, Lexicon
 from slimpajama.corpus.sample.streams import Stream
 
@@ -79,7 +79,7 @@ def prose(stream: Stream, lexicon: Lexicon, characters: int, style: Style) -> st
     return text[:size].tobytes().decode("ascii")
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _mix(value: Any) -> Any:
     """The same as in ``streams``, compiled."""
     value = (value ^ (value >> np.uint64(30))) * _MIX_1
@@ -87,7 +87,7 @@ def _mix(value: Any) -> Any:
     return value ^ (value >> np.uint64(31))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _write(
     key: np.uint64,
     characters: int,

@@ -15,8 +15,9 @@ import string
 import unicodedata
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from slimpajama.compilation import kernel
 
 __all__ = ["SHINGLE", "cleaned", "jaccard"]
 
@@ -57,7 +58,7 @@ def _code_points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _count(
     first: NDArray[np.uint32], second: NDArray[np.uint32], table: NDArray[np.uint64], seen: NDArray[np.uint8]
 ) -> tuple[int, int, int]:
