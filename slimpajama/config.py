@@ -22,6 +22,7 @@ __all__ = [
     "Config",
     "Scope",
     "SourceConfig",
+    "TokenConfig",
     "load_config",
     "parse_bytes",
     "validated",
@@ -166,6 +167,20 @@ class Config(BaseModel):
         import psutil
 
         return int(psutil.virtual_memory().total // 2)
+
+
+class TokenConfig(BaseModel):
+    """How documents are split and tokenised; one token store comes of one of these."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokenizer: str | None = Field(
+        default=None, description="tokenizer.json or hub name; default: a byte-level BPE trained on the corpus"
+    )
+    end_of_text: str | None = Field(default=None, description="special token after each document; default: the usual")
+    vocabulary: int = Field(default=50_277, ge=512, description="size of a trained tokenizer, less for small corpora")
+    holdout: float = Field(default=0.0017, ge=0, le=0.5, description="share of each source for validation and test")
+    seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the holdout and the shuffle")
 
 
 def validated(values: Mapping[str, Any], origin: str) -> Config:

@@ -100,6 +100,10 @@ class Markers:
         """Record that the item's outputs lie complete on disk."""
         write_json(self._path(item), {"fingerprint": value, "result": dict(result)})
 
+    def forget(self, item: str) -> None:
+        """Remove the record of an item whose outputs are gone."""
+        self._path(item).unlink(missing_ok=True)
+
     def _path(self, item: str) -> Path:
         return self.folder / f"{item}.json"
 

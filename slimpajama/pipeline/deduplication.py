@@ -1,4 +1,4 @@
-"""The stages of a deduplication in their order; nothing else knows it.
+"""The stages of a deduplication in their order.
 
 read and sketch → link → cluster → decide → write. Each stage reads files of the one before and leaves its own in
 ``OUT/work`` (or, the last two, in ``OUT``); what a stage depends on goes into the fingerprints of its items.
@@ -24,7 +24,10 @@ from slimpajama.errors import ConfigError
 from slimpajama.stage import StageTimes, run_stage
 from slimpajama.workspace import Markers, fingerprint, read_json, remove_stale_temporaries, write_json
 
-__all__ = ["deduplicate"]
+__all__ = ["PIECES", "deduplicate"]
+
+PIECES = "pieces.json"
+"""In ``work/``: for each piece its decisions and, by source and scope, its shards."""
 
 
 def deduplicate(
@@ -212,6 +215,7 @@ class _Run:
             for own, piece in zip(decided, corpus.pieces, strict=True)
         ]
         self._stage("write", items, output_shards.write_piece, corpus.pieces, prints)
+        write_json(self.output / "work" / PIECES, [self._places(corpus, piece) for piece in corpus.pieces])
         self._remove_outdated(corpus, scopes, decided)
 
     # ------------------------------------------------------------------------------------------ files
@@ -229,6 +233,19 @@ class _Run:
             weights=[piece.input_bytes for piece in pieces],
             times=self.times,
         )
+
+    def _places(self, corpus: Corpus, piece: Piece) -> dict[str, Any]:
+        """Where the decisions on a piece and its shards lie, below the output; for who reads the kept documents."""
+        shards = {
+            corpus.sources[shard.source].name: {
+                scope: self._shard_path(corpus, piece, scope, at).as_posix() for scope in ("global", "local")
+            }
+            for at, shard in enumerate(piece.shards)
+        }
+        return {
+            "decisions": self._decisions_file(corpus, piece).relative_to(self.output).as_posix(),
+            "shards": shards,
+        }
 
     def _reader(self) -> LineReader:
         return LineReader(max_line_bytes=self.config.max_document_bytes, truncated=self.config.truncated)

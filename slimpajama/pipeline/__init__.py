@@ -1,0 +1,5 @@
+"""The stages of a run in their order; nothing else knows it."""
+
+from slimpajama.pipeline.deduplication import deduplicate
+
+__all__ = ["deduplicate"]
