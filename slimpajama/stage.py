@@ -38,14 +38,16 @@ def run_stage(
     fingerprints: Sequence[str],
     weights: Sequence[int],
     times: StageTimes,
+    present: Callable[[Item, dict[str, Any]], bool],
 ) -> list[dict[str, Any]]:
     """The results of ``function`` for all items, in their order, from markers where they are still valid.
 
     ``keys``: a name for each item, unique in the stage. ``weights``: bytes each stands for, for the progress bar.
+    ``present``: whether the files that an item and its result speak of still lie there; else it is run again.
     """
     began = time.perf_counter()
     results = [markers.result(key, value) for key, value in zip(keys, fingerprints, strict=True)]
-    missing = [index for index, result in enumerate(results) if result is None]
+    missing = [index for index, result in enumerate(results) if result is None or not present(items[index], result)]
     names = {id(items[index]): keys[index] for index in missing}
     with tqdm(
         total=sum(weights),

@@ -100,10 +100,6 @@ class Markers:
         """Record that the item's outputs lie complete on disk."""
         write_json(self._path(item), {"fingerprint": value, "result": dict(result)})
 
-    def forget(self, item: str) -> None:
-        """Remove the record of an item whose outputs are gone."""
-        self._path(item).unlink(missing_ok=True)
-
     def _path(self, item: str) -> Path:
         return self.folder / f"{item}.json"
 
@@ -111,6 +107,7 @@ class Markers:
 def remove_stale_temporaries(folder: Path) -> int:
     """Delete what interrupted writers left under ``folder``; returns how many files that was."""
     stale = list(folder.rglob(f"*{TEMPORARY_SUFFIX}")) if folder.is_dir() else []
+    stale = [path for path in stale if path.is_file()]
     for path in stale:
         path.unlink(missing_ok=True)
     return len(stale)

@@ -24,6 +24,8 @@ __all__ = ["POSITION_BITS", "Corpus", "Piece", "Shard", "ShardFile", "discover"]
 POSITION_BITS = 40
 """Bits of an id that hold the position: up to 1.1 TB of decompressed text per shard, 16.7 million shards."""
 
+MOST_SOURCES = 255
+
 _SUFFIXES: dict[str, tuple[Literal["jsonl", "parquet"], Literal["none", "zst", "gz"]]] = {
     ".jsonl": ("jsonl", "none"),
     ".jsonl.zst": ("jsonl", "zst"),
@@ -150,6 +152,11 @@ def discover(root: Path, sources: Sequence[SourceConfig] = (), piece_bytes: int 
         placed = [
             (order, file, file.relative.removesuffix(file.suffix)) for order in range(len(chosen)) for file in files
         ]
+    if len(chosen) > MOST_SOURCES:
+        raise ConfigError(
+            f"{len(chosen)} sources below {root} are more than {MOST_SOURCES}; name those you mean in a config, "
+            "several folders may be one source"
+        )
     used = sorted({file for _, file, _ in placed}, key=lambda file: file.relative)
     unused = {file.relative for file in files} - {file.relative for file in used}
     others = sorted([*others, *unused])

@@ -67,7 +67,7 @@ def shared_clusters(clusters: Clusters, first_shards: np.ndarray[Any, np.dtype[n
     _, cluster = np.unique(clusters.global_roots, return_inverse=True)
     shared = np.zeros((first_shards.size, first_shards.size), dtype=np.int64)
     if cluster.size:
-        present = [np.unique(cluster[sources == source]) for source in range(first_shards.size)]
+        present = [np.flatnonzero(np.bincount(cluster[sources == source])) for source in range(first_shards.size)]
         for a in range(first_shards.size):
             for b in range(a, first_shards.size):
                 shared[a, b] = shared[b, a] = np.intersect1d(present[a], present[b], assume_unique=True).size

@@ -59,6 +59,14 @@ def _flatten(parents: NDArray[np.int64]) -> None:
         parents[node] = parents[parents[node]]
 
 
+def _distinct(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Sorted, without repeats. ``np.unique`` hashes since numpy 2.3, which takes 20 times as long on ids."""
+    ordered = np.sort(values)
+    first = np.ones(ordered.size, dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
+
+
 def clusters_of_links(links: Links, first_shards: NDArray[np.uint64]) -> Clusters:
     """Connected components of the links (see :func:`slimpajama.dedup.lsh.links_of_keys`), global and local.
 
@@ -66,7 +74,7 @@ def clusters_of_links(links: Links, first_shards: NDArray[np.uint64]) -> Cluster
     """
     ids = np.empty(0, dtype=np.uint64)
     for documents, anchors in links():
-        ids = np.union1d(ids, np.union1d(documents, anchors))
+        ids = _distinct(np.concatenate((ids, _distinct(np.concatenate((documents, anchors))))))
     global_parents = np.arange(ids.size, dtype=np.int64)
     local_parents = global_parents.copy()
     sources = np.searchsorted(first_shards, ids >> np.uint64(POSITION_BITS), side="right")

@@ -164,6 +164,11 @@ class DecisionItem:
     source_names: tuple[str, ...]
     first_shards: tuple[int, ...]
 
+    @property
+    def output_files(self) -> tuple[Path, ...]:
+        """The files that are there when the item is done."""
+        return (self.decisions_file,)
+
 
 def decide_piece(item: DecisionItem) -> dict[str, Any]:
     """Write the decisions of a piece; returns its tally as nested lists."""

@@ -39,6 +39,11 @@ class WriteItem:
     outputs: tuple[tuple[str, int, Path], ...]
     level: int
 
+    @property
+    def output_files(self) -> tuple[Path, ...]:
+        """The files that are there when the item is done."""
+        return tuple(path for _, _, path in self.outputs)
+
 
 def write_piece(item: WriteItem) -> dict[str, Any]:
     """Write the outputs of a piece; returns the number of documents written to each scope, by source order.

@@ -44,6 +44,11 @@ class SketchItem:
     rows_file: Path
     quarantine_file: Path
 
+    @property
+    def output_files(self) -> tuple[Path, ...]:
+        """The files that are there when the item is done."""
+        return (self.rows_file,)
+
 
 @dataclass(slots=True)
 class PieceCounts:

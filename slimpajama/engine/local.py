@@ -2,7 +2,9 @@
 
 Processes, not threads: JSON parsing holds the interpreter lock. They are forked from a clean server process that
 has already loaded the kernels (``forkserver`` with preload), so a worker starts in milliseconds, and no thread of
-the parent is cloned in mid-flight. Back-pressure: two items per worker are in flight, the rest wait here.
+the parent is cloned in mid-flight. Back-pressure: two items per worker are in flight, the rest wait here. One
+worker's death breaks the whole pool, so what was in flight is then run again item by item, and only a death
+that an item met alone counts against it.
 """
 
 from __future__ import annotations
@@ -47,36 +49,50 @@ class LocalEngine:
             for index, item in enumerate(items):
                 yield index, function(item)
             return
-        tries = [0] * len(items)
+        deaths = [0] * len(items)
+        suspects: set[int] = set()  # items in flight when a worker died: run alone, so that the culprit shows
         waiting = list(range(len(items) - 1, -1, -1))
         running: dict[Future[Result], int] = {}
         try:
             while waiting or running:
-                while waiting and len(running) < 2 * self.workers:
-                    index = waiting.pop()
-                    running[self._executor().submit(function, items[index])] = index
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    index = running[future]
-                    try:
-                        result = future.result()
-                    except BrokenProcessPool as fault:
-                        # One death breaks every future of the pool: all that were in flight are tried again.
-                        for lost in running.values():
-                            tries[lost] += 1
-                            if tries[lost] >= TRIES:
-                                raise WorkerDied(
-                                    f"a worker process was killed twice while handling {name(items[lost])}; "
-                                    "most likely memory ran out: use fewer --workers or set a smaller memory"
-                                ) from fault
-                        waiting.extend(sorted(running.values(), reverse=True))
-                        running.clear()
-                        self._close()
-                        break
-                    del running[future]
+                try:
+                    while waiting and len(running) < self._room(waiting, running, suspects):
+                        running[self._executor().submit(function, items[waiting[-1]])] = waiting[-1]
+                        waiting.pop()
+                    finished = [
+                        (running[future], future.result())
+                        for future in wait(running, return_when=FIRST_COMPLETED).done
+                        if not isinstance(future.exception(), BrokenProcessPool)
+                    ]
+                    broken = any(
+                        isinstance(future.exception(), BrokenProcessPool) for future in running if future.done()
+                    )
+                except BrokenProcessPool:
+                    finished, broken = [], True
+                for index, result in finished:
                     yield index, result
+                done = {index for index, _ in finished}
+                suspects -= done
+                running = {future: index for future, index in running.items() if index not in done}
+                if broken:
+                    lost = sorted(running.values(), reverse=True)
+                    if len(lost) == 1:  # nobody else can have done it
+                        deaths[lost[0]] += 1
+                        if deaths[lost[0]] == TRIES:
+                            raise _died(name(items[lost[0]]))
+                    suspects.update(lost)
+                    waiting.extend(lost)
+                    running.clear()
+                    self._close()
         except BaseException:
             self._close()
             raise
+
+    def _room(self, waiting: list[int], running: dict[Future[Result], int], suspects: set[int]) -> int:
+        """How many items may be in flight before the next is added: just one while a suspect is, or is next."""
+        if waiting[-1] in suspects or not suspects.isdisjoint(running.values()):
+            return 1
+        return 2 * self.workers
 
     def _executor(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -90,3 +106,10 @@ class LocalEngine:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
+
+
+def _died(item: str) -> WorkerDied:
+    return WorkerDied(
+        f"a worker process was killed twice while handling {item}; "
+        "most likely memory ran out: use fewer --workers or set a smaller memory"
+    )

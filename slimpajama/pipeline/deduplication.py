@@ -150,6 +150,7 @@ class _Run:
             fingerprints=[fingerprint(value, item.band, item.number, ranges) for item in items],
             weights=[8 * documents // ranges] * len(items),
             times=self.times,
+            present=lambda item, _: item.links_file.is_file(),
         )
         return [item.links_file for item in items], value
 
@@ -166,6 +167,7 @@ class _Run:
             fingerprints=[value],
             weights=[sum(path.stat().st_size for path in links)],
             times=self.times,
+            present=lambda item, _: item.clusters_file.is_file(),
         )
         return result, value
 
@@ -232,6 +234,7 @@ class _Run:
             fingerprints=prints,
             weights=[piece.input_bytes for piece in pieces],
             times=self.times,
+            present=lambda item, _: all(path.is_file() for path in item.output_files),
         )
 
     def _places(self, corpus: Corpus, piece: Piece) -> dict[str, Any]:

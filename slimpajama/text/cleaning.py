@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from slimpajama.compilation import kernel
 from slimpajama.text.unicode_tables import (
-    CASE_LIMIT,
     DELETED,
     NEEDS_PYTHON,
-    NFC_LIMIT,
     NFC_UNSURE,
     fold_table,
     nfc_classes,
@@ -34,8 +32,6 @@ _ONE, _TWO, _THREE, _FOUR = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(
 _SPACE = np.uint32(32)
 _DELETED = np.uint32(DELETED)
 _NEEDS_PYTHON = np.uint32(NEEDS_PYTHON)
-_CASE_LIMIT = np.uint32(CASE_LIMIT)
-_NFC_LIMIT = np.uint32(NFC_LIMIT)
 _NFC_UNSURE = np.uint8(NFC_UNSURE)
 _ALWAYS_NFC = np.uint32(0x300)
 
@@ -91,13 +87,13 @@ def fold_utf8(
             read += _FOUR
         if check_nfc:
             point_class = np.uint8(0)
-            if point >= _ALWAYS_NFC and point < _NFC_LIMIT:
+            if point >= _ALWAYS_NFC and point < nfc.shape[0]:
                 point_class = nfc[point]
                 if point_class != 0 and (point_class == _NFC_UNSURE or point_class < last_class):
                     return NOT_NFC
             last_class = point_class
         folded = np.uint32(point)
-        if point < _CASE_LIMIT:
+        if point < fold.shape[0]:
             folded = fold[point]
             if folded == _NEEDS_PYTHON:
                 return NOT_IN_TABLE

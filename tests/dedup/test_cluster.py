@@ -1,0 +1,58 @@
+"""The clusters file holds the clusters, and its figures say how large they are and who shares them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from slimpajama.dedup.cluster import ClusterItem, cluster_links, read_clusters
+from slimpajama.workspace import atomic_file
+
+A, B, C = 0, 1 << 40, 2 << 40
+"""First ids of three sources of one shard each."""
+
+
+def links_file(path: Path, links: list[tuple[int, int]]) -> Path:
+    pairs = np.array(links, dtype=np.uint64).reshape(-1, 2)
+    table = pa.table({"document": pairs[:, 0], "anchor": pairs[:, 1]})
+    with atomic_file(path) as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    return path
+
+
+def test_links_of_several_files_become_one_file_of_clusters(tmp_path: Path) -> None:
+    files = (
+        links_file(tmp_path / "0.arrow", [(A + 1, A), (B + 1, B)]),
+        links_file(tmp_path / "1.arrow", []),
+        links_file(tmp_path / "2.arrow", [(B, A), (C + 7, C + 5)]),
+    )
+    target = tmp_path / "clusters.arrow"
+    result = cluster_links(ClusterItem(files, (0, 1, 2), target))
+    assert result == {
+        "linked": 6,
+        "clusters": 2,
+        "largest": [{"cluster": A, "documents": 4}, {"cluster": C + 5, "documents": 2}],
+        "shared": [[1, 1, 0], [1, 1, 0], [0, 0, 1]],
+    }
+    clusters = read_clusters(target)
+    assert clusters.ids.tolist() == [A, A + 1, B, B + 1, C + 5, C + 7]
+    assert clusters.global_roots.tolist() == [A, A, A, A, C + 5, C + 5]
+    assert clusters.local_roots.tolist() == [A, A, B, B, C + 5, C + 5]
+    assert clusters.local_alone.tolist() == [False] * 6
+
+
+def test_without_links_there_is_a_file_without_clusters(tmp_path: Path) -> None:
+    target = tmp_path / "clusters.arrow"
+    result = cluster_links(ClusterItem((), (0, 1), target))
+    assert result == {"linked": 0, "clusters": 0, "largest": [], "shared": [[0, 0], [0, 0]]}
+    assert read_clusters(target).ids.size == 0
+
+
+def test_only_the_twenty_largest_clusters_are_named_larger_first(tmp_path: Path) -> None:
+    links = [(100 * number + member, 100 * number) for number in range(1, 31) for member in range(1, number + 1)]
+    result = cluster_links(ClusterItem((links_file(tmp_path / "0.arrow", links),), (0,), tmp_path / "clusters.arrow"))
+    assert result["clusters"] == 30
+    assert [entry["documents"] for entry in result["largest"]] == list(range(31, 11, -1))
+    assert result["largest"][0]["cluster"] == 3000

@@ -1,0 +1,49 @@
+"""The tables a user reads at the end of a run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slimpajama.dedup.decisions import Tally
+from slimpajama.dedup.summary import catch_line, source_figures, table, versions
+
+COUNTS = [
+    [[1000, 5_000_000], [10, 1_000], [2, 500], [900, 4_500_000], [950, 4_800_000], [988, 4_998_500]],
+    [[20, 90_000], [0, 0], [0, 0], [20, 90_000], [20, 90_000], [20, 90_000]],
+    [[0, 0]] * 6,
+]
+REMOVED = [[[38, 198_500], [50, 300_000], [0, 0]], [[0, 0]] * 3, [[0, 0]] * 3]
+NAMES = ("common_crawl", "books", "empty")
+
+
+def test_the_catch_line_gives_the_chances_of_the_chosen_bands() -> None:
+    assert catch_line(9, 13) == (
+        "9 bands x 13 rows link a pair of Jaccard 0.50: 0.1%, 0.60: 1.2%, 0.70: 8.4%, 0.80: 39.9%, 0.85: 68.6%, "
+        "0.90: 92.9%, 0.95: 99.8%"
+    )
+
+
+def test_the_table_has_a_row_per_source_a_total_and_the_overlap_of_sources() -> None:
+    tally = Tally(3)
+    tally.merge(COUNTS, REMOVED)
+    tally.check(NAMES)
+    overlap = {"sources": list(NAMES), "documents": np.array(REMOVED)[:, :, 0].tolist()}
+    printed = table({"sources": source_figures(tally, NAMES), "overlap": overlap})
+    lines = [line.split() for line in printed.splitlines()]
+    assert lines[2] == ["common_crawl", "1,000", "5.0", "2", "10", "38", "88", "950", "900", "3.99", "9.99"]
+    assert lines[3] == ["books", "20", "0.1", "0", "0", "0", "0", "20", "20", "0.00", "0.00"]
+    assert lines[4] == ["empty", "0", "0.0", "0", "0", "0", "0", "0", "0", "-", "-"]
+    assert lines[6] == ["total", "1,020", "5.1", "2", "10", "38", "88", "970", "920", "3.92", "9.81"]
+    assert lines[-3:] == [["common_crawl", "38", "50", "."], ["books", ".", ".", "."], ["empty", ".", ".", "."]]
+
+
+def test_columns_of_the_table_are_aligned() -> None:
+    tally = Tally(3)
+    tally.merge(COUNTS, REMOVED)
+    overlap = {"sources": list(NAMES), "documents": np.array(REMOVED)[:, :, 0].tolist()}
+    first = table({"sources": source_figures(tally, NAMES), "overlap": overlap}).split("\n\n")[0].splitlines()
+    assert len({len(line) for line in first}) == 1
+
+
+def test_versions_name_what_could_change_a_result() -> None:
+    assert {"slimpajama", "python", "unicode", "numpy", "numba", "pyarrow", "orjson"} <= set(versions())

@@ -1,0 +1,115 @@
+"""A stage runs what is not done yet, and gives all results in the order of its items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slimpajama.engine.local import LocalEngine
+from slimpajama.stage import StageTimes, run_stage
+from slimpajama.workspace import Markers
+
+
+class Backwards:
+    """An engine that finishes its last item first."""
+
+    workers = 1
+
+    def map(
+        self, function: Callable[[Any], Any], items: Sequence[Any], name: Callable[[Any], str] = str
+    ) -> Iterator[tuple[int, Any]]:
+        for index in reversed(range(len(items))):
+            yield index, function(items[index])
+
+    def __enter__(self) -> Backwards:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        pass
+
+
+class Stage:
+    """A stage of the items ``a``, ``b`` … that remembers which of them were run, call by call."""
+
+    def __init__(self, folder: Path, engine: Any = None) -> None:
+        self.markers = Markers(folder)
+        self.engine = engine or Backwards()
+        self.ran: list[str] = []
+        self.times = StageTimes(bars=False)
+
+    def work(self, item: str) -> dict[str, Any]:
+        self.ran.append(item)
+        if item == "broken":
+            raise RuntimeError(item)
+        return {"upper": item.upper()}
+
+    def run(self, items: Sequence[str], prints: Sequence[str]) -> list[str]:
+        self.ran.clear()
+        results = run_stage(
+            "shout",
+            items,
+            self.work,
+            engine=self.engine,
+            markers=self.markers,
+            keys=[f"of/{item}" for item in items],
+            fingerprints=prints,
+            weights=[1] * len(items),
+            present=lambda item, result: True, times=self.times,
+        )
+        return [result["upper"] for result in results]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+def test_results_come_in_the_order_of_the_items_whatever_finishes_first(stage: Stage) -> None:
+    assert stage.run("abc", ["1", "1", "1"]) == ["A", "B", "C"]
+    assert stage.ran == ["c", "b", "a"]
+
+
+def test_finished_items_are_not_run_again(stage: Stage) -> None:
+    first = stage.run("abc", ["1", "1", "1"])
+    assert stage.run("abc", ["1", "1", "1"]) == first
+    assert stage.ran == []
+
+
+def test_an_item_with_another_fingerprint_is_run_again_and_only_that_one(stage: Stage) -> None:
+    stage.run("abc", ["1", "1", "1"])
+    assert stage.run("abc", ["1", "2", "1"]) == ["A", "B", "C"]
+    assert stage.ran == ["b"]
+    stage.run("abc", ["1", "1", "1"])
+    assert stage.ran == ["b"], "going back is a change too: the output on disk is the other one's"
+
+
+def test_a_new_item_is_run_beside_the_finished_ones(stage: Stage) -> None:
+    stage.run("ac", ["1", "1"])
+    assert stage.run("abcd", ["1"] * 4) == ["A", "B", "C", "D"]
+    assert stage.ran == ["d", "b"]
+
+
+def test_what_was_finished_before_a_failure_is_kept(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, LocalEngine(1))
+    items = ["a", "b", "broken", "d"]
+    with pytest.raises(RuntimeError, match="broken"):
+        stage.run(items, ["1"] * 4)
+    assert stage.ran == ["a", "b", "broken"]
+    with pytest.raises(RuntimeError, match="broken"):
+        stage.run(items, ["1"] * 4)
+    assert stage.ran == ["broken"]
+
+
+def test_a_stage_of_nothing_gives_nothing(stage: Stage) -> None:
+    assert stage.run("", []) == []
+
+
+def test_times_say_how_much_was_run_and_how_much_was_reused(stage: Stage) -> None:
+    stage.run("ab", ["1", "1"])
+    assert {key: stage.times.stages["shout"][key] for key in ("items", "reused")} == {"items": 2, "reused": 0}
+    stage.run("abc", ["1", "2", "1"])
+    assert {key: stage.times.stages["shout"][key] for key in ("items", "reused")} == {"items": 3, "reused": 1}
+    assert stage.times.stages["shout"]["seconds"] >= 0

@@ -1,0 +1,188 @@
+"""Files are whole or absent, and finished work is known by what it depended on."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimpajama import OutputError
+from slimpajama.workspace import (
+    Markers,
+    atomic_file,
+    fingerprint,
+    read_json,
+    remove_stale_temporaries,
+    write_json,
+)
+
+REMEDY = "free some space or choose another output, then run the same command again: finished work is kept"
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_file_appears_when_its_block_ends_and_folders_are_made(tmp_path: Path) -> None:
+    target = tmp_path / "a" / "b" / "c.bin"
+    with atomic_file(target) as file:
+        file.write(b"whole")
+        assert not target.exists()
+        assert names_in(tmp_path) == ["c.bin.tmp"]
+    assert target.read_bytes() == b"whole"
+    assert names_in(tmp_path) == ["c.bin"]
+
+
+def write_and_raise(target: Path, error: BaseException) -> None:
+    with atomic_file(target) as file:
+        file.write(b"half of the n")
+        raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError(), KeyboardInterrupt(), SystemExit()])
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: BaseException) -> None:
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+    with pytest.raises(type(error)):
+        write_and_raise(target, error)
+    assert target.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+def test_a_device_that_refuses_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(number: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    target = tmp_path / "shard.jsonl.zst"
+    target.write_bytes(b"old")
+    with pytest.raises(OutputError) as refusal, atomic_file(target) as file:
+        file.write(b"new")
+    assert str(refusal.value) == f"cannot write {target}: {os.strerror(code)}; {REMEDY}"
+    assert target.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["shard.jsonl.zst"]
+
+
+def test_a_disk_that_fills_up_while_writing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot write .*file: No space left on device; free some space"):
+        write_and_raise(tmp_path / "file", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    assert names_in(tmp_path) == []
+
+
+def test_a_file_that_may_not_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(OutputError) as refusal, atomic_file(tmp_path / "file"):
+        pass
+    assert str(refusal.value) == f"cannot write {tmp_path / 'file'}: Permission denied; {REMEDY}"
+
+
+def test_a_folder_that_may_not_be_made_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OutputError, match=r"cannot write .*Permission denied"), atomic_file(tmp_path / "new" / "file"):
+        pass
+
+
+def test_an_output_below_something_that_is_a_file_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"in the way")
+    for target in (tmp_path / "file" / "summary.json", tmp_path / "file" / "work" / "rows.json"):
+        with pytest.raises(OutputError, match="cannot write"), atomic_file(target):
+            pass
+    assert (tmp_path / "file").read_bytes() == b"in the way"
+
+
+def test_an_output_whose_name_is_a_folder_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").mkdir()
+    with pytest.raises(OutputError, match=r"cannot write .*summary\.json: Is a directory"):
+        write_json(tmp_path / "summary.json", {})
+    assert names_in(tmp_path) == []
+
+
+def test_what_cannot_be_read_inside_the_block_is_not_blamed_on_the_output(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="absent"), atomic_file(tmp_path / "file"):
+        (tmp_path / "absent").read_bytes()
+    assert names_in(tmp_path) == []
+
+
+# ---------------------------------------------------------------------------------------------- JSON and fingerprints
+
+
+def test_json_is_written_sorted_and_read_back(tmp_path: Path) -> None:
+    value = {"b": [1, 2.5, None], "a": {"é": True}, "c": 2**63}
+    write_json(tmp_path / "value.json", value)
+    assert read_json(tmp_path / "value.json") == value
+    assert (tmp_path / "value.json").read_text().startswith('{\n  "a": {\n    "é": true\n  },\n  "b": [')
+
+
+def test_json_that_is_absent_or_broken_reads_as_none(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text('{"fingerprint": "ab')
+    (tmp_path / "empty.json").write_text("")
+    assert [read_json(tmp_path / f"{name}.json") for name in ("absent", "broken", "empty")] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("parts", "digest"),
+    [
+        ((), "7ebb3c7c2a87b1a2f8a7ed729ecb040d"),
+        ((1, ["a", 2.5, None], {"b": 1, "a": "é"}), "f366898406e17aa527ed2e1848cadd26"),
+    ],
+)
+def test_a_fingerprint_is_the_same_on_every_machine(parts: tuple[object, ...], digest: str) -> None:
+    assert fingerprint(*parts) == digest
+
+
+def test_a_fingerprint_ignores_the_order_of_keys_and_nothing_else() -> None:
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    different = [(), ("a",), ("a", "b"), (["a", "b"],), ("ab",), (1,), ("1",), (None,), (True,), (1.5,), ({"a": 1},)]
+    assert len({fingerprint(*parts) for parts in different}) == len(different)
+
+
+# ---------------------------------------------------------------------------------------------- markers
+
+
+def test_finished_work_is_known_by_exactly_its_fingerprint(tmp_path: Path) -> None:
+    markers = Markers(tmp_path / "done")
+    assert markers.result("c4/0", "f1") is None
+    markers.finish("c4/0", "f1", {"documents": 3})
+    assert markers.result("c4/0", "f1") == {"documents": 3}
+    assert markers.result("c4/0", "f2") is None
+    assert markers.result("c4/1", "f1") is None
+    markers.finish("c4/0", "f2", {"documents": 4})
+    assert (markers.result("c4/0", "f1"), markers.result("c4/0", "f2")) == (None, {"documents": 4})
+    assert names_in(tmp_path) == ["0.json"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "null", '{"fingerprint": "f"}', '{"fingerprint": "f", "result": 3}']
+)
+def test_a_marker_that_makes_no_sense_counts_as_absent(tmp_path: Path, content: str) -> None:
+    (tmp_path / "item.json").write_text(content)
+    assert Markers(tmp_path).result("item", "f") is None
+
+
+@given(st.dictionaries(st.text(min_size=1), st.integers(-(2**63), 2**64 - 1) | st.text() | st.none()))
+def test_results_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, result: dict[str, object]) -> None:
+    markers = Markers(tmp_path_factory.mktemp("markers"))
+    markers.finish("item", "f", result)
+    assert markers.result("item", "f") == result
+
+
+def test_what_interrupted_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    for name in ("a.arrow", "a.arrow.tmp", "deep/b.tmp", "deep/er/c.parquet.tmp", "deep/tmp", "deep/tmp.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert remove_stale_temporaries(tmp_path) == 3
+    assert names_in(tmp_path) == ["a.arrow", "tmp", "tmp.txt"]
+    assert remove_stale_temporaries(tmp_path / "absent") == 0

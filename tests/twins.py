@@ -1,0 +1,101 @@
+"""The slow, obvious twins of the compiled core, and the alphabets on which a fast one is most likely to differ."""
+
+from __future__ import annotations
+
+import re
+import string
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+MODULUS = 1 << 64
+BASE = 0x9E3779B97F4A7C15
+PUBLISHED = (9, 13)
+
+ALL_POINTS = [point for point in range(sys.maxunicode + 1) if not 0xD800 <= point < 0xE000]
+MARKS = [chr(point) for point in ALL_POINTS if unicodedata.combining(chr(point))]
+
+
+def published_clean(text: str) -> str:
+    """The cleaning of the published scripts, written down once more."""
+    kept = "".join(char for char in text.lower() if char not in string.punctuation)
+    return re.sub(r"\s+", " ", kept.strip())
+
+
+def shingles(text: str) -> list[str]:
+    cleaned = published_clean(text)
+    return [cleaned[start : start + 13] for start in range(len(cleaned) - 12)]
+
+
+def polynomial_hash(shingle: str) -> int:
+    whole = 0
+    for char in shingle:
+        whole = (whole * BASE + ord(char)) % MODULUS
+    return (whole * BASE % MODULUS) >> 32
+
+
+def band_key(rows: Sequence[int]) -> int:
+    """Sixty-four bits of a band, each value mixed in by a multiplication and a shift."""
+    key = BASE
+    for value in rows:
+        key = ((key ^ value) * 0xD6E8FEB86659FD93) % MODULUS
+        key ^= key >> 32
+    key = (key * 0xD6E8FEB86659FD93) % MODULUS
+    return key ^ (key >> 32)
+
+
+def band_keys_of(signature: NDArray[np.uint32], bands: int, rows: int) -> list[int]:
+    return [band_key(signature[band * rows : (band + 1) * rows].tolist()) for band in range(bands)]
+
+
+def components(nodes: Iterable[int], edges: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Breadth-first search: the smallest member of each node's component."""
+    neighbours: dict[int, set[int]] = {node: set() for node in nodes}
+    for left, right in edges:
+        neighbours.setdefault(left, set()).add(right)
+        neighbours.setdefault(right, set()).add(left)
+    root: dict[int, int] = {}
+    for start in sorted(neighbours):
+        if start in root:
+            continue
+        queue = [start]
+        root[start] = start
+        for node in queue:
+            for neighbour in sorted(neighbours[node] - root.keys()):
+                root[neighbour] = start
+                queue.append(neighbour)
+    return root
+
+
+def canonical_pairs() -> list[tuple[str, str]]:
+    """Every two code points into which Unicode splits one, in the order of the tables."""
+    pairs = []
+    for point in ALL_POINTS:
+        parts = unicodedata.decomposition(chr(point)).split()
+        if len(parts) == 2 and not parts[0].startswith("<"):
+            pairs.append((chr(int(parts[0], 16)), chr(int(parts[1], 16))))
+    return pairs
+
+
+# Letters and marks that a kernel working on single code points could get wrong.
+SIGMA_CONTEXTS = st.text(alphabet="ΣσςΑαA.'’\u00ad\u0301\u0345 -\u200b1İ", max_size=12)
+WHITE_SPACE = st.text(
+    alphabet="a.\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2003\u2028\u2029\u202f\u205f\u3000\u200b\ufeff",
+    max_size=30,
+)
+CASE = st.text(alphabet="AaİIıi\u0307ßẞſKÅΩǅǆŉΐﬃⅣⓐꭰᏸ𐐀𐐨𞤀𞤢!\x00", max_size=30)
+COMPOSING = st.text(
+    alphabet="eo\u0301\u0302\u0323\u0328\u0345\u0344\u0340é\u1ebfǭ\u0915\u093c\u0958\u0627\u0653\u09c7\u09d7\u0b47\u0b56"
+    "\u0bc6\u0bd7\u1025\u102e\u3046\u3099가\u1100\u1161\u11a8\u2126\u212b\ufb1d豈\U0002f800\U0001d15e\U0001d165 .",
+    max_size=12,
+)
+WIDE = st.text(alphabet=st.characters(min_codepoint=0x10000), max_size=20)
+LINES = st.lists(st.text(max_size=20), max_size=8).map("\r\n".join)
+ANY_TEXT = st.one_of(st.text(), SIGMA_CONTEXTS, WHITE_SPACE, CASE, COMPOSING, WIDE, LINES)
+LONG_TEXT = st.builds(
+    lambda parts, times: "".join(parts) * times, st.lists(ANY_TEXT, min_size=1, max_size=6), st.integers(1, 40)
+)
