@@ -29,13 +29,10 @@ app = typer.Typer(
 )
 
 
-class ScopeName(str, Enum):
-    """Values of ``--scope``."""
-
-    both = "both"
-    # `global` is a keyword, so its member is not named after its value.
-    global_scope = "global"
-    local = "local"
+# `global` is a keyword, so these are made from values.
+ScopeName = Enum("ScopeName", {"both": "both", "global": "global", "local": "local"}, type=str)
+OneScope = Enum("OneScope", {"global": "global", "local": "local"}, type=str)
+FormatName = Enum("FormatName", {"parquet": "parquet", "megatron": "megatron"}, type=str)
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars and no table.")]
@@ -182,6 +179,134 @@ def _closing_lines(summary: dict[str, Any], output: Path) -> str:
     scope = summary["settings"]["scope"]
     shards = " and ".join(str(output / name) for name in ("global", "local") if scope in ("both", name))
     lines.append(f"shards: {shards}\ndecisions: {output / 'decisions'}\nsummary: {output / 'summary.json'}")
+    return "\n".join(lines)
+
+
+@app.command()
+def mix(
+    input: Annotated[Path, typer.Option("--input", help="Output of slimpajama dedup.")],
+    output: Annotated[Path, typer.Option("--output", help="Folder for the token store and the mixtures.")],
+    recipe: Annotated[list[Path], typer.Option("--recipe", help="YAML recipe; repeatable.")],
+    tokens: Annotated[
+        str | None, typer.Option(help="Token budget of each mixture, e.g. 2M (default: the recipe's).")
+    ] = None,
+    seq_len: Annotated[int | None, typer.Option(help="Sequence length (default: the recipe's).")] = None,
+    scope: Annotated[OneScope | None, typer.Option(help="Scope of deduplication (default: the recipe's).")] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="tokenizer.json or hub name (default: train one on the corpus).")
+    ] = None,
+    holdout: Annotated[
+        float | None, typer.Option(help="Share held out for validation and test (default 0.0017).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of holdout, shuffle and mixtures (default 1).")] = None,
+    format: Annotated[FormatName | None, typer.Option(help="Files to write (default: parquet).")] = None,
+    memory: Annotated[str | None, typer.Option(help="Memory for all workers, e.g. 8GiB (default: half).")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Make the token store, print the plans, build no mixture.")
+    ] = False,
+    workers: Workers = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Build token-exact mixtures from a deduplication, by recipes: OUTPUT/<recipe>/train-*.parquet and so on.
+
+    Documents are tokenised once, into OUTPUT/tokens; later calls with the same settings use that store.
+    """
+    with _reported(debug):
+        import orjson
+
+        from slimpajama.config import TokenConfig, load_config
+        from slimpajama.engine.local import LocalEngine
+        from slimpajama.mixture.kept import open_dedup_output
+        from slimpajama.mixture.recipe import load_recipe
+        from slimpajama.pipeline.mixtures import make_mixtures
+        from slimpajama.stage import StageTimes
+
+        overrides = {"tokens": tokens, "sequence_length": seq_len, "scope": scope and scope.value, "seed": seed}
+        recipes = [load_recipe(file, **overrides) for file in recipe]
+        machine = load_config(workers=workers, memory=memory)
+        given = {"tokenizer": tokenizer, "holdout": holdout, "seed": seed}
+        settings = TokenConfig.model_validate({key: value for key, value in given.items() if value is not None})
+        talks = not quiet and not json
+        times = StageTimes(bars=talks and sys.stderr.isatty())
+        with LocalEngine(machine.worker_count(), "slimpajama.mixture.compiled") as engine:
+            made = make_mixtures(
+                open_dedup_output(input),
+                recipes,
+                settings,
+                output,
+                engine=engine,
+                times=times,
+                memory=machine.memory_bytes(),
+                format=format.value if format else "parquet",
+                dry_run=dry_run,
+            )
+        if json:
+            typer.echo(orjson.dumps({"tokens": made.store, "mixtures": made.manifests}).decode())
+        elif talks:
+            typer.echo(_mixture_lines(made, output))
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="YAML config of a whole run, e.g. configs/sample.yaml.")],
+    output: Annotated[Path, typer.Option("--output", help="Folder for dedup/, mixtures/ and summary.json.")],
+    input: Annotated[Path | None, typer.Option("--input", help="Folder of shards, over the config's.")] = None,
+    workers: Workers = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="One setting, over the file's; repeatable."),
+    ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Everything a config asks for: sample or input, deduplication, token store, all mixtures, summary.
+
+    Run the same command again to resume; what is done and still holds is not done again.
+    """
+    with _reported(debug):
+        import orjson
+
+        from slimpajama.dedup.bands import banding
+        from slimpajama.dedup.summary import catch_line, table
+        from slimpajama.pipeline.run import load_run_config, run_all
+
+        flags = {"input": str(input.resolve()) if input else None, "dedup.workers": workers}
+        settings = load_run_config(config, set or (), **flags)
+        talks = not quiet and not json
+        if talks:
+            typer.echo(catch_line(*banding(settings.dedup)), err=True)
+        summary, made = run_all(settings, config.parent, output, progress=talks and sys.stderr.isatty())
+        if json:
+            typer.echo(orjson.dumps(summary).decode())
+        elif talks:
+            typer.echo(table(summary["dedup"]))
+            typer.echo(_closing_lines(summary["dedup"], output / "dedup"))
+            typer.echo("\n" + _mixture_lines(made, output / "mixtures"))
+            typer.echo(f"\n{summary['seconds']:.1f} s in all; summary: {output / 'summary.json'}")
+
+
+def _mixture_lines(made: Any, output: Path) -> str:
+    """The token store in a line, then the plan of each recipe and where its mixture lies."""
+    from slimpajama.dedup.summary import aligned
+    from slimpajama.mixture.plan import plan_table
+
+    lines = [f"warning: {warning}" for warning in made.store.get("warnings", [])]
+    if made.store:
+        train = sum(account["local"]["tokens"]["train"] for account in made.store["sources"].values())
+        lines.append(
+            f"token store: {output / 'tokens'}, {train:,} training tokens, {made.store['bytes'] / 1e6:,.1f} MB, "
+            f"vocabulary {made.store['vocabulary']:,}, tokenised by {made.store['backend']}"
+        )
+    for name, plan in made.plans.items():
+        lines.append(f"\n{name}: {plan.sequences:,} sequences of {plan.sequence_length:,} tokens")
+        lines.append(aligned(plan_table(plan), rule_before_last=True))
+        if name in made.manifests:
+            manifest = made.manifests[name]
+            held_out = ", ".join(f"{manifest['sequences'][split]:,} {split}" for split in ("validation", "test"))
+            lines.append(f"{output / name}: {len(manifest['files']):,} files, {held_out} sequences held out")
     return "\n".join(lines)
 
 

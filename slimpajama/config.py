@@ -215,7 +215,11 @@ def load_config(file: Path | None = None, assignments: Sequence[str] = (), **fla
             raise ConfigError(f"{file} is not YAML: {' '.join(str(fault).split())}") from fault
         if loaded is not None and not isinstance(loaded, dict):
             raise ConfigError(f"{file} holds a {type(loaded).__name__}; a config is a mapping of settings to values")
-        values.update(loaded or {})
+        # The file of a whole run holds these settings in a section of their own.
+        section = loaded["dedup"] if loaded and "dedup" in loaded else loaded
+        if section is not None and not isinstance(section, dict):
+            raise ConfigError(f"{file}: dedup holds a {type(section).__name__}; it is a mapping of settings to values")
+        values.update(section or {})
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key:

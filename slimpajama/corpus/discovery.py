@@ -14,10 +14,12 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
+
+from pydantic import ValidationError
 
 from slimpajama.config import REDPAJAMA_SET_NAMES, SourceConfig
-from slimpajama.errors import ConfigError, InputNotFound
+from slimpajama.errors import ConfigError, InputNotFound, ShardUnreadable
 
 __all__ = ["POSITION_BITS", "Corpus", "Piece", "Shard", "ShardFile", "discover"]
 
@@ -167,18 +169,23 @@ def discover(root: Path, sources: Sequence[SourceConfig] = (), piece_bytes: int 
     )
     if len(shards) >= 1 << (64 - POSITION_BITS):
         raise ConfigError(f"{len(shards):,} shards are more than ids can name (16,777,216): merge small files")
-    _refuse_shared_outputs(shards, used, chosen)
-    return Corpus(root, chosen, tuple(used), shards, tuple(_pieces(used, shards, chosen, piece_bytes)), tuple(others))
+    pieces = tuple(_pieces(used, shards, chosen, piece_bytes))
+    _refuse_shared_outputs(pieces)
+    return Corpus(root, chosen, tuple(used), shards, pieces, tuple(others))
 
 
 def _walk(root: Path) -> tuple[list[ShardFile], list[str]]:
-    """All shards below ``root`` by path, and the other files; links are followed, each folder is visited once."""
+    """All shards below ``root`` by path, and the other files; links are followed, each folder is visited once.
+
+    A folder that is met again is listed with the other files.
+    """
     shards: list[ShardFile] = []
     others: list[str] = []
     visited = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_refuse_unreadable):
         real = os.path.realpath(folder)
         if real in visited:
+            others.append(_printable(os.path.relpath(folder, root)))
             subfolders.clear()
             continue
         visited.add(real)
@@ -190,15 +197,26 @@ def _walk(root: Path) -> tuple[list[ShardFile], list[str]]:
             if name.startswith((".", "_")) or name.endswith(".tmp"):
                 continue
             if suffix is None:
-                others.append(relative)
+                others.append(_printable(relative))
                 continue
+            if relative != _printable(relative):
+                raise ShardUnreadable(f"the name of {_printable(path)} is not UTF-8; rename the file or its folder")
             try:
                 status = os.stat(path)
             except OSError as fault:
-                raise InputNotFound(f"cannot read {path}: {fault.strerror}; mend or remove it") from fault
+                _refuse_unreadable(fault)
             shards.append(ShardFile(path, relative, suffix, status.st_size, status.st_mtime_ns))
     shards.sort(key=lambda file: file.relative)
     return shards, others
+
+
+def _refuse_unreadable(fault: OSError) -> NoReturn:
+    raise InputNotFound(f"cannot read {fault.filename}: {fault.strerror}; mend or remove it") from fault
+
+
+def _printable(path: str) -> str:
+    """The path, with bytes that are not UTF-8 written as ``\\xff``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace").replace(os.sep, "/")
 
 
 def _sources_by_layout(files: Sequence[ShardFile]) -> tuple[SourceConfig, ...]:
@@ -214,7 +232,13 @@ def _sources_by_layout(files: Sequence[ShardFile]) -> tuple[SourceConfig, ...]:
 
 
 def _source(name: str) -> SourceConfig:
-    return SourceConfig(name=name)
+    try:
+        return SourceConfig(name=name)
+    except ValidationError as fault:
+        raise ConfigError(
+            f"the folder {name!r} cannot name a source: names are made of A-Z, a-z, 0-9, '.', '_' and '-' and begin "
+            "with a letter or a digit; rename the folder, or list the sources in a config"
+        ) from fault
 
 
 def _folder(pattern: str) -> str:
@@ -250,18 +274,18 @@ def _refuse_shared_files(members: dict[str, list[tuple[ShardFile, str]]]) -> Non
             owner[file.relative] = name
 
 
-def _refuse_shared_outputs(
-    shards: Sequence[Shard], files: Sequence[ShardFile], sources: Sequence[SourceConfig]
-) -> None:
+def _refuse_shared_outputs(pieces: Sequence[Piece]) -> None:
+    """What is known of a piece is filed under its name, and its shards under their source and stem."""
     taken: dict[tuple[int, str], str] = {}
-    for shard in shards:
-        relative = files[shard.file].relative
-        earlier = taken.setdefault((shard.source, shard.stem), relative)
-        if earlier != relative:
-            raise ConfigError(
-                f"{earlier} and {relative} of source {sources[shard.source].name!r} would be written to one output; "
-                "rename one, or remove it if it is a copy of the other"
-            )
+    for piece in pieces:
+        shards = ((shard.source, shard.stem + piece.part_suffix) for shard in piece.shards)
+        for place in ((-1, piece.name), *shards):
+            earlier = taken.setdefault(place, piece.file.relative)
+            if earlier != piece.file.relative:
+                raise ConfigError(
+                    f"{earlier} and {piece.file.relative} would be written to one output; "
+                    "rename one, or remove it if it is a copy of the other"
+                )
 
 
 def _pieces(

@@ -95,7 +95,7 @@ class LineReader:
                     ends = ends[1:]
                 _move_to_front(buffer, stop, filled)
                 ends, offset, filled = ends - stop, offset + stop, filled - stop
-            if piece.stop is not None and offset >= piece.stop and not skipping:
+            if piece.stop is not None and offset >= piece.stop and large is None:
                 return
             if ends.size:
                 starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1] + 1))

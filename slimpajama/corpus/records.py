@@ -84,7 +84,7 @@ def _parse(block: LineBlock, piece: Piece) -> RecordBatch:
         except (orjson.JSONDecodeError, TypeError, KeyError, IndexError):
             pass
         content = bytes(line)
-        if not content.strip(b" \t\r\n"):
+        if not block.too_large and not content.strip(b" \t\r\n"):
             continue
         reason = "too large" if block.too_large else _what_is_wrong(content, piece)
         size = block.too_large or stop - start
@@ -99,14 +99,14 @@ def _parse(block: LineBlock, piece: Piece) -> RecordBatch:
 def _what_is_wrong(line: bytes, piece: Piece) -> str:
     """The reason a line that cannot be used is quarantined for; the slow path, on broken lines only."""
     try:
-        line.decode()
+        text = line.decode()
     except UnicodeDecodeError as fault:
         return f"not UTF-8 (byte {fault.start} of the record)"
     try:
         record: Any = orjson.loads(line)
     except orjson.JSONDecodeError as fault:
         try:
-            json.loads(line)
+            json.loads(text)
         except (ValueError, RecursionError):
             return f"not JSON ({fault.msg} at character {fault.pos})"
         return f"not strict JSON: a lone surrogate, NaN or Infinity ({fault.msg} at character {fault.pos})"
@@ -142,7 +142,7 @@ def _read_parquet(piece: Piece, max_bytes: int) -> Iterator[RecordBatch]:
         by_name = dict(zip(piece.set_names, piece.shards, strict=True))
         for index, text in enumerate(_texts(table.column("text"))):
             shard = piece.shards[0]
-            size = len(text.encode(errors="replace")) if isinstance(text, str) else 0
+            size = len(text.encode() if isinstance(text, str) else text or b"")
             reason = "" if isinstance(text, str) else "'text' is null" if text is None else "'text' is not UTF-8"
             if size > max_bytes:
                 reason = "too large"
@@ -185,16 +185,21 @@ def parquet_batches(piece: Piece, columns: Sequence[str] | None) -> Iterator[Any
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
-            kind = schema.field("text").type if "text" in schema.names else None
-            if kind is None or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-                found = f"'text' of type {kind}" if kind is not None else f"only {', '.join(schema.names)}"
+            kind = schema.field("text").type if schema.names.count("text") == 1 else None
+            if kind not in (pa.string(), pa.large_string(), pa.string_view()):
+                found = f"'text' of type {kind}" if kind is not None else f"its columns are {', '.join(schema.names)}"
                 raise ShardUnreadable(f"{path} has no string column 'text' ({found}); rename or convert the column")
             if columns is not None and "meta" in columns and "meta" not in schema.names:
                 raise ShardUnreadable(
                     f"{path} has no column 'meta' that names the source; list the sources in a config"
                 )
-            yield from file.iter_batches(batch_size=PARQUET_ROWS, columns=columns)
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=columns):
+                for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                    if name != "text":  # texts are judged one by one; other fields of a record must be sound
+                        column.validate(full=True)
+                yield batch
     except FileNotFoundError as fault:
         raise InputChanged(f"{path} has gone since the run began; put it back, or run again without it") from fault
     except (pa.ArrowInvalid, OSError) as fault:
-        raise ShardUnreadable(f"{path} is not a readable Parquet file ({' '.join(str(fault).split())})") from fault
+        reason = " ".join(str(fault).split())
+        raise ShardUnreadable(f"{path} is not a readable Parquet file ({reason}); replace or remove it") from fault

@@ -8,6 +8,7 @@ are never parsed. One frame per file, because common readers stop at the end of 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,8 +29,9 @@ from slimpajama.workspace import atomic_file
 __all__ = ["ShardWriter", "changed", "kept_lines", "rebuilt_line"]
 
 FLUSH_BYTES = 1 << 20
+NESTING = 1 << 11
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def rebuilt_line(line: bytes | memoryview, set_name: str, text: bytes | None = None) -> bytes:
@@ -37,14 +39,14 @@ def rebuilt_line(line: bytes | memoryview, set_name: str, text: bytes | None = N
 
     ``text``: its text as JSON, where that is to be replaced.
     """
-    fields = _fields.decode(line)
+    fields = _fields(line)
     own = fields.pop("text")
     meta = fields.pop("meta", None)
     members = b"" if meta is None else bytes(meta).strip()
     if members.startswith(b"{"):
-        members = members[1:-1].strip()
+        whole, members = members, members[1:-1].strip()
         if fields or b"redpajama_set_name" in members:
-            inner: dict[str, Any] = dict(_fields.decode(meta))  # type: ignore[arg-type]
+            inner: dict[str, Any] = dict(_fields(whole))
             inner.pop("redpajama_set_name", None)
             members = _joined(_with_others(inner, fields))
     else:
@@ -57,6 +59,19 @@ def rebuilt_line(line: bytes | memoryview, set_name: str, text: bytes | None = N
             *(b'"redpajama_set_name":', name, b"}}\n"),
         )
     )
+
+
+def _fields(record: bytes | memoryview | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    try:
+        return _decoder.decode(record)
+    except RecursionError:
+        # The reader lets 1,024 levels through, of which Python's own limit may allow fewer.
+        usual = sys.getrecursionlimit()
+        sys.setrecursionlimit(usual + NESTING)
+        try:
+            return _decoder.decode(record)
+        finally:
+            sys.setrecursionlimit(usual)
 
 
 def _with_others(meta: dict[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from slimpajama.dedup.bands import catch_probability
 from slimpajama.dedup.decisions import Tally
 
-__all__ = ["catch_line", "source_figures", "table", "versions"]
+__all__ = ["aligned", "catch_line", "source_figures", "table", "versions"]
 
 _PACKAGES = ("slimpajama", "numpy", "numba", "pyarrow", "orjson", "msgspec", "zstandard")
 
@@ -92,7 +92,7 @@ def table(summary: Mapping[str, Any]) -> str:
                 _cut(figures, "global"),
             )
         )
-    return _aligned(lines, rule_before_last=True) + "\n\n" + _overlap(summary)
+    return aligned(lines, rule_before_last=True) + "\n\n" + _overlap(summary)
 
 
 def _cut(figures: Mapping[str, Any], scope: str) -> str:
@@ -108,10 +108,11 @@ def _overlap(summary: Mapping[str, Any]) -> str:
     lines += [
         (name, *(f"{count:,}" if count else "." for count in row)) for name, row in zip(names, matrix, strict=True)
     ]
-    return "Global duplicates, by the source of the document removed and of the one kept for it:\n" + _aligned(lines)
+    return "Global duplicates, by the source of the document removed and of the one kept for it:\n" + aligned(lines)
 
 
-def _aligned(lines: Sequence[Sequence[str]], rule_before_last: bool = False) -> str:
+def aligned(lines: Sequence[Sequence[str]], rule_before_last: bool = False) -> str:
+    """Rows of cells as text: a rule under the heading, the first column to the left, the others to the right."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     out = [
         "  ".join(cell.ljust(width) if not column else cell.rjust(width) for column, (cell, width) in enumerate(pairs))

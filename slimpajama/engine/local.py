@@ -79,7 +79,7 @@ class LocalEngine:
                     if len(lost) == 1:  # nobody else can have done it
                         deaths[lost[0]] += 1
                         if deaths[lost[0]] == TRIES:
-                            raise _died(name(items[lost[0]]))
+                            raise _died(name(items[lost[0]]))  # noqa: TRY301
                     suspects.update(lost)
                     waiting.extend(lost)
                     running.clear()

@@ -21,7 +21,7 @@ from slimpajama.mixture.holdout import candidates, draw_holdout
 from slimpajama.mixture.kept import DedupOutput, KeptShard, kept_documents
 from slimpajama.mixture.seeded import seeded_hash
 from slimpajama.mixture.shuffling import finish_store, plan_buckets, sort_bucket
-from slimpajama.mixture.store import STORE_FILE
+from slimpajama.mixture.store import STORE_FILE, bucket_paths
 from slimpajama.mixture.surveying import SampleItem, Survey, SurveyItem, excerpts, survey
 from slimpajama.mixture.tokenizer import TokenizerFile, fetch_tokenizer, load_tokenizer
 from slimpajama.mixture.tokenizer_training import TRAINING_BYTES, train_tokenizer
@@ -77,23 +77,19 @@ def make_store(
     tokenizer, backend, warnings = _tokenizer(documents, surveys, config, out, engine)
     settings_of_items = TokenizeSettings(tokenizer, backend, out / "holdout.npy", config.seed, per_worker)
     items = [TokenizeItem(shard, settings_of_items, out) for shard in documents.shards]
-    markers = Markers(out / "done" / "tokenize")
     keys = [f"{shard.source}/{shard.name}" for shard in documents.shards]
     prints = [fingerprint(wanted, tokenizer.digest, backend, key) for key in keys]
-    for key, value in zip(keys, prints, strict=True):
-        result = markers.result(key, value)
-        if result is not None and not runs_present(result, out):
-            markers.forget(key)
     results = run_stage(
         "tokenise",
         items,
         tokenize_shard,
         engine=engine,
-        markers=markers,
+        markers=Markers(out / "done" / "tokenize"),
         keys=keys,
         fingerprints=prints,
         weights=[survey.text_bytes for survey in surveys],
         times=times,
+        present=lambda item, result: runs_present(result, item.out),
     )
     buckets = plan_buckets(documents.sources, results, settings_of_items, out)
     sorted_buckets = run_stage(
@@ -106,6 +102,9 @@ def make_store(
         fingerprints=[fingerprint(prints, bucket.name, bucket.buckets) for bucket in buckets],
         weights=[sum(result["tokens"][bucket.split] for result in results) // bucket.buckets for bucket in buckets],
         times=times,
+        present=lambda item, _: all(
+            path.is_file() for path in bucket_paths(item.out, item.source, item.split, item.number)
+        ),
     )
     summary = {
         **finish_store(documents.sources, results, sorted_buckets, settings_of_items, out),

@@ -23,7 +23,7 @@ from slimpajama.engine import Engine
 from slimpajama.errors import ConfigError, OutputError
 from slimpajama.workspace import TEMPORARY_SUFFIX, read_json, write_json
 
-__all__ = ["GROUND_TRUTH", "PAIRS", "SampleSummary", "write_sample"]
+__all__ = ["GROUND_TRUTH", "PAIRS", "SampleSummary", "sample_is_there", "write_sample"]
 
 GROUND_TRUTH = "ground_truth.json"
 PAIRS = "ground_truth.parquet"
@@ -105,6 +105,17 @@ def write_sample(
         broken=sum(result.broken for result in results),
         blank=sum(result.blank for result in results),
         seconds=time.monotonic() - began,
+    )
+
+
+def sample_is_there(out: Path, *, docs: int, seed: int) -> bool:
+    """Whether ``out`` holds the finished sample of just these ``docs`` and ``seed``, made by this version."""
+    truth: Any = read_json(out / GROUND_TRUTH)
+    expected = {"made_by": _MADE_BY, "version": _VERSION, "seed": seed, "docs": docs, "finished": True}
+    return (
+        isinstance(truth, dict)
+        and all(truth.get(key) == value for key, value in expected.items())
+        and all((out / path).is_file() for path in (PAIRS, *truth["files"]))
     )
 
 

@@ -1,0 +1,1 @@
+"""From deduplicated documents to training data: holdout, tokens, recipes, plans, packed sequences."""

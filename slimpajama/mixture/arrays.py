@@ -1,0 +1,76 @@
+"""One-dimensional ``.npy`` files: written in parts, read by range, mapped without keeping what was looked at.
+
+``numpy.load`` opens every one of them. Written because numpy's own writer wants the whole array at once, and its
+mapped arrays count against a worker's memory as long as they live: a worker that reads seven sources would seem to
+hold gigabytes. Rejected: HDF5 or zarr (a library and a format for what is a header and a range of bytes).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimpajama.errors import InputError
+from slimpajama.workspace import atomic_file
+
+__all__ = ["MappedArray", "map_array", "read_range", "write_array"]
+
+
+def write_array(path: Path, dtype: np.dtype[Any], size: int, chunks: Iterable[NDArray[Any]]) -> str:
+    """Write a one-dimensional ``.npy`` of ``size`` elements from its parts, atomically; returns its 128-bit digest."""
+    digest = hashlib.blake2b(digest_size=16)
+    with atomic_file(path) as file:
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (size,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in chunks:
+            content = np.ascontiguousarray(chunk).view(np.uint8).data
+            file.write(content)
+            digest.update(content)
+    return digest.hexdigest()
+
+
+def map_array(path: Path) -> NDArray[Any]:
+    """A one-dimensional ``.npy`` mapped into memory, read-only."""
+    # An empty file cannot be mapped on every system, and a plain array is what compiled code takes.
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def read_range(path: Path, first: int, out: NDArray[Any]) -> None:
+    """Read ``out.size`` elements of a one-dimensional ``.npy`` from ``first`` on into ``out``.
+
+    Not by mapping: what is read once and copied would count twice against the memory of a worker.
+    """
+    with path.open("rb") as file:
+        _header(file)
+        file.seek(first * out.itemsize, os.SEEK_CUR)
+        if file.readinto(out.view(np.uint8).data) != out.nbytes:
+            raise InputError(f"{path} is shorter than it was; remove the token store and run the same command again")
+
+
+class MappedArray:
+    """A one-dimensional ``.npy`` as ``array``, read-only; pages that were touched count as memory until ``release``."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            size, dtype = _header(file)
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.array: NDArray[Any] = np.frombuffer(self._map, dtype, size, file.tell())
+
+    def release(self) -> None:
+        """Give the touched pages back to the system, which still has them cached; the array stays usable."""
+        if hasattr(self._map, "madvise"):  # not on Windows, which counts mapped pages apart
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def _header(file: BinaryIO) -> tuple[int, np.dtype[Any]]:
+    """Elements and type; the file is left where the elements begin."""
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return int(shape[0]), dtype

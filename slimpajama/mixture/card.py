@@ -1,0 +1,44 @@
+"""The dataset card of a mixture: what tells ``datasets`` which files are which split, and a person what is inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import yaml
+
+from slimpajama.mixture.plan import Plan, plan_table
+from slimpajama.mixture.recipe import Recipe
+
+__all__ = ["dataset_card"]
+
+
+def dataset_card(recipe: Recipe, plan: Plan, rows: Mapping[str, int], facts: Mapping[str, object]) -> str:
+    """The text of ``README.md``. ``rows``: sequences of each split that was written; ``facts``: lines to list."""
+    header = {
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": f"{split}-*.parquet"} for split in rows],
+            }
+        ],
+        "task_categories": ["text-generation"],
+        "pretty_name": recipe.name,
+    }
+    lines = ["---", yaml.safe_dump(header, sort_keys=False).strip(), "---", "", f"# {recipe.name}", ""]
+    lines += [recipe.description.strip() or "A token-exact mixture of deduplicated text.", ""]
+    lines += [f"* {name}: {value}" for name, value in facts.items()]
+    lines += [f"* {split}: {count:,} sequences of {plan.sequence_length:,} tokens" for split, count in rows.items()]
+    lines += ["", *_markdown(plan_table(plan)), ""]
+    lines += [
+        "Every file holds each source within one sequence of its share. `input_ids` are tokens, nothing padded;",
+        "`source` names the source of the whole sequence; `doc_starts` lists where documents begin in it. Validation",
+        "and test hold documents of the same sources, unweighted; train has no part of their near-duplicate clusters.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    heading, *body = rows
+    rule = ["---"] + ["--:"] * (len(heading) - 1)
+    return ["| " + " | ".join(cells) + " |" for cells in (heading, rule, *body)]

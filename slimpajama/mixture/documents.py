@@ -1,0 +1,30 @@
+"""What the mixture stages read: batches of deduplicated documents of one source.
+
+A batch is whatever part of a source fits comfortably in memory (a few thousand documents, some megabytes); nothing
+depends on where one batch ends and the next begins. Rejected: one object per document, which costs more than
+tokenising a short one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["DocumentBatch"]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentBatch:
+    """n documents of one source, all of them kept by local deduplication.
+
+    ``ids``: ``uint64[n]``, ``shard << 40 | position``. ``texts``: n normalised texts. ``kept_global``: ``bool[n]``,
+    kept by global deduplication too. ``clusters``: ``uint64[n]``, the id of the survivor of the document's global
+    cluster, which is its own id where it is alone or survives.
+    """
+
+    ids: NDArray[np.uint64]
+    texts: list[str]
+    kept_global: NDArray[np.bool_]
+    clusters: NDArray[np.uint64]

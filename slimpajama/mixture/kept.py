@@ -1,0 +1,109 @@
+"""Deduplicated documents as the mixture stages want them: a shard of the dedup output joined with its decisions.
+
+The n-th line of a written shard is the n-th kept row of its decisions, so a join is a walk along both; nothing but
+the dedup output is read, the original input may be gone. Local shards serve both scopes (who is kept globally is kept
+locally); where only global ones were written, only the global scope can be mixed. Rejected: reading the input again
+by position (it costs parsing what is dropped, and the input must still be there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from slimpajama.corpus.discovery import Piece, Shard, ShardFile
+from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.records import read_records
+from slimpajama.errors import InputChanged, InputNotFound
+from slimpajama.mixture.documents import DocumentBatch
+from slimpajama.workspace import read_json
+
+__all__ = ["DedupOutput", "KeptShard", "kept_documents", "open_dedup_output"]
+
+LONGEST = 1 << 40
+"""Documents were judged when they were deduplicated; here none is too large."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptShard:
+    """One written shard of one source, and the decisions that say what is in it."""
+
+    source: str
+    name: str
+    shard: Path
+    decisions: Path
+    scope: Literal["local", "global"]
+
+    @property
+    def bytes(self) -> int:
+        """Size on disk."""
+        return self.shard.stat().st_size
+
+
+@dataclass(frozen=True, slots=True)
+class DedupOutput:
+    """A finished deduplication: its sources in order, and its shards. ``scope``: that of the shards."""
+
+    folder: Path
+    sources: tuple[str, ...]
+    shards: tuple[KeptShard, ...]
+    scope: Literal["local", "global"]
+    summary: dict[str, Any]
+
+
+def open_dedup_output(folder: Path) -> DedupOutput:
+    """What ``slimpajama dedup`` left in ``folder``. Raises :class:`InputNotFound` where that is not complete."""
+    summary = read_json(folder / "summary.json")
+    pieces = read_json(folder / "work" / "pieces.json")
+    if not isinstance(summary, dict) or not isinstance(pieces, list) or "overlap" not in summary:
+        raise InputNotFound(f"{folder} holds no finished deduplication; give the output of slimpajama dedup")
+    scope: Literal["local", "global"] = "global" if summary["settings"]["scope"] == "global" else "local"
+    shards = tuple(
+        KeptShard(source, paths[scope].split("/", 1)[1], folder / paths[scope], folder / piece["decisions"], scope)
+        for piece in pieces
+        for source, paths in piece["shards"].items()
+    )
+    missing = next((path for one in shards for path in (one.shard, one.decisions) if not path.is_file()), None)
+    if missing is not None:
+        raise InputNotFound(f"{missing} is missing; run slimpajama dedup again with the same output to restore it")
+    return DedupOutput(folder, tuple(summary["overlap"]["sources"]), shards, scope, summary)
+
+
+def kept_documents(shard: KeptShard) -> Iterator[DocumentBatch]:
+    """The documents of a shard in order, in batches of about 8 MiB of JSONL.
+
+    Raises :class:`InputChanged` where shard and decisions do not belong together.
+    """
+    kept = f"kept_{shard.scope}"
+    table = pq.read_table(
+        shard.decisions,
+        columns=["id", "cluster_global", "kept_global", kept]
+        if kept != "kept_global"
+        else ["id", "cluster_global", kept],
+        filters=(pc.field("source") == shard.source) & pc.field(kept),
+    )
+    ids = table.column("id").to_numpy()
+    clusters = pc.coalesce(table.column("cluster_global"), table.column("id")).to_numpy()
+    kept_global = table.column("kept_global").to_numpy()
+    status = shard.shard.stat()
+    file = ShardFile(str(shard.shard), shard.name, ".jsonl.zst", status.st_size, status.st_mtime_ns)
+    piece = Piece(file, 0, None, 0, 1, (Shard(0, 0, 0, shard.name),), (shard.source,))
+    place = 0
+    for records in read_records(piece, LineReader(max_line_bytes=LONGEST)):
+        chosen = slice(place, place + len(records.texts))
+        place += len(records.ids)
+        if records.bad or place > ids.size:
+            break
+        if records.texts:
+            yield DocumentBatch(ids[chosen], records.texts, np.asarray(kept_global[chosen]), clusters[chosen])
+    if place != ids.size:
+        raise InputChanged(
+            f"{shard.shard} does not hold the {ids.size:,} documents that {shard.decisions} keeps; "
+            "run slimpajama dedup again with the same output to restore it"
+        )

@@ -1,0 +1,38 @@
+"""Packed sequences as Megatron-LM's indexed dataset: ``<name>.bin`` of token ids, ``<name>.idx`` of where they lie.
+
+Version 1 of the index: magic, version, code of the token type, numbers of sequences and document bounds, then the
+length of each sequence (int32), its byte offset (int64), and the document bounds (int64). Here each packed sequence is
+one document, so ``--data-path`` takes the files as they are and keeps their order.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["token_dtype", "write_bin", "write_idx"]
+
+_MAGIC = b"MMIDIDX\x00\x00"
+_CODES = {np.dtype(np.uint16): 8, np.dtype(np.int32): 4}
+
+
+def token_dtype(vocabulary: int) -> np.dtype[np.uint16] | np.dtype[np.int32]:
+    """As Megatron-LM chooses it: uint16 below 65,500 ids, else int32."""
+    return np.dtype(np.uint16) if vocabulary < 65_500 else np.dtype(np.int32)
+
+
+def write_bin(file: BinaryIO, tokens: NDArray[np.uint32], vocabulary: int) -> None:
+    """Append ``tokens`` ``uint32[n, L]``."""
+    file.write(tokens.astype(token_dtype(vocabulary)).tobytes())
+
+
+def write_idx(file: BinaryIO, sequences: int, length: int, vocabulary: int) -> None:
+    """Write the index of ``sequences`` sequences of ``length`` tokens each."""
+    kind = token_dtype(vocabulary)
+    file.write(_MAGIC + struct.pack("<QBQQ", 1, _CODES[kind], sequences, sequences + 1))
+    file.write(np.full(sequences, length, dtype=np.int32).tobytes())
+    file.write((np.arange(sequences, dtype=np.int64) * (length * kind.itemsize)).tobytes())
+    file.write(np.arange(sequences + 1, dtype=np.int64).tobytes())

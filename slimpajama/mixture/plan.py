@@ -1,0 +1,153 @@
+"""From a recipe and what there is of each source to whole sequences: how many, how often repeated, in which file.
+
+Sequences are shared out by largest remainder, so each source is within one sequence of its exact share. Every output
+file is itself such a mixture: within one sequence of each source's share of the file, so a reader that takes the files
+one after the other, or only some of them, sees the recipe's proportions. Pure functions; a plan of 5,000 files costs
+milliseconds. Rejected: drawing sources by chance (proportions only in expectation), and one source per file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimpajama.errors import ConfigError
+from slimpajama.mixture.recipe import Recipe
+
+__all__ = ["Plan", "SourcePlan", "apportion", "plan_mixture", "plan_table", "share_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """One source's part. ``share``: asked for, exact. ``available``: tokens of one epoch. ``epochs``: how often the
+    source is gone through, fractional. ``unused``: tokens of the source that no sequence holds."""
+
+    name: str
+    share: Fraction
+    sequences: int
+    tokens: int
+    available: int
+    epochs: float
+    unused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole mixture. ``bounds`` ``int64[files + 1, sources]``: file f holds the sequences
+    ``bounds[f, s] .. bounds[f + 1, s]`` of source s."""
+
+    sequence_length: int
+    sources: tuple[SourcePlan, ...]
+    bounds: NDArray[np.int64]
+
+    @property
+    def sequences(self) -> int:
+        """Of all sources."""
+        return sum(source.sequences for source in self.sources)
+
+    @property
+    def files(self) -> int:
+        """Output files."""
+        return int(self.bounds.shape[0]) - 1
+
+
+def apportion(shares: Sequence[Fraction], total: int) -> list[int]:
+    """``total`` in whole parts by largest remainder (ties: the earlier), each within one of ``share * total``."""
+    quotas = [share * total for share in shares]
+    parts = [int(quota) for quota in quotas]
+    by_remainder = sorted(range(len(parts)), key=lambda at: (parts[at] - quotas[at], at))
+    for at in by_remainder[: total - sum(parts)]:
+        parts[at] += 1
+    return parts
+
+
+def share_out(counts: Sequence[int], files: int) -> NDArray[np.int64]:
+    """Bounds ``int64[files + 1, sources]`` of ``counts`` sequences over files of equal size (to one).
+
+    Each file is within one sequence of its share of every source. Every cell gets its share rounded down; what is left
+    is at most one per cell, and is given, file by file, to the sources that have most left (Gale and Ryser's
+    construction, which succeeds because the fractional shares are a solution).
+    """
+    parts = np.array(counts, dtype=np.int64)
+    total = int(parts.sum())
+    edges = np.arange(files + 1, dtype=np.int64) * total // files
+    sizes = np.diff(edges)
+    cells = np.array([[int(size) * int(part) // total for part in parts] for size in sizes], dtype=np.int64)
+    left = parts - cells.sum(axis=0)
+    for row, size in zip(cells, sizes, strict=True):
+        extra = int(size - row.sum())
+        chosen = np.argsort(-left, kind="stable")[:extra]
+        row[chosen] += 1
+        left[chosen] -= 1
+    bounds = np.zeros((files + 1, parts.size), dtype=np.int64)
+    np.cumsum(cells, axis=0, out=bounds[1:])
+    return bounds
+
+
+def plan_mixture(recipe: Recipe, available: Mapping[str, int]) -> Plan:
+    """The plan of ``recipe`` given the tokens of one epoch of each source there is.
+
+    Raises :class:`ConfigError` for a source that does not exist, one without tokens, and a budget that would repeat
+    a source more than ``max_epochs`` times, with the numbers and what to change.
+    """
+    shares = recipe.shares()
+    for source, share in shares.items():
+        if source not in available:
+            raise ConfigError(
+                f"{recipe.name} asks {float(100 * share):.4g} % of source {source!r}, but there is none; "
+                f"there are {', '.join(available)}"
+            )
+        if not available[source]:
+            raise ConfigError(
+                f"{recipe.name} asks {float(100 * share):.4g} % of source {source!r}, which has no training document "
+                f"in the {recipe.scope} scope; set its weight to 0 and share it among the others"
+            )
+    length = recipe.sequence_length
+    total = recipe.tokens // length
+    counts = apportion(list(shares.values()), total)
+    sources = []
+    for (source, share), count in zip(shares.items(), counts, strict=True):
+        wanted = count * length
+        epochs = wanted / available[source]
+        if epochs > recipe.max_epochs:
+            raise _too_many_epochs(recipe, source, share, wanted, available[source])
+        unused = max(0, available[source] - wanted)
+        sources.append(SourcePlan(source, share, count, wanted, available[source], epochs, unused))
+    files = max(1, round(total * length / recipe.file_tokens))
+    return Plan(length, tuple(sources), share_out(counts, min(files, total)))
+
+
+def _too_many_epochs(recipe: Recipe, source: str, share: Fraction, wanted: int, available: int) -> ConfigError:
+    most = recipe.max_epochs * available
+    return ConfigError(
+        f"{recipe.name} asks {wanted:,} tokens of {source}, {wanted / available:.2f} epochs of the {available:,} there "
+        f"are; max_epochs is {recipe.max_epochs:g}: lower tokens to at most {int(most / share):,}, its weight to "
+        f"{100 * most / recipe.tokens:.3g} %, or raise max_epochs"
+    )
+
+
+def plan_table(plan: Plan) -> list[tuple[str, ...]]:
+    """The plan as rows of text, the heading first: source, share asked and got, sequences, tokens, epochs, unused."""
+    rows: list[tuple[str, ...]] = [
+        ("source", "asked %", "got %", "sequences", "tokens", "epochs", "available", "left unused")
+    ]
+    for source in plan.sources:
+        rows.append(
+            (
+                source.name,
+                f"{float(100 * source.share):.3f}",
+                f"{100 * source.sequences / plan.sequences:.3f}",
+                f"{source.sequences:,}",
+                f"{source.tokens:,}",
+                f"{source.epochs:.3f}",
+                f"{source.available:,}",
+                f"{source.unused:,}",
+            )
+        )
+    tokens = plan.sequences * plan.sequence_length
+    rows.append(("total", "100.000", "100.000", f"{plan.sequences:,}", f"{tokens:,}", "", "", ""))
+    return rows

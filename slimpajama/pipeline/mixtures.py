@@ -1,0 +1,183 @@
+"""From a finished deduplication to mixtures: token store, then, for each recipe, plan and files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slimpajama.config import TokenConfig
+from slimpajama.dedup.summary import versions
+from slimpajama.engine import Engine
+from slimpajama.errors import ConfigError
+from slimpajama.mixture import build
+from slimpajama.mixture.build import FileItem, Format, build_file
+from slimpajama.mixture.card import dataset_card
+from slimpajama.mixture.holdout import SPLITS
+from slimpajama.mixture.kept import DedupOutput
+from slimpajama.mixture.plan import Plan, plan_mixture, share_out
+from slimpajama.mixture.recipe import Recipe
+from slimpajama.mixture.store import TokenStore, open_store
+from slimpajama.pipeline.tokens import make_store
+from slimpajama.stage import StageTimes, run_stage
+from slimpajama.workspace import Markers, atomic_file, fingerprint, read_json, write_json
+
+__all__ = ["Mixtures", "make_mixtures"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mixtures:
+    """What :func:`make_mixtures` did: the token store's ``summary``, each recipe's ``plan``, and, unless it was a dry
+    run, its ``manifest``."""
+
+    store: dict[str, Any]
+    plans: dict[str, Plan]
+    manifests: dict[str, dict[str, Any]]
+
+
+def make_mixtures(
+    documents: DedupOutput,
+    recipes: Sequence[Recipe],
+    config: TokenConfig,
+    output: Path,
+    *,
+    engine: Engine,
+    times: StageTimes,
+    memory: int,
+    format: Format = "parquet",
+    dry_run: bool = False,
+) -> Mixtures:
+    """Make the token store ``output/tokens``, or use it, and each recipe's mixture ``output/<name>`` from it.
+
+    All recipes are planned before the first is built, so a mistake in the last costs nothing. Raises
+    :class:`ConfigError` for a recipe that cannot be met.
+    """
+    _check(documents, recipes)
+    tokens = output / "tokens"
+    store_summary = make_store(documents, config, tokens, engine=engine, times=times, memory=memory)
+    store = open_store(tokens)
+    plans = {recipe.name: plan_mixture(recipe, _available(store, recipe)) for recipe in recipes}
+    manifests = {}
+    for recipe in recipes if not dry_run else ():
+        manifests[recipe.name] = _build(store, recipe, plans[recipe.name], output / recipe.name, format, engine, times)
+    return Mixtures(store_summary, plans, manifests)
+
+
+def _check(documents: DedupOutput, recipes: Sequence[Recipe]) -> None:
+    names = [recipe.name for recipe in recipes]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two recipes are named {name!r}; each needs a folder of its own")
+        if name == "tokens":
+            raise ConfigError("a recipe cannot be named 'tokens': that folder holds the token store")
+    for recipe in recipes:
+        if recipe.scope == "local" and documents.scope == "global":
+            raise ConfigError(
+                f"{recipe.name} asks for the local scope, but {documents.folder} holds only globally deduplicated "
+                "shards; run slimpajama dedup again with --scope both"
+            )
+
+
+def _available(store: TokenStore, recipe: Recipe) -> dict[str, int]:
+    return {source: store.stream(source, "train", recipe.scope).tokens for source in store.sources}
+
+
+def _build(
+    store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: Format, engine: Engine, times: StageTimes
+) -> dict[str, Any]:
+    began = time.perf_counter()
+    items = [item for split in SPLITS for item in _items(store, recipe, plan, out, split, format)]
+    identity = fingerprint(build.VERSION, store.fingerprint, recipe.model_dump(mode="json"), format)
+    results = run_stage(
+        f"mix {recipe.name}",
+        items,
+        build_file,
+        engine=engine,
+        markers=Markers(out / ".done"),
+        keys=[item.stem.name for item in items],
+        fingerprints=[fingerprint(identity, item.split, item.number, item.slices) for item in items],
+        weights=[4 * item.length * sum(last - first for first, last in item.slices) for item in items],
+        times=times,
+        present=lambda item, _: all(path.is_file() for path in item.output_files),
+    )
+    rows = {
+        split: sum(sum(result["sequences"].values()) for result in results if result["split"] == split)
+        for split in SPLITS
+    }
+    manifest = {
+        "recipe": recipe.model_dump(mode="json"),
+        "plan": {
+            "sequences": plan.sequences,
+            "tokens": plan.sequences * plan.sequence_length,
+            "sources": [
+                {
+                    "source": source.name,
+                    "share": float(source.share),
+                    "sequences": source.sequences,
+                    "tokens": source.tokens,
+                    "available": source.available,
+                    "epochs": source.epochs,
+                    "unused": source.unused,
+                }
+                for source in plan.sources
+            ],
+        },
+        "store": {"fingerprint": store.fingerprint, "vocabulary": store.vocabulary, "end_of_text": store.end_of_text},
+        "format": format,
+        "sequences": rows,
+        "empty_splits": [split for split, count in rows.items() if not count],
+        "files": [
+            {**file, "split": result["split"], "sequences": result["sequences"], "documents": result["documents"]}
+            for result in results
+            for file in result["files"]
+        ],
+        "versions": versions(),
+    }
+    _remove_outdated(out, manifest)
+    facts: dict[str, object] = {"scope": recipe.scope, "seed": recipe.seed, "vocabulary": store.vocabulary}
+    facts |= {"end of text": store.end_of_text, "token store": store.fingerprint}
+    card = dataset_card(recipe, plan, {split: count for split, count in rows.items() if count}, facts)
+    with atomic_file(out / "README.md") as file:
+        file.write(card.encode())
+    write_json(out / "manifest.json", manifest)
+    return {**manifest, "seconds": round(time.perf_counter() - began, 3)}
+
+
+def _items(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, split: str, format: Format) -> list[FileItem]:
+    """The files of one split. Validation and test take all whole sequences that their streams have, once."""
+    sources = tuple(source.name for source in plan.sources)
+    bounds = plan.bounds
+    if split != "train":
+        counts = [store.stream(source, split, recipe.scope).tokens // plan.sequence_length for source in sources]
+        total = sum(counts)
+        if not total:
+            return []
+        bounds = share_out(counts, max(1, round(total * plan.sequence_length / recipe.file_tokens)))
+    files = bounds.shape[0] - 1
+    return [
+        FileItem(
+            store=store.path,
+            opener=open_store,
+            stem=out / f"{split}-{number:05d}-of-{files:05d}",
+            split=split,
+            scope=recipe.scope,
+            number=number,
+            seed=recipe.seed,
+            length=plan.sequence_length,
+            sources=sources,
+            slices=tuple(zip(bounds[number].tolist(), bounds[number + 1].tolist(), strict=True)),
+            format=format,
+        )
+        for number in range(files)
+    ]
+
+
+def _remove_outdated(out: Path, manifest: dict[str, Any]) -> None:
+    """Remove the files that the last manifest lists and this one does not, before the card names them away."""
+    earlier = read_json(out / "manifest.json")
+    current = {file["name"] for file in manifest["files"]}
+    for file in earlier.get("files", []) if isinstance(earlier, dict) else []:
+        if file["name"] not in current:
+            (out / file["name"]).unlink(missing_ok=True)

@@ -1,0 +1,153 @@
+"""A whole run from one config: sample or input → dedup → holdout → tokens → all mixtures → summary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from slimpajama.config import Config, TokenConfig
+from slimpajama.corpus.sample import sample_is_there, write_sample
+from slimpajama.engine.local import LocalEngine
+from slimpajama.errors import ConfigError
+from slimpajama.mixture.build import Format
+from slimpajama.mixture.kept import open_dedup_output
+from slimpajama.mixture.recipe import Recipe, Tokens, load_recipe
+from slimpajama.pipeline.deduplication import deduplicate
+from slimpajama.pipeline.mixtures import Mixtures, make_mixtures
+from slimpajama.stage import StageTimes
+from slimpajama.workspace import write_json
+
+__all__ = ["MixtureConfig", "RunConfig", "SampleConfig", "load_run_config", "run_all"]
+
+
+class SampleConfig(BaseModel):
+    """The built-in sample to make, instead of an input."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    docs: int = Field(default=5000, ge=50)
+    seed: int = Field(default=1, ge=0)
+
+
+class MixtureConfig(BaseModel):
+    """The recipes to build, as paths relative to the config file, and what to override in all of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recipes: tuple[str, ...] = ()
+    tokens: Tokens | None = None
+    sequence_length: int | None = None
+    scope: str | None = None
+    seed: int | None = None
+    format: Format = "parquet"
+
+
+class RunConfig(BaseModel):
+    """Everything ``slimpajama run`` does: exactly one of ``input`` and ``sample``, then the settings of each part."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: str | None = None
+    sample: SampleConfig | None = None
+    dedup: Config = Field(default_factory=Config)
+    tokens: TokenConfig = Field(default_factory=TokenConfig)
+    mixtures: MixtureConfig = Field(default_factory=MixtureConfig)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> RunConfig:
+        if (self.input is None) == (self.sample is None):
+            raise ValueError("give either input, a folder of shards, or sample, to make the built-in one")
+        return self
+
+
+def load_run_config(file: Path, assignments: Sequence[str] = (), **flags: Any) -> RunConfig:
+    """The YAML ``file``, then ``section.key=value`` ``assignments``, then ``flags`` that are not ``None``.
+
+    Raises :class:`ConfigError` naming the file, the key and the remedy.
+    """
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        parsed = [(text.partition("=")[0], yaml.safe_load(text.partition("=")[2])) for text in assignments]
+    except OSError as fault:
+        raise ConfigError(f"cannot read the config {file}: {fault.strerror}") from fault
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:
+        raise ConfigError(f"{file} or a --set is not YAML: {' '.join(str(fault).split())}") from fault
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file} holds a {type(values).__name__}; a run's config is a mapping")
+    for key, value in (*parsed, *((key, value) for key, value in flags.items() if value is not None)):
+        target = values
+        *sections, last = key.split(".")
+        for section in sections:
+            target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"--set {key}: {section!r} is not a section of {file}")
+        target[last] = value
+    if flags.get("input") is not None:
+        values.pop("sample", None)
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "config"
+        raise ConfigError(f"{file}: {key}: {first['msg'].removeprefix('Value error, ')}") from fault
+
+
+def run_all(
+    config: RunConfig, folder: Path, output: Path, *, progress: bool = False
+) -> tuple[dict[str, Any], Mixtures]:
+    """Run everything ``config`` asks for into ``output``; paths in it are relative to ``folder``.
+
+    Writes ``sample/`` (if asked for), ``dedup/``, ``mixtures/`` and ``summary.json``, whose content is returned with
+    the mixtures. What is done and still holds is not done again. All recipes are read before anything is started.
+    """
+    began = time.perf_counter()
+    recipes = _recipes(config.mixtures, folder)
+    workers = config.dedup.worker_count()
+    source = output / "sample"
+    if config.input is not None:
+        source = Path(config.input) if Path(config.input).is_absolute() else folder / config.input
+    elif config.sample is not None and not sample_is_there(source, docs=config.sample.docs, seed=config.sample.seed):
+        with LocalEngine(workers, "slimpajama.corpus.sample.compiled") as engine:
+            write_sample(source, docs=config.sample.docs, seed=config.sample.seed, engine=engine, progress=_ignore)
+    deduplicated = deduplicate(source, output / "dedup", config.dedup, progress=progress)
+    times = StageTimes(bars=progress)
+    mixtures = Mixtures({}, {}, {})
+    if recipes:
+        with LocalEngine(workers, "slimpajama.mixture.compiled") as engine:
+            mixtures = make_mixtures(
+                open_dedup_output(output / "dedup"),
+                recipes,
+                config.tokens,
+                output / "mixtures",
+                engine=engine,
+                times=times,
+                memory=config.dedup.memory_bytes(),
+                format=config.mixtures.format,
+            )
+    summary = {
+        "config": config.model_dump(mode="json"),
+        "dedup": deduplicated,
+        "tokens": mixtures.store,
+        "mixtures": {
+            name: {key: value for key, value in manifest.items() if key != "files"}
+            for name, manifest in mixtures.manifests.items()
+        },
+        "stages": times.stages,
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    write_json(output / "summary.json", summary)
+    return summary, mixtures
+
+
+def _recipes(config: MixtureConfig, folder: Path) -> list[Recipe]:
+    overrides = config.model_dump(exclude={"recipes", "format"})
+    return [load_recipe(folder / path, **overrides) for path in config.recipes]
+
+
+def _ignore(size: int) -> None:
+    pass
