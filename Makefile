@@ -11,9 +11,8 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-run: $(VENV)/installed  ## deduplicate the built-in sample and say where to look
-	$(BIN)/slimpajama sample $(OUT)/sample
-	$(BIN)/slimpajama dedup --input $(OUT)/sample --output $(OUT)/dedup
+run: $(VENV)/installed  ## sample, deduplication and the six mixtures, into $(OUT)
+	$(BIN)/slimpajama run configs/sample.yaml --output $(OUT)
 
 test: $(VENV)/installed lint types  ## lint, types and the whole test suite
 	$(BIN)/pytest -n auto

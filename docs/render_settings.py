@@ -1,42 +1,56 @@
-"""Writes docs/settings.md from the config model: ``python docs/render_settings.py``. A test holds the two together."""
+"""Writes docs/settings.md from the models: ``python docs/render_settings.py``. A test holds the two together."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from slimpajama.config import Config, SourceConfig
+from pydantic import BaseModel
+
+from slimpajama.config import Config, SourceConfig, TokenConfig
+from slimpajama.mixture.recipe import Recipe
+from slimpajama.pipeline.run import MixtureConfig, SampleConfig
+
+HEAD = """# Settings
+
+This page is made from the models in the code by `python docs/render_settings.py`.
+
+The file of `slimpajama run` has the sections `input` (a folder) or `sample`, `dedup`, `tokens` and `mixtures`; `--set
+section.key=value` overrides one setting. `slimpajama dedup --config` takes the same file, or just the settings of
+`dedup`, which `--set key=value` overrides, and which are also the arguments of `slimpajama.deduplicate`. Sizes are
+written like 8GiB or 500MB, tokens like 2M or 330B.
+"""
+
+PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("dedup", Config),
+    ("dedup, each of `sources`: a name, or", SourceConfig),
+    ("tokens", TokenConfig),
+    ("mixtures", MixtureConfig),
+    ("sample", SampleConfig),
+    ("A recipe", Recipe),
+)
 
 
 def rendered() -> str:
     """The page as it should be."""
-    lines = [
-        "# Settings",
-        "",
-        "In a YAML file (`--config FILE`), as `--set key=value`, or as arguments of `slimpajama.deduplicate`; later ones",
-        "override earlier ones. This page is made from the config model by `python docs/render_settings.py`.",
-        "",
-        "| setting | default | meaning |",
-        "| --- | --- | --- |",
-    ]
-    lines += [
-        f"| `{name}` | `{_default(field.default)}` | {field.description} |" for name, field in Config.model_fields.items()
-    ]
-    lines += ["", "Each of `sources` is a name, or a mapping:", "", "| key | default | meaning |", "| --- | --- | --- |"]
-    lines += [
-        f"| `{name}` | `{_default(field.default)}` | {field.description} |"
-        for name, field in SourceConfig.model_fields.items()
-    ]
-    return "\n".join(lines) + "\n"
+    lines = [HEAD]
+    for title, model in PARTS:
+        lines += [f"## {title}", "", "| setting | default | meaning |", "| --- | --- | --- |"]
+        lines += [
+            f"| `{name}` | {_default(field.default)} | {field.description or ''} |"
+            for name, field in model.model_fields.items()
+        ]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def _default(value: object) -> str:
-    if value is None:
-        return "none"
+    if value is None or value in ((), ""):
+        return "–"
     if repr(value) == "PydanticUndefined":
         return "required"
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1 << 20:
-        return f"{value >> 20} MiB"
-    return "empty" if value in ((), "") else str(value)
+        return f"`{value >> 20} Mi`"
+    return f"`{value}`"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slimpajama.config import load_config
 from slimpajama.dedup.bands import catch_probability
+from slimpajama.pipeline.run import load_run_config
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,6 +31,7 @@ def test_the_catch_table_is_the_formula() -> None:
 
 
 def test_the_shipped_configs_are_valid() -> None:
+    assert load_run_config(ROOT / "configs" / "redpajama.yaml").tokens.tokenizer == "EleutherAI/gpt-neox-20b"
     published = load_config(ROOT / "configs" / "redpajama.yaml")
     assert [source.name for source in published.sources] == [
         "common_crawl",
@@ -41,7 +43,7 @@ def test_the_shipped_configs_are_valid() -> None:
         "stackexchange",
     ]
     assert (published.bands, published.rows, published.num_perm) == (9, 13, 128)
-    assert load_config(ROOT / "configs" / "sample.yaml").memory == 256 << 20
+    assert load_config(ROOT / "configs" / "sample.yaml").memory == 512 << 20
 
 
 def test_every_relative_link_and_path_in_the_readme_exists() -> None:

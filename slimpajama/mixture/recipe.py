@@ -46,12 +46,14 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="folder of the mixture")
-    description: str = ""
-    weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(min_length=1)
-    tokens: Tokens
-    sequence_length: int = Field(default=2048, ge=2, le=1 << 20)
-    seed: int = Field(default=1, ge=0, lt=1 << 32)
-    scope: Literal["global", "local"] = "global"
+    description: str = Field(default="", description="a sentence for the dataset card")
+    weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
+        min_length=1, description="percent of tokens by source; they sum to 100 within the rounding of a table"
+    )
+    tokens: Tokens = Field(description="budget of the training split")
+    sequence_length: int = Field(default=2048, ge=2, le=1 << 20, description="tokens of a sequence")
+    seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the order within each file")
+    scope: Literal["global", "local"] = Field(default="global", description="documents kept globally, or locally")
     max_epochs: float = Field(default=4.0, gt=0, description="refuse to repeat a source more often than this")
     file_tokens: Tokens = Field(default=1 << 26, description="tokens of an output file, about")
 

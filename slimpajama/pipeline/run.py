@@ -30,8 +30,8 @@ class SampleConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    docs: int = Field(default=5000, ge=50)
-    seed: int = Field(default=1, ge=0)
+    docs: int = Field(default=5000, ge=50, description="documents in all, about 4 KB each")
+    seed: int = Field(default=1, ge=0, description="another seed, other text")
 
 
 class MixtureConfig(BaseModel):
@@ -39,12 +39,12 @@ class MixtureConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    recipes: tuple[str, ...] = ()
-    tokens: Tokens | None = None
-    sequence_length: int | None = None
-    scope: str | None = None
-    seed: int | None = None
-    format: Format = "parquet"
+    recipes: tuple[str, ...] = Field(default=(), description="YAML files, relative to the config file")
+    tokens: Tokens | None = Field(default=None, description="budget instead of each recipe's")
+    sequence_length: int | None = Field(default=None, description="instead of each recipe's")
+    scope: str | None = Field(default=None, description="`global` or `local` instead of each recipe's")
+    seed: int | None = Field(default=None, description="instead of each recipe's")
+    format: Format = Field(default="parquet", description="`parquet`, or `megatron` for .bin/.idx pairs")
 
 
 class RunConfig(BaseModel):
