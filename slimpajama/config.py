@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -23,9 +23,11 @@ __all__ = [
     "Scope",
     "SourceConfig",
     "TokenConfig",
+    "assigned",
+    "checked",
     "load_config",
     "parse_bytes",
-    "validated",
+    "read_yaml",
 ]
 
 Scope = Literal["both", "global", "local"]
@@ -183,19 +185,53 @@ class TokenConfig(BaseModel):
     seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the holdout and the shuffle")
 
 
-def validated(values: Mapping[str, Any], origin: str) -> Config:
-    """``Config`` of ``values``; the first fault becomes a :class:`ConfigError` naming ``origin`` and the key."""
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(model: type[Model], values: object, origin: str) -> Model:
+    """``values`` as ``model``; the first fault becomes a :class:`ConfigError` naming ``origin``, key and remedy."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{origin} holds a {type(values).__name__}; it must be a mapping of settings to values")
     try:
-        return Config.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as fault:
         first = fault.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "settings"
-        reason = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            known = ", ".join((SourceConfig if key.startswith("sources.") else Config).model_fields)
+            known = ", ".join(_model_at(model, first["loc"]).model_fields)
             raise ConfigError(f"{origin}: there is no setting {key!r}; the settings are {known}") from fault
-        given = "" if first["type"] == "value_error" else f" (given: {first['input']!r})"
-        raise ConfigError(f"{origin}: {key}: {reason}{given}") from fault
+        given = "" if first["type"] in ("value_error", "missing") else f" (given: {first['input']!r})"
+        raise ConfigError(f"{origin}: {key}: {first['msg'].removeprefix('Value error, ')}{given}") from fault
+
+
+def _model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
+    """The model whose key the last part of ``place`` is."""
+    for part in place[:-1]:
+        field = model.model_fields.get(str(part))
+        inner = (field.annotation, *get_args(field.annotation)) if field else ()
+        model = next((one for one in inner if isinstance(one, type) and issubclass(one, BaseModel)), model)
+    return model
+
+
+def read_yaml(file: Path, kind: str) -> object:
+    """What the YAML ``file`` holds, ``{}`` if nothing; plain values only. Raises :class:`ConfigError`."""
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except OSError as fault:
+        raise ConfigError(f"cannot read the {kind} {file}: {fault.strerror}") from fault
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:
+        raise ConfigError(f"{file} is not YAML: {' '.join(str(fault).split())}") from fault
+
+
+def assigned(assignment: str) -> tuple[str, object]:
+    """Key and value of a ``key=value`` word; the value is YAML. Raises :class:`ConfigError`."""
+    key, equals, text = assignment.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {assignment}: write it as key=value, for example --set memory=8GiB")
+    try:
+        return key.strip(), yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:
+        raise ConfigError(f"--set {assignment}: {text!r} is not a YAML value") from fault
 
 
 def load_config(file: Path | None = None, assignments: Sequence[str] = (), **flags: Any) -> Config:
@@ -204,30 +240,14 @@ def load_config(file: Path | None = None, assignments: Sequence[str] = (), **fla
     Values of assignments are YAML (``--set memory=8GiB --set sources=[wiki,web]``). Raises :class:`ConfigError`.
     """
     values: dict[str, Any] = {}
-    origins = []
     if file is not None:
-        origins.append(str(file))
-        try:
-            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except OSError as fault:
-            raise ConfigError(f"cannot read the config {file}: {fault.strerror}") from fault
-        except (yaml.YAMLError, ValueError, RecursionError) as fault:
-            raise ConfigError(f"{file} is not YAML: {' '.join(str(fault).split())}") from fault
-        if loaded is not None and not isinstance(loaded, dict):
-            raise ConfigError(f"{file} holds a {type(loaded).__name__}; a config is a mapping of settings to values")
+        loaded = read_yaml(file, "config")
         # The file of a whole run holds these settings in a section of their own.
-        section = loaded["dedup"] if loaded and "dedup" in loaded else loaded
-        if section is not None and not isinstance(section, dict):
-            raise ConfigError(f"{file}: dedup holds a {type(section).__name__}; it is a mapping of settings to values")
-        values.update(section or {})
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set {assignment}: write it as key=value, for example --set memory=8GiB")
-        try:
-            values[key.strip()] = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as fault:
-            raise ConfigError(f"--set {assignment}: {text!r} is not a YAML value") from fault
-        origins.append("--set")
+        section = (loaded["dedup"] or {}) if isinstance(loaded, dict) and "dedup" in loaded else loaded
+        if not isinstance(section, dict):
+            raise ConfigError(f"{file} holds a {type(section).__name__}; it must be a mapping of settings to values")
+        values.update(section)
+    values.update(map(assigned, assignments))
     values.update({key: value for key, value in flags.items() if value is not None})
-    return validated(values, " and ".join(dict.fromkeys(origins)) or "settings")
+    origins = ([str(file)] if file is not None else []) + (["--set"] if assignments else [])
+    return checked(Config, values, " and ".join(origins) or "settings")

@@ -10,12 +10,12 @@ import pytest
 from pydantic import ValidationError
 
 from slimpajama import Config, ConfigError, SourceConfig, load_config
-from slimpajama.config import REDPAJAMA_SET_NAMES, parse_bytes, validated
+from slimpajama.config import REDPAJAMA_SET_NAMES, checked, parse_bytes
 
 
 def refusal_of(values: dict[str, Any]) -> str:
     with pytest.raises(ConfigError) as refusal:
-        validated(values, "run.yaml")
+        checked(Config, values, "run.yaml")
     return str(refusal.value)
 
 
@@ -108,7 +108,6 @@ def test_what_does_not_fit_together_is_refused_with_value_and_remedy(values: dic
         ({"workers": 1.5}, "workers", "1.5"),
         ({"sources": [{"name": "../up"}]}, "sources.0.name", "'../up'"),
         ({"sources": ["fine", {"name": ".hidden"}]}, "sources.1.name", "'.hidden'"),
-        ({"sources": [{"paths": ["a/**"]}]}, "sources.0.name", "{'paths': ['a/**']}"),
         ({"sources": [{"name": "a", "paths": "a/**"}]}, "sources.0.paths", "'a/**'"),
         ({"sources": 5}, "sources", "5"),
     ],
@@ -119,6 +118,10 @@ def test_a_value_out_of_bounds_is_refused_with_its_place_and_what_was_given(
     message = refusal_of(values)
     assert message.startswith(f"run.yaml: {place}: ")
     assert message.endswith(f" (given: {given})")
+
+
+def test_a_missing_value_is_named_by_its_place() -> None:
+    assert refusal_of({"sources": [{"paths": ["a/**"]}]}) == "run.yaml: sources.0.name: Field required"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +144,7 @@ def test_a_value_out_of_bounds_is_refused_with_its_place_and_what_was_given(
     ],
 )
 def test_a_value_at_its_bound_is_accepted(values: dict[str, Any]) -> None:
-    assert validated(values, "run.yaml")
+    assert checked(Config, values, "run.yaml")
 
 
 def test_a_setting_that_does_not_exist_is_refused_with_those_that_do() -> None:
@@ -292,7 +295,7 @@ def test_a_file_that_is_no_mapping_is_refused(run_yaml: Path, content: str, kind
     run_yaml.write_text(content)
     with pytest.raises(ConfigError) as refusal:
         load_config(run_yaml)
-    assert str(refusal.value) == f"{run_yaml} holds a {kind}; a config is a mapping of settings to values"
+    assert str(refusal.value) == f"{run_yaml} holds a {kind}; it must be a mapping of settings to values"
 
 
 TAG = "!!python/object/apply:os.mkdir [PATH]"

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
+from slimpajama.corpus.discovery import Corpus
 from slimpajama.dedup.bands import catch_probability
 from slimpajama.dedup.decisions import Tally
 
-__all__ = ["aligned", "catch_line", "source_figures", "table", "versions"]
+__all__ = ["aligned", "catch_line", "run_summary", "source_figures", "table", "versions"]
 
 _PACKAGES = ("slimpajama", "numpy", "numba", "pyarrow", "orjson", "msgspec", "zstandard")
 
@@ -47,6 +48,46 @@ def _both(pair: Sequence[int]) -> dict[str, int]:
 
 def _less(whole: Sequence[int], part: Sequence[int]) -> list[int]:
     return [whole[0] - part[0], whole[1] - part[1]]
+
+
+def run_summary(
+    corpus: Corpus,
+    tally: Tally,
+    clusters: Mapping[str, Any],
+    bands: int,
+    rows: int,
+    stages: dict[str, dict[str, Any]],
+    seconds: float,
+) -> dict[str, Any]:
+    """What a finished run writes to ``summary.json``, but its settings.
+
+    A stage has a speed, and the run one, only where nothing of an earlier run was reused.
+    """
+    names = [source.name for source in corpus.sources]
+    megabytes = int(tally.counts[:, 0, 1].sum()) / 1e6
+    speeds = {
+        name: stage | ({} if stage["reused"] else {"mb_per_second": round(megabytes / max(stage["seconds"], 1e-3), 1)})
+        for name, stage in stages.items()
+    }
+    complete = not any(stage["reused"] for stage in stages.values())
+    chances = {f"{at / 100:.2f}": round(catch_probability(at / 100, bands, rows), 4) for at in range(50, 100, 5)}
+    return {
+        "input": str(corpus.root),
+        "sources": source_figures(tally, names),
+        "overlap": {
+            "sources": names,
+            "documents": tally.removed[:, :, 0].tolist(),
+            "bytes": tally.removed[:, :, 1].tolist(),
+            "clusters": clusters["shared"],
+        },
+        "clusters": {key: clusters[key] for key in ("linked", "clusters", "largest")},
+        "lsh": {"bands": bands, "rows": rows, "catch_probability": chances},
+        "versions": versions(),
+        "shards": {"files": len(corpus.files), "pieces": len(corpus.pieces), "ignored": list(corpus.ignored)},
+        "stages": speeds,
+        "seconds": round(seconds, 3),
+        "mb_per_second": round(megabytes / seconds, 1) if complete else None,
+    }
 
 
 def catch_line(bands: int, rows: int) -> str:

@@ -11,12 +11,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from slimpajama.errors import ConfigError
+from slimpajama.config import checked, read_yaml
 
-__all__ = ["Recipe", "Tokens", "load_recipe", "parse_tokens", "recipe_of"]
+__all__ = ["Recipe", "Tokens", "load_recipe", "parse_tokens"]
 
 ROUNDING = Fraction(2, 10)
 """How far the weights' sum may be from 100: DC-5 as published sums to 100.1."""
@@ -83,32 +82,9 @@ def _exact(weight: float) -> Fraction:
     return Fraction(repr(weight))
 
 
-def recipe_of(values: object, origin: str) -> Recipe:
-    """A recipe from parsed YAML; raises :class:`ConfigError` naming ``origin``, the key, and what is wrong."""
-    if not isinstance(values, dict):
-        raise ConfigError(f"{origin} holds a {type(values).__name__}; a recipe is a mapping with name, weights, tokens")
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "recipe"
-        reason = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            raise ConfigError(
-                f"{origin}: a recipe has no key {key!r}; the keys are {', '.join(Recipe.model_fields)}"
-            ) from fault
-        given = "" if first["type"] in ("value_error", "missing") else f" (given: {first['input']!r})"
-        raise ConfigError(f"{origin}: {key}: {reason}{given}") from fault
-
-
 def load_recipe(file: Path, **overrides: Any) -> Recipe:
     """The recipe of a YAML file, with those ``overrides`` that are not ``None``. Raises :class:`ConfigError`."""
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise ConfigError(f"cannot read the recipe {file}: {fault.strerror}") from fault
-    except (yaml.YAMLError, ValueError, RecursionError) as fault:
-        raise ConfigError(f"the recipe {file} is not YAML: {' '.join(str(fault).split())}") from fault
+    values = read_yaml(file, "recipe")
     if isinstance(values, dict):
         values |= {key: value for key, value in overrides.items() if value is not None}
-    return recipe_of(values, str(file))
+    return checked(Recipe, values, str(file))

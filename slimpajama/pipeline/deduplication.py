@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slimpajama.config import Config, validated
+from slimpajama.config import Config, checked
 from slimpajama.corpus.discovery import Corpus, Piece, discover
 from slimpajama.corpus.lines import LineReader
 from slimpajama.dedup import cluster, decisions, lsh, output_shards, sketching
-from slimpajama.dedup.bands import banding, catch_probability
+from slimpajama.dedup.bands import banding
 from slimpajama.dedup.decisions import DecisionItem, Tally
-from slimpajama.dedup.summary import source_figures, versions
+from slimpajama.dedup.summary import run_summary, versions
 from slimpajama.engine import Engine
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import ConfigError
@@ -45,7 +45,7 @@ def deduplicate(
     is used. Writes ``decisions/``, ``global/`` and/or ``local/``, ``quarantine/``, ``summary.json`` and ``work/``.
     Raises :class:`~slimpajama.errors.SlimpajamaError` of the kind that applies.
     """
-    chosen = validated({**(config.model_dump() if config else {}), **settings}, "settings")
+    chosen = checked(Config, {**(config.model_dump() if config else {}), **settings}, "settings")
     with LocalEngine(chosen.worker_count(), "slimpajama.dedup.compiled") as engine:
         return _Run(Path(input), Path(output), chosen, engine, StageTimes(bars=progress)).run()
 
@@ -295,38 +295,8 @@ class _Run:
     def _summary(
         self, corpus: Corpus, tally: Tally, clusters: dict[str, Any], bands: int, rows: int, seconds: float
     ) -> dict[str, Any]:
-        names = [source.name for source in corpus.sources]
-        text_bytes = int(tally.counts[:, 0, 1].sum())
-        ran = {name: stage for name, stage in self.times.stages.items() if stage["reused"] < stage["items"]}
-        for stage in ran.values():
-            if not stage["reused"]:
-                stage["mb_per_second"] = round(text_bytes / 1e6 / max(stage["seconds"], 1e-3), 1)
-        overlap = {"sources": names, "documents": tally.removed[:, :, 0].tolist()}
-        overlap |= {"bytes": tally.removed[:, :, 1].tolist(), "clusters": clusters["shared"]}
-        complete = all(not stage["reused"] for stage in self.times.stages.values())
-        return {
-            "input": str(self.input),
-            "sources": source_figures(tally, names),
-            "overlap": overlap,
-            "clusters": {key: clusters[key] for key in ("linked", "clusters", "largest")},
-            "lsh": {
-                "bands": bands,
-                "rows": rows,
-                "catch_probability": {
-                    f"{similarity / 100:.2f}": round(catch_probability(similarity / 100, bands, rows), 4)
-                    for similarity in range(50, 100, 5)
-                },
-            },
-            "settings": self.config.model_dump(mode="json") | {"workers": self.engine.workers},
-            "versions": versions(),
-            "shards": {
-                "files": len(corpus.files),
-                "pieces": len(corpus.pieces),
-                "ignored": list(corpus.ignored),
-            },
-            "stages": self.times.stages,
-            "seconds": round(seconds, 3),
-            "mb_per_second": round(text_bytes / 1e6 / seconds, 1) if complete else None,
+        return run_summary(corpus, tally, clusters, bands, rows, self.times.stages, seconds) | {
+            "settings": self.config.model_dump(mode="json") | {"workers": self.engine.workers}
         }
 
 

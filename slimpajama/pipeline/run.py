@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from slimpajama.config import Config, TokenConfig
+from slimpajama.config import Config, TokenConfig, assigned, checked, read_yaml
 from slimpajama.corpus.sample import sample_is_there, write_sample
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import ConfigError
@@ -70,16 +69,13 @@ def load_run_config(file: Path, assignments: Sequence[str] = (), **flags: Any) -
 
     Raises :class:`ConfigError` naming the file, the key and the remedy.
     """
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        parsed = [(text.partition("=")[0], yaml.safe_load(text.partition("=")[2])) for text in assignments]
-    except OSError as fault:
-        raise ConfigError(f"cannot read the config {file}: {fault.strerror}") from fault
-    except (yaml.YAMLError, ValueError, RecursionError) as fault:
-        raise ConfigError(f"{file} or a --set is not YAML: {' '.join(str(fault).split())}") from fault
+    values = read_yaml(file, "config")
     if not isinstance(values, dict):
-        raise ConfigError(f"{file} holds a {type(values).__name__}; a run's config is a mapping")
-    for key, value in (*parsed, *((key, value) for key, value in flags.items() if value is not None)):
+        raise ConfigError(f"{file} holds a {type(values).__name__}; it must be a mapping of settings to values")
+    if flags.get("input") is not None:
+        values.pop("sample", None)
+    given = ((key, value) for key, value in flags.items() if value is not None)
+    for key, value in (*map(assigned, assignments), *given):
         target = values
         *sections, last = key.split(".")
         for section in sections:
@@ -87,14 +83,7 @@ def load_run_config(file: Path, assignments: Sequence[str] = (), **flags: Any) -
             if not isinstance(target, dict):
                 raise ConfigError(f"--set {key}: {section!r} is not a section of {file}")
         target[last] = value
-    if flags.get("input") is not None:
-        values.pop("sample", None)
-    try:
-        return RunConfig.model_validate(values)
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "config"
-        raise ConfigError(f"{file}: {key}: {first['msg'].removeprefix('Value error, ')}") from fault
+    return checked(RunConfig, values, str(file))
 
 
 def run_all(
