@@ -98,7 +98,7 @@ def sample(
         from slimpajama.engine.local import LocalEngine
 
         with (
-            LocalEngine(workers or len(os.sched_getaffinity(0)), "slimpajama.corpus.sample.compiled") as engine,
+            LocalEngine(workers or len(os.sched_getaffinity(0)), ["slimpajama.corpus.sample.compiled"]) as engine,
             tqdm(
                 desc="sample", unit="B", unit_scale=True, disable=quiet or json or not sys.stderr.isatty(), leave=False
             ) as bar,
@@ -230,7 +230,7 @@ def mix(
         settings = TokenConfig.model_validate({key: value for key, value in given.items() if value is not None})
         talks = not quiet and not json
         times = StageTimes(bars=talks and sys.stderr.isatty())
-        with LocalEngine(machine.worker_count(), "slimpajama.mixture.compiled") as engine:
+        with LocalEngine(machine.worker_count(), ["slimpajama.mixture.compiled"]) as engine:
             made = make_mixtures(
                 open_dedup_output(input),
                 recipes,

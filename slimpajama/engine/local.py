@@ -14,6 +14,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from typing import Any
 
 from slimpajama.engine import Item, Result
@@ -27,13 +28,17 @@ TRIES = 2
 class LocalEngine:
     """Run items in ``workers`` processes of this machine (in this very process when ``workers`` is 1)."""
 
-    def __init__(self, workers: int, preload: str | None = None) -> None:
-        """``preload``: a module whose import makes ready what the items need, such as compiled kernels."""
+    def __init__(self, workers: int, preload: Sequence[str] = ()) -> None:
+        """``preload``: modules whose import makes ready what the items need, such as compiled kernels."""
         self.workers = workers
-        self._preload = preload
+        self._preload = tuple(preload)
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> LocalEngine:
+        if self.workers > 1:
+            # The server loads what it must while this process plans.
+            forkserver.set_forkserver_preload(list(self._preload))
+            forkserver.ensure_running()
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -44,8 +49,8 @@ class LocalEngine:
     ) -> Iterator[tuple[int, Result]]:
         """See :meth:`slimpajama.engine.Engine.map`."""
         if self.workers == 1:
-            if items and self._preload is not None:
-                importlib.import_module(self._preload)
+            for module in self._preload if items else ():
+                importlib.import_module(module)
             for index, item in enumerate(items):
                 yield index, function(item)
             return
@@ -96,10 +101,7 @@ class LocalEngine:
 
     def _executor(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            context = multiprocessing.get_context("forkserver")
-            if self._preload is not None:
-                context.set_forkserver_preload([self._preload])
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=context)
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("forkserver"))
         return self._pool
 
     def _close(self) -> None:

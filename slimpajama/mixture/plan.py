@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,11 +123,14 @@ def plan_mixture(recipe: Recipe, available: Mapping[str, int]) -> Plan:
 
 
 def _too_many_epochs(recipe: Recipe, source: str, share: Fraction, wanted: int, available: int) -> ConfigError:
-    most = recipe.max_epochs * available
+    # Whole sequences: below these, rounding a source up to the next one stays within its epochs.
+    most = int(recipe.max_epochs * available) // recipe.sequence_length
+    tokens = int(most / share) * recipe.sequence_length
+    weight = floor(10_000 * Fraction(most, recipe.tokens // recipe.sequence_length)) / 100
     return ConfigError(
         f"{recipe.name} asks {wanted:,} tokens of {source}, {wanted / available:.2f} epochs of the {available:,} there "
-        f"are; max_epochs is {recipe.max_epochs:g}: lower tokens to at most {int(most / share):,}, its weight to "
-        f"{100 * most / recipe.tokens:.3g} %, or raise max_epochs"
+        f"are; max_epochs is {recipe.max_epochs:g}: lower tokens to at most {tokens:,}, its weight to {weight:g} %, or "
+        "raise max_epochs"
     )
 
 

@@ -24,7 +24,10 @@ from slimpajama.errors import ConfigError
 from slimpajama.stage import StageTimes, run_stage
 from slimpajama.workspace import Markers, fingerprint, read_json, remove_stale_temporaries, write_json
 
-__all__ = ["PIECES", "deduplicate"]
+__all__ = ["KERNELS", "PIECES", "deduplicate", "deduplicate_on"]
+
+KERNELS = ("slimpajama.dedup.compiled",)
+"""What an engine should preload for this."""
 
 PIECES = "pieces.json"
 """In ``work/``: for each piece its decisions and, by source and scope, its shards."""
@@ -46,8 +49,13 @@ def deduplicate(
     Raises :class:`~slimpajama.errors.SlimpajamaError` of the kind that applies.
     """
     chosen = checked(Config, {**(config.model_dump() if config else {}), **settings}, "settings")
-    with LocalEngine(chosen.worker_count(), "slimpajama.dedup.compiled") as engine:
-        return _Run(Path(input), Path(output), chosen, engine, StageTimes(bars=progress)).run()
+    with LocalEngine(chosen.worker_count(), KERNELS) as engine:
+        return deduplicate_on(engine, Path(input), Path(output), chosen, StageTimes(bars=progress))
+
+
+def deduplicate_on(engine: Engine, input: Path, output: Path, config: Config, times: StageTimes) -> dict[str, Any]:
+    """:func:`deduplicate` on an engine that is there already; ``times`` takes the stages' seconds."""
+    return _Run(input, output, config, engine, times).run()
 
 
 @dataclass(slots=True)

@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from slimpajama.config import Config, TokenConfig, assigned, checked, read_yaml
 from slimpajama.corpus.sample import sample_is_there, write_sample
+from slimpajama.engine import Engine
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import ConfigError
 from slimpajama.mixture.build import Format
 from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe, Tokens, load_recipe
-from slimpajama.pipeline.deduplication import deduplicate
+from slimpajama.pipeline.deduplication import KERNELS, deduplicate_on
 from slimpajama.pipeline.mixtures import Mixtures, make_mixtures
 from slimpajama.stage import StageTimes
 from slimpajama.workspace import write_json
@@ -96,18 +97,15 @@ def run_all(
     """
     began = time.perf_counter()
     recipes = _recipes(config.mixtures, folder)
-    workers = config.dedup.worker_count()
-    source = output / "sample"
-    if config.input is not None:
-        source = Path(config.input) if Path(config.input).is_absolute() else folder / config.input
-    elif config.sample is not None and not sample_is_there(source, docs=config.sample.docs, seed=config.sample.seed):
-        with LocalEngine(workers, "slimpajama.corpus.sample.compiled") as engine:
-            write_sample(source, docs=config.sample.docs, seed=config.sample.seed, engine=engine, progress=_ignore)
-    deduplicated = deduplicate(source, output / "dedup", config.dedup, progress=progress)
+    kernels = (*KERNELS, "slimpajama.mixture.compiled") if recipes else KERNELS
+    if config.sample is not None:
+        kernels = ("slimpajama.corpus.sample.compiled", *kernels)
     times = StageTimes(bars=progress)
     mixtures = Mixtures({}, {}, {})
-    if recipes:
-        with LocalEngine(workers, "slimpajama.mixture.compiled") as engine:
+    with LocalEngine(config.dedup.worker_count(), kernels) as engine:
+        source = _source(config, folder, output, engine)
+        deduplicated = deduplicate_on(engine, source, output / "dedup", config.dedup, StageTimes(bars=progress))
+        if recipes:
             mixtures = make_mixtures(
                 open_dedup_output(output / "dedup"),
                 recipes,
@@ -131,6 +129,16 @@ def run_all(
     }
     write_json(output / "summary.json", summary)
     return summary, mixtures
+
+
+def _source(config: RunConfig, folder: Path, output: Path, engine: Engine) -> Path:
+    """The input, or the sample, made if it is not there."""
+    if config.input is not None:
+        return folder / config.input
+    sample = output / "sample"
+    if config.sample is not None and not sample_is_there(sample, docs=config.sample.docs, seed=config.sample.seed):
+        write_sample(sample, docs=config.sample.docs, seed=config.sample.seed, engine=engine, progress=_ignore)
+    return sample
 
 
 def _recipes(config: MixtureConfig, folder: Path) -> list[Recipe]:

@@ -103,7 +103,7 @@ def test_what_is_preloaded_is_there_before_the_first_item_and_only_if_there_is_o
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
-    engine = LocalEngine(1, preload="colorsys")
+    engine = LocalEngine(1, preload=["colorsys"])
     assert list(engine.map(is_loaded, [])) == []
     assert "colorsys" not in sys.modules
     assert list(engine.map(is_loaded, ["colorsys"])) == [(0, True)]
