@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -65,6 +66,9 @@ def parse_bytes(value: object) -> object:
         raise ValueError(f"{value!r} is not a size; write for example 8GiB, 500MB or a number of bytes")
     return value
 
+
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxstring, _short.maxother = 2, 100, 100  # aliases can make nine lines of YAML endless
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes)]
 
@@ -200,7 +204,7 @@ def checked(model: type[Model], values: object, origin: str) -> Model:
         if first["type"] == "extra_forbidden":
             known = ", ".join(_model_at(model, first["loc"]).model_fields)
             raise ConfigError(f"{origin}: there is no setting {key!r}; the settings are {known}") from fault
-        given = "" if first["type"] in ("value_error", "missing") else f" (given: {first['input']!r})"
+        given = "" if first["type"] in ("value_error", "missing") else f" (given: {_short.repr(first['input'])})"
         raise ConfigError(f"{origin}: {key}: {first['msg'].removeprefix('Value error, ')}{given}") from fault
 
 

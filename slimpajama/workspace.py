@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -72,7 +72,7 @@ def read_json(path: Path) -> Any:
     """The value of a JSON file, or ``None`` where there is none or it does not parse."""
     try:
         return orjson.loads(path.read_bytes())
-    except (FileNotFoundError, orjson.JSONDecodeError):
+    except (FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError):
         return None
 
 
@@ -104,9 +104,9 @@ class Markers:
         return self.folder / f"{item}.json"
 
 
-def remove_stale_temporaries(folder: Path) -> int:
-    """Delete what interrupted writers left under ``folder``; returns how many files that was."""
-    stale = list(folder.rglob(f"*{TEMPORARY_SUFFIX}")) if folder.is_dir() else []
+def remove_stale_temporaries(folders: Iterable[Path]) -> int:
+    """Delete what interrupted writers left in ``folders``, which hold nothing but ours; returns how many files."""
+    stale = [path for folder in folders if folder.is_dir() for path in folder.rglob(f"*{TEMPORARY_SUFFIX}")]
     stale = [path for path in stale if path.is_file()]
     for path in stale:
         path.unlink(missing_ok=True)

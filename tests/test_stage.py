@@ -57,7 +57,8 @@ class Stage:
             keys=[f"of/{item}" for item in items],
             fingerprints=prints,
             weights=[1] * len(items),
-            present=lambda item, result: True, times=self.times,
+            present=lambda item, result: True,
+            times=self.times,
         )
         return [result["upper"] for result in results]
 

@@ -154,6 +154,8 @@ def discover(root: Path, sources: Sequence[SourceConfig] = (), piece_bytes: int 
         placed = [
             (order, file, file.relative.removesuffix(file.suffix)) for order in range(len(chosen)) for file in files
         ]
+    if any(source.name == "total" for source in chosen):
+        raise ConfigError("a source cannot be called 'total', as the summary calls all of them; rename it in a config")
     if len(chosen) > MOST_SOURCES:
         raise ConfigError(
             f"{len(chosen)} sources below {root} are more than {MOST_SOURCES}; name those you mean in a config, "

@@ -1,9 +1,9 @@
 """From lines or Parquet rows to texts: what each record is, and what is wrong with those that are broken.
 
 JSON is parsed by ``orjson``, whole and strictly: of the libraries compared (``benchmarks/readers.py``) it is the
-fastest that refuses every line this project must refuse. ``msgspec`` with a typed record is a quarter faster because
-it skips the fields it is not asked for, invalid UTF-8 in them included. Rejected: ``pyarrow.json`` and ``polars`` (they
-give no byte offsets, and one broken line fails a block of a million).
+fastest that refuses every line this project must refuse. ``msgspec`` with a typed record is as fast, but skips the
+fields it is not asked for, invalid UTF-8 in them included. Rejected: ``pyarrow.json`` and ``polars`` (slower, they give
+no byte offsets, and one broken line fails its whole block).
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from slimpajama.errors import InputChanged, ShardUnreadable
 __all__ = ["BadRecord", "RecordBatch", "parquet_batches", "read_records"]
 
 PARQUET_ROWS = 4096
+PARQUET_BYTES = 8 << 20
+"""About how much of a table is read at a time; its rows may be large (a book each), or small and many."""
 FIRST_BYTES = 120
 
 
@@ -55,6 +57,10 @@ def read_records(piece: Piece, reader: LineReader) -> Iterator[RecordBatch]:
         yield from _read_parquet(piece, reader.max_line_bytes)
         return
     for block in reader.blocks(piece):
+        if block.starts.size and block.offset + int(block.starts[-1]) >= 1 << POSITION_BITS:
+            raise ShardUnreadable(
+                f"{piece.file.path} holds more than {1 << POSITION_BITS:,} bytes of lines, which ids cannot name; split it"
+            )
         yield _parse(block, piece)
 
 
@@ -179,11 +185,19 @@ def _texts(column: Any) -> list[Any]:
     return values
 
 
+def _rows_at_a_time(metadata: pq.FileMetaData) -> int:
+    """As many rows as make about ``PARQUET_BYTES``, by the row group whose rows are the largest."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    largest = max((group.total_byte_size / group.num_rows for group in groups if group.num_rows), default=0.0)
+    return max(1, min(PARQUET_ROWS, int(PARQUET_BYTES / max(largest, 1.0))))
+
+
 def parquet_batches(piece: Piece, columns: Sequence[str] | None) -> Iterator[Any]:
     """Record batches of a Parquet shard; its faults are errors that name it. ``None`` asks for all columns."""
     path = piece.file.path
     try:
-        with pq.ParquetFile(path) as file:
+        # Otherwise whole row groups are held.
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
             schema = file.schema_arrow
             kind = schema.field("text").type if schema.names.count("text") == 1 else None
             if kind not in (pa.string(), pa.large_string(), pa.string_view()):
@@ -193,7 +207,7 @@ def parquet_batches(piece: Piece, columns: Sequence[str] | None) -> Iterator[Any
                 raise ShardUnreadable(
                     f"{path} has no column 'meta' that names the source; list the sources in a config"
                 )
-            for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=columns):
+            for batch in file.iter_batches(batch_size=_rows_at_a_time(file.metadata), columns=columns):
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
                     if name != "text":  # texts are judged one by one; other fields of a record must be sound
                         column.validate(full=True)

@@ -8,22 +8,24 @@ are never parsed. One frame per file, because common readers stop at the end of 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
 import orjson
+import pyarrow as pa
 import zstandard
 from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import parquet_batches
-from slimpajama.errors import InputChanged
+from slimpajama.errors import InputChanged, ShardUnreadable
 from slimpajama.workspace import atomic_file
 
 __all__ = ["ShardWriter", "changed", "kept_lines", "rebuilt_line"]
@@ -99,16 +101,24 @@ def kept_lines(
     """The output lines of the records at ``positions`` ``int64[n]`` (ascending), in order.
 
     ``sources`` ``int64[n]``: source of each. ``rewritten`` ``bool[n]``: whether ``normalise`` changes its text.
-    Raises :class:`InputChanged` where one is no longer at its place; ends early where the shard does.
+    Raises :class:`InputChanged` where the shard is another than was found at first, or one of them is no longer at its
+    place; ends early where the shard does.
     """
+    with suppress(FileNotFoundError):  # which is explained where the shard is opened
+        status = os.stat(piece.file.path)
+        if (status.st_size, status.st_mtime_ns) != (piece.file.size, piece.file.modified_ns):
+            raise InputChanged(
+                f"{piece.file.path} changed during the run; run the same command again, it starts this shard anew"
+            )
     set_names = dict(zip((shard.source for shard in piece.shards), piece.set_names, strict=True))
     if piece.file.format == "parquet":
         row = 0
         for batch in parquet_batches(piece, None):
             first, last = np.searchsorted(positions, (row, row + batch.num_rows))
-            for record, source in zip(
-                batch.take(positions[first:last] - row).to_pylist(), sources[first:last].tolist(), strict=True
-            ):
+            records = _as_python(batch.take(positions[first:last] - row), piece)
+            for index, (record, source) in enumerate(zip(records, sources[first:last].tolist(), strict=True)):
+                if not isinstance(record["text"], str):
+                    raise changed(piece, int(positions[first + index]))
                 text = orjson.dumps(normalise(record["text"]))
                 yield rebuilt_line(orjson.dumps(record, default=str), set_names[source], text)
             row += batch.num_rows
@@ -134,6 +144,21 @@ def kept_lines(
                     yield rebuilt_line(line, set_names[source], renewed)
                 except (msgspec.DecodeError, orjson.JSONDecodeError, KeyError, TypeError) as fault:
                     raise changed(piece, block.offset + start) from fault
+
+
+def _as_python(batch: pa.RecordBatch, piece: Piece) -> list[dict[str, Any]]:
+    try:
+        records: list[dict[str, Any]] = batch.to_pylist()
+    except UnicodeDecodeError:
+        # Only texts can be at fault here, and these were sound when they were first read.
+        records = [{"text": None}] * batch.num_rows
+    except (pa.ArrowException, ArithmeticError, LookupError, ValueError) as fault:
+        reason = " ".join(str(fault).split())
+        raise ShardUnreadable(
+            f"{piece.file.path} has a column beside 'text' with values that cannot be written as JSON ({reason}); "
+            "convert or drop that column"
+        ) from fault
+    return records
 
 
 class ShardWriter:
@@ -165,7 +190,8 @@ class ShardWriter:
 
 def changed(piece: Piece, position: int) -> InputChanged:
     """The error for a shard whose record at ``position`` is no longer what an earlier stage read."""
+    place = "row" if piece.file.format == "parquet" else "byte"
     return InputChanged(
-        f"{piece.file.path} changed during the run: the record at byte {position:,} is not there any more; "
+        f"{piece.file.path} changed during the run: the record at {place} {position:,} is not there any more; "
         "run the same command again, it starts this shard anew"
     )

@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import yaml
 
+from slimpajama.mixture.build import Format
 from slimpajama.mixture.plan import Plan, plan_table
 from slimpajama.mixture.recipe import Recipe
 
 __all__ = ["dataset_card"]
 
+_PARQUET = (
+    "`input_ids` are tokens; `source` names the source of the whole sequence; `doc_starts` lists where documents begin",
+    "in it.",
+)
+_MEGATRON = ("Each `.bin` and `.idx` pair is an indexed dataset of Megatron-LM; each sequence is one document of it.",)
 
-def dataset_card(recipe: Recipe, plan: Plan, rows: Mapping[str, int], facts: Mapping[str, object]) -> str:
+
+def dataset_card(
+    recipe: Recipe, plan: Plan, rows: Mapping[str, int], facts: Mapping[str, object], format: Format = "parquet"
+) -> str:
     """The text of ``README.md``. ``rows``: sequences of each split that was written; ``facts``: lines to list."""
-    header = {
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [{"split": split, "path": f"{split}-*.parquet"} for split in rows],
-            }
-        ],
-        "task_categories": ["text-generation"],
-        "pretty_name": recipe.name,
-    }
+    header: dict[str, Any] = {"task_categories": ["text-generation"], "pretty_name": recipe.name}
+    contents: tuple[str, ...] = _MEGATRON
+    if format == "parquet":
+        files = [{"split": split, "path": f"{split}-*.parquet"} for split in rows]
+        header = {"configs": [{"config_name": "default", "data_files": files}], **header}
+        contents = _PARQUET
     lines = ["---", yaml.safe_dump(header, sort_keys=False).strip(), "---", "", f"# {recipe.name}", ""]
     lines += [recipe.description.strip() or "A token-exact mixture of deduplicated text.", ""]
     lines += [f"* {name}: {value}" for name, value in facts.items()]
     lines += [f"* {split}: {count:,} sequences of {plan.sequence_length:,} tokens" for split, count in rows.items()]
     lines += ["", *_markdown(plan_table(plan)), ""]
     lines += [
-        "Every file holds each source within one sequence of its share. `input_ids` are tokens, nothing padded;",
-        "`source` names the source of the whole sequence; `doc_starts` lists where documents begin in it. Validation",
-        "and test hold documents of the same sources, unweighted; train has no part of their near-duplicate clusters.",
+        "Every file holds each source within one sequence of its share, nothing padded. Validation and test hold",
+        "documents of the same sources, unweighted; train has no part of their near-duplicate clusters.",
+        "",
+        *contents,
         "",
     ]
     return "\n".join(lines)

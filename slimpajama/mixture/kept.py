@@ -97,9 +97,10 @@ def kept_documents(shard: KeptShard) -> Iterator[DocumentBatch]:
     place = 0
     for records in read_records(piece, LineReader(max_line_bytes=LONGEST)):
         chosen = slice(place, place + len(records.texts))
-        place += len(records.ids)
-        if records.bad or place > ids.size:
+        if records.bad or chosen.stop > ids.size:
+            place = -1
             break
+        place = chosen.stop
         if records.texts:
             yield DocumentBatch(ids[chosen], records.texts, np.asarray(kept_global[chosen]), clusters[chosen])
     if place != ids.size:

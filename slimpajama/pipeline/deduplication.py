@@ -29,6 +29,12 @@ __all__ = ["KERNELS", "PIECES", "deduplicate", "deduplicate_on"]
 KERNELS = ("slimpajama.dedup.compiled",)
 """What an engine should preload for this."""
 
+OUTPUTS = ("decisions", "global", "local", "quarantine")
+"""Folders of the output that hold nothing but what runs wrote."""
+
+LISTING = "outputs.json"
+"""In ``work/``: what runs wrote into ``OUTPUTS``, with the fingerprint of the decisions behind each file."""
+
 PIECES = "pieces.json"
 """In ``work/``: for each piece its decisions and, by source and scope, its shards."""
 
@@ -71,7 +77,7 @@ class _Run:
         if self.output.resolve().is_relative_to(self.input.resolve()):
             raise ConfigError(f"the output {self.output} lies inside the input {self.input}; choose another place")
         corpus = discover(self.input, self.config.sources, self.config.piece_bytes)
-        remove_stale_temporaries(self.output)
+        remove_stale_temporaries(self.output / name for name in (*OUTPUTS, "work"))
         bands, rows = banding(self.config)
         counts, sketched = self._sketch(corpus, bands, rows)
         self._judge_bad_records(corpus, counts)
@@ -224,6 +230,7 @@ class _Run:
             fingerprint(output_shards.VERSION, own, scopes, config.compression_level, piece.set_names)
             for own, piece in zip(decided, corpus.pieces, strict=True)
         ]
+        self._doubt_outdated(corpus, decided)
         self._stage("write", items, output_shards.write_piece, corpus.pieces, prints)
         write_json(self.output / "work" / PIECES, [self._places(corpus, piece) for piece in corpus.pieces])
         self._remove_outdated(corpus, scopes, decided)
@@ -280,21 +287,40 @@ class _Run:
         shard = piece.shards[at]
         return Path(folder, corpus.sources[shard.source].name, f"{shard.stem}{piece.part_suffix}.jsonl.zst")
 
+    def _outputs(self, corpus: Corpus, piece: Piece) -> dict[str, list[str]]:
+        """All files a piece may have in the output, by folder, relative to it."""
+        shards = {
+            scope: [str(self._shard_path(corpus, piece, scope, at)) for at in range(len(piece.shards))]
+            for scope in ("global", "local")
+        }
+        decisions = str(self._decisions_file(corpus, piece).relative_to(self.output))
+        return {**shards, "decisions": [decisions], "quarantine": [f"quarantine/{piece.name}.jsonl"]}
+
+    def _doubt_outdated(self, corpus: Corpus, decided: list[str]) -> None:
+        """Strike out of the list of outputs those that other decisions made, before any is written anew.
+
+        Should this run be interrupted, the next one cannot take what lies there for the right thing.
+        """
+        listing = self.output / "work" / LISTING
+        listed: dict[str, str] = read_json(listing) or {}
+        for piece, value in zip(corpus.pieces, decided, strict=True):
+            for paths in self._outputs(corpus, piece).values():
+                listed.update({path: "" for path in paths if listed.get(path, value) != value})
+        write_json(listing, listed)
+
     def _remove_outdated(self, corpus: Corpus, scopes: tuple[str, ...], decided: list[str]) -> None:
         """Remove what an earlier run wrote here and this one neither wrote nor would write the same.
 
         Only files that an earlier run listed are ever removed. Shards of a scope that was not asked for this time
         stay while their decisions do.
         """
-        listing = self.output / "work" / "outputs.json"
+        listing = self.output / "work" / LISTING
         earlier: dict[str, str] = read_json(listing) or {}
         written: dict[str, str] = {}
         for piece, value in zip(corpus.pieces, decided, strict=True):
-            written[str(self._decisions_file(corpus, piece).relative_to(self.output))] = value
-            for scope in ("global", "local"):
-                for at in range(len(piece.shards)):
-                    path = str(self._shard_path(corpus, piece, scope, at))
-                    if scope in scopes or earlier.get(path) == value:
+            for folder, paths in self._outputs(corpus, piece).items():
+                for path in paths:
+                    if folder in ("decisions", "quarantine", *scopes) or earlier.get(path) == value:
                         written[path] = value
         for path in sorted(set(earlier) - set(written)):
             (self.output / path).unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +23,11 @@ from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, open_store
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.stage import StageTimes, run_stage
-from slimpajama.workspace import Markers, atomic_file, fingerprint, read_json, write_json
+from slimpajama.workspace import Markers, atomic_file, fingerprint, write_json
 
 __all__ = ["Mixtures", "make_mixtures"]
+
+_FILE = re.compile(rf"({'|'.join(SPLITS)})-\d+-of-\d+\.(parquet|bin|idx)(\.tmp)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ def _build(
     _remove_outdated(out, manifest)
     facts: dict[str, object] = {"scope": recipe.scope, "seed": recipe.seed, "vocabulary": store.vocabulary}
     facts |= {"end of text": store.end_of_text, "token store": store.fingerprint}
-    card = dataset_card(recipe, plan, {split: count for split, count in rows.items() if count}, facts)
+    card = dataset_card(recipe, plan, {split: count for split, count in rows.items() if count}, facts, format)
     with atomic_file(out / "README.md") as file:
         file.write(card.encode())
     write_json(out / "manifest.json", manifest)
@@ -154,7 +157,8 @@ def _items(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, split: str,
         total = sum(counts)
         if not total:
             return []
-        bounds = share_out(counts, max(1, round(total * plan.sequence_length / recipe.file_tokens)))
+        files = max(1, round(total * plan.sequence_length / recipe.file_tokens))
+        bounds = share_out(counts, min(files, total))
     files = bounds.shape[0] - 1
     return [
         FileItem(
@@ -175,9 +179,8 @@ def _items(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, split: str,
 
 
 def _remove_outdated(out: Path, manifest: dict[str, Any]) -> None:
-    """Remove the files that the last manifest lists and this one does not, before the card names them away."""
-    earlier = read_json(out / "manifest.json")
+    """Remove the files of mixtures that this manifest does not list, also of one that was never finished."""
     current = {file["name"] for file in manifest["files"]}
-    for file in earlier.get("files", []) if isinstance(earlier, dict) else []:
-        if file["name"] not in current:
-            (out / file["name"]).unlink(missing_ok=True)
+    for path in out.iterdir():
+        if _FILE.fullmatch(path.name) and path.name not in current:
+            path.unlink(missing_ok=True)

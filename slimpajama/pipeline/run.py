@@ -80,7 +80,9 @@ def load_run_config(file: Path, assignments: Sequence[str] = (), **flags: Any) -
         target = values
         *sections, last = key.split(".")
         for section in sections:
-            target = target.setdefault(section, {})
+            # A section that is there but empty reads as none.
+            target[section] = {} if target.get(section) is None else target[section]
+            target = target[section]
             if not isinstance(target, dict):
                 raise ConfigError(f"--set {key}: {section!r} is not a section of {file}")
         target[last] = value

@@ -1,0 +1,64 @@
+"""Small shards for tests: bytes into files, as their names say, and what was written back out of files."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+
+def compressed(name: str, data: bytes) -> bytes:
+    """``data`` in the form that the name of a file promises."""
+    if name.endswith(".zst"):
+        return zstandard.ZstdCompressor().compress(data)
+    return gzip.compress(data, mtime=0) if name.endswith(".gz") else data
+
+
+def decompressed(path: Path) -> bytes:
+    """All of a shard; a second zstd frame would be an error here."""
+    data = path.read_bytes()
+    if path.name.endswith(".zst"):
+        decompressor = zstandard.ZstdDecompressor().decompressobj()
+        whole = decompressor.decompress(data)
+        assert decompressor.eof
+        assert decompressor.unused_data == b""
+        return whole
+    return gzip.decompress(data) if path.name.endswith(".gz") else data
+
+
+def jsonl(records: Iterable[Any]) -> bytes:
+    return b"".join(orjson.dumps(record) + b"\n" for record in records)
+
+
+def put(root: Path, shards: Mapping[str, Any]) -> Path:
+    """Write ``shards``: for each path below ``root`` its content as bytes, or its records (texts or mappings)."""
+    for relative, content in shards.items():
+        path = root / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not isinstance(content, bytes):
+            records = [{"text": record} if isinstance(record, str) else record for record in content]
+            if relative.endswith(".parquet"):
+                pq.write_table(
+                    pa.Table.from_pylist(records, None if records else pa.schema([("text", "string")])), path
+                )
+                continue
+            content = jsonl(records)
+        path.write_bytes(compressed(relative, content))
+    return root
+
+
+def records_of(path: Path) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in decompressed(path).splitlines()]
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its path there."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }

@@ -1,0 +1,291 @@
+"""Every line of a shard is found once, at its offset, whatever is inside it and however the shard is stored."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import tracemalloc
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimpajama.corpus.discovery import Piece, discover
+from slimpajama.corpus.lines import LineReader
+from slimpajama.errors import InputChanged, ShardUnreadable
+from tests.corpus.shards import compressed, put
+
+FIRST = 256
+"""Bytes of a line that is too large which are kept."""
+
+Found = list[tuple[int, bytes, int]]
+
+
+def pieces(folder: Path, name: str, stored: bytes, piece_bytes: int = 1 << 40) -> tuple[Piece, ...]:
+    path = folder / "c4" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(stored)
+    return discover(folder, piece_bytes=piece_bytes).pieces
+
+
+def found(reader: LineReader, of: Iterable[Piece]) -> Found:
+    """Offset, bytes, and size if it is too large, of each line."""
+    lines = []
+    for piece in of:
+        for block in reader.blocks(piece):
+            assert len(block.starts) == len(block.stops)
+            assert not block.too_large or len(block.starts) == 1
+            for start, stop in zip(block.starts.tolist(), block.stops.tolist(), strict=True):
+                lines.append((block.offset + start, bytes(block.data[start:stop]), block.too_large))
+    return lines
+
+
+def expected(data: bytes, largest: int = 1 << 40) -> Found:
+    """The slow way: split, and count."""
+    lines, offset = [], 0
+    parts = data.split(b"\n")
+    for line in parts if parts[-1] else parts[:-1]:
+        lines.append((offset, line[:FIRST], len(line)) if len(line) > largest else (offset, line, 0))
+        offset += len(line) + 1
+    return lines
+
+
+# Newlines are as likely as anything else, and so are lines beyond every block size used here.
+CONTENT = st.lists(
+    st.one_of(
+        st.sampled_from([b"\n", b"\n\n", b"\r\n", b"\0", b" \n", b"{}\n"]),
+        st.binary(max_size=12),
+        st.builds(lambda byte, size: byte * size, st.sampled_from([b"x", b"\xff", b"\n"]), st.integers(1, 700)),
+    ),
+    max_size=12,
+).map(b"".join)
+BLOCKS = st.one_of(st.integers(1, 40), st.sampled_from([64, 255, 256, 257, 1000]))
+LARGEST = st.one_of(st.integers(FIRST, 800), st.just(1 << 20))
+SUFFIXES = ["a.jsonl", "a.jsonl.zst", "a.jsonl.gz"]
+
+
+# ------------------------------------------------------------------------------------------------ whole shards
+
+
+@pytest.mark.parametrize("name", SUFFIXES)
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"", []),
+        (b"\n", [(0, b"", 0)]),
+        (b"a", [(0, b"a", 0)]),
+        (b"a\n", [(0, b"a", 0)]),
+        (b"a\nbc", [(0, b"a", 0), (2, b"bc", 0)]),
+        (b"a\r\nb\r\n", [(0, b"a\r", 0), (3, b"b\r", 0)]),
+        (b"\n\n a\n\n", [(0, b"", 0), (1, b"", 0), (2, b" a", 0), (5, b"", 0)]),
+        (b"a\rb\x0bc\x85\xe2\x80\xa8d\n\0", [(0, b"a\rb\x0bc\x85\xe2\x80\xa8d", 0), (11, b"\0", 0)]),
+    ],
+)
+def test_lines_end_at_line_feeds_and_nowhere_else(name: str, data: bytes, lines: Found, tmp_path: Path) -> None:
+    assert found(LineReader(), pieces(tmp_path, name, compressed(name, data))) == lines
+
+
+@pytest.mark.parametrize("name", SUFFIXES)
+def test_a_file_of_no_bytes_has_no_lines(name: str, tmp_path: Path) -> None:
+    assert found(LineReader(), pieces(tmp_path, name, b"")) == []
+
+
+@given(data=CONTENT, block=BLOCKS, largest=LARGEST, name=st.sampled_from(SUFFIXES))
+def test_any_bytes_are_split_as_the_slow_way_does_with_any_block_size(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, block: int, largest: int, name: str
+) -> None:
+    folder = tmp_path_factory.mktemp("lines")
+    reader = LineReader(max_line_bytes=largest, block_bytes=block)
+    assert found(reader, pieces(folder, name, compressed(name, data))) == expected(data, largest)
+
+
+# ---------------------------------------------------------------------------------------------------- pieces
+
+
+@given(data=CONTENT.filter(len), block=BLOCKS, largest=LARGEST, size=st.integers(1, 500))
+def test_every_line_is_in_exactly_one_piece_and_keeps_its_offset(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, block: int, largest: int, size: int
+) -> None:
+    parts = pieces(tmp_path_factory.mktemp("pieces"), "a.jsonl", data, piece_bytes=size)
+    assert len(parts) == -(-len(data) // size)
+    reader = LineReader(max_line_bytes=largest, block_bytes=block)
+    by_piece = [found(reader, [part]) for part in parts]
+    assert list(itertools.chain(*by_piece)) == expected(data, largest)
+    for part, lines in zip(parts, by_piece, strict=True):
+        stop = len(data) if part.stop is None else part.stop
+        assert all(part.start <= offset < stop for offset, _, _ in lines), "a line belongs where it begins"
+
+
+def test_cuts_before_on_and_after_a_newline_are_all_right(tmp_path: Path) -> None:
+    lines = [(0, b"aa", 0), (3, b"bb", 0), (6, b"cc", 0)]
+    for size in (2, 3, 4):
+        parts = pieces(tmp_path, "a.jsonl", b"aa\nbb\ncc", piece_bytes=size)
+        by_piece = [[offset for offset, _, _ in found(LineReader(), [part])] for part in parts]
+        assert found(LineReader(), parts) == lines
+        assert by_piece == {2: [[0], [3], [], [6]], 3: [[0], [3], [6]], 4: [[0, 3], [6]]}[size]
+
+
+# ------------------------------------------------------------------------------------------------- large lines
+
+
+def test_a_line_that_is_too_large_is_one_record_with_its_size_and_the_next_is_whole(tmp_path: Path) -> None:
+    data = b"before\n" + b"0123456789" * 100 + b"\nafter\n"
+    reader = LineReader(max_line_bytes=999, block_bytes=7)
+    assert found(reader, pieces(tmp_path, "a.jsonl", data)) == [
+        (0, b"before", 0),
+        (7, (b"0123456789" * 100)[:FIRST], 1000),
+        (1008, b"after", 0),
+    ]
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"", b"\nnext"])
+@pytest.mark.parametrize("size", [999, 1000, 1001])
+@pytest.mark.parametrize("block", [64, 1000, 1001])
+def test_the_limit_itself_is_allowed(tmp_path: Path, block: int, size: int, ending: bytes) -> None:
+    data = b"x" * size + ending
+    reader = LineReader(max_line_bytes=1000, block_bytes=block)
+    assert found(reader, pieces(tmp_path, "a.jsonl", data)) == expected(data, 1000)
+    assert [line[2] for line in expected(data, 1000)][:1] == [1001 if size == 1001 else 0]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.jsonl.gz"])
+def test_a_bomb_without_a_newline_becomes_one_large_line_in_bounded_memory(tmp_path: Path, name: str) -> None:
+    size = 128 << 20
+    if name.endswith(".zst"):
+        packer = zstandard.ZstdCompressor(level=3).compressobj()
+        packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(128)) + packer.compress(b"\nafter")
+        packed += packer.flush()
+    else:
+        packed = gzip.compress(bytes(size) + b"\nafter", 1)
+    assert len(packed) < size // 100
+    parts = pieces(tmp_path, name, packed)
+    tracemalloc.start()
+    try:
+        lines = found(LineReader(max_line_bytes=4 << 20, block_bytes=1 << 20), parts)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert lines == [(0, bytes(FIRST), size), (size + 1, b"after", 0)]
+    assert peak < 16 << 20
+
+
+# --------------------------------------------------------------------------------------- compressed in many ways
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.jsonl.gz"])
+def test_frames_and_members_that_follow_each_other_are_one_stream(name: str, tmp_path: Path) -> None:
+    parts = [b"a\nb", b"", b"c\n\nd\n", b"e" * 5000, b"\nf"]
+    stored = b"".join(compressed(name, part) for part in parts)
+    assert found(LineReader(block_bytes=7), pieces(tmp_path, name, stored)) == expected(b"".join(parts))
+
+
+def test_a_zstd_frame_that_is_to_be_skipped_is_skipped(tmp_path: Path) -> None:
+    skippable = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"note"
+    stored = skippable + compressed(".zst", b"a\n") + skippable + compressed(".zst", b"b\n")
+    assert found(LineReader(), pieces(tmp_path, "a.jsonl.zst", stored)) == expected(b"a\nb\n")
+
+
+def test_a_window_of_more_than_128_mib_is_refused_with_the_reason_even_when_keeping(tmp_path: Path) -> None:
+    # A frame header that asks for a window of 2 GiB: 0xA8 is an exponent of 21 over 1 KiB.
+    stored = b"\x28\xb5\x2f\xfd\x00\xa8" + b"\x01\x00\x00"
+    (part,) = pieces(tmp_path, "a.jsonl.zst", stored)
+    for truncated in ("stop", "keep"):
+        with pytest.raises(ShardUnreadable) as caught:
+            found(LineReader(truncated=truncated), [part])
+        message = str(caught.value)
+        assert message.startswith(f"{part.file.path} needs a zstd window of more than 128 MiB (")
+        assert message.endswith("); compress it again without --long or --ultra")
+        assert "\n" not in message
+
+
+def test_a_window_of_128_mib_is_read(tmp_path: Path) -> None:
+    parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=27)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    data = b"line\n" * 1000
+    (part,) = pieces(tmp_path, "a.jsonl.zst", packer.compress(data) + packer.flush())
+    assert found(LineReader(), [part]) == expected(data)
+
+
+# ------------------------------------------------------------------------------------------------ broken shards
+
+LINES = b"".join(b'{"text": "number %d"}\n' % number for number in range(40_000))
+
+
+def refusal(part: Piece, truncated: str = "stop") -> str:
+    with pytest.raises(ShardUnreadable) as caught:
+        found(LineReader(truncated=truncated), [part])  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.jsonl.gz"])
+def test_a_shard_cut_at_any_byte_is_noticed(name: str, tmp_path: Path) -> None:
+    stored = compressed(name, b"some words and some words\n" * 2 + b"end")
+    for size in range(1, len(stored)):
+        (part,) = pieces(tmp_path, name, stored[:size])
+        message = refusal(part)
+        assert message.startswith(f"{part.file.path} is corrupt or breaks off (")
+        assert message.endswith(
+            "); replace it, remove it, or set truncated=keep to use the whole records before the fault"
+        )
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.jsonl.gz"])
+def test_keeping_a_shard_that_breaks_off_gives_the_whole_lines_before_the_fault(
+    name: str, share: float, tmp_path: Path
+) -> None:
+    stored = compressed(name, LINES)
+    (part,) = pieces(tmp_path, name, stored[: int(len(stored) * share)])
+    for block in (5_000, 8 << 20):
+        lines = found(LineReader(truncated="keep", block_bytes=block), [part])
+        assert lines == expected(LINES)[: len(lines)]
+        kept = sum(len(line) + 1 for _, line, _ in lines)
+        decodable = _decodable(name, stored[: int(len(stored) * share)])
+        assert decodable - (1 << 15) < kept <= decodable, "what is lost is the last request and the unfinished line"
+
+
+def _decodable(name: str, stored: bytes) -> int:
+    if name.endswith(".zst"):
+        return len(zstandard.ZstdDecompressor().decompressobj().decompress(stored))
+    return len(zlib.decompressobj(31).decompress(stored))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.jsonl.gz"])
+def test_garbage_is_refused_and_after_sound_text_the_text_can_be_kept(name: str, tmp_path: Path) -> None:
+    (part,) = pieces(tmp_path, name, b"this is no compressed stream at all")
+    assert "is corrupt or breaks off (" in refusal(part)
+    assert found(LineReader(truncated="keep"), [part]) == []
+    (part,) = pieces(tmp_path, name, compressed(name, LINES) + b"garbage that follows")
+    assert "is corrupt or breaks off (" in refusal(part)
+    kept = found(LineReader(truncated="keep"), [part])
+    assert kept == expected(LINES)[: len(kept)]
+    assert len(kept) > 38_000
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    stored = bytearray(gzip.compress(LINES))
+    stored[len(stored) // 2] ^= 0x10
+    (part,) = pieces(tmp_path, "a.jsonl.gz", bytes(stored))
+    assert "is corrupt or breaks off (" in refusal(part)
+
+
+def test_a_file_that_has_gone_is_said_to_have_gone(tmp_path: Path) -> None:
+    (part,) = pieces(tmp_path, "a.jsonl", b"a\n")
+    (tmp_path / "c4" / "a.jsonl").unlink()
+    with pytest.raises(InputChanged) as caught:
+        found(LineReader(), [part])
+    assert str(caught.value) == (f"{part.file.path} has gone since the run began; put it back, or run again without it")
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    put(tmp_path, {"c4/a.jsonl": b"a\n"})
+    (part,) = discover(tmp_path).pieces
+    (tmp_path / "c4" / "a.jsonl").unlink()
+    (tmp_path / "c4" / "a.jsonl").mkdir()
+    message = refusal(part)
+    assert message.startswith(f"cannot open {part.file.path}: ")
+    assert message.endswith("; mend its permissions or remove it")

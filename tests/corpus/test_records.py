@@ -1,0 +1,404 @@
+"""A broken record is named for what is wrong with it, where it is; and nothing else is lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimpajama.config import REDPAJAMA_SET_NAMES
+from slimpajama.corpus.discovery import POSITION_BITS, Piece, discover
+from slimpajama.corpus.lines import LineBlock, LineReader
+from slimpajama.corpus.records import BadRecord, parquet_batches, read_records
+from slimpajama.errors import InputChanged, ShardUnreadable
+from tests.corpus.shards import jsonl, put
+
+SET_NAMES = ", ".join(REDPAJAMA_SET_NAMES.values())
+
+
+class Read:
+    """All batches of a piece, as one."""
+
+    def __init__(self, piece: Piece, **reader: Any) -> None:
+        self.ids: list[int] = []
+        self.sources: list[int] = []
+        self.sizes: list[int] = []
+        self.texts: list[str] = []
+        self.bad: list[BadRecord] = []
+        for batch in read_records(piece, LineReader(**reader)):
+            assert len(batch.ids) == len(batch.sources) == len(batch.sizes) == len(batch.texts) + len(batch.bad)
+            for index, bad in batch.bad.items():
+                assert batch.ids[index] & ((1 << POSITION_BITS) - 1) == bad.position
+                assert batch.sizes[index] == bad.size
+            self.ids += batch.ids
+            self.sources += batch.sources
+            self.sizes += batch.sizes
+            self.texts += batch.texts
+            self.bad += batch.bad.values()
+
+    @property
+    def positions(self) -> list[int]:
+        return [document & ((1 << POSITION_BITS) - 1) for document in self.ids]
+
+
+def read(folder: Path, content: Any, name: str = "c4/a.jsonl", **reader: Any) -> Read:
+    (piece,) = discover(put(folder, {name: content})).pieces
+    return Read(piece, **reader)
+
+
+# -------------------------------------------------------------------------------------------------- JSON lines
+
+DEEP = b'{"text": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+BROKEN = {
+    "nothing JSON": (b"this is not JSON", "not JSON ("),
+    "cut off": (b'{"text": "cut o', "not JSON ("),
+    "two values": (b'{"text": "a"}{"text": "b"}', "not JSON ("),
+    "raw control character": (b'{"text": "a\x01b"}', "not JSON ("),
+    "single quotes": (b"{'text': 'a'}", "not JSON ("),
+    "byte order mark": (b'\xef\xbb\xbf{"text": "a"}', "not JSON ("),
+    "UTF-16": ('{"text": "a"}'.encode("utf-16-le"), "not JSON ("),
+    "nested too deep": (DEEP, "not JSON ("),
+    "an array": (b'["text"]', "not an object but an array"),
+    "a string": (b'"text"', "not an object but a string"),
+    "a number": (b"12", "not an object but a number"),
+    "a fraction": (b"1.5", "not an object but a number"),
+    "a boolean": (b"true", "not an object but a boolean"),
+    "null": (b"null", "not an object but null"),
+    "no text": (b'{"content": "a"}', "no field 'text'"),
+    "Text": (b'{"Text": "a"}', "no field 'text'"),
+    "empty object": (b"{}", "no field 'text'"),
+    "text null": (b'{"text": null}', "'text' is null, not a string"),
+    "text number": (b'{"text": 3}', "'text' is a number, not a string"),
+    "text boolean": (b'{"text": false}', "'text' is a boolean, not a string"),
+    "text array": (b'{"text": ["a"]}', "'text' is an array, not a string"),
+    "text object": (b'{"text": {"a": "b"}}', "'text' is an object, not a string"),
+    "text twice, the last no string": (b'{"text": "a", "text": 1}', "'text' is a number, not a string"),
+    "invalid UTF-8 in the text": (b'{"text": "\xff"}', "not UTF-8 (byte 10 of the record)"),
+    "invalid UTF-8 in meta": (b'{"text": "a", "meta": {"url": "\xc3("}}', "not UTF-8 (byte 31 of the record)"),
+    "invalid UTF-8 in a key": (b'{"text": "a", "\xed\xa0\x80": 1}', "not UTF-8 (byte 15 of the record)"),
+    "overlong UTF-8": (b'{"text": "\xc0\x80"}', "not UTF-8 (byte 10 of the record)"),
+    "lone surrogate": (b'{"text": "a\\ud800b"}', "not strict JSON: a lone surrogate, NaN or Infinity ("),
+    "surrogates in the wrong order": (b'{"text": "\\udc00\\ud800"}', "not strict JSON: a lone surrogate"),
+    "lone surrogate in meta": (b'{"text": "a", "meta": {"b": "\\udfff"}}', "not strict JSON: a lone surrogate"),
+    "NaN": (b'{"text": "a", "score": NaN}', "not strict JSON: a lone surrogate, NaN or Infinity ("),
+    "Infinity": (b'{"text": "a", "score": -Infinity}', "not strict JSON: a lone surrogate, NaN or Infinity ("),
+}
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_line_is_named_with_its_offset_and_beginning_and_its_neighbours_are_read(
+    kind: str, ending: bytes, tmp_path: Path
+) -> None:
+    line, reason = BROKEN[kind]
+    before, after = b'{"text": "before"}', b'{"text": "after"}'
+    found = read(tmp_path, before + ending + line + ending + after)
+    assert found.texts == ["before", "after"]
+    (bad,) = found.bad
+    assert bad.reason.startswith(reason)
+    assert bad.position == len(before + ending)
+    stored = line + ending.rstrip(b"\n")
+    assert bad.size == len(stored)
+    assert bad.first == stored[:120]
+    assert found.positions == [0, bad.position, bad.position + len(line + ending)]
+    assert found.sizes[1] == bad.size
+
+
+@given(st.lists(st.sampled_from(["sound", "", " ", *BROKEN]), max_size=12), st.integers(1, 100))
+def test_any_mixture_of_broken_and_sound_lines_keeps_every_sound_text(
+    tmp_path_factory: pytest.TempPathFactory, kinds: list[str], block: int
+) -> None:
+    lines = [
+        b'{"text": "%d"}' % number if kind == "sound" else kind.encode() if not kind.strip() else BROKEN[kind][0]
+        for number, kind in enumerate(kinds)
+    ]
+    content = b"\n".join(lines)
+    found = read(tmp_path_factory.mktemp("mix"), content, block_bytes=block)
+    assert found.texts == [str(number) for number, kind in enumerate(kinds) if kind == "sound"]
+    expected, offset = [], 0
+    for line, kind in zip(lines, kinds, strict=True):
+        if kind.strip():
+            expected.append((offset, len(line)))
+        offset += len(line) + 1
+    assert list(zip(found.positions, found.sizes, strict=True)) == expected
+    assert [bad.position for bad in found.bad] == [
+        position for (position, _), kind in zip(expected, filter(str.strip, kinds), strict=True) if kind != "sound"
+    ]
+
+
+@pytest.mark.parametrize("blank", [b"", b" ", b"\t", b"\r", b" \r", b" " * 5000])
+def test_blank_lines_are_no_records(tmp_path: Path, blank: bytes) -> None:
+    found = read(tmp_path, blank + b'\n{"text": "a"}\n' + blank + b"\n" + blank)
+    assert (found.texts, found.bad, found.positions) == (["a"], [], [len(blank) + 1])
+
+
+def test_the_last_of_two_texts_wins(tmp_path: Path) -> None:
+    found = read(tmp_path, b'{"text": "first", "text": "last"}\n{"text": 1, "te\\u0078t": "escaped"}')
+    assert found.texts == ["last", "escaped"]
+    assert found.bad == []
+
+
+def test_odd_but_sound_texts_come_as_they_are(tmp_path: Path) -> None:
+    texts = [
+        "",
+        "\0",
+        "a\0b\x7f\x85\u2028",
+        "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
+        "e\u0301",
+    ]
+    assert read(tmp_path, jsonl({"text": text} for text in texts)).texts == texts
+    escaped = b"\n".join(json.dumps({"text": text}).encode() for text in texts)
+    assert b"\\u0000" in escaped
+    assert b"\\ud83d\\ude00" in escaped
+    assert read(tmp_path, escaped).texts == texts
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=6), st.booleans(), st.integers(1, 64))
+def test_any_texts_come_back_whether_escaped_or_not(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], escaped: bool, block: int
+) -> None:
+    lines = [json.dumps({"n": 1, "text": text, "meta": {"text": 1}}, ensure_ascii=escaped) for text in texts]
+    found = read(tmp_path_factory.mktemp("texts"), "\n".join(lines).encode(), block_bytes=block)
+    assert found.texts == texts
+    assert found.sizes == [len(line.encode()) for line in lines]
+
+
+@pytest.mark.parametrize("filler", [b"x", b" "])
+def test_a_record_that_is_too_large_is_bad_even_if_it_begins_with_blanks(tmp_path: Path, filler: bytes) -> None:
+    large = filler * 2000 + b'{"text": "large"}'
+    found = read(tmp_path, b'{"text": "a"}\n' + large + b'\n{"text": "b"}\n', max_line_bytes=1024)
+    assert found.texts == ["a", "b"]
+    assert found.bad == [BadRecord(14, "too large", len(large), filler * 120)]
+    assert found.positions == [0, 14, 14 + len(large) + 1]
+
+
+def test_a_large_record_whose_beginning_is_whole_json_is_still_too_large(tmp_path: Path) -> None:
+    large = b'{"text": "a"}' + b" " * 2000
+    found = read(tmp_path, large, max_line_bytes=1024, block_bytes=64)
+    assert (found.texts, [bad.reason for bad in found.bad]) == ([], ["too large"])
+
+
+@pytest.mark.parametrize(("offset", "named"), [((1 << 40) - 15, True), ((1 << 40) - 14, False)])
+def test_a_record_beyond_what_ids_can_name_is_refused_by_name(
+    tmp_path: Path, offset: int, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = b'{"text": "a"}\n'
+    block = LineBlock(memoryview(line * 2), np.array([0, 14]), np.array([13, 27]), offset)
+    monkeypatch.setattr(LineReader, "blocks", lambda *_: iter([block]))
+    if named:
+        assert read(tmp_path, line).positions == [offset, (1 << 40) - 1]
+        return
+    with pytest.raises(ShardUnreadable) as caught:
+        read(tmp_path, line)
+    assert str(caught.value) == (
+        f"{tmp_path}/c4/a.jsonl holds more than 1,099,511,627,776 bytes of lines, which ids cannot name; split it"
+    )
+
+
+# -------------------------------------------------------------------------------------- sources named by records
+
+
+def named(text: str, **meta: Any) -> dict[str, Any]:
+    return {"text": text, "meta": meta}
+
+
+def test_records_of_a_mixed_shard_belong_to_the_source_they_name(tmp_path: Path) -> None:
+    records = [named(name, redpajama_set_name=name) for name in reversed(REDPAJAMA_SET_NAMES.values())]
+    found = read(tmp_path, records, "train/chunk1/a.jsonl.zst")
+    assert found.texts == list(reversed(REDPAJAMA_SET_NAMES.values()))
+    assert found.sources == [6, 5, 4, 3, 2, 1, 0]
+    assert [document >> POSITION_BITS for document in found.ids] == found.sources, "one file, so shard = source"
+
+
+@pytest.mark.parametrize(
+    ("record", "named"),
+    [
+        ({"text": "a"}, "None"),
+        ({"text": "a", "meta": None}, "None"),
+        ({"text": "a", "meta": "RedPajamaC4"}, "None"),
+        ({"text": "a", "meta": {}}, "None"),
+        ({"text": "a", "meta": {"redpajama_set_name": "c4"}}, "'c4'"),
+        ({"text": "a", "meta": {"redpajama_set_name": ["RedPajamaC4"]}}, "['RedPajamaC4']"),
+        ({"text": "a", "meta": {"redpajama_set_name": {}}}, "{}"),
+    ],
+)
+def test_a_record_of_a_mixed_shard_that_names_no_source_is_bad_and_booked_on_the_first(
+    tmp_path: Path, record: Any, named: str
+) -> None:
+    sound = {"text": "sound", "meta": {"redpajama_set_name": "RedPajamaArXiv"}}
+    found = read(tmp_path, [sound, record, sound], "a.jsonl")
+    assert found.texts == ["sound", "sound"]
+    assert found.sources == [4, 0, 4]
+    assert [document >> POSITION_BITS for document in found.ids] == [4, 0, 4]
+    (bad,) = found.bad
+    assert bad.reason == f"meta.redpajama_set_name is {named}, none of {SET_NAMES}"
+    assert bad.position == len(jsonl([sound]))
+    assert bad.first == orjson.dumps(record)
+
+
+# ----------------------------------------------------------------------------------------------------- Parquet
+
+
+def not_utf8(kind: pa.DataType = pa.string()) -> pa.Array:  # noqa: B008
+    width = "int64" if kind == pa.large_string() else "int32"
+    offsets = pa.array([0, 1, 3], width)
+    return pa.Array.from_buffers(kind, 2, [None, offsets.buffers()[1], pa.py_buffer(b"a\xff\xfe")])
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_strings_of_any_width_are_read_by_row_number(tmp_path: Path, kind: pa.DataType) -> None:
+    table = pa.table({"n": [1, 2, 3], "text": pa.array(["a", "é", ""], kind)})
+    path = put(tmp_path, {"c4/a.parquet": b""}) / "c4" / "a.parquet"
+    pq.write_table(table, path)
+    found = read(tmp_path, path.read_bytes(), "c4/a.parquet")
+    assert (found.texts, found.positions, found.sizes, found.bad) == (["a", "é", ""], [0, 1, 2], [1, 2, 0], [])
+
+
+def test_rows_are_numbered_across_batches_and_row_groups(tmp_path: Path) -> None:
+    texts = [f"row {number}" for number in range(10_000)]
+    (tmp_path / "c4").mkdir()
+    pq.write_table(pa.table({"text": texts}), tmp_path / "c4" / "a.parquet", row_group_size=3000)
+    (piece,) = discover(tmp_path).pieces
+    found = Read(piece)
+    assert found.texts == texts
+    assert found.positions == list(range(10_000))
+
+
+def test_a_table_of_large_rows_is_read_a_few_at_a_time(tmp_path: Path) -> None:
+    texts = [str(number) * (1 << 19) for number in range(10)] * 6
+    (tmp_path / "c4").mkdir()
+    pq.write_table(pa.table({"text": texts}), tmp_path / "c4" / "a.parquet", use_dictionary=False)
+    (piece,) = discover(tmp_path).pieces
+    batches = list(read_records(piece, LineReader()))
+    assert [text for batch in batches for text in batch.texts] == texts
+    assert max(sum(batch.sizes) for batch in batches) <= 9 << 20, "of 30 MB"
+
+
+def test_nulls_and_large_values_are_bad_records(tmp_path: Path) -> None:
+    texts = ["a", None, "x" * 1025, "y" * 1024, "é" * 513]
+    found = read(tmp_path, [{"text": text} for text in texts], "c4/a.parquet", max_line_bytes=1024)
+    assert found.texts == ["a", "y" * 1024]
+    assert found.bad == [
+        BadRecord(1, "'text' is null", 0, b""),
+        BadRecord(2, "too large", 1025, b"x" * 120),
+        BadRecord(4, "too large", 1026, "é".encode() * 60),
+    ]
+    assert found.positions == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_a_value_that_is_not_utf8_is_a_bad_record(tmp_path: Path, kind: pa.DataType) -> None:
+    (tmp_path / "c4").mkdir()
+    pq.write_table(pa.table({"text": not_utf8(kind)}), tmp_path / "c4" / "a.parquet")
+    (piece,) = discover(tmp_path).pieces
+    found = Read(piece)
+    assert found.texts == ["a"]
+    assert [(bad.position, bad.reason, bad.first) for bad in found.bad] == [(1, "'text' is not UTF-8", b"\xff\xfe")]
+    assert [bad.size for bad in found.bad] == [2], "its size is what lies there"
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_table_of_few_rows_is_read(tmp_path: Path, rows: int) -> None:
+    found = read(tmp_path, [{"text": "a"}] * rows, "c4/a.parquet")
+    assert (found.texts, found.bad) == (["a"] * rows, [])
+
+
+@pytest.mark.parametrize(
+    ("table", "what"),
+    [
+        (pa.table({"content": ["a"], "n": [1]}), "its columns are content, n"),
+        (pa.table({"text": [1]}), "'text' of type int64"),
+        (pa.table({"text": [["a"]]}), "'text' of type list<element: string>"),
+        (pa.table({"text": pa.array([b"a"])}), "'text' of type binary"),
+        (pa.table({"text": pa.array(["a"]).dictionary_encode()}), "'text' of type dictionary<"),
+        (pa.table([["a"], ["b"]], ["text", "text"]), "its columns are text, text"),
+    ],
+)
+def test_a_table_without_one_column_of_texts_is_refused(tmp_path: Path, table: pa.Table, what: str) -> None:
+    (tmp_path / "c4").mkdir()
+    pq.write_table(table, tmp_path / "c4" / "a.parquet")
+    (piece,) = discover(tmp_path).pieces
+    with pytest.raises(ShardUnreadable) as caught:
+        Read(piece)
+    assert str(caught.value).startswith(f"{piece.file.path} has no string column 'text' ({what}")
+    assert str(caught.value).endswith("); rename or convert the column")
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue())
+
+
+SOUND = parquet_bytes(pa.table({"text": [f"text {number}" for number in range(1000)]}))
+FLIPPED = SOUND[:60] + bytes(byte ^ 0xFF for byte in SOUND[60:90]) + SOUND[90:]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [b"", b"PAR1", b"not Parquet at all", SOUND[: len(SOUND) // 2], SOUND[:-1], SOUND[-2000:], FLIPPED],
+    ids=["no bytes", "magic only", "other bytes", "half", "all but one byte", "end only", "flipped bits"],
+)
+def test_a_broken_parquet_file_is_refused_by_name(tmp_path: Path, stored: bytes) -> None:
+    (piece,) = discover(put(tmp_path, {"c4/a.parquet": stored})).pieces
+    with pytest.raises(ShardUnreadable) as caught:
+        Read(piece)
+    message = str(caught.value)
+    assert message.startswith(f"{piece.file.path} is not a readable Parquet file (")
+    assert message.endswith("); replace or remove it")
+    assert "\n" not in message
+
+
+def test_a_parquet_file_that_has_gone_is_said_to_have_gone(tmp_path: Path) -> None:
+    (piece,) = discover(put(tmp_path, {"c4/a.parquet": SOUND})).pieces
+    (tmp_path / "c4" / "a.parquet").unlink()
+    with pytest.raises(InputChanged, match=r"a\.parquet has gone since the run began; put it back, or run again"):
+        Read(piece)
+
+
+def test_rows_of_a_mixed_table_belong_to_the_source_they_name(tmp_path: Path) -> None:
+    records = [
+        named("wiki", redpajama_set_name="RedPajamaWikipedia", url="u"),
+        named("nobody", redpajama_set_name=None),
+        named("crawl", redpajama_set_name="RedPajamaCommonCrawl"),
+        {"text": "none at all", "meta": None},
+        named("elsewhere", redpajama_set_name="Other"),
+    ]
+    found = read(tmp_path, records, "train/a.parquet")
+    assert found.texts == ["wiki", "crawl"]
+    assert found.sources == [5, 0, 0, 0, 0]
+    assert [(bad.position, bad.reason) for bad in found.bad] == [
+        (1, f"meta.redpajama_set_name is None, none of {SET_NAMES}"),
+        (3, f"meta.redpajama_set_name is None, none of {SET_NAMES}"),
+        (4, f"meta.redpajama_set_name is 'Other', none of {SET_NAMES}"),
+    ]
+
+
+def test_a_mixed_table_without_meta_is_refused(tmp_path: Path) -> None:
+    (piece,) = discover(put(tmp_path, {"train/a.parquet": ["a"]})).pieces
+    with pytest.raises(ShardUnreadable) as caught:
+        Read(piece)
+    assert str(caught.value) == (
+        f"{piece.file.path} has no column 'meta' that names the source; list the sources in a config"
+    )
+
+
+def test_another_field_that_is_not_utf8_is_refused_where_it_is_read(tmp_path: Path) -> None:
+    meta = pa.StructArray.from_arrays([not_utf8()], names=["redpajama_set_name"])
+    stored = parquet_bytes(pa.table({"text": ["a", "b"], "meta": meta}))
+    (mixed,) = discover(put(tmp_path / "mixed", {"train/a.parquet": stored})).pieces
+    with pytest.raises(ShardUnreadable, match=r"a\.parquet is not a readable Parquet file \(.*UTF8"):
+        Read(mixed)
+    (plain,) = discover(put(tmp_path / "plain", {"c4/a.parquet": stored})).pieces
+    assert Read(plain).texts == ["a", "b"], "only the text is read at first"
+    with pytest.raises(ShardUnreadable, match=r"a\.parquet is not a readable Parquet file \(.*UTF8"):
+        list(parquet_batches(plain, None))

@@ -1,0 +1,269 @@
+"""Input that cannot be read, or that changes while it is: the run stops by name, and goes on when it is mended."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from slimpajama import InputChanged, ShardUnreadable, SlimpajamaError, TooManyBadRecords, deduplicate
+from slimpajama.dedup import output_shards, sketching
+from tests.corpus.shards import compressed, jsonl, put, records_of
+
+
+def document(number: int) -> str:
+    """Long enough to take part, and with hardly a shingle in common with another."""
+    return " ".join(f"{number * 7919 + word * 104_729:x}" for word in range(80))
+
+
+SOUND = [document(number) for number in range(200)]
+OTHERS = [document(number) for number in range(1000, 1003)]
+LINES = jsonl({"text": text} for text in SOUND)
+FIRST = LINES.index(b"\n") + 1
+
+
+def run(folder: Path, **chosen: Any) -> dict[str, Any]:
+    return deduplicate(folder / "in", folder / "out", **{"workers": 1, **chosen})
+
+
+def refusal(kind: type[SlimpajamaError], folder: Path, **chosen: Any) -> str:
+    """The message of a run that stops, which is one line, and leaves no summary and nothing half written."""
+    with pytest.raises(kind) as caught:
+        run(folder, **chosen)
+    assert "\n" not in str(caught.value)
+    assert not (folder / "out" / "summary.json").exists()
+    assert list((folder / "out").rglob("*.tmp")) == []
+    return str(caught.value)
+
+
+def written(folder: Path, scope: str = "global") -> list[str]:
+    return [record["text"] for path in sorted((folder / "out" / scope).rglob("*.zst")) for record in records_of(path)]
+
+
+def assert_conserved(folder: Path, summary: dict[str, Any]) -> None:
+    """Read = kept + short + duplicate + bad, in each source and scope; and as many decisions as records."""
+    for figures in summary["sources"].values():
+        for scope in ("global", "local"):
+            parts = (figures["short"], figures["bad"], figures[scope]["kept"], figures[scope]["duplicate"])
+            assert figures["read"] == {unit: sum(part[unit] for part in parts) for unit in ("documents", "bytes")}
+    rows = pq.read_table(folder / "out" / "decisions", columns=["bytes"])
+    total = summary["sources"]["total"]["read"]
+    assert total == {"documents": rows.num_rows, "bytes": sum(rows.column("bytes").to_pylist())}
+
+
+# -------------------------------------------------------------------------------------------------- unreadable
+
+REMEDY = "; replace it, remove it, or set truncated=keep to use the whole records before the fault"
+WINDOW = b"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"
+
+UNREADABLE = {
+    "zst cut off": ("a.jsonl.zst", compressed(".zst", LINES)[:-100], " is corrupt or breaks off (", REMEDY),
+    "gz garbage": ("a.jsonl.gz", b"garbage" * 100, " is corrupt or breaks off (", REMEDY),
+    "gz named zst": ("a.jsonl.zst", gzip.compress(LINES), " is corrupt or breaks off (", REMEDY),
+    "window": (
+        "a.jsonl.zst",
+        WINDOW,
+        " needs a zstd window of more than 128 MiB (",
+        "; compress it again without --long or --ultra",
+    ),
+    "JSON named Parquet": ("a.parquet", LINES, " is not a readable Parquet file (", "; replace or remove it"),
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_an_unreadable_shard_stops_the_run_by_name_and_without_it_the_rest_is_deduplicated(
+    tmp_path: Path, kind: str, workers: int
+) -> None:
+    name, stored, problem, remedy = UNREADABLE[kind]
+    put(tmp_path / "in", {"arxiv/b.jsonl.gz": OTHERS, "c4/b.jsonl": b""})
+    broken = tmp_path / "in" / "c4" / name
+    broken.write_bytes(stored)
+    message = refusal(ShardUnreadable, tmp_path, workers=workers)
+    assert message.startswith(f"{broken}{problem}")
+    assert message.endswith(remedy)
+    broken.unlink()
+    summary = run(tmp_path)
+    assert summary["shards"]["files"] == 2
+    assert written(tmp_path) == OTHERS
+    assert_conserved(tmp_path, summary)
+
+
+def test_a_mended_shard_is_read_again_and_the_others_are_not(tmp_path: Path) -> None:
+    put(tmp_path / "in", {"c4/a.jsonl": LINES + b"<html>\n" * 3, "arxiv/b.jsonl": OTHERS})
+    message = refusal(TooManyBadRecords, tmp_path)
+    assert message.startswith(
+        f"{tmp_path}/in/c4/a.jsonl: 3 of 203 records read are bad (1.5%, allowed are 1.0%), the first at byte "
+        f"{len(LINES):,}: not JSON ("
+    )
+    put(tmp_path / "in", {"c4/a.jsonl": LINES + b"<html>\n" * 2})
+    summary = run(tmp_path)
+    assert summary["stages"]["read and sketch"]["reused"] == 1
+    assert summary["sources"]["c4"]["bad"] == {"documents": 2, "bytes": 12}
+    assert written(tmp_path) == [*OTHERS, *SOUND]
+    assert_conserved(tmp_path, summary)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.jsonl.gz"])
+@pytest.mark.parametrize("scope", ["global", "local"])
+def test_a_shard_kept_up_to_its_fault_is_written_up_to_the_same_record_as_was_decided(
+    tmp_path: Path, name: str, scope: str
+) -> None:
+    texts = [document(number) for number in range(1000)]
+    stored = compressed(name, jsonl({"text": text} for text in texts))
+    put(tmp_path / "in", {"arxiv/b.jsonl": OTHERS})
+    (tmp_path / "in" / "c4").mkdir()
+    (tmp_path / "in" / "c4" / name).write_bytes(stored[: len(stored) * 3 // 4])
+    summary = run(tmp_path, truncated="keep", max_bad_fraction=0, scope=scope)
+    kept = written(tmp_path, scope)[len(OTHERS) :]
+    assert 400 < len(kept) < 1000
+    assert kept == texts[: len(kept)]
+    assert summary["sources"]["c4"]["read"]["documents"] == len(kept)
+    assert_conserved(tmp_path, summary)
+
+
+def test_the_last_record_of_a_plain_shard_that_breaks_off_is_bad_and_no_other(tmp_path: Path) -> None:
+    put(tmp_path / "in", {"c4/a.jsonl": LINES[:-200]})
+    summary = run(tmp_path)
+    assert written(tmp_path) == SOUND[:-1]
+    assert summary["sources"]["c4"]["bad"]["documents"] == 1
+    assert_conserved(tmp_path, summary)
+
+
+def test_what_a_record_says_is_never_used_as_a_path(tmp_path: Path) -> None:
+    names = ["RedPajamaC4", "../../evil", "RedPajamaC4/../evil", f"{tmp_path}/evil"]
+    records = [{"text": text, "meta": {"redpajama_set_name": name}} for text, name in zip(SOUND, names, strict=False)]
+    put(tmp_path / "in", {"train/a.jsonl": records})
+    summary = run(tmp_path, max_bad_fraction=0.75)
+    assert summary["sources"]["total"]["bad"]["documents"] == 3
+    assert written(tmp_path) == SOUND[:1]
+    assert [path.name for path in tmp_path.rglob("*evil*")] == []
+    assert_conserved(tmp_path, summary)
+
+
+UNCOMMON = {
+    "a date after 9999": pa.array([2**31 - 1], pa.date32()),
+    "a moment after 9999": pa.array([2**62], pa.timestamp("us")),
+    "nanoseconds": pa.array([1_700_000_000_000_000_001], pa.timestamp("ns")),
+    "a moment in a zone": pa.array([0], pa.timestamp("us", "Europe/Zurich")),
+    "a moment in no zone there is": pa.array([0], pa.timestamp("us", "Mars/Olympus")),
+    "a long duration": pa.array([10**18], pa.duration("s")),
+    "bytes that are no text": pa.array([b"\xff\x00"]),
+    "a map": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())),
+    "a decimal": pa.array(["1234567890123456789012345678.5"]).cast(pa.decimal128(38, 2)),
+    "a large integer": pa.array([2**64 - 1], pa.uint64()),
+    "a nested list": pa.array([[[{"a": None}]]]),
+    "half precision": pa.array([0.5]).cast(pa.float16()),
+}
+
+REFUSED = {"a date after 9999", "a moment after 9999", "a moment in no zone there is", "a long duration"}
+UNCOMMON_AS_JSON = {
+    "nanoseconds": "2023-11-14 22:13:20.000000001",
+    "a moment in a zone": "1970-01-01T01:00:00+01:00",
+    "bytes that are no text": "b'",
+    "a map": "[['k', 1]]",
+    "a decimal": "1234567890123456789012345678.5",
+    "a large integer": "18446744073709551615",
+    "a nested list": "[[{'a': None}]]",
+    "half precision": "0.5",
+}
+
+
+@pytest.mark.parametrize("kind", UNCOMMON)
+def test_a_column_of_any_type_is_written_or_refused_by_name(tmp_path: Path, kind: str) -> None:
+    put(tmp_path / "in", {"c4/a.parquet": b""})
+    shard = tmp_path / "in" / "c4" / "a.parquet"
+    pq.write_table(pa.table({"text": SOUND[:1], "x": UNCOMMON[kind]}), shard)
+    if kind in REFUSED:
+        message = refusal(ShardUnreadable, tmp_path)
+        assert message.startswith(f"{shard} has a column beside 'text' with values that cannot be written as JSON (")
+        assert message.endswith("); convert or drop that column")
+    else:
+        run(tmp_path)
+        (record,) = records_of(tmp_path / "out" / "global" / "c4" / "a.jsonl.zst")
+        assert record["text"] == SOUND[0]
+        assert record["meta"].pop("redpajama_set_name") == "RedPajamaC4"
+        assert list(record["meta"]) == ["x"]
+        assert str(record["meta"]["x"]).startswith(UNCOMMON_AS_JSON[kind])
+
+
+# ------------------------------------------------------------------------------------------------------ changing
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.zst", "a.parquet"])
+def test_a_shard_that_goes_before_it_is_read_stops_the_run_and_its_return_lets_it_go_on(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "in", {"arxiv/b.jsonl": OTHERS, f"c4/{name}": [{"text": text} for text in SOUND]})
+    shard = tmp_path / "in" / "c4" / name
+    read, content = sketching.sketch_piece, shard.read_bytes()
+
+    def vanishing(item: Any) -> Any:
+        shard.unlink(missing_ok=True)
+        return read(item)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sketching, "sketch_piece", vanishing)
+        message = refusal(InputChanged, tmp_path)
+    assert message == f"{shard} has gone since the run began; put it back, or run again without it"
+    shard.write_bytes(content)
+    assert_conserved(tmp_path, run(tmp_path))
+    assert written(tmp_path) == [*OTHERS, *SOUND]
+
+
+GONE = " has gone since the run began; put it back, or run again without it"
+ANOTHER = " changed during the run; run the same command again, it starts this shard anew"
+CHANGES = {
+    "gone": (None, GONE),
+    "emptied": (b"", ANOTHER),
+    "shorter": (LINES[:FIRST], ANOTHER),
+    "moved": (b"\n" + LINES, ANOTHER),
+    "no text any more": (LINES.replace(b'"text"', b'"next"'), ANOTHER),
+    "another text": (LINES.replace(b"a", b"b"), ANOTHER),
+}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_shard_that_changes_before_it_is_written_stops_the_run_and_is_read_anew(
+    tmp_path: Path, kind: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, message = CHANGES[kind]
+    put(tmp_path / "in", {"arxiv/b.jsonl": OTHERS, f"c4/{name}": LINES})
+    shard = tmp_path / "in" / "c4" / name
+    write = output_shards.write_piece
+
+    def changing(item: Any) -> Any:
+        if now is None:
+            shard.unlink(missing_ok=True)
+        else:
+            shard.write_bytes(compressed(name, now))
+        return write(item)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(output_shards, "write_piece", changing)
+        assert refusal(InputChanged, tmp_path) == f"{shard}{message}"
+    assert [path.name for path in (tmp_path / "out" / "global").rglob("a.jsonl*")] == []
+    shard.write_bytes(compressed(name, LINES + jsonl([{"text": document(5000)}])))
+    summary = run(tmp_path)
+    assert written(tmp_path) == [*OTHERS, *SOUND, document(5000)]
+    assert_conserved(tmp_path, summary)
+
+
+@pytest.mark.parametrize("now", [SOUND[:-1], [None, *SOUND[1:]], []], ids=["shorter", "null now", "emptied"])
+def test_a_table_that_changes_before_it_is_written_stops_the_run(
+    tmp_path: Path, now: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = put(tmp_path / "in", {"c4/a.parquet": SOUND}) / "c4" / "a.parquet"
+    write = output_shards.write_piece
+
+    def changing(item: Any) -> Any:
+        pq.write_table(pa.table({"text": pa.array(now, pa.string())}), shard)
+        return write(item)
+
+    monkeypatch.setattr(output_shards, "write_piece", changing)
+    assert refusal(InputChanged, tmp_path) == f"{shard}{ANOTHER}"
