@@ -216,7 +216,7 @@ def mix(
     with _reported(debug):
         import orjson
 
-        from slimpajama.config import TokenConfig, load_config
+        from slimpajama.config import TokenConfig, checked, load_config
         from slimpajama.engine.local import LocalEngine
         from slimpajama.mixture.kept import open_dedup_output
         from slimpajama.mixture.recipe import load_recipe
@@ -227,7 +227,7 @@ def mix(
         recipes = [load_recipe(file, **overrides) for file in recipe]
         machine = load_config(workers=workers, memory=memory)
         given = {"tokenizer": tokenizer, "holdout": holdout, "seed": seed}
-        settings = TokenConfig.model_validate({key: value for key, value in given.items() if value is not None})
+        settings = checked(TokenConfig, {key: value for key, value in given.items() if value is not None}, "options")
         talks = not quiet and not json
         times = StageTimes(bars=talks and sys.stderr.isatty())
         with LocalEngine(machine.worker_count(), ["slimpajama.mixture.compiled"]) as engine:

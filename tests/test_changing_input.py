@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from slimpajama import InputChanged, ShardUnreadable, SlimpajamaError, TooManyBadRecords, deduplicate
 from slimpajama.dedup import output_shards, sketching
-from tests.corpus.shards import compressed, jsonl, put, records_of
+from tests.corpus.shards import compressed, files_below, jsonl, put, records_of
 
 
 def document(number: int) -> str:
@@ -267,3 +270,65 @@ def test_a_table_that_changes_before_it_is_written_stops_the_run(
 
     monkeypatch.setattr(output_shards, "write_piece", changing)
     assert refusal(InputChanged, tmp_path) == f"{shard}{ANOTHER}"
+
+
+# --------------------------------------------------------------------------------------------- one output, many runs
+
+PART = (LINES[: 5 * FIRST], 6 * LINES[: 5 * FIRST], LINES[-3000:], LINES * 2, b"", b"broken\n" + LINES[:FIRST])
+FILES = ["c4/a.jsonl", "c4/b.jsonl.gz", "arxiv/a.jsonl", "own/a.jsonl.zst"]
+STEPS = st.fixed_dictionaries(
+    {
+        "files": st.dictionaries(st.sampled_from(FILES), st.integers(0, len(PART) - 1), min_size=1),
+        "scope": st.sampled_from(["both", "global", "local"]),
+        "min_cleaned_characters": st.sampled_from([200, 600]),
+        "piece_bytes": st.sampled_from([1 << 16, 1 << 28]),
+        "stops_after": st.sampled_from([None, None, 0, 1, 2]),
+    }
+)
+
+
+def results(out: Path) -> dict[str, bytes]:
+    folders = ("decisions/", "global/", "local/", "quarantine/")
+    return {path: content for path, content in files_below(out).items() if path.startswith(folders)}
+
+
+@settings(max_examples=15)
+@given(st.lists(STEPS, min_size=2, max_size=4))
+def test_whatever_ran_into_an_output_before_a_run_leaves_what_a_first_run_would(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[dict[str, Any]]
+) -> None:
+    folder = tmp_path_factory.mktemp("steps")
+    write = output_shards.write_piece
+    for number, step in enumerate(steps):
+        files, stops_after = step["files"], step["stops_after"]
+        chosen = {key: value for key, value in step.items() if key not in ("files", "stops_after")}
+        chosen |= {"workers": 1, "max_bad_fraction": 1.0}
+        source = folder / "in"
+        for name in FILES:
+            stored = compressed(name, PART[files[name]]) if name in files else None
+            if stored is None:
+                (source / name).unlink(missing_ok=True)
+            elif not (source / name).exists() or (source / name).read_bytes() != stored:
+                (source / name).parent.mkdir(parents=True, exist_ok=True)
+                (source / name).write_bytes(stored)
+        calls = itertools.count()
+
+        def stopping(item: Any, calls: Any = calls, stops_after: Any = stops_after) -> Any:
+            if next(calls) == stops_after:
+                raise KeyboardInterrupt
+            return write(item)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(output_shards, "write_piece", stopping)
+            try:
+                deduplicate(source, folder / "out", **chosen)
+            except KeyboardInterrupt:
+                continue
+        first = folder / f"first-{number}"
+        deduplicate(source, first, **{**chosen, "scope": "both"})
+        expected, found = results(first), results(folder / "out")
+        other = {"both": "no scope", "global": "local", "local": "global"}[step["scope"]]
+        assert {path: content for path, content in expected.items() if not path.startswith(other)} == {
+            path: content for path, content in found.items() if not path.startswith(other)
+        }
+        assert {path: expected.get(path) for path in found} == found, "what is left of the other scope is right"

@@ -132,7 +132,8 @@ def test_held_out_documents_never_occur_in_train(output: Path, copy: Path, tmp_p
         for split in SPLITS[1:]:
             stream = store.stream(source, split, "local")
             tokens, begins = stream.read(0, stream.tokens, 0)
-            held_out += [tuple(document.tolist()) for document in np.split(tokens, begins[1:])]
+            ends = [*begins[1:].tolist(), stream.tokens]
+            held_out += [tuple(tokens[begin:end].tolist()) for begin, end in zip(begins, ends, strict=False)]
     assert len(train) > 100
     assert len(held_out) > 20
     assert all(document[-1] == store.end_of_text for document in (*train, *held_out))

@@ -21,7 +21,7 @@ from slimpajama.corpus.discovery import POSITION_BITS, Piece
 from slimpajama.corpus.lines import LineBlock, LineReader
 from slimpajama.errors import InputChanged, ShardUnreadable
 
-__all__ = ["BadRecord", "RecordBatch", "parquet_batches", "read_records"]
+__all__ = ["BadRecord", "RecordBatch", "parquet_batches", "read_records", "texts_of"]
 
 PARQUET_ROWS = 4096
 PARQUET_BYTES = 8 << 20
@@ -59,7 +59,7 @@ def read_records(piece: Piece, reader: LineReader) -> Iterator[RecordBatch]:
     for block in reader.blocks(piece):
         if block.starts.size and block.offset + int(block.starts[-1]) >= 1 << POSITION_BITS:
             raise ShardUnreadable(
-                f"{piece.file.path} holds more than {1 << POSITION_BITS:,} bytes of lines, which ids cannot name; split it"
+                f"{piece.file.path} holds more than {1 << POSITION_BITS:,} bytes, which ids cannot name; split it"
             )
         yield _parse(block, piece)
 
@@ -146,7 +146,7 @@ def _read_parquet(piece: Piece, max_bytes: int) -> Iterator[RecordBatch]:
         batch = RecordBatch()
         metas: Sequence[Any] = table.column("meta").to_pylist() if piece.mixed else ()
         by_name = dict(zip(piece.set_names, piece.shards, strict=True))
-        for index, text in enumerate(_texts(table.column("text"))):
+        for index, text in enumerate(texts_of(table.column("text"))):
             shard = piece.shards[0]
             size = len(text.encode() if isinstance(text, str) else text or b"")
             reason = "" if isinstance(text, str) else "'text' is null" if text is None else "'text' is not UTF-8"
@@ -171,7 +171,7 @@ def _read_parquet(piece: Piece, max_bytes: int) -> Iterator[RecordBatch]:
         yield batch
 
 
-def _texts(column: Any) -> list[Any]:
+def texts_of(column: Any) -> list[Any]:
     """The column's values: ``str``, ``None``, or ``bytes`` where a value is not UTF-8."""
     try:
         values: list[Any] = column.to_pylist()

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.lines import LineReader
-from slimpajama.corpus.records import parquet_batches
+from slimpajama.corpus.records import parquet_batches, texts_of
 from slimpajama.errors import InputChanged, ShardUnreadable
 from slimpajama.workspace import atomic_file
 
@@ -150,8 +150,8 @@ def _as_python(batch: pa.RecordBatch, piece: Piece) -> list[dict[str, Any]]:
     try:
         records: list[dict[str, Any]] = batch.to_pylist()
     except UnicodeDecodeError:
-        # Only texts can be at fault here, and these were sound when they were first read.
-        records = [{"text": None}] * batch.num_rows
+        # Only a text can be at fault here, and it was sound when it was first read.
+        records = [{"text": text} for text in texts_of(batch.column("text"))]
     except (pa.ArrowException, ArithmeticError, LookupError, ValueError) as fault:
         reason = " ".join(str(fault).split())
         raise ShardUnreadable(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 __all__ = ["token_dtype", "write_bin", "write_idx"]
 
+_PART_TOKENS = 1 << 22
 _MAGIC = b"MMIDIDX\x00\x00"
 _CODES = {np.dtype(np.uint16): 8, np.dtype(np.int32): 4}
 
@@ -26,7 +27,9 @@ def token_dtype(vocabulary: int) -> np.dtype[np.uint16] | np.dtype[np.int32]:
 
 def write_bin(file: BinaryIO, tokens: NDArray[np.uint32], vocabulary: int) -> None:
     """Append ``tokens`` ``uint32[n, L]``."""
-    file.write(tokens.astype(token_dtype(vocabulary)).tobytes())
+    step = max(1, _PART_TOKENS // max(1, tokens.shape[1]))
+    for first in range(0, tokens.shape[0], step):
+        file.write(tokens[first : first + step].astype(token_dtype(vocabulary)).tobytes())
 
 
 def write_idx(file: BinaryIO, sequences: int, length: int, vocabulary: int) -> None:

@@ -100,7 +100,7 @@ def plan_mixture(recipe: Recipe, available: Mapping[str, int]) -> Plan:
         if source not in available:
             raise ConfigError(
                 f"{recipe.name} asks {float(100 * share):.4g} % of source {source!r}, but there is none; "
-                f"there are {', '.join(available)}"
+                f"there are {', '.join(available)}: add it to the input, or leave it out of the recipe"
             )
         if not available[source]:
             raise ConfigError(

@@ -73,6 +73,8 @@ def load_run_config(file: Path, assignments: Sequence[str] = (), **flags: Any) -
     values = read_yaml(file, "config")
     if not isinstance(values, dict):
         raise ConfigError(f"{file} holds a {type(values).__name__}; it must be a mapping of settings to values")
+    # A section with nothing in it is as good as none.
+    values = {key: value for key, value in values.items() if value is not None}
     if flags.get("input") is not None:
         values.pop("sample", None)
     given = ((key, value) for key, value in flags.items() if value is not None)
@@ -80,9 +82,7 @@ def load_run_config(file: Path, assignments: Sequence[str] = (), **flags: Any) -
         target = values
         *sections, last = key.split(".")
         for section in sections:
-            # A section that is there but empty reads as none.
-            target[section] = {} if target.get(section) is None else target[section]
-            target = target[section]
+            target = target.setdefault(section, {})
             if not isinstance(target, dict):
                 raise ConfigError(f"--set {key}: {section!r} is not a section of {file}")
         target[last] = value

@@ -200,7 +200,7 @@ def test_a_record_beyond_what_ids_can_name_is_refused_by_name(
     with pytest.raises(ShardUnreadable) as caught:
         read(tmp_path, line)
     assert str(caught.value) == (
-        f"{tmp_path}/c4/a.jsonl holds more than 1,099,511,627,776 bytes of lines, which ids cannot name; split it"
+        f"{tmp_path}/c4/a.jsonl holds more than 1,099,511,627,776 bytes, which ids cannot name; split it"
     )
 
 

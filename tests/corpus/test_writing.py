@@ -264,14 +264,14 @@ def test_a_row_that_has_no_text_any_more_stops_the_run(tmp_path: Path) -> None:
         pa.string(), 2, [None, pa.array([0, 1, 2], "int32").buffers()[1], pa.py_buffer(b"a\xff")]
     )
     (tmp_path / "c4").mkdir()
-    for column, row in ((pa.array(["a", None]), 1), (not_utf8, 0)):
+    for column in (pa.array(["a", None]), not_utf8):
         pq.write_table(pa.table({"text": column}), tmp_path / "c4" / "a.parquet")
         (piece,) = discover(tmp_path).pieces
         assert texts(kept(piece, [0])) == ["a"]
         with pytest.raises(InputChanged) as caught:
             kept(piece, [0, 1])
         assert str(caught.value) == (
-            f"{piece.file.path} changed during the run: the record at row {row} is not there any more; "
+            f"{piece.file.path} changed during the run: the record at row 1 is not there any more; "
             "run the same command again, it starts this shard anew"
         )
 

@@ -179,7 +179,8 @@ def test_the_published_mixtures_repeat_small_sources_as_published(
 
 def test_a_source_that_is_not_there_is_named_with_those_that_are() -> None:
     assert refusal(recipe({"web": 90.9, "refinedweb": 9.1}), {"web": 100, "wiki": 100}) == (
-        "r asks 9.1 % of source 'refinedweb', but there is none; there are web, wiki"
+        "r asks 9.1 % of source 'refinedweb', but there is none; there are web, wiki: "
+        "add it to the input, or leave it out of the recipe"
     )
 
 
