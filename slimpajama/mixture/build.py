@@ -27,8 +27,8 @@ from slimpajama.workspace import atomic_file
 __all__ = ["VERSION", "FileItem", "Format", "Store", "build_file"]
 
 VERSION = 1
-SLICE_TOKENS = 1 << 24
-"""Tokens read from a source at once."""
+SLICE_TOKENS = 1 << 20
+"""Tokens read from a source at once: 4 MiB stay in the cache on their way to their rows."""
 
 Format = Literal["parquet", "megatron"]
 

@@ -1,11 +1,11 @@
 """Runs become the store: each bucket is one range of the shuffle's hash, gathered from all runs and sorted.
 
-The second half of the external sort. The number of buckets follows from the tokens there are and the memory a worker
-may use, not from how the input was cut or how many workers there are, so neither do the bytes written. Buckets are
+The second half of the external sort. The number of buckets follows from the tokens there are, not from how
+the input was cut, how many workers there are or what memory they have, so neither do the bytes written. Buckets are
 independent work items: a worker reads one range of each run (tens of kilobytes where the corpus is terabytes), drops
 documents whose text is held out, sorts, and writes. Then one pass over what was written checks it before the runs
-are deleted. Memory: one bucket (a quarter of ``memory_bytes``) and its documents. Disk: runs and store side by side,
-twice the tokens, until the store is finished. Rejected: a random permutation (needs all documents at once).
+are deleted. Memory: one bucket (``bucket_bytes``), gathered and sorted, and its documents. Disk: runs and store side
+by side, twice the tokens, until the store is finished. Rejected: a random permutation (needs all documents at once).
 """
 
 from __future__ import annotations

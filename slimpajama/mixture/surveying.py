@@ -5,6 +5,7 @@ Reads two columns of the decisions, no text. What comes back per shard is a few 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from slimpajama.mixture.documents import DocumentBatch
 from slimpajama.mixture.holdout import candidates
 from slimpajama.mixture.kept import KeptShard, kept_documents
 from slimpajama.mixture.tokenizer_training import sample_documents
@@ -49,13 +51,24 @@ def survey(item: SurveyItem) -> Survey:
 
 @dataclass(frozen=True, slots=True)
 class SampleItem:
-    """One shard of which ``share`` of the documents are wanted."""
+    """One shard; ``share`` of the documents among its first ``limit`` bytes of text are wanted."""
 
     shard: KeptShard
     share: float
     seed: int
+    limit: int
 
 
 def excerpts(item: SampleItem) -> list[tuple[int, str]]:
     """Ids and beginnings of a seeded sample of the shard's documents, to train or check a tokenizer on."""
-    return list(sample_documents(kept_documents(item.shard), item.share, item.seed))
+    return list(sample_documents(_beginning(item.shard, item.limit), item.share, item.seed))
+
+
+def _beginning(shard: KeptShard, limit: int) -> Iterator[DocumentBatch]:
+    """Batches up to the one in which ``limit`` bytes (or characters: near enough) of text are reached."""
+    read = 0
+    for batch in kept_documents(shard):
+        yield batch
+        read += sum(map(len, batch.texts))
+        if read >= limit:
+            return

@@ -39,7 +39,9 @@ RUNS = "runs"
 class TokenizeSettings:
     """What tokenising depends on besides the documents.
 
-    ``holdout``: what :meth:`Holdout.save` wrote. ``memory_bytes``: per worker; the encoder, runs and buckets share it.
+    ``holdout``: what :meth:`Holdout.save` wrote. ``memory_bytes``: per worker, for runs and the encoder.
+    ``bucket_bytes``: size of the tokens of a bucket, at most, save for the luck of the hash; the order of later epochs
+    depends on the buckets, so it does not follow from memory or workers.
     """
 
     tokenizer: TokenizerFile
@@ -47,16 +49,12 @@ class TokenizeSettings:
     holdout: Path
     seed: int
     memory_bytes: int = 1 << 30
+    bucket_bytes: int = 1 << 28
 
     @property
     def run_bytes(self) -> int:
         """Size of a run in memory."""
         return self.memory_bytes // 8
-
-    @property
-    def bucket_bytes(self) -> int:
-        """Size of the tokens of a bucket, at most, save for the luck of the hash."""
-        return self.memory_bytes // 4
 
 
 def tokenize_piece(

@@ -31,11 +31,14 @@ from slimpajama.workspace import Markers, fingerprint, read_json, write_json
 
 __all__ = ["TokenizeItem", "make_store", "tokenize_shard"]
 
-CHECKED_BYTES = 2_000_000
-"""Text on which the fast tokenizer is compared with the reference before it is used: about a second."""
+CHECKED_BYTES = 1_000_000
+"""Text on which the fast tokenizer is compared with the reference before it is used: half a second."""
 
-SURVEYED_SHARDS = 64
+SAMPLED_SHARDS = 16
 """Shards of a source that excerpts for the tokenizer are taken from, at most."""
+
+READ_PER_EXCERPT = 4
+"""Bytes read for each byte of excerpts: long documents give only their beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def make_store(
     settings = config.model_dump(mode="json")
     per_worker = min(memory // engine.workers, 1 << 30)
     versions = [tokenizing.VERSION, shuffling.VERSION]
-    wanted = fingerprint(identity, settings, versions, per_worker, _tokenizer_identity(config))
+    wanted = fingerprint(identity, settings, versions, _tokenizer_identity(config))
     summary_file = out / "summary.json"
     earlier = read_json(summary_file)
     if isinstance(earlier, dict) and earlier.get("made_from") == wanted and (out / STORE_FILE).is_file():
@@ -162,18 +165,22 @@ def _tokenizer(
 
 
 def _excerpts(documents: DedupOutput, surveys: list[Survey], config: TokenConfig, engine: Engine) -> list[str]:
-    """About ``TRAINING_BYTES`` of excerpts, each source by its size, from ``SURVEYED_SHARDS`` shards of it at most."""
+    """Excerpts to train or check the tokenizer on: from each source by its size, out of the beginnings of some shards.
+
+    Reads a few times what it returns, however large the corpus is.
+    """
+    target = TRAINING_BYTES if config.tokenizer is None else 2 * CHECKED_BYTES
     items: list[SampleItem] = []
     total = max(1, sum(survey.text_bytes for survey in surveys))
     for source in documents.sources:
-        own = [at for at, shard in enumerate(documents.shards) if shard.source == source]
+        own = [at for at, shard in enumerate(documents.shards) if shard.source == source and surveys[at].text_bytes]
         order = np.argsort(seeded_hash(np.arange(len(own), dtype=np.uint64), config.seed, "shards for the tokenizer"))
-        chosen = [own[at] for at in sorted(order[:SURVEYED_SHARDS].tolist())]
-        available = sum(surveys[at].text_bytes for at in chosen)
-        wanted = TRAINING_BYTES * sum(surveys[at].text_bytes for at in own) / total
-        if available:
-            share = min(1.0, wanted / available)
-            items += [SampleItem(documents.shards[at], share, config.seed) for at in chosen]
+        chosen = [own[at] for at in sorted(order[:SAMPLED_SHARDS].tolist())]
+        wanted = target * sum(surveys[at].text_bytes for at in own) / total
+        limit = int(READ_PER_EXCERPT * wanted) // max(1, len(chosen)) + 1
+        available = sum(min(surveys[at].text_bytes, limit) for at in chosen)
+        share = min(1.0, wanted / max(1, available))
+        items += [SampleItem(documents.shards[at], share, config.seed, limit) for at in chosen]
     found = [pair for _, pairs in engine.map(excerpts, items, lambda item: item.shard.name) for pair in pairs]
     return [text for _, text in sorted(found)]
 

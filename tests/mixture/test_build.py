@@ -237,7 +237,7 @@ def test_each_file_has_an_order_of_its_own(store: TokenStore, tmp_path: Path) ->
 def test_slices_longer_than_one_read_are_joined(
     store: TokenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert SLICE_TOKENS == 1 << 24
+    assert SLICE_TOKENS == 1 << 20
     item = items_of(store, tmp_path / "whole")[1]
     build_file(item)
     monkeypatch.setattr("slimpajama.mixture.build.SLICE_TOKENS", 3 * LENGTH + 1)

@@ -95,7 +95,7 @@ def build(
     chosen = {name: candidates(np.array(ids, dtype=np.uint64), rate, seed) for name, ids in survivors.items()}
     drawn, account = draw_holdout(chosen, {name: len(ids) for name, ids in survivors.items()}, rate, seed)
     drawn.save(out / "holdout.npy")
-    settings = TokenizeSettings(tokenizer, backend, out / "holdout.npy", seed, memory)
+    settings = TokenizeSettings(tokenizer, backend, out / "holdout.npy", seed, memory, memory // 4)
     items = list(_items(made, batch, pieces, settings, out))
     with LocalEngine(workers) as engine:
         results = [result for _, result in sorted(engine.map(tokenize_item, items), key=lambda pair: pair[0])]
