@@ -332,3 +332,26 @@ def test_whatever_ran_into_an_output_before_a_run_leaves_what_a_first_run_would(
             path: content for path, content in found.items() if not path.startswith(other)
         }
         assert {path: expected.get(path) for path in found} == found, "what is left of the other scope is right"
+
+
+def _named(*sources: tuple[str, str, str]) -> dict[str, Any]:
+    keys = ("name", "paths", "set_name")
+    return {"sources": [dict(zip(keys, (name, [pattern], own), strict=True)) for name, pattern, own in sources]}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        _named(("one", "a/*", "Z"), ("two", "b/*", "Y")),
+        _named(("two", "a/*", "X"), ("one", "b/*", "Y")),
+        _named(("two", "b/*", "Y"), ("one", "a/*", "X")),
+        _named(("one", "b/*", "X"), ("two", "a/*", "Y")),
+    ],
+    ids=["another set name", "names swapped", "order swapped", "paths swapped"],
+)
+def test_renamed_and_reordered_sources_give_what_a_first_run_would(tmp_path: Path, other: dict[str, Any]) -> None:
+    put(tmp_path / "in", {"a/x.jsonl": [*SOUND[:3], "short"], "b/x.jsonl": [*SOUND[2:5], "short"]})
+    run(tmp_path, **_named(("one", "a/*", "X"), ("two", "b/*", "Y")))
+    run(tmp_path, **other)
+    deduplicate(tmp_path / "in", tmp_path / "first", workers=1, **other)
+    assert results(tmp_path / "out") == results(tmp_path / "first")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.compilation import kernel
-from slimpajama.dedup.bands import band_keys
+from slimpajama.dedup.band_keys import band_keys
 from slimpajama.dedup.minhash import least_hashes, permutations
 from slimpajama.text.cleaning import fold_utf8
 from slimpajama.text.normalisation import Normalisation, normaliser

@@ -243,7 +243,7 @@ def test_columns_of_a_table_become_meta(tmp_path: Path) -> None:
         (b'\n{"text":"a"}\n{"text":"b"}', 0),
         (b'{"text":"a" \n{"text":"b"}\n', 0),
         (b'{"tex_":"a"}\n{"text":"b"}\n', 0),
-        (b'{"text":"a"}x{"text":"b"}\n', 13),
+        (b'{"text":"a"}x{"text":"b"}\n{}\n', 13),
     ],
 )
 def test_a_record_that_is_no_longer_at_its_place_stops_the_run(tmp_path: Path, now: bytes, place: int) -> None:

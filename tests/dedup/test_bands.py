@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from slimpajama import Config, ConfigError, signature
-from slimpajama.dedup.bands import band_keys, banding, catch_probability, optimal_banding
+from slimpajama.dedup.band_keys import band_keys
+from slimpajama.dedup.bands import banding, catch_probability, optimal_banding
 from tests.twins import band_key, band_keys_of
 
 SIGNATURES = npst.arrays(np.uint32, 30, elements=st.integers(0, 2**32 - 1) | st.integers(0, 2))
