@@ -13,7 +13,6 @@ from slimpajama.errors import ConfigError
 __all__ = [
     "PUBLISHED_BANDS",
     "PUBLISHED_ROWS",
-    "band_keys",
     "banding",
     "catch_probability",
     "optimal_banding",
