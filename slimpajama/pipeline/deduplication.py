@@ -78,6 +78,7 @@ class _Run:
             raise ConfigError(f"the output {self.output} lies inside the input {self.input}; choose another place")
         corpus = discover(self.input, self.config.sources, self.config.piece_bytes)
         remove_stale_temporaries(self.output / name for name in (*OUTPUTS, "work"))
+        self._announce_outputs(corpus)
         bands, rows = banding(self.config)
         counts, sketched = self._sketch(corpus, bands, rows)
         self._judge_bad_records(corpus, counts)
@@ -207,7 +208,7 @@ class _Run:
 
     def _write(self, corpus: Corpus, decided: list[str]) -> None:
         config = self.config
-        scopes = ("global", "local") if config.scope == "both" else (config.scope,)
+        scopes = self._scopes()
         items = []
         for piece in corpus.pieces:
             outputs = tuple(
@@ -295,6 +296,21 @@ class _Run:
         }
         decisions = str(self._decisions_file(corpus, piece).relative_to(self.output))
         return {**shards, "decisions": [decisions], "quarantine": [f"quarantine/{piece.name}.jsonl"]}
+
+    def _announce_outputs(self, corpus: Corpus) -> None:
+        """List what this run may write before it writes any of it, so that a later one knows whose it is."""
+        listing = self.output / "work" / LISTING
+        listed: dict[str, str] = read_json(listing) or {}
+        folders = ("decisions", "quarantine", *self._scopes())
+        for piece in corpus.pieces:
+            outputs = self._outputs(corpus, piece)
+            for folder in folders:
+                for path in outputs[folder]:
+                    listed.setdefault(path, "")
+        write_json(listing, listed)
+
+    def _scopes(self) -> tuple[str, ...]:
+        return ("global", "local") if self.config.scope == "both" else (self.config.scope,)
 
     def _doubt_outdated(self, corpus: Corpus, decided: list[str]) -> None:
         """Strike out of the list of outputs those that other decisions made, before any is written anew.
