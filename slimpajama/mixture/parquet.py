@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-__all__ = ["GROUP_TOKENS", "schema", "write_parquet"]
+__all__ = ["GROUP_TOKENS", "SequenceWriter", "schema"]
 
 GROUP_TOKENS = 1 << 22
 
@@ -34,34 +34,37 @@ def schema(length: int) -> pa.Schema:
     )
 
 
-def write_parquet(
-    file: BinaryIO,
-    tokens: NDArray[np.uint32],
-    starts: NDArray[np.int64],
-    sources: NDArray[np.int32],
-    names: Sequence[str],
-) -> None:
-    """Write ``tokens`` ``uint32[n, L]``, each row of the source ``names[sources[i]]``.
+class SequenceWriter:
+    """Appends sequences to a Parquet file, a row group at a time; use as a context."""
 
-    ``starts`` ``int64[m]`` ascending: places in ``tokens.ravel()`` at which documents begin.
-    """
-    length = tokens.shape[1]
-    columns = schema(length)
-    place = columns.field("doc_starts").type.value_type.to_pandas_dtype()
-    rows_of_group = max(1, GROUP_TOKENS // length)
-    edges = np.searchsorted(starts, np.arange(tokens.shape[0] + 1, dtype=np.int64) * length)
-    dictionary = pa.array(list(names), pa.string())
-    options: dict[str, Any] = {"compression": "snappy", "use_dictionary": ["source"], "write_statistics": False}
-    split = {"input_ids.list.element": "BYTE_STREAM_SPLIT"}
-    with pq.ParquetWriter(file, columns, column_encoding=split, **options) as writer:
-        for first in range(0, tokens.shape[0], rows_of_group):
-            last = min(first + rows_of_group, tokens.shape[0])
-            offsets = (edges[first : last + 1] - edges[first]).astype(np.int32)
-            inside = (starts[edges[first] : edges[last]] % length).astype(place)
-            ids = pa.array(tokens[first:last].reshape(-1).view(np.int32))
-            group = [
-                pa.FixedSizeListArray.from_arrays(ids, length),
-                pa.DictionaryArray.from_arrays(pa.array(sources[first:last]), dictionary),
-                pa.ListArray.from_arrays(pa.array(offsets), pa.array(inside)),
-            ]
-            writer.write_table(pa.Table.from_arrays(group, schema=columns), row_group_size=last - first)
+    def __init__(self, file: BinaryIO, length: int, names: Sequence[str]) -> None:
+        self._columns = schema(length)
+        self._length = length
+        self._names = pa.array(list(names), pa.string())
+        options: dict[str, Any] = {"compression": "snappy", "use_dictionary": ["source"], "write_statistics": False}
+        split = {"input_ids.list.element": "BYTE_STREAM_SPLIT"}
+        self._writer = pq.ParquetWriter(file, self._columns, column_encoding=split, **options)
+
+    def __enter__(self) -> SequenceWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write the footer; closing again does nothing."""
+        self._writer.close()
+
+    def write(self, tokens: NDArray[np.uint32], starts: NDArray[np.int64], sources: NDArray[np.int32]) -> None:
+        """Write ``tokens`` ``uint32[n, L]`` as one row group; row i is of the source ``names[sources[i]]``.
+
+        ``starts`` ``int64[m]`` ascending: places in ``tokens.ravel()`` at which documents begin.
+        """
+        place = self._columns.field("doc_starts").type.value_type.to_pandas_dtype()
+        edges = np.searchsorted(starts, np.arange(tokens.shape[0] + 1, dtype=np.int64) * self._length)
+        group = [
+            pa.FixedSizeListArray.from_arrays(pa.array(tokens.reshape(-1).view(np.int32)), self._length),
+            pa.DictionaryArray.from_arrays(pa.array(sources), self._names),
+            pa.ListArray.from_arrays(pa.array(edges.astype(np.int32)), pa.array((starts % self._length).astype(place))),
+        ]
+        self._writer.write_table(pa.Table.from_arrays(group, schema=self._columns), row_group_size=tokens.shape[0])

@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimpajama.engine.local import LocalEngine
-from slimpajama.mixture.build import SLICE_TOKENS, FileItem, build_file
+from slimpajama.mixture.build import FileItem, build_file
 from slimpajama.mixture.packing import pack
-from slimpajama.mixture.parquet import GROUP_TOKENS, schema, write_parquet
+from slimpajama.mixture.parquet import GROUP_TOKENS, SequenceWriter, schema
 from slimpajama.mixture.plan import Plan, plan_mixture, share_out
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, open_store
@@ -105,7 +105,8 @@ def test_written_rows_are_read_back(length: int) -> None:
     tokens = np.arange(6 * length, dtype=np.uint32).reshape(6, length)
     starts = np.array([0, 1, length + 1, 3 * length - 1, 3 * length, 6 * length - 1])
     file = io.BytesIO()
-    write_parquet(file, tokens, starts, np.array([1, 0, 1, 1, 0, 1], dtype=np.int32), ["web", "wiki"])
+    with SequenceWriter(file, length, ["web", "wiki"]) as writer:
+        writer.write(tokens, starts, np.array([1, 0, 1, 1, 0, 1], dtype=np.int32))
     table = pq.read_table(file)
     assert table.schema.field("input_ids").type == pa.list_(pa.int32(), length)
     assert table.schema.field("source").type == pa.dictionary(pa.int32(), pa.string())
@@ -115,26 +116,25 @@ def test_written_rows_are_read_back(length: int) -> None:
     assert table.column("doc_starts").to_pylist() == [[0, 1], [1], [length - 1], [0], [], [length - 1]]
 
 
-def test_row_groups_hold_four_million_tokens() -> None:
-    tokens = np.zeros((3 * GROUP_TOKENS // 2 // 4096, 4096), dtype=np.uint32)
+def test_each_write_is_a_row_group() -> None:
+    tokens = np.zeros((6, 4096), dtype=np.uint32)
     starts = np.arange(0, tokens.size, 5000)
     file = io.BytesIO()
-    write_parquet(file, tokens, starts, np.zeros(tokens.shape[0], dtype=np.int32), ["web"])
+    with SequenceWriter(file, 4096, ["web"]) as writer:
+        for _ in range(2):
+            writer.write(tokens, starts, np.zeros(6, dtype=np.int32))
     metadata = pq.ParquetFile(file).metadata
-    assert [metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)] == [1024, 512]
+    assert [metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)] == [6, 6]
     table = pq.read_table(file, columns=["doc_starts"]).column("doc_starts").to_pylist()
-    assert [row * 4096 + start for row, inside in enumerate(table) for start in inside] == starts.tolist()
+    for part in (table[:6], table[6:]):
+        assert [row * 4096 + start for row, inside in enumerate(part) for start in inside] == starts.tolist()
 
 
 def test_the_largest_token_ids_stay_as_they_are() -> None:
     file = io.BytesIO()
-    write_parquet(
-        file,
-        np.array([[0, 2**31 - 1, 70_000]], dtype=np.uint32),
-        np.zeros(0, dtype=np.int64),
-        np.zeros(1, dtype=np.int32),
-        ["web"],
-    )
+    with SequenceWriter(file, 3, ["web"]) as writer:
+        tokens = np.array([[0, 2**31 - 1, 70_000]], dtype=np.uint32)
+        writer.write(tokens, np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int32))
     assert pq.read_table(file).column("input_ids").to_pylist() == [[0, 2**31 - 1, 70_000]]
 
 
@@ -234,16 +234,24 @@ def test_each_file_has_an_order_of_its_own(store: TokenStore, tmp_path: Path) ->
     assert read(item) != read(other)
 
 
-def test_slices_longer_than_one_read_are_joined(
+def test_a_file_of_many_row_groups_holds_each_group_in_stream_order(
     store: TokenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert SLICE_TOKENS == 1 << 20
-    item = items_of(store, tmp_path / "whole")[1]
+    assert GROUP_TOKENS == 1 << 22
+    monkeypatch.setattr("slimpajama.mixture.build.GROUP_TOKENS", 5 * LENGTH + 1)
+    item = items_of(store, tmp_path)[1]
     build_file(item)
-    monkeypatch.setattr("slimpajama.mixture.build.SLICE_TOKENS", 3 * LENGTH + 1)
-    in_parts = dataclasses.replace(item, stem=tmp_path / "parts" / item.stem.name)
-    build_file(in_parts)
-    assert item.output_files[0].read_bytes() == in_parts.output_files[0].read_bytes()
+    rows, expected = read(item), in_plan_order(store, item)
+    assert Counter(rows) == Counter(expected)
+    metadata = pq.ParquetFile(item.output_files[0]).metadata
+    assert {metadata.row_group(at).num_rows for at in range(metadata.num_row_groups - 1)} == {5}
+    following = {source: [row for row in expected if row[0] == source] for source in item.sources}
+    for begin in range(0, len(rows), 5):
+        group = Counter(rows[begin : begin + 5])
+        for source, own in following.items():
+            count = sum(number for row, number in group.items() if row[0] == source)
+            assert Counter(own[:count]) == Counter({row: n for row, n in group.items() if row[0] == source})
+            del own[:count]
 
 
 def test_a_document_is_begun_floor_or_ceil_of_the_epochs_times(store: TokenStore, tmp_path: Path) -> None:
