@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from slimpajama.corpus.discovery import Piece, ShardFile
 from slimpajama.errors import InputChanged, ShardUnreadable
 
-__all__ = ["LineBlock", "LineReader"]
+__all__ = ["BLOCK_BYTES", "LineBlock", "LineReader"]
 
 BLOCK_BYTES = 8 << 20
 FIRST_BYTES = 256

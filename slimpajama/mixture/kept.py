@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from slimpajama.corpus.discovery import Piece, Shard, ShardFile
-from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
 from slimpajama.corpus.records import read_records
 from slimpajama.errors import InputChanged, InputNotFound
 from slimpajama.mixture.documents import DocumentBatch
@@ -75,8 +75,8 @@ def open_dedup_output(folder: Path) -> DedupOutput:
     return DedupOutput(folder, tuple(summary["overlap"]["sources"]), shards, scope, summary)
 
 
-def kept_documents(shard: KeptShard) -> Iterator[DocumentBatch]:
-    """The documents of a shard in order, in batches of about 8 MiB of JSONL.
+def kept_documents(shard: KeptShard, block_bytes: int = BLOCK_BYTES) -> Iterator[DocumentBatch]:
+    """The documents of a shard in order, in batches of about ``block_bytes`` of JSONL.
 
     Raises :class:`InputChanged` where shard and decisions do not belong together.
     """
@@ -95,7 +95,7 @@ def kept_documents(shard: KeptShard) -> Iterator[DocumentBatch]:
     file = ShardFile(str(shard.shard), shard.name, ".jsonl.zst", status.st_size, status.st_mtime_ns)
     piece = Piece(file, 0, None, 0, 1, (Shard(0, 0, 0, shard.name),), (shard.source,))
     place = 0
-    for records in read_records(piece, LineReader(max_line_bytes=LONGEST)):
+    for records in read_records(piece, LineReader(max_line_bytes=LONGEST, block_bytes=block_bytes)):
         chosen = slice(place, place + len(records.texts))
         if records.bad or chosen.stop > ids.size:
             place = -1

@@ -20,6 +20,9 @@ from slimpajama.mixture.tokenizer_training import sample_documents
 
 __all__ = ["SampleItem", "Survey", "SurveyItem", "excerpts", "survey"]
 
+BEGINNING_BYTES = 1 << 18
+"""Read at a time where only the beginning of a shard is wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class SurveyItem:
@@ -67,7 +70,7 @@ def excerpts(item: SampleItem) -> list[tuple[int, str]]:
 def _beginning(shard: KeptShard, limit: int) -> Iterator[DocumentBatch]:
     """Batches up to the one in which ``limit`` bytes (or characters: near enough) of text are reached."""
     read = 0
-    for batch in kept_documents(shard):
+    for batch in kept_documents(shard, block_bytes=BEGINNING_BYTES):
         yield batch
         read += sum(map(len, batch.texts))
         if read >= limit:
