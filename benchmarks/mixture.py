@@ -32,7 +32,7 @@ from slimpajama.mixture.store import open_store
 from slimpajama.mixture.tokenizer import load_tokenizer
 from slimpajama.pipeline.mixtures import make_mixtures
 from slimpajama.pipeline.tokens import make_store
-from slimpajama.stage import StageTimes
+from slimpajama.stage import Stages
 
 MEMORY = 1 << 30
 LENGTH = 2048
@@ -54,13 +54,13 @@ def tokenise(dedup: Path, tokenizer: Path) -> dict[str, Any]:
 def store(dedup: Path, tokenizer: Path | None, out: Path) -> dict[str, Any]:
     """From decisions and shards to the finished store; without a tokenizer one is trained first."""
     documents = open_dedup_output(dedup)
-    times = StageTimes(bars=False)
     config = TokenConfig(tokenizer=str(tokenizer) if tokenizer else None)
     with LocalEngine(1) as engine:
+        stages = Stages(engine)
         began, busy = time.perf_counter(), time.process_time()
-        summary = make_store(documents, config, out, engine=engine, times=times, memory=MEMORY)
+        summary = make_store(documents, config, out, stages=stages, memory=MEMORY)
         spent = elapsed(began, busy)
-    stages = ", ".join(f"{name} {stage['seconds']:.2f} s" for name, stage in times.stages.items())
+    stages = ", ".join(f"{name} {stage['seconds']:.2f} s" for name, stage in stages.times().items())
     size = sum(account["text_bytes"] for account in summary["sources"].values())
     return {"bytes": size, **spent, "stages": stages, "store": summary["bytes"], "backend": summary["backend"]}
 
@@ -74,12 +74,12 @@ def mixture(dedup: Path, out: Path, tokens: int, format: Any) -> dict[str, Any]:
     recipe = Recipe(name=format, weights=weights, tokens=tokens, sequence_length=LENGTH, max_epochs=1e6)
     documents = open_dedup_output(dedup)
     config = TokenConfig(tokenizer=str(dedup.parent / "tokenizer.json"))
-    times = StageTimes(bars=False)
     with LocalEngine(1) as engine:
+        stages = Stages(engine)
         began, busy = time.perf_counter(), time.process_time()
-        made = make_mixtures(documents, [recipe], config, out, engine=engine, times=times, memory=MEMORY, format=format)
+        made = make_mixtures(documents, [recipe], config, out, stages=stages, memory=MEMORY, format=format)
         spent = elapsed(began, busy)
-    if "tokenise" in times.stages:
+    if "tokenise" in stages.records:
         raise SystemExit("the token store was made again: this is not what was to be measured")
     files = made.manifests[recipe.name]["files"]
     written = sum(file["bytes"] for file in files)

@@ -1,8 +1,8 @@
 """The commands: parsing and printing, nothing else. Results go to standard output, progress and notes to error.
 
 Exit codes: 0 done; 2 a setting or argument is wrong; 3 the input cannot be used; 4 the output cannot be written;
-5 a worker was killed twice; 6 documents were not conserved; 130 interrupted. Heavy imports happen inside commands, so
-that ``--help`` answers at once.
+5 a worker was killed twice; 6 documents were not conserved; 130 interrupted; 143 terminated. Heavy
+imports happen inside commands, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Deduplicate multi-source pretraining text, locally and globally, and mix it.",
     epilog="Exit codes: 0 done, 2 wrong setting, 3 unusable input, 4 unwritable output, 5 worker killed, "
-    "6 documents not conserved, 130 interrupted.",
+    "6 documents not conserved, 130 interrupted, 143 terminated.",
 )
 
 
@@ -45,17 +45,20 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes (defa
 def _reported(debug: bool) -> Iterator[None]:
     """Errors of this program become one line and an exit code; an interrupt says how to go on."""
     from slimpajama.errors import SlimpajamaError
+    from slimpajama.interruption import Terminated, interruptible
 
+    interrupted = "interrupted; finished work is kept: run the same command again to go on"
     try:
-        yield
+        with interruptible(interrupted):
+            yield
     except SlimpajamaError as error:
         if debug:
             raise
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as interrupt:
-        typer.echo("interrupted; finished work is kept: run the same command again to go on", err=True)
-        raise typer.Exit(130) from interrupt
+        typer.echo(interrupted, err=True)
+        raise typer.Exit(143 if isinstance(interrupt, Terminated) else 130) from interrupt
 
 
 def _show_version(wanted: bool) -> None:
@@ -221,7 +224,7 @@ def mix(
         from slimpajama.mixture.kept import open_dedup_output
         from slimpajama.mixture.recipe import load_recipe
         from slimpajama.pipeline.mixtures import make_mixtures
-        from slimpajama.stage import StageTimes
+        from slimpajama.stage import Stages
 
         overrides = {"tokens": tokens, "sequence_length": seq_len, "scope": scope and scope.value, "seed": seed}
         recipes = [load_recipe(file, **overrides) for file in recipe]
@@ -229,16 +232,14 @@ def mix(
         given = {"tokenizer": tokenizer, "holdout": holdout, "seed": seed}
         settings = checked(TokenConfig, {key: value for key, value in given.items() if value is not None}, "options")
         talks = not quiet and not json
-        times = StageTimes(bars=talks and sys.stderr.isatty())
         with LocalEngine(machine.worker_count(), ["slimpajama.mixture.compiled"]) as engine:
             made = make_mixtures(
                 open_dedup_output(input),
                 recipes,
                 settings,
                 output,
-                engine=engine,
-                times=times,
-                memory=machine.memory_bytes(),
+                stages=Stages(engine, bars=talks and sys.stderr.isatty()),
+                memory=machine.shared_bytes(),
                 format=format.value if format else "parquet",
                 dry_run=dry_run,
             )
@@ -246,6 +247,31 @@ def mix(
             typer.echo(orjson.dumps({"tokens": made.store, "mixtures": made.manifests}).decode())
         elif talks:
             typer.echo(_mixture_lines(made, output))
+
+
+@app.command()
+def status(
+    output: Annotated[Path, typer.Argument(metavar="RUN", help="What --output of dedup, mix or run said.")],
+    set: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="What would be, with this setting; repeatable."),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what of a run is done, what is not, and what is stale and why. Changes nothing."""
+    with _reported(debug):
+        import dataclasses
+
+        import orjson
+
+        from slimpajama.pipeline.status import run_status, status_lines
+
+        found = run_status(output, set or ())
+        if json:
+            typer.echo(orjson.dumps(dataclasses.asdict(found) | {"finished": found.finished}).decode())
+        else:
+            typer.echo("\n".join(status_lines(found)))
 
 
 @app.command()

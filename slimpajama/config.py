@@ -6,7 +6,6 @@ one before. Everything is checked here, once; the rest of the program handles pl
 
 from __future__ import annotations
 
-import os
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -32,6 +31,9 @@ __all__ = [
 ]
 
 Scope = Literal["both", "global", "local"]
+
+WORKER_BYTES = 512 << 20
+"""What a worker takes at most beside what ``memory`` is shared out for: interpreter, kernels and one batch of text."""
 
 REDPAJAMA_SET_NAMES = {
     "common_crawl": "RedPajamaCommonCrawl",
@@ -137,8 +139,20 @@ class Config(BaseModel):
     )
     compression_level: int = Field(default=1, ge=-7, le=19, description="zstd level of the shards written")
 
-    memory: Bytes | None = Field(default=None, ge=64 << 20, description="bound for LSH; default: half of the machine's")
-    workers: int | None = Field(default=None, ge=1, description="worker processes; default: one per core")
+    part_bytes: Bytes = Field(
+        default=4 << 30,
+        ge=1 << 16,
+        description="compressed and Parquet shards are remembered after so much text, and their outputs cut there",
+    )
+
+    memory: Bytes | None = Field(
+        default=None, ge=256 << 20, description="bound for the whole run; default: half of what may be used"
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        description="worker processes; default: one per core, or as many as memory allows",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -163,16 +177,34 @@ class Config(BaseModel):
         return self
 
     def worker_count(self) -> int:
-        """Worker processes: the setting, or one for each core this process may use."""
-        return self.workers or len(os.sched_getaffinity(0))
+        """Worker processes: the setting, or one for each core this process may use, if the memory is enough.
+
+        Raises :class:`ConfigError` where both are set and contradict each other.
+        """
+        from slimpajama.machine import processors
+
+        most = max(1, self.memory_bytes() // WORKER_BYTES)
+        if self.workers is None:
+            return min(processors(), most)
+        if self.memory is not None and self.workers > most:
+            raise ConfigError(
+                f"{self.workers} workers need {self.workers * WORKER_BYTES >> 20} MiB, but memory is "
+                f"{self.memory >> 20} MiB: allow more, or at most {most} worker(s)"
+            )
+        return self.workers
 
     def memory_bytes(self) -> int:
-        """Bytes that LSH may use over all workers: the setting, or half of what the machine has."""
+        """Bytes that the run may use, all workers together: the setting, or half of what this process may."""
         if self.memory is not None:
             return self.memory
-        import psutil
+        from slimpajama.machine import available_memory
 
-        return int(psutil.virtual_memory().total // 2)
+        return available_memory() // 2
+
+    def shared_bytes(self) -> int:
+        """Bytes for what grows with the corpus, all workers together: what the workers leave of the memory."""
+        memory = self.memory_bytes()
+        return max(memory - self.worker_count() * WORKER_BYTES, memory // 4)
 
 
 class TokenConfig(BaseModel):

@@ -10,6 +10,7 @@
     │   ├── TooManyBadRecords             more broken records in a shard than the settings allow
     │   └── InputChanged                  a shard differs from what an earlier stage read
     ├── OutputError                   4   the output cannot be written or is not what it should be
+    │   └── WorkspaceLocked               another run is writing there
     ├── WorkerDied                    5   a worker process was killed, also on its second try
     └── ConservationError             6   documents in and documents out differ: a fault of this program
 """
@@ -27,6 +28,7 @@ __all__ = [
     "SlimpajamaError",
     "TooManyBadRecords",
     "WorkerDied",
+    "WorkspaceLocked",
 ]
 
 
@@ -70,8 +72,12 @@ class OutputError(SlimpajamaError):
     exit_code = 4
 
 
+class WorkspaceLocked(OutputError):
+    """Another run holds the output; the message names it."""
+
+
 class WorkerDied(SlimpajamaError):
-    """A worker process was killed while it handled an item, and again when the item was retried."""
+    """A worker process was killed or hung while it handled an item, and again when the item was retried."""
 
     exit_code = 5
 

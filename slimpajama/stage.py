@@ -1,74 +1,148 @@
-"""One stage of a run: the items that are not done yet go through the engine; each leaves a marker when it is.
+"""The stages of a run: items that are not done yet go through the engine; each leaves a marker when it is.
 
-An item is not done if its marker is missing or holds another fingerprint, so an edited setting or a replaced shard
-redoes exactly what depends on it.
+An item is not done if its marker is missing, depended on something else, or speaks of files that are gone. Later
+stages depend on what earlier ones *wrote*, not on what those depended on, so a shard that was replaced redoes itself
+and whatever comes out differently because of it, and no more. The same code that runs a stage tells what there is to
+do in it: ``slimpajama status`` goes through a run with ``inspecting`` set, which writes nothing and stops, by
+:class:`Unfinished`, at the first stage whose results are not all there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from slimpajama.engine import Engine, Item
-from slimpajama.workspace import Markers
+from slimpajama.workspace import Markers, atomic_file, remove_stale_temporaries, write_json
 
-__all__ = ["StageTimes", "run_stage"]
+__all__ = ["StageRecord", "Stages", "Unfinished"]
+
+
+class Unfinished(Exception):
+    """Raised while inspecting, where what follows cannot be known before a stage is run."""
 
 
 @dataclass(slots=True)
-class StageTimes:
-    """Wall seconds, and items run and reused, of each stage so far, for the summary. ``bars`` shows progress."""
+class StageRecord:
+    """One stage, as run or inspected: how many ``items`` there are, how many were ``reused``, and the ``seconds``.
 
-    bars: bool
-    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-
-def run_stage(
-    name: str,
-    items: Sequence[Item],
-    function: Callable[[Item], dict[str, Any]],
-    *,
-    engine: Engine,
-    markers: Markers,
-    keys: Sequence[str],
-    fingerprints: Sequence[str],
-    weights: Sequence[int],
-    times: StageTimes,
-    present: Callable[[Item, dict[str, Any]], bool],
-) -> list[dict[str, Any]]:
-    """The results of ``function`` for all items, in their order, from markers where they are still valid.
-
-    ``keys``: a name for each item, unique in the stage. ``weights``: bytes each stands for, for the progress bar.
-    ``present``: whether the files that an item and its result speak of still lie there; else it is run again.
+    ``stale``: for each item that was finished once but does not hold any more, why. Other items were never finished.
     """
-    began = time.perf_counter()
-    results = [markers.result(key, value) for key, value in zip(keys, fingerprints, strict=True)]
-    missing = [index for index, result in enumerate(results) if result is None or not present(items[index], result)]
-    names = {id(items[index]): keys[index] for index in missing}
-    with tqdm(
-        total=sum(weights),
-        initial=sum(weights) - sum(weights[index] for index in missing),
-        desc=name,
-        unit="B",
-        unit_scale=True,
-        disable=not times.bars,
-        leave=False,
-        smoothing=0.1,
-    ) as bar:
-        for place, result in engine.map(
-            function, [items[index] for index in missing], lambda item: names.get(id(item), name)
+
+    items: int
+    reused: int
+    seconds: float
+    stale: dict[str, str]
+
+
+@dataclass(slots=True)
+class Stages:
+    """What the stages of a run share. ``bars``: show progress. ``records``: of the stages so far, by name."""
+
+    engine: Engine
+    bars: bool = False
+    inspecting: bool = False
+    records: dict[str, StageRecord] = field(default_factory=dict)
+
+    def run(
+        self,
+        name: str,
+        items: Sequence[Item],
+        function: Callable[[Item], dict[str, Any]],
+        *,
+        markers: Markers,
+        keys: Sequence[str],
+        depends: Sequence[Mapping[str, Any]],
+        weights: Sequence[int],
+    ) -> list[dict[str, Any]]:
+        """The results of ``function`` for all items, in their order, from markers where they still hold.
+
+        ``keys``: a name for each item, unique in the stage. ``depends``: all that the item's result depends on, as
+        JSON-able values with names a reader understands. ``weights``: bytes each stands for, for the progress bar. A
+        result is a mapping of plain values; ``result["files"]`` are the records of the files the item wrote.
+        """
+        began = time.perf_counter()
+        results: list[dict[str, Any] | None] = []
+        stale = {}
+        for key, own in zip(keys, depends, strict=True):
+            result, reason = markers.result(key, own)
+            results.append(result)
+            if reason:
+                stale[key] = reason
+        missing = [index for index, result in enumerate(results) if result is None]
+        record = StageRecord(len(items), len(items) - len(missing), 0.0, stale)
+        self.records[name] = record
+        if self.inspecting and missing:
+            raise Unfinished(name)
+        names = {id(items[index]): keys[index] for index in missing}
+        with (
+            tqdm(
+                total=sum(weights),
+                initial=sum(weights) - sum(weights[index] for index in missing),
+                desc=name,
+                unit="B",
+                unit_scale=True,
+                disable=not self.bars,
+                leave=False,
+                smoothing=0.1,
+            ) as bar,
+            contextlib.closing(
+                self.engine.map(function, [items[index] for index in missing], lambda item: names.get(id(item), name))
+            ) as finished,
         ):
-            index = missing[place]
-            markers.finish(keys[index], fingerprints[index], result)
-            results[index] = result
-            bar.update(weights[index])
-    times.stages[name] = {
-        "seconds": round(time.perf_counter() - began, 3),
-        "items": len(items),
-        "reused": len(items) - len(missing),
-    }
-    return [result for result in results if result is not None]
+            for place, result in finished:
+                index = missing[place]
+                markers.finish(keys[index], depends[index], result)
+                results[index] = {"files": [], **result}
+                bar.update(weights[index])
+        record.seconds = round(time.perf_counter() - began, 3)
+        return [result for result in results if result is not None]
+
+    def finished(self, name: str, markers: Markers, key: str, depends: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The result of a stage of one item if it still holds, before what leads to it is looked at; else ``None``."""
+        result, reason = markers.result(key, depends)
+        if result is not None or (self.inspecting and reason):
+            self.records[name] = StageRecord(1, int(result is not None), 0.0, {key: reason} if reason else {})
+        return result
+
+    def times(self) -> dict[str, dict[str, Any]]:
+        """Seconds, and items run and reused, of each stage, for the summary."""
+        return {
+            name: {"seconds": record.seconds, "items": record.items, "reused": record.reused}
+            for name, record in self.records.items()
+        }
+
+    @contextlib.contextmanager
+    def cleaning(self, owned: Sequence[Path]) -> Iterator[None]:
+        """Remove what interrupted writers left in ``owned``, folders that hold nothing but this run's.
+
+        Before the block, for a run that was killed, and after it if it fails, for its own workers.
+        """
+        remove_stale_temporaries(owned)
+        try:
+            yield
+        except BaseException:
+            remove_stale_temporaries(owned)
+            raise
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a small file that belongs to no item, atomically; not while inspecting."""
+        if not self.inspecting:
+            with atomic_file(path) as file:
+                file.write(content)
+
+    def write_json(self, path: Path, value: object) -> None:
+        """Write what belongs to no item, atomically; not while inspecting."""
+        if not self.inspecting:
+            write_json(path, value)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there; not while inspecting."""
+        if not self.inspecting:
+            path.unlink(missing_ok=True)

@@ -1,10 +1,12 @@
 """Where a run's files lie, how one is written so that it is whole or absent, and how finished work is remembered.
 
-Every file is written beside its target under a ``.tmp`` name, flushed to the device and renamed; a reader that
-ignores ``*.tmp`` never sees half a file. A finished work item leaves a small JSON marker holding the fingerprint
-of all it depended on and the figures it returned, so the state of a run can be listed with ``ls``. Costs one
-``fsync`` (about a millisecond) per output. Rejected: one database of finished items (a second thing that can be
-corrupt, and it cannot live in a bucket), and "skip what exists" (it reuses what another setting made).
+Every file is written beside its target under a ``.tmp`` name of its own, flushed to the device and renamed; a reader
+that ignores ``*.tmp`` never sees half a file. Its bytes are hashed on the way, so that whoever reads it later can tell
+whether it is still what was written. A finished work item leaves a small JSON marker: all that it depended on, the
+figures it returned, and the size and digest of each file it wrote; the state of a run can be listed with ``ls``.
+Costs two ``fsync`` (about a millisecond each) per output and the hash, 1 GB/s of compressed output. Rejected: one
+database of finished items (a second thing that can be corrupt, and it cannot live in a bucket), and "skip what exists"
+(it reuses what another setting made).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,41 +24,114 @@ import orjson
 
 from slimpajama.errors import OutputError
 
-__all__ = ["Markers", "atomic_file", "fingerprint", "read_json", "remove_stale_temporaries", "write_json"]
+__all__ = [
+    "Markers",
+    "OutputFile",
+    "atomic_file",
+    "cannot_write",
+    "content_digest",
+    "file_record",
+    "fingerprint",
+    "read_json",
+    "remove_stale_temporaries",
+    "write_json",
+]
 
 TEMPORARY_SUFFIX = ".tmp"
 
 
+class OutputFile:
+    """A file that is being written: bytes go in at the end only, and are counted and hashed as they do."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+        self._size = 0
+        self._digest = hashlib.blake2b(digest_size=16)
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        """Append any bytes-like object; returns its size in bytes."""
+        view = memoryview(data).cast("B")
+        self._file.write(view)
+        self._digest.update(view)
+        self._size += view.nbytes
+        return view.nbytes
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """``path``, ``bytes`` and ``blake2b`` (128 bits, hexadecimal) of what was written so far."""
+        return {"path": str(self._path), "bytes": self._size, "blake2b": self._digest.hexdigest()}
+
+    def tell(self) -> int:
+        """Bytes written."""
+        return self._size
+
+    def flush(self) -> None:
+        """Nothing: the file is flushed, once, when it is whole."""
+
+    def close(self) -> None:
+        """Nothing: the file is closed by who opened it."""
+
+    def readable(self) -> bool:
+        """As a file; so are the next two."""
+        return False
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """No."""
+        return False
+
+
 @contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path) -> Iterator[OutputFile]:
     """A binary file that appears at ``path`` whole when the block ends, and not at all when it raises.
 
     Parent folders are made. Raises :class:`OutputError` naming the path when the file system refuses.
     """
-    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = temporary.open("wb")
     except OSError as fault:
-        raise _cannot_write(path, fault) from fault
+        raise cannot_write(path, fault) from fault
     try:
         with file:
-            yield file
+            yield OutputFile(path, file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _flush_folder(path.parent)
     except OSError as fault:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         # An OSError of something read inside the block names another file: not ours to explain.
         if fault.filename is not None and os.fspath(fault.filename) not in (str(temporary), str(path)):
             raise
-        raise _cannot_write(path, fault) from fault
+        raise cannot_write(path, fault) from fault
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise
 
 
-def _cannot_write(path: Path, fault: OSError) -> OutputError:
+def _flush_folder(folder: Path) -> None:
+    """Make a rename last: until its folder is flushed, a loss of power can undo it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _discard(temporary: Path) -> None:
+    with contextlib.suppress(OSError):  # the fault that led here is the one to report; the next run removes the rest
+        temporary.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, fault: OSError) -> OutputError:
+    """The error for a file system that refuses to write at ``path``."""
     return OutputError(
         f"cannot write {path}: {fault.strerror or fault}; free some space or choose another output, "
         "then run the same command again: finished work is kept"
@@ -82,26 +158,83 @@ def fingerprint(*parts: object) -> str:
     return hashlib.blake2b(encoded, digest_size=16).hexdigest()
 
 
+def file_record(path: Path) -> dict[str, Any]:
+    """The record of a file as it lies there (see :attr:`OutputFile.record`), read in blocks of 8 MiB."""
+    digest, size = hashlib.blake2b(digest_size=16), 0
+    with path.open("rb") as file:
+        while block := file.read(8 << 20):
+            digest.update(block)
+            size += len(block)
+    return {"path": str(path), "bytes": size, "blake2b": digest.hexdigest()}
+
+
+def content_digest(result: Mapping[str, Any]) -> str:
+    """What the files of a work item's result hold, whatever they are called."""
+    return fingerprint([[file["bytes"], file["blake2b"]] for file in result["files"]])
+
+
 @dataclass(frozen=True, slots=True)
 class Markers:
-    """The finished items of one stage: ``folder/<item>.json`` holds ``{"fingerprint", "result"}``."""
+    """The finished items of one stage, one ``folder/<item>.json`` each: ``depends``, ``result`` and ``files``.
+
+    ``root``: the files of a result are remembered by their paths below it, so that the whole can be moved.
+    """
 
     folder: Path
+    root: Path
 
-    def result(self, item: str, expected: str) -> dict[str, Any] | None:
-        """What the item returned, if it was finished with exactly this fingerprint; else ``None``."""
+    def result(self, item: str, depends: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+        """What the item returned if it was finished and all still holds; else ``None``, and why not.
+
+        All holds if the item depended on exactly ``depends`` and its files lie there in their sizes. The reason is
+        empty for an item that was never finished.
+        """
         marker = read_json(self._path(item))
-        if not isinstance(marker, dict) or marker.get("fingerprint") != expected:
-            return None
-        result = marker.get("result")
-        return result if isinstance(result, dict) else None
+        if not isinstance(marker, dict) or not all(name in marker for name in ("depends", "result", "files")):
+            return None, ""
+        changes = _changes(marker["depends"], orjson.loads(orjson.dumps(depends)))
+        if changes:
+            return None, "; ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else "")
+        files = [{**file, "path": str(self.root / file["path"])} for file in marker["files"]]
+        for file in files:
+            fault = _missing(file)
+            if fault:
+                return None, fault
+        return {**marker["result"], "files": files}, ""
 
-    def finish(self, item: str, value: str, result: Mapping[str, Any]) -> None:
-        """Record that the item's outputs lie complete on disk."""
-        write_json(self._path(item), {"fingerprint": value, "result": dict(result)})
+    def finish(self, item: str, depends: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Record that the item's outputs lie complete on disk. ``result["files"]``: their records, if it has any."""
+        files = [
+            {**file, "path": Path(file["path"]).relative_to(self.root).as_posix()} for file in result.get("files", ())
+        ]
+        rest = {key: value for key, value in result.items() if key != "files"}
+        write_json(self._path(item), {"depends": dict(depends), "result": rest, "files": files})
 
     def _path(self, item: str) -> Path:
         return self.folder / f"{item}.json"
+
+
+def _missing(file: Mapping[str, Any]) -> str:
+    try:
+        size = os.stat(file["path"]).st_size
+    except FileNotFoundError:
+        return f"{file['path']} is missing"
+    return "" if size == file["bytes"] else f"{file['path']} has {size:,} bytes instead of {file['bytes']:,}"
+
+
+def _changes(before: Any, now: Any, at: str = "") -> list[str]:
+    """What differs between two JSON values, as ``settings.seed: 1 -> 2``."""
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = sorted({*before, *now})
+        return [
+            change for key in keys for change in _changes(before.get(key), now.get(key), f"{at}.{key}" if at else key)
+        ]
+    shown = [orjson.dumps(value).decode() for value in (before, now)]
+    if any(len(text) > 40 for text in shown) or any(isinstance(value, list) for value in (before, now)):
+        return [f"{at} changed"]
+    return [f"{at}: {shown[0]} -> {shown[1]}"]
 
 
 def remove_stale_temporaries(folders: Iterable[Path]) -> int:

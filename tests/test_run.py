@@ -178,13 +178,23 @@ def test_all_recipes_are_read_before_anything_is_started(tmp_path: Path) -> None
 def test_a_run_makes_sample_deduplication_store_mixtures_and_summary(done: tuple[Path, Result]) -> None:
     out, result = done
     assert result.exit_code == 0, result.stderr
-    assert {path.name for path in out.iterdir()} == {"sample", "dedup", "mixtures", "summary.json"}
-    assert {path.name for path in (out / "mixtures").iterdir()} == {"tokens", "web", "both"}
+    assert {path.name for path in out.iterdir()} == {"sample", "dedup", "mixtures", "summary.json", "request.json"}
+    assert {path.name for path in (out / "mixtures").iterdir()} == {"tokens", "web", "both", "request.json"}
     summary = orjson.loads((out / "summary.json").read_bytes())
     assert summary["config"]["sample"] == {"docs": 300, "seed": 4}
     assert summary["dedup"] == orjson.loads((out / "dedup" / "summary.json").read_bytes())
     assert summary["tokens"]["fingerprint"] == open_store(out / "mixtures" / "tokens").fingerprint
-    assert set(summary["stages"]) == {"tokenise", "shuffle", "mix web", "mix both"}
+    assert set(summary["stages"]) == {
+        "survey",
+        "holdout",
+        "tokenizer",
+        "tokenise",
+        "held-out texts",
+        "shuffle",
+        "token store",
+        "mix web",
+        "mix both",
+    }
     for name in RECIPES:
         manifest = orjson.loads((out / "mixtures" / name / "manifest.json").read_bytes())
         assert manifest["sequences"]["train"] == 40_000 // 64
@@ -213,7 +223,7 @@ def test_a_second_run_reuses_everything(config: Path, done: tuple[Path, Result])
     assert times(out) == before
     assert len(before) > 30
     summary = orjson.loads(result.stdout)
-    assert list(summary["stages"]) == ["mix web", "mix both"]
+    assert list(summary["stages"]) == ["token store", "mix web", "mix both"]
     for stages in (summary["stages"], summary["dedup"]["stages"]):
         assert all(stage["reused"] == stage["items"] for stage in stages.values())
 
@@ -269,4 +279,4 @@ def test_without_recipes_a_run_only_deduplicates(done: tuple[Path, Result], tmp_
     summary, made = run_all(load_run_config(file), file.parent, tmp_path / "out")
     assert made.plans == {}
     assert summary["mixtures"] == {}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"dedup", "summary.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"dedup", "summary.json", "request.json"}

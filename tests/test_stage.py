@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from slimpajama.engine.local import LocalEngine
-from slimpajama.stage import StageTimes, run_stage
+from slimpajama.stage import Stages, Unfinished
 from slimpajama.workspace import Markers
 
 
@@ -20,7 +20,7 @@ class Backwards:
 
     def map(
         self, function: Callable[[Any], Any], items: Sequence[Any], name: Callable[[Any], str] = str
-    ) -> Iterator[tuple[int, Any]]:
+    ) -> Generator[tuple[int, Any], None, None]:
         for index in reversed(range(len(items))):
             yield index, function(items[index])
 
@@ -35,10 +35,9 @@ class Stage:
     """A stage of the items ``a``, ``b`` … that remembers which of them were run, call by call."""
 
     def __init__(self, folder: Path, engine: Any = None) -> None:
-        self.markers = Markers(folder)
-        self.engine = engine or Backwards()
+        self.markers = Markers(folder, folder)
+        self.stages = Stages(engine or Backwards())
         self.ran: list[str] = []
-        self.times = StageTimes(bars=False)
 
     def work(self, item: str) -> dict[str, Any]:
         self.ran.append(item)
@@ -46,20 +45,18 @@ class Stage:
             raise RuntimeError(item)
         return {"upper": item.upper()}
 
-    def run(self, items: Sequence[str], prints: Sequence[str]) -> list[str]:
+    def run(self, items: Sequence[str], depends: Sequence[str]) -> list[str]:
         self.ran.clear()
-        results = run_stage(
+        results = self.stages.run(
             "shout",
             items,
             self.work,
-            engine=self.engine,
             markers=self.markers,
             keys=[f"of/{item}" for item in items],
-            fingerprints=prints,
+            depends=[{"on": one} for one in depends],
             weights=[1] * len(items),
-            present=lambda item, result: True,
-            times=self.times,
         )
+        assert all(result["files"] == [] for result in results)
         return [result["upper"] for result in results]
 
 
@@ -110,7 +107,38 @@ def test_a_stage_of_nothing_gives_nothing(stage: Stage) -> None:
 
 def test_times_say_how_much_was_run_and_how_much_was_reused(stage: Stage) -> None:
     stage.run("ab", ["1", "1"])
-    assert {key: stage.times.stages["shout"][key] for key in ("items", "reused")} == {"items": 2, "reused": 0}
+    assert stage.stages.times()["shout"] | {"seconds": 0} == {"seconds": 0, "items": 2, "reused": 0}
     stage.run("abc", ["1", "2", "1"])
-    assert {key: stage.times.stages["shout"][key] for key in ("items", "reused")} == {"items": 3, "reused": 1}
-    assert stage.times.stages["shout"]["seconds"] >= 0
+    assert stage.stages.times()["shout"] | {"seconds": 0} == {"seconds": 0, "items": 3, "reused": 1}
+    assert stage.stages.records["shout"].stale == {"of/b": 'on: "1" -> "2"'}
+    assert stage.stages.times()["shout"]["seconds"] >= 0
+
+
+def test_what_writers_leave_is_removed_before_and_after_a_failure(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "old.tmp").write_bytes(b"")
+
+    def failing() -> None:
+        with stage.stages.cleaning([tmp_path]):
+            assert list(tmp_path.iterdir()) == []
+            (tmp_path / "own.tmp").write_bytes(b"")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        failing()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_inspection_runs_and_writes_nothing_and_stops_where_something_is_to_do(stage: Stage, tmp_path: Path) -> None:
+    stage.run("ab", ["1", "1"])
+    stage.stages.inspecting = True
+    assert stage.run("ab", ["1", "1"]) == ["A", "B"]
+    with pytest.raises(Unfinished, match="shout"):
+        stage.run("abc", ["1", "2", "1"])
+    assert stage.ran == []
+    record = stage.stages.records["shout"]
+    assert (record.items, record.reused, record.stale) == (3, 1, {"of/b": 'on: "1" -> "2"'})
+    (tmp_path / "a.tmp").write_bytes(b"")
+    stage.stages.write_json(tmp_path / "new.json", {})
+    stage.stages.write(tmp_path / "new", b"")
+    stage.stages.remove(tmp_path / "a.tmp")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tmp", "of"]

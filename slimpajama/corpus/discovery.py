@@ -10,8 +10,10 @@ a first pass, and ids of random digits (they name nothing).
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -19,14 +21,16 @@ from typing import Literal, NoReturn
 from pydantic import ValidationError
 
 from slimpajama.config import REDPAJAMA_SET_NAMES, SourceConfig
-from slimpajama.errors import ConfigError, InputNotFound, ShardUnreadable
+from slimpajama.errors import ConfigError, InputChanged, InputNotFound, ShardUnreadable
 
-__all__ = ["POSITION_BITS", "Corpus", "Piece", "Shard", "ShardFile", "discover"]
+__all__ = ["POSITION_BITS", "Corpus", "Piece", "Shard", "ShardFile", "content_samples", "discover"]
 
 POSITION_BITS = 40
 """Bits of an id that hold the position: up to 1.1 TB of decompressed text per shard, 16.7 million shards."""
 
 MOST_SOURCES = 255
+
+SAMPLE_BYTES = 8 << 10
 
 _SUFFIXES: dict[str, tuple[Literal["jsonl", "parquet"], Literal["none", "zst", "gz"]]] = {
     ".jsonl": ("jsonl", "none"),
@@ -174,6 +178,32 @@ def discover(root: Path, sources: Sequence[SourceConfig] = (), piece_bytes: int 
     pieces = tuple(_pieces(used, shards, chosen, piece_bytes))
     _refuse_shared_outputs(pieces)
     return Corpus(root, chosen, tuple(used), shards, pieces, tuple(others))
+
+
+def content_samples(files: Sequence[ShardFile]) -> dict[str, str]:
+    """For each file, by path, a digest of its beginning, middle and end: 24 KiB of it.
+
+    Size and time of a file tell most changes; this tells also of one that was put in another's place with both.
+    Raises :class:`ShardUnreadable` and :class:`InputChanged` naming the file.
+    """
+    with ThreadPoolExecutor(16) as threads:  # what takes time is the storage's answer
+        return dict(zip((file.path for file in files), threads.map(_content_sample, files), strict=True))
+
+
+def _content_sample(file: ShardFile) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        with open(file.path, "rb", buffering=0) as content:
+            for start in sorted({0, max(0, file.size // 2), max(0, file.size - SAMPLE_BYTES)}):
+                content.seek(start)
+                digest.update(content.read(SAMPLE_BYTES))
+    except FileNotFoundError as fault:
+        raise InputChanged(f"{file.path} has gone since the run began; put it back, or run again without it") from fault
+    except OSError as fault:
+        raise ShardUnreadable(
+            f"cannot read {file.path}: {fault.strerror}; mend its permissions or remove it"
+        ) from fault
+    return digest.hexdigest()
 
 
 def _walk(root: Path) -> tuple[list[ShardFile], list[str]]:

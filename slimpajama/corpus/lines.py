@@ -56,24 +56,28 @@ class LineReader:
     truncated: Literal["stop", "keep"] = "stop"
     block_bytes: int = BLOCK_BYTES
 
-    def blocks(self, piece: Piece) -> Iterator[LineBlock]:
-        """The lines that begin inside the piece, in order.
+    def blocks(self, piece: Piece, start: int = 0) -> Iterator[LineBlock]:
+        """The lines that begin inside the piece, in order; from ``start`` on, where a line is known to begin.
 
-        Raises :class:`ShardUnreadable` for a shard that is corrupt, breaks off (unless ``truncated`` is ``keep``:
+        A compressed stream is decompressed up to there and thrown away. Raises :class:`InputChanged` where it ends
+        before, and :class:`ShardUnreadable` for a shard that is corrupt, breaks off (unless ``truncated`` is ``keep``:
         then what was decoded is used up to the last whole line) or needs a window above 128 MiB.
         """
         with _open(piece.file) as stream:
-            if piece.start:
-                stream.seek(piece.start - 1)
-            yield from self._split(_Faulty(stream, piece.file, self.truncated), piece)
+            source = _Faulty(stream, piece.file, self.truncated)
+            if start and piece.file.compression != "none":
+                source.skip(start)
+            elif start or piece.start:
+                stream.seek(start or piece.start - 1)
+            yield from self._split(source, piece, start)
 
-    def _split(self, source: _Faulty, piece: Piece) -> Iterator[LineBlock]:
+    def _split(self, source: _Faulty, piece: Piece, start: int) -> Iterator[LineBlock]:
         buffer = bytearray(self.block_bytes)
         filled = 0
         # A line belongs to the piece it begins in, so what is before the first newline of a later piece is skipped;
         # reading begins one byte early, for that newline may be the last byte of the piece before.
-        offset = max(0, piece.start - 1)
-        skipping = piece.start > 0
+        offset = start or max(0, piece.start - 1)
+        skipping = piece.start > 0 and not start
         large: tuple[int, int, bytes] | None = None  # offset, bytes so far and beginning of a line that is too large
         while True:
             read = source.read_into(memoryview(buffer)[filled:])
@@ -172,6 +176,17 @@ class _Faulty:
         except OSError as fault:
             self._explain(fault)
         return filled
+
+    def skip(self, count: int) -> None:
+        """Throw away ``count`` bytes."""
+        scratch = memoryview(bytearray(min(count, BLOCK_BYTES)))
+        while count:
+            read = self.read_into(scratch[:count])
+            if not read:
+                raise InputChanged(
+                    f"{self._file.path} is shorter than it was; run the same command again, it starts this shard anew"
+                )
+            count -= read
 
     def _explain(self, fault: OSError) -> None:
         reason = " ".join(str(fault).split())

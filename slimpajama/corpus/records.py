@@ -51,12 +51,15 @@ class RecordBatch:
     bad: dict[int, BadRecord] = field(default_factory=dict)
 
 
-def read_records(piece: Piece, reader: LineReader) -> Iterator[RecordBatch]:
-    """All records of a piece, in order, in batches of about 8 MiB. Blank lines are no records."""
+def read_records(piece: Piece, reader: LineReader, start: int = 0) -> Iterator[RecordBatch]:
+    """All records of a piece, in order, in batches of about 8 MiB. Blank lines are no records.
+
+    ``start``: a position (as in ids) at which a record begins; those before it are left out.
+    """
     if piece.file.format == "parquet":
-        yield from _read_parquet(piece, reader.max_line_bytes)
+        yield from _read_parquet(piece, reader.max_line_bytes, start)
         return
-    for block in reader.blocks(piece):
+    for block in reader.blocks(piece, start):
         if block.starts.size and block.offset + int(block.starts[-1]) >= 1 << POSITION_BITS:
             raise ShardUnreadable(
                 f"{piece.file.path} holds more than {1 << POSITION_BITS:,} bytes, which ids cannot name; split it"
@@ -139,10 +142,10 @@ def _json_type(value: object) -> str:
     return names.get(type(value), "an object")
 
 
-def _read_parquet(piece: Piece, max_bytes: int) -> Iterator[RecordBatch]:
+def _read_parquet(piece: Piece, max_bytes: int, start: int) -> Iterator[RecordBatch]:
     columns = ["text", "meta"] if piece.mixed else ["text"]
-    position = 0
-    for table in parquet_batches(piece, columns):
+    position = start
+    for table in parquet_batches(piece, columns, start):
         batch = RecordBatch()
         metas: Sequence[Any] = table.column("meta").to_pylist() if piece.mixed else ()
         by_name = dict(zip(piece.set_names, piece.shards, strict=True))
@@ -192,8 +195,20 @@ def _rows_at_a_time(metadata: pq.FileMetaData) -> int:
     return max(1, min(PARQUET_ROWS, int(PARQUET_BYTES / max(largest, 1.0))))
 
 
-def parquet_batches(piece: Piece, columns: Sequence[str] | None) -> Iterator[Any]:
-    """Record batches of a Parquet shard; its faults are errors that name it. ``None`` asks for all columns."""
+def _groups_from(metadata: pq.FileMetaData, start: int) -> tuple[list[int], int]:
+    """The row groups that hold row ``start`` and all after it, and how many rows of the first are before it."""
+    first = 0
+    while first < metadata.num_row_groups and start >= metadata.row_group(first).num_rows:
+        start -= metadata.row_group(first).num_rows
+        first += 1
+    return list(range(first, metadata.num_row_groups)), start
+
+
+def parquet_batches(piece: Piece, columns: Sequence[str] | None, start: int = 0) -> Iterator[Any]:
+    """Record batches of a Parquet shard from row ``start`` on; its faults are errors that name it.
+
+    ``columns``: ``None`` asks for all.
+    """
     path = piece.file.path
     try:
         # Otherwise whole row groups are held.
@@ -207,7 +222,11 @@ def parquet_batches(piece: Piece, columns: Sequence[str] | None) -> Iterator[Any
                 raise ShardUnreadable(
                     f"{path} has no column 'meta' that names the source; list the sources in a config"
                 )
-            for batch in file.iter_batches(batch_size=_rows_at_a_time(file.metadata), columns=columns):
+            groups, skipped = _groups_from(file.metadata, start)
+            for batch in file.iter_batches(_rows_at_a_time(file.metadata), row_groups=groups, columns=columns):
+                batch, skipped = batch.slice(skipped), max(0, skipped - batch.num_rows)
+                if not batch.num_rows:
+                    continue
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
                     if name != "text":  # texts are judged one by one; other fields of a record must be sound
                         column.validate(full=True)

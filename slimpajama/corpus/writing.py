@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,7 +26,7 @@ from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import parquet_batches, texts_of
 from slimpajama.errors import InputChanged, ShardUnreadable
-from slimpajama.workspace import atomic_file
+from slimpajama.workspace import OutputFile, atomic_file
 
 __all__ = ["ShardWriter", "changed", "kept_lines", "rebuilt_line"]
 
@@ -97,12 +97,13 @@ def kept_lines(
     sources: NDArray[np.int64],
     rewritten: NDArray[np.bool_],
     normalise: Callable[[str], str],
+    start: int = 0,
 ) -> Iterator[bytes]:
     """The output lines of the records at ``positions`` ``int64[n]`` (ascending), in order.
 
-    ``sources`` ``int64[n]``: source of each. ``rewritten`` ``bool[n]``: whether ``normalise`` changes its text.
-    Raises :class:`InputChanged` where the shard is another than was found at first, or one of them is no longer at its
-    place; ends early where the shard does.
+    ``start``: where a record begins, at or before the first of them. ``sources`` ``int64[n]``: source of each.
+    ``rewritten`` ``bool[n]``: whether ``normalise`` changes its text. Raises :class:`InputChanged` where the shard is
+    another than was found at first, or one of them is no longer at its place; ends early where the shard does.
     """
     with suppress(FileNotFoundError):  # which is explained where the shard is opened
         status = os.stat(piece.file.path)
@@ -112,8 +113,8 @@ def kept_lines(
             )
     set_names = dict(zip((shard.source for shard in piece.shards), piece.set_names, strict=True))
     if piece.file.format == "parquet":
-        row = 0
-        for batch in parquet_batches(piece, None):
+        row = start
+        for batch in parquet_batches(piece, None, start):
             first, last = np.searchsorted(positions, (row, row + batch.num_rows))
             records = _as_python(batch.take(positions[first:last] - row), piece)
             for index, (record, source) in enumerate(zip(records, sources[first:last].tolist(), strict=True)):
@@ -123,7 +124,7 @@ def kept_lines(
                 yield rebuilt_line(orjson.dumps(record, default=str), set_names[source], text)
             row += batch.num_rows
         return
-    for block in reader.blocks(piece):
+    for block in reader.blocks(piece, start):
         if block.starts.size and not block.too_large:
             first, last = np.searchsorted(positions, block.offset + block.starts[[0, -1]] + (0, 1))
             starts = positions[first:last] - block.offset
@@ -165,7 +166,7 @@ class ShardWriter:
     """One compressed stream that goes to one file, or to two that hold the same."""
 
     def __init__(self, stack: ExitStack, paths: Sequence[Path], level: int) -> None:
-        self._files: list[BinaryIO] = [stack.enter_context(atomic_file(path)) for path in paths]
+        self._files: list[OutputFile] = [stack.enter_context(atomic_file(path)) for path in paths]
         self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
         self._lines: list[bytes] = []
         self._waiting = 0
@@ -182,6 +183,11 @@ class ShardWriter:
     def finish(self) -> None:
         """End the frame. A writer that is not finished leaves a frame that breaks off."""
         self._send(self._compressor.compress(b"".join(self._lines)) + self._compressor.flush())
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """Path, size and digest of each file; final once the writer is finished."""
+        return [file.record for file in self._files]
 
     def _send(self, compressed: bytes) -> None:
         for file in self._files:

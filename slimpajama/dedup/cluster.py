@@ -55,6 +55,7 @@ def cluster_links(item: ClusterItem) -> dict[str, Any]:
         "clusters": int(roots.size),
         "largest": [{"cluster": int(roots[at]), "documents": int(sizes[at])} for at in largest],
         "shared": shared_clusters(clusters, first_shards),
+        "files": [file.record],
     }
 
 

@@ -21,6 +21,7 @@ from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.cluster import read_clusters
 from slimpajama.dedup.components import Clusters
 from slimpajama.dedup.rows import BAD, SHORT, SOUND, row_batches
+from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import ConservationError
 from slimpajama.workspace import atomic_file
 
@@ -164,14 +165,9 @@ class DecisionItem:
     source_names: tuple[str, ...]
     first_shards: tuple[int, ...]
 
-    @property
-    def output_files(self) -> tuple[Path, ...]:
-        """The files that are there when the item is done."""
-        return (self.decisions_file,)
-
 
 def decide_piece(item: DecisionItem) -> dict[str, Any]:
-    """Write the decisions of a piece; returns its tally as nested lists."""
+    """Write the decisions of a piece; returns its tally as nested lists, and the file's record."""
     clusters = read_clusters(item.clusters_file)
     tally = Tally(len(item.source_names))
     first_shards = np.array(item.first_shards, dtype=np.uint64)
@@ -183,6 +179,7 @@ def decide_piece(item: DecisionItem) -> dict[str, Any]:
         for ids, sources, status, sizes, cleaned in row_batches(
             item.rows_file, ["id", "source", "status", "bytes", "cleaned_chars"]
         ):
+            beat()
             verdicts = decide(ids, status, clusters)
             owners = np.searchsorted(first_shards, verdicts.global_roots >> np.uint64(POSITION_BITS), side="right") - 1
             tally.add(sources, sizes, status, verdicts, owners)
@@ -201,4 +198,4 @@ def decide_piece(item: DecisionItem) -> dict[str, Any]:
             ]
             writer.write_batch(pa.record_batch(columns, SCHEMA))
     tally.check(item.source_names)
-    return {"counts": tally.counts.tolist(), "removed": tally.removed.tolist()}
+    return {"counts": tally.counts.tolist(), "removed": tally.removed.tolist(), "files": [file.record]}

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.rows import row_batches
+from slimpajama.engine.heartbeat import beat
 from slimpajama.workspace import atomic_file, read_json
 
 __all__ = ["BYTES_PER_KEY", "VERSION", "LinkItem", "key_ranges", "link_band", "links_of_keys", "read_links"]
@@ -69,7 +70,7 @@ def links_of_keys(
 
 @dataclass(frozen=True, slots=True)
 class LinkItem:
-    """Range ``number`` of ``ranges`` of one band, over all rows files (a JSON file that lists them)."""
+    """Range ``number`` of ``ranges`` of one band, over all rows files, which a JSON file beside them lists."""
 
     band: int
     number: int
@@ -80,10 +81,11 @@ class LinkItem:
 
 
 def link_band(item: LinkItem) -> dict[str, Any]:
-    """Write the links of one band and range; returns how many keys and links there were."""
+    """Write the links of one band and range; returns how many keys and links there were, and the file's record."""
     gathered_keys, gathered_ids = [], []
     for path in read_json(item.rows_list):
-        for ids, in_lsh, keys in row_batches(Path(path), ["id", "in_lsh", f"band_{item.band}"]):
+        beat()
+        for ids, in_lsh, keys in row_batches(item.rows_list.parent / path, ["id", "in_lsh", f"band_{item.band}"]):
             chosen = in_lsh
             if item.ranges > 1:
                 part = ((keys >> np.uint64(32)) * np.uint64(item.ranges)) >> np.uint64(32)
@@ -98,7 +100,7 @@ def link_band(item: LinkItem) -> dict[str, Any]:
     table = pa.table({"document": documents, "anchor": anchors})
     with atomic_file(item.links_file) as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table, max_chunksize=1 << 20)
-    return {"keys": int(keys.size), "links": int(documents.size)}
+    return {"keys": int(keys.size), "links": int(documents.size), "files": [file.record]}
 
 
 def read_links(path: Path) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:

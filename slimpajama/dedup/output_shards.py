@@ -1,12 +1,14 @@
-"""Stage 5: deduplicated shards, one per input file, source and scope.
+"""Stage 5: deduplicated shards, one per input file, source and scope; several for a file that has parts.
 
-Reads the input a second time, but parses only what is kept. Where both scopes keep the same records of a piece, the
+Reads the input a second time, but parses only what is kept. Where both scopes keep the same records of a part, the
 shard is compressed once and written twice; where they differ in one record, it is compressed twice (two scopes cannot
-share a part of a zstd frame, and more than one frame per file would be lost on common readers).
+share a part of a zstd frame, and more than one frame per file would be lost on common readers). A part that was
+written before a run was killed is not written again. Holds 10 bytes for each record of the piece.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,96 +21,138 @@ from numpy.typing import NDArray
 from slimpajama.corpus.discovery import POSITION_BITS, Piece
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.writing import ShardWriter, changed, kept_lines
-from slimpajama.dedup.rows import read_columns
+from slimpajama.dedup.rows import row_batches
 from slimpajama.text.normalisation import Normalisation, normaliser
+from slimpajama.workspace import Markers
 
 __all__ = ["VERSION", "WriteItem", "write_piece"]
 
-VERSION = 1
+VERSION = 2
+
+_BITS = {"global": 1, "local": 2}
+"""Of a record's code: kept in that scope. The rest of the code is its source."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteItem:
-    """One piece, its decisions, and the shard to write for each (scope, source order) in ``outputs``."""
+    """One piece, its decisions, and where its shards go.
+
+    ``parts``: positions at which the parts of the piece begin. ``outputs``: for each part the (scope, source order,
+    path) of its shards. ``written`` remembers the parts that are there, which depend on ``depends``.
+    """
 
     piece: Piece
     reader: LineReader
     normalisation: Normalisation
     decisions_file: Path
     rows_file: Path
-    outputs: tuple[tuple[str, int, Path], ...]
+    parts: tuple[int, ...]
+    outputs: tuple[tuple[tuple[str, int, Path], ...], ...]
     level: int
-
-    @property
-    def output_files(self) -> tuple[Path, ...]:
-        """The files that are there when the item is done."""
-        return tuple(path for _, _, path in self.outputs)
+    written: Markers
+    depends: dict[str, Any]
 
 
 def write_piece(item: WriteItem) -> dict[str, Any]:
-    """Write the outputs of a piece; returns the number of documents written to each scope, by source order.
+    """Write the outputs of a piece; returns the records of their ``files``, in the order of ``outputs``.
 
     Raises :class:`InputChanged` where a kept record is no longer at its place.
     """
-    kept = _kept_masks(item)
+    files: list[dict[str, Any]] = []
+    first = 0
+    while len(item.parts) > 1 and first < len(item.parts):
+        known, _ = item.written.result(str(first), item.depends)
+        if known is None:
+            break
+        files += known["files"]
+        first += 1
+    if first == len(item.parts):
+        return {"files": files}
+    kept = _kept_records(item, item.parts[first])
+    lines = kept_lines(
+        item.piece,
+        item.reader,
+        kept.positions,
+        (kept.codes >> 2).astype(np.int64),
+        kept.rewritten,
+        normaliser(item.normalisation),
+        item.parts[first],
+    )
+    ends = np.searchsorted(kept.positions, [*item.parts[first + 1 :], 1 << POSITION_BITS])
+    begin = 0
+    for number, end in enumerate(ends.tolist(), start=first):
+        outputs = item.outputs[number]
+        records, count = _write_part(outputs, kept.codes[begin:end], lines, item.level)
+        if count != end - begin:
+            raise changed(item.piece, int(kept.positions[begin + count]))
+        if len(item.parts) > 1:
+            item.written.finish(str(number), item.depends, {"files": records})
+        files += records
+        begin = end
+    return {"files": files}
+
+
+def _write_part(
+    outputs: Sequence[tuple[str, int, Path]], codes: NDArray[np.uint16], lines: Iterator[bytes], level: int
+) -> tuple[list[dict[str, Any]], int]:
+    """Write one line for each of ``codes``; returns the records of the files, and how many lines there were."""
+    paths: dict[int, dict[int, Path]] = {}
+    for scope, source, path in outputs:
+        paths.setdefault(source, {})[_BITS[scope]] = path
+    count = 0
     with ExitStack() as stack:
-        writers: list[tuple[NDArray[np.bool_], ShardWriter]] = []
-        by_content: dict[tuple[int, bytes], list[Path]] = {}
-        masks: dict[tuple[int, bytes], NDArray[np.bool_]] = {}
-        for scope, source, path in item.outputs:
-            mask = kept.by_output[scope, source]
-            by_content.setdefault((source, mask.tobytes()), []).append(path)
-            masks[source, mask.tobytes()] = mask
-        for content, paths in by_content.items():
-            writers.append((masks[content], ShardWriter(stack, paths, item.level)))
-        # A record is rebuilt once, for the writers that keep it: their numbers are the bits of its code.
-        codes = np.zeros(kept.positions.size, dtype=np.int64)
-        for number, (mask, _) in enumerate(writers):
-            codes |= mask.astype(np.int64) << number
-        wanted = codes != 0
-        receivers = {
-            code: [writer for number, (_, writer) in enumerate(writers) if code >> number & 1]
-            for code in np.unique(codes[wanted]).tolist()
-        }
-        lines = kept_lines(
-            item.piece,
-            item.reader,
-            kept.positions[wanted],
-            kept.sources[wanted],
-            kept.rewritten[wanted],
-            normaliser(item.normalisation),
-        )
-        written = 0
-        for code, line in zip(codes[wanted].tolist(), lines, strict=False):
-            written += 1
+        receivers: dict[int, list[ShardWriter]] = {}
+        writers: list[ShardWriter] = []
+        for source, by_bit in paths.items():
+            differ = np.any(codes == source << 2 | _BITS["local"])
+            groups = [[bit] for bit in by_bit] if differ else [list(by_bit)]
+            for bits in groups:
+                writer = ShardWriter(stack, [by_bit[bit] for bit in bits], level)
+                writers.append(writer)
+                for flags in range(1, 4):
+                    if any(flags & bit for bit in bits):
+                        receivers.setdefault(source << 2 | flags, []).append(writer)
+        for code, line in zip(codes.tolist(), lines, strict=False):
+            count += 1
             for writer in receivers[code]:
                 writer.write(line)
-        if written != int(wanted.sum()):
-            raise changed(item.piece, int(kept.positions[wanted][written]))
-        for _, writer in writers:
+        for writer in writers:
             writer.finish()
-    return {
-        "documents": [[scope, source, int(kept.by_output[scope, source].sum())] for scope, source, _ in item.outputs]
-    }
+    records = {record["path"]: record for writer in writers for record in writer.records}
+    return [records[str(path)] for _, _, path in outputs], count
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
+    """The records of a piece that some output keeps. ``positions`` ``int64[n]``, ``rewritten`` ``bool[n]`` and
+    ``codes`` ``uint16[n]``: ``source << 2`` and ``_BITS``."""
+
     positions: NDArray[np.int64]
-    sources: NDArray[np.int64]
     rewritten: NDArray[np.bool_]
-    by_output: dict[tuple[str, int], NDArray[np.bool_]]
+    codes: NDArray[np.uint16]
 
 
-def _kept_masks(item: WriteItem) -> _Kept:
-    table = pq.read_table(item.decisions_file, columns=["id", "position", "kept_global", "kept_local"])
-    shards = (table.column("id").to_numpy() >> np.uint64(POSITION_BITS)).astype(np.int64)
+def _kept_records(item: WriteItem, start: int) -> _Kept:
+    """What is kept from position ``start`` on."""
+    scopes = {scope for scope, _, _ in item.outputs[0]}
     source_of_shard = {shard.index: shard.source for shard in item.piece.shards}
-    sources = np.full(shards.size, -1, dtype=np.int64)
-    for shard, source in source_of_shard.items():
-        sources[shards == shard] = source
-    by_output = {}
-    for scope, source, _ in item.outputs:
-        by_output[scope, source] = table.column(f"kept_{scope}").to_numpy() & (sources == source)
-    (rewritten,) = read_columns(item.rows_file, ["rewritten"])
-    return _Kept(table.column("position").to_numpy(), sources, rewritten, by_output)
+    shards = np.array(sorted(source_of_shard), dtype=np.int64)
+    sources = np.array([source_of_shard[shard] for shard in shards.tolist()], dtype=np.uint16)
+    rewritten = np.concatenate(
+        [np.zeros(0, dtype=np.bool_), *(flags for (flags,) in row_batches(item.rows_file, ["rewritten"]))]
+    )
+    kept: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+    row = 0
+    with pq.ParquetFile(item.decisions_file) as file:
+        for batch in file.iter_batches(columns=["id", "position", "kept_global", "kept_local"]):
+            flags = np.zeros(batch.num_rows, dtype=np.uint16)
+            for scope in scopes:
+                flags |= batch.column(f"kept_{scope}").to_numpy(zero_copy_only=False) * np.uint16(_BITS[scope])
+            positions = batch.column("position").to_numpy()
+            chosen = np.flatnonzero((flags != 0) & (positions >= start))
+            ids = batch.column("id").to_numpy()[chosen] >> np.uint64(POSITION_BITS)
+            own = sources[np.searchsorted(shards, ids.astype(np.int64))]
+            kept.append((positions[chosen], rewritten[row + chosen], own << 2 | flags[chosen]))
+            row += batch.num_rows
+    empty = (np.zeros(0, np.int64), np.zeros(0, np.bool_), np.zeros(0, np.uint16))
+    return _Kept(*(np.concatenate(column) for column in zip(empty, *kept, strict=True)))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from slimpajama.text.shingles import SHINGLE_CHARACTERS
 
-__all__ = ["BAD", "BATCH_ROWS", "SHORT", "SOUND", "Rows", "RowsWriter", "read_columns", "row_batches"]
+__all__ = ["BAD", "BATCH_ROWS", "SHORT", "SOUND", "Rows", "RowsWriter", "join_rows", "read_columns", "row_batches"]
 
 SOUND, SHORT, BAD = 0, 1, 2
 """Values of ``status``: a document that takes part, one below the length filter, a broken record."""
@@ -93,6 +93,15 @@ class RowsWriter:
         if kind is None:
             self._flush()
         self._writer.close()
+
+
+def join_rows(paths: Sequence[Path], file: Any, bands: int) -> None:
+    """Write the rows of several files as one, in their order; a batch is in memory at a time."""
+    with pa.ipc.new_file(file, _schema(bands)) as writer:
+        for path in paths:
+            with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as part:
+                for number in range(part.num_record_batches):
+                    writer.write_batch(part.get_batch(number))
 
 
 def row_batches(path: Path, columns: Sequence[str]) -> Iterator[list[NDArray[Any]]]:

@@ -1,36 +1,50 @@
-"""Stage 1: each piece is read once, and leaves a rows file and its broken records in the quarantine."""
+"""Stage 1: each piece is read once, and leaves a rows file and its broken records in the quarantine.
+
+A compressed or Parquet shard cannot be cut beforehand and may be of any size: after every ``part_bytes`` of it, what
+is known so far is put aside with a marker, so that a killed run goes on from there (what is before is decompressed
+once more, which is cheap, and thrown away). In the end the parts become one rows file. Where they begin is a result
+too: the outputs of the shard are cut there.
+"""
 
 from __future__ import annotations
 
+import itertools
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import orjson
 
-from slimpajama.corpus.discovery import Piece
+from slimpajama.corpus.discovery import POSITION_BITS, Piece
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import BadRecord, RecordBatch, read_records
-from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter
+from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter, join_rows
 from slimpajama.dedup.sketch import Sketcher
+from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import TooManyBadRecords
 from slimpajama.text.normalisation import Normalisation
-from slimpajama.workspace import atomic_file
+from slimpajama.workspace import Markers, OutputFile, atomic_file
 
-__all__ = ["VERSION", "PieceCounts", "SketchItem", "sketch_piece"]
+__all__ = ["VERSION", "PieceCounts", "SketchItem", "has_parts", "sketch_piece"]
 
-VERSION = 1
+VERSION = 2
 """Raised when what this stage writes changes, so that older results are not reused."""
 
 ENOUGH_TO_JUDGE = 10_000
 """Records after which a shard that is mostly broken stops the run at once, not at its end."""
 
+COMPRESSION = 8
+"""A shard that is this much smaller on disk than a part is of text is read in one go."""
+
 
 @dataclass(frozen=True, slots=True)
 class SketchItem:
-    """One piece and all that its rows depend on."""
+    """One piece and all that its rows depend on. ``part_bytes``: 0 where it is read in one go; else ``parts`` remembers
+    its finished parts, which depend on ``depends``."""
 
     piece: Piece
     reader: LineReader
@@ -43,16 +57,14 @@ class SketchItem:
     max_bad_fraction: float
     rows_file: Path
     quarantine_file: Path
-
-    @property
-    def output_files(self) -> tuple[Path, ...]:
-        """The files that are there when the item is done."""
-        return (self.rows_file,)
+    part_bytes: int
+    parts: Markers
+    depends: dict[str, Any]
 
 
 @dataclass(slots=True)
 class PieceCounts:
-    """What a piece held; also the stage's result, as a mapping of these fields."""
+    """What a piece, or a part of it, held; also the stage's result, as a mapping of these fields."""
 
     records: int = 0
     bad: int = 0
@@ -60,16 +72,31 @@ class PieceCounts:
     text_bytes: int = 0
     first_bad: tuple[int, str] | None = None
 
+    def add(self, later: PieceCounts) -> None:
+        """Count what comes later in the shard, too."""
+        self.records += later.records
+        self.bad += later.bad
+        self.in_lsh += later.in_lsh
+        self.text_bytes += later.text_bytes
+        self.first_bad = self.first_bad or later.first_bad
+
     def as_result(self) -> dict[str, Any]:
         """The fields as plain values for a marker."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def sketch_piece(item: SketchItem) -> dict[str, Any]:
-    """Read, measure and sketch every record of a piece; see :class:`PieceCounts` for what is returned.
+def has_parts(piece: Piece, part_bytes: int) -> bool:
+    """Whether a piece may hold more than ``part_bytes`` of text, and cannot be cut without reading it."""
+    return piece.stop is None and piece.input_bytes * COMPRESSION > part_bytes
 
-    Raises :class:`TooManyBadRecords` early when most of a long shard is broken; the caller judges whole shards.
+
+def sketch_piece(item: SketchItem) -> dict[str, Any]:
+    """Read, measure and sketch every record of a piece.
+
+    Returns the fields of :class:`PieceCounts` and ``parts``, the positions at which its parts begin. Raises
+    :class:`TooManyBadRecords` early when most of a long shard is broken; the caller judges whole shards.
     """
+    whole = PieceCounts()
     sketcher = Sketcher(
         num_perm=item.num_perm,
         seed=item.seed,
@@ -78,14 +105,59 @@ def sketch_piece(item: SketchItem) -> dict[str, Any]:
         shortest=item.min_cleaned_characters,
         normalisation=item.normalisation,
     )
-    counts = PieceCounts()
+    if not item.part_bytes:
+        batches = read_records(item.piece, item.reader)
+        files, _ = _sketch_part(item, sketcher, batches, whole, item.rows_file, item.quarantine_file)
+        return {**whole.as_result(), "parts": [0], "files": files}
+    parts: list[dict[str, Any]] = []
+    starts: list[int | None] = [0]
+    while starts[-1] is not None and (part := item.parts.result(str(len(parts)), item.depends)[0]) is not None:
+        parts.append(part)
+        starts.append(part["next"])
+        whole.add(PieceCounts(**part["counts"]))
+    batches = read_records(item.piece, item.reader, starts[-1]) if starts[-1] is not None else iter(())
+    while starts[-1] is not None:
+        counts = PieceCounts()
+        stem = item.parts.folder / str(len(parts))
+        targets = stem.with_suffix(".arrow"), stem.with_suffix(".jsonl")
+        files, head = _sketch_part(item, sketcher, batches, counts, *targets, before=whole)
+        starts.append(_position(head) if head is not None else None)
+        parts.append({"counts": counts.as_result(), "next": starts[-1], "files": files})
+        item.parts.finish(stem.name, item.depends, parts[-1])
+        whole.add(counts)
+        if head is not None:
+            batches = itertools.chain([head], batches)
+    return {**whole.as_result(), "parts": starts[:-1], "files": _joined(item, parts)}
+
+
+def _sketch_part(
+    item: SketchItem,
+    sketcher: Sketcher,
+    batches: Iterator[RecordBatch],
+    counts: PieceCounts,
+    rows_file: Path,
+    quarantine_file: Path,
+    before: PieceCounts | None = None,
+) -> tuple[list[dict[str, Any]], RecordBatch | None]:
+    """Sketch ``batches`` up to ``item.part_bytes`` of them, adding to ``counts``.
+
+    Returns the records of the files written, the rows first, and the batch that the next part begins with.
+    """
+    earlier = before or PieceCounts()
+    size = 0
+    head = None
+    quarantine: OutputFile | None = None
     with ExitStack() as stack:
-        file = stack.enter_context(atomic_file(item.rows_file))
+        file = stack.enter_context(atomic_file(rows_file))
         writer = stack.enter_context(RowsWriter(file, item.bands))
-        quarantine: BinaryIO | None = None
-        for batch in read_records(item.piece, item.reader):
+        for batch in batches:
+            beat()
+            if item.part_bytes and size >= item.part_bytes and batch.ids:
+                head = batch
+                break
+            size += sum(batch.sizes)
             if batch.bad and quarantine is None:
-                quarantine = stack.enter_context(atomic_file(item.quarantine_file))
+                quarantine = stack.enter_context(atomic_file(quarantine_file))
             for bad in batch.bad.values():
                 if quarantine is not None:
                     quarantine.write(_quarantined(bad, item.piece))
@@ -96,11 +168,33 @@ def sketch_piece(item: SketchItem) -> dict[str, Any]:
             counts.in_lsh += int(rows.keys.any(axis=1).sum())
             counts.text_bytes += int(rows.bytes[rows.status != BAD].sum())
             writer.append(rows)
-            if counts.records >= ENOUGH_TO_JUDGE and counts.bad > counts.records * item.max_bad_fraction:
-                raise too_many_bad(item.piece.file.path, counts, item.max_bad_fraction)
+            records, broken = earlier.records + counts.records, earlier.bad + counts.bad
+            if records >= ENOUGH_TO_JUDGE and broken > records * item.max_bad_fraction:
+                earlier.add(counts)
+                raise too_many_bad(item.piece.file.path, earlier, item.max_bad_fraction)
     if quarantine is None:
+        quarantine_file.unlink(missing_ok=True)
+    return [written.record for written in (file, quarantine) if written is not None], head
+
+
+def _joined(item: SketchItem, parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One rows file and one quarantine out of those of the parts; returns their records."""
+    with atomic_file(item.rows_file) as file:
+        join_rows([Path(part["files"][0]["path"]) for part in parts], file, item.bands)
+    files = [file.record]
+    quarantines = [Path(part["files"][1]["path"]) for part in parts if len(part["files"]) > 1]
+    if not quarantines:
         item.quarantine_file.unlink(missing_ok=True)
-    return counts.as_result()
+        return files
+    with atomic_file(item.quarantine_file) as joined:
+        for path in quarantines:
+            with path.open("rb") as quarantine:
+                shutil.copyfileobj(quarantine, joined)
+    return [*files, joined.record]
+
+
+def _position(batch: RecordBatch) -> int:
+    return batch.ids[0] & ((1 << POSITION_BITS) - 1)
 
 
 def too_many_bad(path: str, counts: PieceCounts, allowed: float) -> TooManyBadRecords:

@@ -6,7 +6,7 @@ No code outside this folder knows which engine it is on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeVar
 
 __all__ = ["Engine", "Item", "Result"]
@@ -22,7 +22,7 @@ class Engine(Protocol):
 
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], name: Callable[[Item], str] = str
-    ) -> Iterator[tuple[int, Result]]:
+    ) -> Generator[tuple[int, Result], None, None]:
         """Yield ``(position in items, function(item))`` in order of completion.
 
         An exception of the function is raised here; a worker that dies has its item tried once more, then

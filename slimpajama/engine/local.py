@@ -2,37 +2,75 @@
 
 Processes, not threads: JSON parsing holds the interpreter lock. They are forked from a clean server process that
 has already loaded the kernels (``forkserver`` with preload), so a worker starts in milliseconds, and no thread of
-the parent is cloned in mid-flight. Back-pressure: two items per worker are in flight, the rest wait here. One
-worker's death breaks the whole pool, so what was in flight is then run again item by item, and only a death
-that an item met alone counts against it.
+the parent is cloned in mid-flight. Each worker has a pipe of its own and one item at a time, so a worker that dies or
+hangs takes nothing with it but that item, which is tried once more. Rejected: ``ProcessPoolExecutor``, where one
+death breaks the pool and all items in flight are lost, it cannot be said which was the culprit, workers outlive a
+parent that was killed, and an interrupt waits for what is running.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+import signal
+import time
+from collections.abc import Callable, Generator, Sequence
 from multiprocessing import forkserver
-from typing import Any
+from multiprocessing.connection import Connection, wait
+from typing import Any, cast
 
 from slimpajama.engine import Item, Result
+from slimpajama.engine.worker import RemoteTraceback, serve
 from slimpajama.errors import WorkerDied
 
-__all__ = ["LocalEngine"]
+__all__ = ["STALLED_AFTER", "LocalEngine"]
 
 TRIES = 2
+
+STALLED_AFTER = 1800.0
+"""Seconds without a sign of life after which a worker is taken to hang. Sorting the keys of a band gives none."""
+
+_CHECKS = 4
+"""How often workers are looked at in that time."""
+
+
+class _Worker:
+    """One process, its pipe, and the item it has."""
+
+    def __init__(self, preload: Sequence[str]) -> None:
+        context = multiprocessing.get_context("forkserver")
+        self.pipe, other = context.Pipe()
+        self._beats = context.RawArray("d", 1)
+        self.process = context.Process(target=serve, args=(other, self._beats, tuple(preload)), daemon=True)
+        self.process.start()
+        other.close()
+        self.index = -1
+
+    def give(self, index: int, function: Callable[[Any], Any], item: Any) -> None:
+        self.index = index
+        self._beats[0] = time.monotonic()
+        self.pipe.send((function, item))
+
+    @property
+    def last_beat(self) -> float:
+        return float(self._beats[0])
+
+    def kill(self) -> None:
+        self.pipe.close()
+        self.process.kill()
+        self.process.join()
 
 
 class LocalEngine:
     """Run items in ``workers`` processes of this machine (in this very process when ``workers`` is 1)."""
 
-    def __init__(self, workers: int, preload: Sequence[str] = ()) -> None:
+    def __init__(self, workers: int, preload: Sequence[str] = (), *, stalled_after: float = STALLED_AFTER) -> None:
         """``preload``: modules whose import makes ready what the items need, such as compiled kernels."""
         self.workers = workers
         self._preload = tuple(preload)
-        self._pool: ProcessPoolExecutor | None = None
+        self._stalled_after = stalled_after
+        self._idle: list[_Worker] = []
 
     def __enter__(self) -> LocalEngine:
         if self.workers > 1:
@@ -42,11 +80,12 @@ class LocalEngine:
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        self._close()
+        while self._idle:
+            self._idle.pop().kill()
 
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], name: Callable[[Item], str] = str
-    ) -> Iterator[tuple[int, Result]]:
+    ) -> Generator[tuple[int, Result], None, None]:
         """See :meth:`slimpajama.engine.Engine.map`."""
         if self.workers == 1:
             for module in self._preload if items else ():
@@ -54,64 +93,77 @@ class LocalEngine:
             for index, item in enumerate(items):
                 yield index, function(item)
             return
-        deaths = [0] * len(items)
-        suspects: set[int] = set()  # items in flight when a worker died: run alone, so that the culprit shows
         waiting = list(range(len(items) - 1, -1, -1))
-        running: dict[Future[Result], int] = {}
+        deaths = [0] * len(items)
+        busy: dict[Connection, _Worker] = {}
         try:
-            while waiting or running:
-                try:
-                    while waiting and len(running) < self._room(waiting, running, suspects):
-                        running[self._executor().submit(function, items[waiting[-1]])] = waiting[-1]
-                        waiting.pop()
-                    finished = [
-                        (running[future], future.result())
-                        for future in wait(running, return_when=FIRST_COMPLETED).done
-                        if not isinstance(future.exception(), BrokenProcessPool)
-                    ]
-                    broken = any(
-                        isinstance(future.exception(), BrokenProcessPool) for future in running if future.done()
-                    )
-                except BrokenProcessPool:
-                    finished, broken = [], True
-                for index, result in finished:
-                    yield index, result
-                done = {index for index, _ in finished}
-                suspects -= done
-                running = {future: index for future, index in running.items() if index not in done}
-                if broken:
-                    lost = sorted(running.values(), reverse=True)
-                    if len(lost) == 1:  # nobody else can have done it
-                        deaths[lost[0]] += 1
-                        if deaths[lost[0]] == TRIES:
-                            raise _died(name(items[lost[0]]))  # noqa: TRY301
-                    suspects.update(lost)
-                    waiting.extend(lost)
-                    running.clear()
-                    self._close()
-        except BaseException:
-            self._close()
-            raise
+            while waiting or busy:
+                while waiting and len(busy) < self.workers:
+                    self._start(busy, waiting.pop(), function, items)
+                ready = cast("list[Connection]", wait(list(busy), timeout=self._stalled_after / _CHECKS))
+                fates = dict.fromkeys(ready, "")
+                fates.update(self._stalled(busy))
+                for pipe, fate in fates.items():
+                    worker = busy.pop(pipe)
+                    answer = None if fate else _answer(pipe)
+                    if answer is None:
+                        worker.kill()
+                        deaths[worker.index] += 1
+                        if deaths[worker.index] == TRIES:
+                            raise _died(name(items[worker.index]), fate or _ending(worker.process.exitcode))
+                        waiting.append(worker.index)
+                        continue
+                    self._idle.append(worker)
+                    result, error, trace = answer
+                    if error is not None:
+                        raise error from RemoteTraceback(f"\n{trace}")
+                    yield worker.index, result
+        finally:
+            for worker in busy.values():  # left early: by an error, an interrupt, or whoever took the results
+                worker.kill()
 
-    def _room(self, waiting: list[int], running: dict[Future[Result], int], suspects: set[int]) -> int:
-        """How many items may be in flight before the next is added: just one while a suspect is, or is next."""
-        if waiting[-1] in suspects or not suspects.isdisjoint(running.values()):
-            return 1
-        return 2 * self.workers
+    def _start(
+        self, busy: dict[Connection, _Worker], index: int, function: Callable[[Any], Any], items: Sequence[Any]
+    ) -> None:
+        """Give an item to an idle worker, or to a new one; a worker that died idle is no item's fault."""
+        while self._idle:
+            worker = self._idle.pop()
+            try:
+                worker.give(index, function, items[index])
+            except OSError:
+                worker.kill()
+                continue
+            busy[worker.pipe] = worker
+            return
+        worker = _Worker(self._preload)
+        busy[worker.pipe] = worker
+        with contextlib.suppress(OSError):  # it died at once, which its pipe will tell
+            worker.give(index, function, items[index])
 
-    def _executor(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("forkserver"))
-        return self._pool
-
-    def _close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+    def _stalled(self, busy: dict[Connection, _Worker]) -> dict[Connection, str]:
+        latest = time.monotonic() - self._stalled_after
+        fate = f"showed no sign of life for {self._stalled_after:,.0f} s"
+        return {pipe: fate for pipe, worker in busy.items() if worker.last_beat < latest and not pipe.poll()}
 
 
-def _died(item: str) -> WorkerDied:
-    return WorkerDied(
-        f"a worker process was killed twice while handling {item}; "
-        "most likely memory ran out: use fewer --workers or set a smaller memory"
-    )
+def _answer(pipe: Connection) -> Any:
+    try:
+        return pipe.recv()
+    except (EOFError, ConnectionResetError):
+        return None
+
+
+def _ending(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    return f"ended with exit code {exit_code}"
+
+
+def _died(item: str, fate: str) -> WorkerDied:
+    if "SIGKILL" in fate:
+        advice = "most likely memory ran out: use fewer --workers or set a smaller memory"
+    elif "sign of life" in fate:
+        advice = "look whether the disk or the network it reads from still answers, or leave that input out"
+    else:
+        advice = "most likely the file is damaged in a way that its reader does not survive: mend it or leave it out"
+    return WorkerDied(f"a worker process that handled {item} {fate}, twice; {advice}; finished work is kept")

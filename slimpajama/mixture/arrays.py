@@ -7,12 +7,11 @@ hold gigabytes. Rejected: HDF5 or zarr (a library and a format for what is a hea
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +22,14 @@ from slimpajama.workspace import atomic_file
 __all__ = ["MappedArray", "map_array", "read_range", "write_array"]
 
 
-def write_array(path: Path, dtype: np.dtype[Any], size: int, chunks: Iterable[NDArray[Any]]) -> str:
-    """Write a one-dimensional ``.npy`` of ``size`` elements from its parts, atomically; returns its 128-bit digest."""
-    digest = hashlib.blake2b(digest_size=16)
+def write_array(path: Path, dtype: np.dtype[Any], size: int, chunks: Iterable[NDArray[Any]]) -> dict[str, Any]:
+    """Write a one-dimensional ``.npy`` of ``size`` elements from its parts, atomically; returns the file's record."""
     with atomic_file(path) as file:
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (size,)}
-        np.lib.format.write_array_header_1_0(file, header)
+        np.lib.format.write_array_header_1_0(cast(BinaryIO, file), header)
         for chunk in chunks:
-            content = np.ascontiguousarray(chunk).view(np.uint8).data
-            file.write(content)
-            digest.update(content)
-    return digest.hexdigest()
+            file.write(np.ascontiguousarray(chunk).view(np.uint8).data)
+    return file.record
 
 
 def map_array(path: Path) -> NDArray[Any]:

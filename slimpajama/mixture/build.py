@@ -9,7 +9,6 @@ quarter slower for touching it), and a shuffle over all files.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, BinaryIO, Literal, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from slimpajama.engine.heartbeat import beat
 from slimpajama.mixture.megatron import write_bin, write_idx
 from slimpajama.mixture.packing import Stream, pack
 from slimpajama.mixture.parquet import GROUP_TOKENS, SequenceWriter
@@ -66,21 +66,22 @@ class FileItem:
 
     @property
     def output_files(self) -> tuple[Path, ...]:
-        """The files that are there when the item is done."""
+        """The files that come of it."""
         endings = (".parquet",) if self.format == "parquet" else (".bin", ".idx")
         return tuple(self.stem.with_name(self.stem.name + ending) for ending in endings)
 
 
 def build_file(item: FileItem) -> dict[str, Any]:
-    """Write one file; returns its ``files`` (name, size, blake2b), ``sequences`` by source, and ``documents`` begun."""
+    """Write one file; returns the records of its ``files``, ``sequences`` by source, and ``documents`` begun."""
     store = item.opener(item.store)
     documents = rows = 0
     with ExitStack() as stack:
-        files = [_Digesting(stack.enter_context(atomic_file(path))) for path in item.output_files]
+        files = [stack.enter_context(atomic_file(path)) for path in item.output_files]
         first = cast(BinaryIO, files[0])
         if item.format == "parquet":
             writer = stack.enter_context(SequenceWriter(first, item.length, item.sources))
         for tokens, starts, sources in _groups(item, store):
+            beat()
             if item.format == "parquet":
                 writer.write(tokens, starts, sources)
             else:
@@ -93,10 +94,7 @@ def build_file(item: FileItem) -> dict[str, Any]:
             write_idx(cast(BinaryIO, files[1]), rows, item.length, store.vocabulary)
     return {
         "split": item.split,
-        "files": [
-            {"name": path.name, "bytes": file.tell(), "blake2b": file.digest.hexdigest()}
-            for path, file in zip(item.output_files, files, strict=True)
-        ],
+        "files": [file.record for file in files],
         "sequences": {source: last - first for source, (first, last) in zip(item.sources, item.slices, strict=True)},
         "documents": documents,
     }
@@ -131,42 +129,3 @@ def _groups(item: FileItem, store: Store) -> Iterator[tuple[NDArray[np.uint32], 
             sequence, inside = np.divmod(packed.starts, item.length)
             starts.append(rows[sequence] * item.length + inside)
         yield tokens, np.sort(np.concatenate(starts)), sources
-
-
-class _Digesting:
-    """A file that is hashed as it is written."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._size = 0
-        self.digest = hashlib.blake2b(digest_size=16)
-        self.closed = False
-
-    def write(self, data: Any) -> int:
-        """Write and hash."""
-        self.digest.update(data)
-        self._size += len(data)
-        self._file.write(data)
-        return len(data)
-
-    def tell(self) -> int:
-        """Bytes written."""
-        return self._size
-
-    def flush(self) -> None:
-        """Nothing is held back here."""
-
-    def writable(self) -> bool:
-        """As a file."""
-        return True
-
-    def readable(self) -> bool:
-        """As a file."""
-        return False
-
-    def seekable(self) -> bool:
-        """As a file."""
-        return False
-
-    def close(self) -> None:
-        """The file is closed by who opened it."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,12 +69,13 @@ class Holdout:
         found = self.clusters[places] == clusters
         return np.where(found, self.splits[places], np.uint8(TRAIN)).astype(np.uint8)
 
-    def save(self, path: Path) -> None:
-        """Write the clusters as one ``.npy`` table, atomically."""
+    def save(self, path: Path) -> dict[str, Any]:
+        """Write the clusters as one ``.npy`` table, atomically; returns the file's record."""
         table = np.empty(self.clusters.size, dtype=_RECORD)
         table["cluster"], table["split"] = self.clusters, self.splits
         with atomic_file(path) as file:
-            np.lib.format.write_array(file, table, allow_pickle=False)
+            np.lib.format.write_array(cast(BinaryIO, file), table, allow_pickle=False)
+        return file.record
 
 
 def load_holdout(path: Path) -> Holdout:

@@ -22,9 +22,9 @@ from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
 from slimpajama.corpus.records import read_records
 from slimpajama.errors import InputChanged, InputNotFound
 from slimpajama.mixture.documents import DocumentBatch
-from slimpajama.workspace import read_json
+from slimpajama.workspace import fingerprint, read_json
 
-__all__ = ["DedupOutput", "KeptShard", "kept_documents", "open_dedup_output"]
+__all__ = ["DedupOutput", "KeptShard", "kept_documents", "kept_rows", "open_dedup_output"]
 
 LONGEST = 1 << 40
 """Documents were judged when they were deduplicated; here none is too large."""
@@ -32,13 +32,19 @@ LONGEST = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class KeptShard:
-    """One written shard of one source, and the decisions that say what is in it."""
+    """One written shard of one source, and the decisions on records ``[start, stop)`` that say what is in it.
+
+    ``digest``: of what the shard and those decisions hold.
+    """
 
     source: str
     name: str
     shard: Path
     decisions: Path
     scope: Literal["local", "global"]
+    start: int
+    stop: int | None
+    digest: str
 
     @property
     def bytes(self) -> int:
@@ -65,7 +71,16 @@ def open_dedup_output(folder: Path) -> DedupOutput:
         raise InputNotFound(f"{folder} holds no finished deduplication; give the output of slimpajama dedup")
     scope: Literal["local", "global"] = "global" if summary["settings"]["scope"] == "global" else "local"
     shards = tuple(
-        KeptShard(source, paths[scope].split("/", 1)[1], folder / paths[scope], folder / piece["decisions"], scope)
+        KeptShard(
+            source,
+            paths[scope].split("/", 1)[1],
+            folder / paths[scope],
+            folder / piece["decisions"],
+            scope,
+            piece["positions"][0],
+            piece["positions"][1],
+            fingerprint(piece["decided"], piece["positions"], piece["digests"][paths[scope]]),
+        )
         for piece in pieces
         for source, paths in piece["shards"].items()
     )
@@ -73,6 +88,16 @@ def open_dedup_output(folder: Path) -> DedupOutput:
     if missing is not None:
         raise InputNotFound(f"{missing} is missing; run slimpajama dedup again with the same output to restore it")
     return DedupOutput(folder, tuple(summary["overlap"]["sources"]), shards, scope, summary)
+
+
+def kept_rows(shard: KeptShard) -> Any:
+    """The filter for the rows of ``shard.decisions`` that its lines are, in order."""
+    rows = (pc.field("source") == shard.source) & pc.field(f"kept_{shard.scope}")
+    if shard.start:
+        rows &= pc.field("position") >= shard.start
+    if shard.stop is not None:
+        rows &= pc.field("position") < shard.stop
+    return rows
 
 
 def kept_documents(shard: KeptShard, block_bytes: int = BLOCK_BYTES) -> Iterator[DocumentBatch]:
@@ -86,7 +111,7 @@ def kept_documents(shard: KeptShard, block_bytes: int = BLOCK_BYTES) -> Iterator
         columns=["id", "cluster_global", "kept_global", kept]
         if kept != "kept_global"
         else ["id", "cluster_global", kept],
-        filters=(pc.field("source") == shard.source) & pc.field(kept),
+        filters=kept_rows(shard),
     )
     ids = table.column("id").to_numpy()
     clusters = pc.coalesce(table.column("cluster_global"), table.column("id")).to_numpy()

@@ -49,11 +49,12 @@ def run_paths(folder: Path, name: str) -> tuple[Path, Path]:
 class RunWriter:
     """Collects tokenised documents and writes a run whenever ``run_bytes`` of them are there.
 
-    ``names``: the runs written so far. ``tokens``: ``int64[3]``, taken in so far, by split.
+    ``names``: the runs written so far; ``files``: their records. ``tokens``: ``int64[3]``, taken in so far, by split.
     """
 
     def __init__(self, folder: Path, name: str, dtype: np.dtype[Any], run_bytes: int) -> None:
         self.names: list[str] = []
+        self.files: list[dict[str, Any]] = []
         self.tokens = np.zeros(len(SPLITS), dtype=np.int64)
         self._folder, self._name, self._dtype, self._run_bytes = folder, name, dtype, run_bytes
         self._documents: list[NDArray[np.void]] = []
@@ -85,8 +86,8 @@ class RunWriter:
         documents["start"] = (np.cumsum(lengths) - lengths).astype(np.uint64)
         name = f"{self._name}.{len(self.names):04d}"
         documents_path, tokens_path = run_paths(self._folder, name)
-        write_array(tokens_path, self._dtype, tokens.size, gathered(tokens, starts, lengths))
-        write_array(documents_path, RUN_RECORD, documents.size, [documents])
+        self.files.append(write_array(tokens_path, self._dtype, tokens.size, gathered(tokens, starts, lengths)))
+        self.files.append(write_array(documents_path, RUN_RECORD, documents.size, [documents]))
         self.names.append(name)
 
 

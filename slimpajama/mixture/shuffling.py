@@ -10,7 +10,6 @@ by side, twice the tokens, until the store is finished. Rejected: a random permu
 
 from __future__ import annotations
 
-import shutil
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,18 +19,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import ConservationError, InputError
 from slimpajama.mixture.arrays import map_array, read_range, write_array
 from slimpajama.mixture.decontamination import contaminated, sorted_hashes
 from slimpajama.mixture.holdout import SPLITS, TEST, TRAIN, Holdout
 from slimpajama.mixture.runs import gathered, run_paths
-from slimpajama.mixture.store import DOCUMENT, STORE_FILE, bucket_paths
+from slimpajama.mixture.store import DOCUMENT, STORE_FILE, STORE_VERSION, bucket_paths
 from slimpajama.mixture.tokenizing import RUNS, TokenizeSettings, runs_present
 from slimpajama.workspace import fingerprint, write_json
 
-__all__ = ["VERSION", "BucketItem", "check_store", "finish_store", "plan_buckets", "sort_bucket"]
+__all__ = [
+    "VERSION",
+    "BucketItem",
+    "HeldOutItem",
+    "check_store",
+    "finish_store",
+    "gather_held_out",
+    "plan_buckets",
+    "sort_bucket",
+]
 
-VERSION = 1
+VERSION = 2
 
 HELD_OUT_TEXTS = "held-out-texts.npy"
 
@@ -59,8 +68,7 @@ def plan_buckets(
 ) -> list[BucketItem]:
     """The work that is left after all pieces were tokenised, given what :func:`tokenize_piece` returned for them.
 
-    ``sources``: all of them, in the order the store is to show. Writes the hashes of the held-out texts for the
-    workers. Cheap: reads the held-out documents of each run. Raises :class:`InputError` where runs are gone: those
+    ``sources``: all of them, in the order the store is to show. Raises :class:`InputError` where runs are gone: those
     pieces are to be tokenised again.
     """
     for result in results:
@@ -70,26 +78,39 @@ def plan_buckets(
                 f"remove {out} and run the same command again"
             )
     dtype = np.dtype(np.uint16 if settings.tokenizer.vocabulary <= 1 << 16 else np.uint32)
-    hashes = [np.zeros((0, 2), dtype=np.uint64)]
     items = []
     for source in sources:
         # Sorted: in what order pieces finished, or were listed, is not to be seen in the store.
         runs = tuple(sorted(run for result in results if result["source"] == source for run in result["runs"]))
-        for run in runs:
-            documents = map_array(run_paths(out / RUNS / source, run)[0])
-            hashes.append(np.array(documents["text"][bisect_left(documents["split"], TRAIN + 1) :]))
         for split in SPLITS:
             size = sum(result["tokens"][split] for result in results if result["source"] == source)
             buckets = -(-size * dtype.itemsize // settings.bucket_bytes)
             items += [BucketItem(out, source, split, number, buckets, runs, dtype.str) for number in range(buckets)]
-    held_out = sorted_hashes(np.concatenate(hashes))
-    write_array(out / RUNS / HELD_OUT_TEXTS, held_out.dtype, held_out.size, [held_out.ravel()])
     return items
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutItem:
+    """The (source, name) of all ``runs`` below ``out``."""
+
+    out: Path
+    runs: tuple[tuple[str, str], ...]
+
+
+def gather_held_out(item: HeldOutItem) -> dict[str, Any]:
+    """Write the hashes of the held-out texts for :func:`sort_bucket`; reads the held-out documents of each run."""
+    hashes = [np.zeros((0, 2), dtype=np.uint64)]
+    for source, run in item.runs:
+        documents = map_array(run_paths(item.out / RUNS / source, run)[0])
+        hashes.append(np.array(documents["text"][bisect_left(documents["split"], TRAIN + 1) :]))
+    held_out = sorted_hashes(np.concatenate(hashes))
+    path = item.out / RUNS / HELD_OUT_TEXTS
+    return {"files": [write_array(path, held_out.dtype, held_out.size, [held_out.ravel()])]}
 
 
 def sort_bucket(item: BucketItem) -> dict[str, Any]:
     """Gather, decontaminate, sort and write one bucket; returns its entry in the store's index, plus the
-    ``decontaminated`` documents of each scope and the ``digests`` of its files."""
+    ``decontaminated`` documents of each scope and the records of its ``files``."""
     documents, tokens = _collected(item)
     removed = np.zeros(documents.size, dtype=np.bool_)
     if item.split == SPLITS[TRAIN]:
@@ -105,7 +126,7 @@ def sort_bucket(item: BucketItem) -> dict[str, Any]:
     table["kept_local"] = True
     lengths = table["tokens"].astype(np.int64)
     documents_path, tokens_path = bucket_paths(item.out, item.source, item.split, item.number)
-    digests = [
+    files = [
         write_array(
             tokens_path,
             tokens.dtype,
@@ -120,9 +141,10 @@ def sort_bucket(item: BucketItem) -> dict[str, Any]:
         "number": item.number,
         "documents": _per_scope(table["kept_global"], np.ones(table.size, dtype=np.bool_)),
         "tokens": {"global": int(lengths[table["kept_global"]].sum()), "local": int(lengths.sum())},
-        "bytes": tokens_path.stat().st_size + documents_path.stat().st_size,
+        "bytes": sum(file["bytes"] for file in files),
         "decontaminated": decontaminated,
-        "digests": digests,
+        "digests": [file["blake2b"] for file in files],
+        "files": files,
     }
 
 
@@ -133,7 +155,7 @@ def finish_store(
     settings: TokenizeSettings,
     out: Path,
 ) -> dict[str, Any]:
-    """Check what was written, write the store's index, delete the runs; returns the summary.
+    """Check what was written and write the store's index; returns the summary. The runs are not needed any more.
 
     ``results`` of :func:`tokenize_piece` for all pieces, ``buckets`` of :func:`sort_bucket` for all items. Raises
     :class:`ConservationError` where documents were lost or won, or a cluster is on both sides of the split.
@@ -145,7 +167,7 @@ def finish_store(
     account = {name: _account(name, results, buckets) for name in sources}
     tokenizer = settings.tokenizer
     store = {
-        "version": VERSION,
+        "version": STORE_VERSION,
         "seed": settings.seed,
         "vocabulary": tokenizer.vocabulary,
         "end_of_text": tokenizer.end_of_text,
@@ -155,7 +177,6 @@ def finish_store(
     check_store(out, sources, index)
     # The index carries the digests of all files: equal fingerprint, equal store.
     write_json(out / STORE_FILE, {**store, "fingerprint": fingerprint(store), "order": list(sources)})
-    shutil.rmtree(out / RUNS)
     return {
         "backend": settings.backend,
         "vocabulary": tokenizer.vocabulary,
@@ -176,6 +197,7 @@ def check_store(out: Path, sources: Sequence[str], index: Mapping[str, Mapping[s
     for split in reversed(SPLITS):
         here = []
         for source, number in ((name, number) for name in sources for number in range(len(index[name][split]))):
+            beat()
             documents_path, tokens_path = bucket_paths(out, source, split, number)
             documents = map_array(documents_path)
             if int(documents["tokens"].sum(dtype=np.int64)) != map_array(tokens_path).size:

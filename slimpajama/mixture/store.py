@@ -37,7 +37,16 @@ from slimpajama.mixture.runs import copy_documents
 from slimpajama.mixture.seeded import seeded_hash
 from slimpajama.workspace import read_json
 
-__all__ = ["DOCUMENT", "SCOPES", "STORE_FILE", "TokenStore", "TokenStream", "bucket_paths", "open_store"]
+__all__ = [
+    "DOCUMENT",
+    "SCOPES",
+    "STORE_FILE",
+    "STORE_VERSION",
+    "TokenStore",
+    "TokenStream",
+    "bucket_paths",
+    "open_store",
+]
 
 STORE_FILE = "store.json"
 STORE_VERSION = 1

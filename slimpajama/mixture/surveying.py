@@ -7,49 +7,73 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from slimpajama.mixture.arrays import map_array, write_array
 from slimpajama.mixture.documents import DocumentBatch
-from slimpajama.mixture.holdout import candidates
-from slimpajama.mixture.kept import KeptShard, kept_documents
+from slimpajama.mixture.holdout import candidates, draw_holdout
+from slimpajama.mixture.kept import KeptShard, kept_documents, kept_rows
 from slimpajama.mixture.tokenizer_training import sample_documents
 
-__all__ = ["SampleItem", "Survey", "SurveyItem", "excerpts", "survey"]
+__all__ = ["VERSION", "HoldoutItem", "SampleItem", "SurveyItem", "draw", "excerpts", "survey"]
 
 BEGINNING_BYTES = 1 << 18
 """Read at a time where only the beginning of a shard is wanted."""
 
 
+VERSION = 1
+
+
 @dataclass(frozen=True, slots=True)
 class SurveyItem:
-    """One shard, and the rate and seed of the draw."""
+    """One shard, the rate and seed of the draw, and where the candidates go."""
 
     shard: KeptShard
     rate: float
     seed: int
+    candidates_file: Path
+
+
+def survey(item: SurveyItem) -> dict[str, Any]:
+    """Look at the decisions of one shard, and write the survivors that the holdout could draw, ``uint64[k]``.
+
+    Returns ``survivors``, the documents of the shard kept globally, ``text_bytes`` of all kept ones, and ``files``.
+    """
+    table = pq.read_table(item.shard.decisions, columns=["id", "kept_global", "bytes"], filters=kept_rows(item.shard))
+    ids = table.column("id").to_numpy()[table.column("kept_global").to_numpy()]
+    chosen = candidates(ids, item.rate, item.seed)
+    return {
+        "survivors": int(ids.size),
+        "text_bytes": int(table.column("bytes").to_numpy().sum()),
+        "files": [write_array(item.candidates_file, chosen.dtype, chosen.size, [chosen])],
+    }
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """``survivors``: documents of the shard kept globally; ``text_bytes``: of all kept ones; ``candidates``
-    ``uint64[k]``: survivors that the holdout could draw."""
+class HoldoutItem:
+    """For each source its survivors and files of candidates; rate and seed of the draw; where the holdout goes."""
 
-    survivors: int
-    text_bytes: int
-    candidates: NDArray[np.uint64]
+    sources: tuple[tuple[str, int, tuple[Path, ...]], ...]
+    rate: float
+    seed: int
+    holdout_file: Path
 
 
-def survey(item: SurveyItem) -> Survey:
-    """Look at the decisions of one shard."""
-    kept = pc.field(f"kept_{item.shard.scope}") & (pc.field("source") == item.shard.source)
-    table = pq.read_table(item.shard.decisions, columns=["id", "kept_global", "bytes"], filters=kept)
-    ids = table.column("id").to_numpy()[table.column("kept_global").to_numpy()]
-    size = int(table.column("bytes").to_numpy().sum())
-    return Survey(int(ids.size), size, candidates(ids, item.rate, item.seed))
+def draw(item: HoldoutItem) -> dict[str, Any]:
+    """Draw the holdout; returns its ``account`` (see :func:`slimpajama.mixture.holdout.draw_holdout`) and ``files``."""
+    chosen = {}
+    for source, _, files in item.sources:
+        joined = np.zeros(0, dtype=np.uint64)
+        for file in files:
+            joined = candidates(np.concatenate([joined, map_array(file)]), item.rate, item.seed)
+        chosen[source] = joined
+    counts = {source: survivors for source, survivors, _ in item.sources}
+    holdout, account = draw_holdout(chosen, counts, item.rate, item.seed)
+    return {"account": account, "files": [holdout.save(item.holdout_file)]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import ConservationError
 from slimpajama.mixture.documents import DocumentBatch
 from slimpajama.mixture.encoding import Backend, Encoder
@@ -62,9 +63,9 @@ def tokenize_piece(
 ) -> dict[str, Any]:
     """Tokenise one piece of ``source`` into runs below ``out``; ``name`` is unique among the source's pieces.
 
-    Returns ``source``, ``name``, ``runs`` (their names), ``text_bytes``, the ``tokens`` of each split, and per scope
-    the ``documents`` that came ``in``, went to each split and were ``excluded``. Raises
-    :class:`ConservationError` where a batch's flags and clusters contradict each other.
+    Returns ``source``, ``name``, ``runs`` (their names), the records of their ``files``, ``text_bytes``, the
+    ``tokens`` of each split, and per scope the ``documents`` that came ``in``, went to each split and were
+    ``excluded``. Raises :class:`ConservationError` where a batch's flags and clusters contradict each other.
     """
     encoder = _encoder(settings.tokenizer, settings.backend, settings.memory_bytes * 3 // 8)
     holdout = load_holdout(settings.holdout)
@@ -72,6 +73,7 @@ def tokenize_piece(
     counts = {state: {"global": 0, "local": 0} for state in ("in", *SPLITS, "excluded")}
     text_bytes = 0
     for batch in batches:
+        beat()
         splits, wanted = _assigned(batch, source, holdout)
         _count(counts, batch, splits, wanted)
         indices = np.flatnonzero(wanted)
@@ -95,6 +97,7 @@ def tokenize_piece(
         "text_bytes": text_bytes,
         "tokens": dict(zip(SPLITS, writer.tokens.tolist(), strict=True)),
         "documents": counts,
+        "files": writer.files,
     }
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from slimpajama.config import TokenConfig
 from slimpajama.dedup.summary import versions
-from slimpajama.engine import Engine
 from slimpajama.errors import ConfigError
+from slimpajama.lock import locked, locked_for_reading
+from slimpajama.machine import PeakMemory
 from slimpajama.mixture import build
 from slimpajama.mixture.build import FileItem, Format, build_file
 from slimpajama.mixture.card import dataset_card
@@ -21,9 +22,10 @@ from slimpajama.mixture.kept import DedupOutput
 from slimpajama.mixture.plan import Plan, plan_mixture, share_out
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, open_store
+from slimpajama.pipeline.request import write_request
 from slimpajama.pipeline.tokens import make_store
-from slimpajama.stage import StageTimes, run_stage
-from slimpajama.workspace import Markers, atomic_file, fingerprint, write_json
+from slimpajama.stage import Stages
+from slimpajama.workspace import Markers
 
 __all__ = ["Mixtures", "make_mixtures"]
 
@@ -32,12 +34,13 @@ _FILE = re.compile(rf"({'|'.join(SPLITS)})-\d+-of-\d+\.(parquet|bin|idx)(\.tmp)?
 
 @dataclass(frozen=True, slots=True)
 class Mixtures:
-    """What :func:`make_mixtures` did: the token store's ``summary``, each recipe's ``plan``, and, unless it was a dry
-    run, its ``manifest``."""
+    """What :func:`make_mixtures` did: the token store's ``summary``, each recipe's ``plan``, unless it was a dry
+    run its ``manifest``, and the most memory it all took."""
 
     store: dict[str, Any]
     plans: dict[str, Plan]
     manifests: dict[str, dict[str, Any]]
+    peak_memory_bytes: int = 0
 
 
 def make_mixtures(
@@ -46,8 +49,7 @@ def make_mixtures(
     config: TokenConfig,
     output: Path,
     *,
-    engine: Engine,
-    times: StageTimes,
+    stages: Stages,
     memory: int,
     format: Format = "parquet",
     dry_run: bool = False,
@@ -58,13 +60,39 @@ def make_mixtures(
     :class:`ConfigError` for a recipe that cannot be met.
     """
     _check(documents, recipes)
+    if stages.inspecting:
+        return _make(documents, recipes, config, output, stages, memory, format, dry_run)
+    owned = [output / name for name in ("tokens", *(recipe.name for recipe in recipes))]
+    with locked(output), locked_for_reading(documents.folder), stages.cleaning(owned):
+        request = {
+            "input": str(documents.folder.resolve()),
+            "recipes": [recipe.model_dump(mode="json") for recipe in recipes],
+            "settings": config.model_dump(mode="json"),
+            "format": format,
+        }
+        write_request(output, "mix", request)
+        with PeakMemory() as peak:
+            made = _make(documents, recipes, config, output, stages, memory, format, dry_run)
+        return replace(made, peak_memory_bytes=peak.bytes)
+
+
+def _make(
+    documents: DedupOutput,
+    recipes: Sequence[Recipe],
+    config: TokenConfig,
+    output: Path,
+    stages: Stages,
+    memory: int,
+    format: Format,
+    dry_run: bool,
+) -> Mixtures:
     tokens = output / "tokens"
-    store_summary = make_store(documents, config, tokens, engine=engine, times=times, memory=memory)
+    store_summary = make_store(documents, config, tokens, stages=stages, memory=memory)
     store = open_store(tokens)
     plans = {recipe.name: plan_mixture(recipe, _available(store, recipe)) for recipe in recipes}
     manifests = {}
     for recipe in recipes if not dry_run else ():
-        manifests[recipe.name] = _build(store, recipe, plans[recipe.name], output / recipe.name, format, engine, times)
+        manifests[recipe.name] = _build(store, recipe, plans[recipe.name], output / recipe.name, format, stages)
     return Mixtures(store_summary, plans, manifests)
 
 
@@ -87,23 +115,23 @@ def _available(store: TokenStore, recipe: Recipe) -> dict[str, int]:
     return {source: store.stream(source, "train", recipe.scope).tokens for source in store.sources}
 
 
-def _build(
-    store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: Format, engine: Engine, times: StageTimes
-) -> dict[str, Any]:
+def _build(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: Format, stages: Stages) -> dict[str, Any]:
     began = time.perf_counter()
     items = [item for split in SPLITS for item in _items(store, recipe, plan, out, split, format)]
-    identity = fingerprint(build.VERSION, store.fingerprint, recipe.model_dump(mode="json"), format)
-    results = run_stage(
+    depends = {
+        "version": build.VERSION,
+        "store": store.fingerprint,
+        "recipe": recipe.model_dump(mode="json"),
+        "format": format,
+    }
+    results = stages.run(
         f"mix {recipe.name}",
         items,
         build_file,
-        engine=engine,
-        markers=Markers(out / ".done"),
+        markers=Markers(out / ".done", out),
         keys=[item.stem.name for item in items],
-        fingerprints=[fingerprint(identity, item.split, item.number, item.slices) for item in items],
+        depends=[depends | {"sequences": [list(bounds) for bounds in item.slices]} for item in items],
         weights=[4 * item.length * sum(last - first for first, last in item.slices) for item in items],
-        times=times,
-        present=lambda item, _: all(path.is_file() for path in item.output_files),
     )
     rows = {
         split: sum(sum(result["sequences"].values()) for result in results if result["split"] == split)
@@ -132,19 +160,25 @@ def _build(
         "sequences": rows,
         "empty_splits": [split for split, count in rows.items() if not count],
         "files": [
-            {**file, "split": result["split"], "sequences": result["sequences"], "documents": result["documents"]}
+            {
+                "name": Path(file["path"]).name,
+                "bytes": file["bytes"],
+                "blake2b": file["blake2b"],
+                "split": result["split"],
+                "sequences": result["sequences"],
+                "documents": result["documents"],
+            }
             for result in results
             for file in result["files"]
         ],
         "versions": versions(),
     }
-    _remove_outdated(out, manifest)
+    _remove_outdated(out, manifest, stages)
     facts: dict[str, object] = {"scope": recipe.scope, "seed": recipe.seed, "vocabulary": store.vocabulary}
     facts |= {"end of text": store.end_of_text, "token store": store.fingerprint}
     card = dataset_card(recipe, plan, {split: count for split, count in rows.items() if count}, facts, format)
-    with atomic_file(out / "README.md") as file:
-        file.write(card.encode())
-    write_json(out / "manifest.json", manifest)
+    stages.write(out / "README.md", card.encode())
+    stages.write_json(out / "manifest.json", manifest)
     return {**manifest, "seconds": round(time.perf_counter() - began, 3)}
 
 
@@ -178,9 +212,9 @@ def _items(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, split: str,
     ]
 
 
-def _remove_outdated(out: Path, manifest: dict[str, Any]) -> None:
+def _remove_outdated(out: Path, manifest: dict[str, Any], stages: Stages) -> None:
     """Remove the files of mixtures that this manifest does not list, also of one that was never finished."""
     current = {file["name"] for file in manifest["files"]}
     for path in out.iterdir():
         if _FILE.fullmatch(path.name) and path.name not in current:
-            path.unlink(missing_ok=True)
+            stages.remove(path)

@@ -14,15 +14,17 @@ from slimpajama.corpus.sample import sample_is_there, write_sample
 from slimpajama.engine import Engine
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import ConfigError
+from slimpajama.lock import locked
 from slimpajama.mixture.build import Format
 from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe, Tokens, load_recipe
 from slimpajama.pipeline.deduplication import KERNELS, deduplicate_on
 from slimpajama.pipeline.mixtures import Mixtures, make_mixtures
-from slimpajama.stage import StageTimes
+from slimpajama.pipeline.request import write_request
+from slimpajama.stage import Stages
 from slimpajama.workspace import write_json
 
-__all__ = ["MixtureConfig", "RunConfig", "SampleConfig", "load_run_config", "run_all"]
+__all__ = ["MixtureConfig", "RunConfig", "SampleConfig", "load_run_config", "recipes_of", "run_all", "source_of"]
 
 
 class SampleConfig(BaseModel):
@@ -98,24 +100,25 @@ def run_all(
     the mixtures. What is done and still holds is not done again. All recipes are read before anything is started.
     """
     began = time.perf_counter()
-    recipes = _recipes(config.mixtures, folder)
+    recipes = recipes_of(config.mixtures, folder)
     kernels = (*KERNELS, "slimpajama.mixture.compiled") if recipes else KERNELS
     if config.sample is not None:
         kernels = ("slimpajama.corpus.sample.compiled", *kernels)
-    times = StageTimes(bars=progress)
     mixtures = Mixtures({}, {}, {})
-    with LocalEngine(config.dedup.worker_count(), kernels) as engine:
-        source = _source(config, folder, output, engine)
-        deduplicated = deduplicate_on(engine, source, output / "dedup", config.dedup, StageTimes(bars=progress))
+    with LocalEngine(config.dedup.worker_count(), kernels) as engine, locked(output):
+        write_request(output, "run", {"config": config.model_dump(mode="json"), "folder": str(folder.resolve())})
+        source = source_of(config, folder, output)
+        _make_sample(config, source, engine)
+        deduplicated = deduplicate_on(Stages(engine, bars=progress), source, output / "dedup", config.dedup)
+        stages = Stages(engine, bars=progress)
         if recipes:
             mixtures = make_mixtures(
                 open_dedup_output(output / "dedup"),
                 recipes,
                 config.tokens,
                 output / "mixtures",
-                engine=engine,
-                times=times,
-                memory=config.dedup.memory_bytes(),
+                stages=stages,
+                memory=config.dedup.shared_bytes(),
                 format=config.mixtures.format,
             )
     summary = {
@@ -126,24 +129,27 @@ def run_all(
             name: {key: value for key, value in manifest.items() if key != "files"}
             for name, manifest in mixtures.manifests.items()
         },
-        "stages": times.stages,
+        "stages": stages.times(),
+        "peak_memory_bytes": max(deduplicated["peak_memory_bytes"], mixtures.peak_memory_bytes),
         "seconds": round(time.perf_counter() - began, 3),
     }
     write_json(output / "summary.json", summary)
     return summary, mixtures
 
 
-def _source(config: RunConfig, folder: Path, output: Path, engine: Engine) -> Path:
-    """The input, or the sample, made if it is not there."""
-    if config.input is not None:
-        return folder / config.input
-    sample = output / "sample"
-    if config.sample is not None and not sample_is_there(sample, docs=config.sample.docs, seed=config.sample.seed):
-        write_sample(sample, docs=config.sample.docs, seed=config.sample.seed, engine=engine, progress=_ignore)
-    return sample
+def source_of(config: RunConfig, folder: Path, output: Path) -> Path:
+    """Where the shards are: the input, or the sample in the output."""
+    return folder / config.input if config.input is not None else output / "sample"
 
 
-def _recipes(config: MixtureConfig, folder: Path) -> list[Recipe]:
+def _make_sample(config: RunConfig, folder: Path, engine: Engine) -> None:
+    sample = config.sample
+    if sample is not None and not sample_is_there(folder, docs=sample.docs, seed=sample.seed):
+        write_sample(folder, docs=sample.docs, seed=sample.seed, engine=engine, progress=_ignore)
+
+
+def recipes_of(config: MixtureConfig, folder: Path) -> list[Recipe]:
+    """The recipes a config names by paths relative to its ``folder``. Raises :class:`ConfigError`."""
     overrides = config.model_dump(exclude={"recipes", "format"})
     return [load_recipe(folder / path, **overrides) for path in config.recipes]
 

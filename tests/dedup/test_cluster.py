@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from slimpajama.dedup.cluster import ClusterItem, cluster_links, read_clusters
-from slimpajama.workspace import atomic_file
+from slimpajama.workspace import atomic_file, file_record
 
 A, B, C = 0, 1 << 40, 2 << 40
 """First ids of three sources of one shard each."""
@@ -35,6 +35,7 @@ def test_links_of_several_files_become_one_file_of_clusters(tmp_path: Path) -> N
         "clusters": 2,
         "largest": [{"cluster": A, "documents": 4}, {"cluster": C + 5, "documents": 2}],
         "shared": [[1, 1, 0], [1, 1, 0], [0, 0, 1]],
+        "files": [file_record(target)],
     }
     clusters = read_clusters(target)
     assert clusters.ids.tolist() == [A, A + 1, B, B + 1, C + 5, C + 7]
@@ -46,7 +47,8 @@ def test_links_of_several_files_become_one_file_of_clusters(tmp_path: Path) -> N
 def test_without_links_there_is_a_file_without_clusters(tmp_path: Path) -> None:
     target = tmp_path / "clusters.arrow"
     result = cluster_links(ClusterItem((), (0, 1), target))
-    assert result == {"linked": 0, "clusters": 0, "largest": [], "shared": [[0, 0], [0, 0]]}
+    shared = [[0, 0], [0, 0]]
+    assert result == {"linked": 0, "clusters": 0, "largest": [], "shared": shared, "files": [file_record(target)]}
     assert read_clusters(target).ids.size == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -9,10 +10,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from slimpajama import ShardUnreadable, WorkerDied
+from slimpajama.engine.heartbeat import beat
 from slimpajama.engine.local import LocalEngine
 
 
@@ -56,6 +59,39 @@ def perhaps_die(task: Task) -> str:
 
 def name_of(task: Task) -> str:
     return task.name
+
+
+def end_without_an_answer(code: int) -> None:
+    os._exit(code)
+
+
+def crash(number: int) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+@dataclass(frozen=True)
+class Nap:
+    """An item that takes ``seconds`` and gives a sign of life every tenth of one, if it is ``alive``."""
+
+    seconds: float
+    alive: bool
+
+
+def sleep(nap: Nap) -> float:
+    until = time.monotonic() + nap.seconds
+    while time.monotonic() < until:
+        time.sleep(0.1)
+        if nap.alive:
+            beat()
+    return nap.seconds
+
+
+def write_for_ever(path: Path) -> None:
+    while True:
+        with path.open("a") as file:
+            file.write("x")
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -122,15 +158,15 @@ def test_an_item_whose_worker_is_killed_twice_stops_the_run_and_is_named(tmp_pat
         list(engine.map(perhaps_die, [Task("books/book.00001", tmp_path / "log", deaths=9)], name_of))
     assert (tmp_path / "log").read_text() == "died\n" * 2
     assert str(death.value) == (
-        "a worker process was killed twice while handling books/book.00001; most likely memory ran out: use fewer "
-        "--workers or set a smaller memory"
+        "a worker process that handled books/book.00001 was killed by SIGKILL, twice; most likely memory ran out: use "
+        "fewer --workers or set a smaller memory; finished work is kept"
     )
 
 
 def test_the_item_that_kills_is_named_and_not_one_that_ran_beside_it(tmp_path: Path) -> None:
     tasks = [Task(f"innocent {number}", tmp_path / "none", seconds=0.2) for number in range(6)]
     tasks[3] = Task("killer", tmp_path / "log", deaths=9)
-    with LocalEngine(2) as engine, pytest.raises(WorkerDied, match="killed twice while handling killer;"):
+    with LocalEngine(2) as engine, pytest.raises(WorkerDied, match="that handled killer was killed by SIGKILL, twice;"):
         list(engine.map(perhaps_die, tasks, name_of))
 
 
@@ -155,3 +191,67 @@ def test_a_worker_killed_while_a_result_is_looked_at_is_replaced_too(tmp_path: P
             if len(results) == 1:
                 time.sleep(0.3)  # long enough for the pool to notice
     assert sorted(results) == [(number, str(number)) for number in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("function", "item", "fate"),
+    [(end_without_an_answer, 3, "ended with exit code 3"), (crash, signal.SIGSEGV, "was killed by SIGSEGV")],
+)
+def test_a_worker_that_crashes_is_told_from_one_that_memory_killed(function: Any, item: int, fate: str) -> None:
+    with LocalEngine(2) as engine, pytest.raises(WorkerDied) as death:
+        list(engine.map(function, [item], lambda item: "c4/a"))
+    assert str(death.value) == (
+        f"a worker process that handled c4/a {fate}, twice; most likely the file is damaged in a way that its reader "
+        "does not survive: mend it or leave it out; finished work is kept"
+    )
+
+
+def test_a_worker_that_hangs_is_noticed_and_its_item_named() -> None:
+    naps = [Nap(0.1, alive=False), Nap(60, alive=False), Nap(0.2, alive=False)]
+    with LocalEngine(2, stalled_after=1) as engine, pytest.raises(WorkerDied) as death:
+        list(engine.map(sleep, naps, lambda nap: f"c4/{nap.seconds:g}"))
+    assert str(death.value) == (
+        "a worker process that handled c4/60 showed no sign of life for 1 s, twice; look whether the disk or the "
+        "network it reads from still answers, or leave that input out; finished work is kept"
+    )
+
+
+def test_a_worker_that_shows_signs_of_life_may_take_its_time() -> None:
+    with LocalEngine(2, stalled_after=1) as engine:
+        assert sorted(engine.map(sleep, [Nap(2.5, alive=True), Nap(0.1, alive=False)])) == [(0, 2.5), (1, 0.1)]
+
+
+def test_the_trace_of_an_error_shows_where_in_the_worker_it_was() -> None:
+    with LocalEngine(2) as engine, pytest.raises(ShardUnreadable) as error:
+        list(engine.map(refuse_seven, [7]))
+    assert "in refuse_seven" in str(error.value.__cause__)
+
+
+def test_leaving_early_ends_what_runs(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with LocalEngine(2) as engine:
+        for _, result in engine.map(sleep, [Nap(0.1, alive=False), Nap(60, alive=True)]):
+            assert result == 0.1
+            break
+    assert time.monotonic() - began < 30
+
+
+def run_and_be_killed(path: Path) -> None:
+    with LocalEngine(2) as engine:
+        list(engine.map(write_for_ever, [path]))
+
+
+def test_workers_end_with_the_process_that_started_them_however_it_ended(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = multiprocessing.get_context("spawn").Process(target=run_and_be_killed, args=(log,))
+    process.start()
+    deadline = time.monotonic() + 30
+    while not log.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.join()
+    sizes = []
+    while time.monotonic() < deadline and (len(sizes) < 5 or len(set(sizes[-5:])) > 1):
+        time.sleep(0.1)
+        sizes.append(log.stat().st_size)
+    assert len(set(sizes[-5:])) == 1, "nobody writes any more"

@@ -211,7 +211,7 @@ def test_one_and_two_workers_write_the_same_bytes(store: TokenStore, tmp_path: P
             (file,) = result["files"]
             data = item.output_files[0].read_bytes()
             assert file == {
-                "name": item.output_files[0].name,
+                "path": str(item.output_files[0]),
                 "bytes": len(data),
                 "blake2b": hashlib.blake2b(data, digest_size=16).hexdigest(),
             }

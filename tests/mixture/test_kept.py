@@ -19,7 +19,7 @@ from slimpajama.errors import ConfigError, InputChanged, InputNotFound
 from slimpajama.mixture.kept import KeptShard, kept_documents, open_dedup_output
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.pipeline.mixtures import make_mixtures
-from slimpajama.stage import StageTimes
+from slimpajama.stage import Stages
 from tests.conftest import texts_of_shard
 
 Row = tuple[str, int, bool, int, str]
@@ -155,8 +155,7 @@ def test_a_local_mixture_of_globally_deduplicated_shards_is_refused(only_global:
             [recipe],
             TokenConfig(),
             tmp_path,
-            engine=engine,
-            times=StageTimes(bars=False),
+            stages=Stages(engine),
             memory=1 << 28,
         )
     assert str(caught.value) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from slimpajama.engine.local import LocalEngine
 from slimpajama.mixture.documents import DocumentBatch
 from slimpajama.mixture.encoding import Backend
 from slimpajama.mixture.holdout import candidates, draw_holdout
-from slimpajama.mixture.shuffling import finish_store, plan_buckets, sort_bucket
+from slimpajama.mixture.shuffling import HeldOutItem, finish_store, gather_held_out, plan_buckets, sort_bucket
 from slimpajama.mixture.tokenizer import TokenizerFile, load_tokenizer
 from slimpajama.mixture.tokenizer_training import train_tokenizer
 from slimpajama.mixture.tokenizing import TokenizeSettings, tokenize_piece
@@ -100,8 +101,11 @@ def build(
     with LocalEngine(workers) as engine:
         results = [result for _, result in sorted(engine.map(tokenize_item, items), key=lambda pair: pair[0])]
         plan = plan_buckets(list(made), results, settings, out)
+        gather_held_out(HeldOutItem(out, tuple((one["source"], run) for one in results for run in one["runs"])))
         buckets = [bucket for _, bucket in engine.map(sort_bucket, plan)]
-    return {**finish_store(list(made), results, buckets, settings, out), "holdout": account}
+    summary = {**finish_store(list(made), results, buckets, settings, out), "holdout": account}
+    shutil.rmtree(out / "runs")
+    return summary
 
 
 def _items(

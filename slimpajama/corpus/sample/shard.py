@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 import zstandard
@@ -76,7 +77,7 @@ def write_shard(item: ShardItem) -> ShardResult:
     size = flushed = short = odd = broken = blank = 0
     with (
         atomic_file(Path(item.out) / shard.path) as file,
-        zstandard.ZstdCompressor(level=_LEVEL).stream_writer(file, closefd=False) as frame,
+        zstandard.ZstdCompressor(level=_LEVEL).stream_writer(cast(BinaryIO, file), closefd=False) as frame,
     ):
         for place, role in enumerate(roles(recipe, shard.kind, shard.start, shard.stop)):
             document, original = role.document, role.original

@@ -1,0 +1,65 @@
+"""A worker process: it takes one item at a time from its pipe and sends back a result or an error.
+
+It leaves with the process that started it, however that ended, so that a killed run leaves nobody writing. Interrupts
+from the terminal are left to that process, which ends its workers by killing them: what they write is whole or absent.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+from slimpajama.engine.heartbeat import listen
+
+__all__ = ["RemoteTraceback", "serve"]
+
+
+class RemoteTraceback(Exception):
+    """Cause of an error that was raised in a worker: its text shows where."""
+
+
+def serve(tasks: Connection, beats: Any, preload: Sequence[str]) -> None:
+    """Handle ``(function, item)`` pairs from ``tasks`` until there are no more; beats go to ``beats[0]``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    for module in preload:
+        importlib.import_module(module)
+
+    def heard(moment: float) -> None:
+        beats[0] = moment
+
+    listen(heard)
+    while True:
+        try:
+            function, item = tasks.recv()
+        except EOFError:
+            return
+        try:
+            answer: tuple[Any, BaseException | None, str] = (function(item), None, "")
+        except Exception as error:
+            answer = (None, _sendable(error), traceback.format_exc())
+        tasks.send(answer)
+
+
+def _sendable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - just written
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

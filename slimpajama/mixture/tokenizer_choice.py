@@ -1,0 +1,113 @@
+"""The tokenizer of a store: trained on excerpts of the corpus or fetched, then tried on them in both libraries.
+
+One work item, because all else waits for it. Excerpts come from each source by its size, out of the beginnings of some
+shards, so that a few times what is trained on is read however large the corpus is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from slimpajama.engine.heartbeat import beat
+from slimpajama.errors import ConfigError
+from slimpajama.mixture.encoding import agreeing_backend
+from slimpajama.mixture.kept import KeptShard
+from slimpajama.mixture.seeded import seeded_hash
+from slimpajama.mixture.surveying import SampleItem, excerpts
+from slimpajama.mixture.tokenizer import TokenizerFile, fetch_tokenizer, load_tokenizer
+from slimpajama.mixture.tokenizer_training import TRAINING_BYTES, train_tokenizer
+from slimpajama.workspace import file_record, fingerprint
+
+__all__ = ["VERSION", "TokenizerItem", "choose_tokenizer", "samples_for_tokenizer", "tokenizer_of"]
+
+VERSION = 1
+
+CHECKED_BYTES = 1_000_000
+"""Text on which the fast tokenizer is compared with the reference before it is used: half a second."""
+
+SAMPLED_SHARDS = 16
+"""Shards of a source that excerpts are taken from, at most."""
+
+READ_PER_EXCERPT = 4
+"""Bytes read for each byte of excerpts: long documents give only their beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerItem:
+    """Where the excerpts come from; ``name`` of a tokenizer, or ``None`` to train one; where it goes."""
+
+    samples: tuple[SampleItem, ...]
+    name: str | None
+    end_of_text: str | None
+    vocabulary: int
+    path: Path
+
+
+def choose_tokenizer(item: TokenizerItem) -> dict[str, Any]:
+    """Write the tokenizer; returns the fields of :class:`TokenizerFile` but its path, ``backend``, the library to run
+    it with, ``warnings`` for the user, and ``files``."""
+    found: list[tuple[int, str]] = []
+    for sample in item.samples:
+        beat()
+        found += excerpts(sample)
+    texts = [text for _, text in sorted(found)]
+    if item.name is None:
+        if not texts:
+            raise ConfigError("there is no document to train a tokenizer on; give --tokenizer, or some input")
+        train_tokenizer(texts, item.path, item.vocabulary)
+    else:
+        fetch_tokenizer(item.name, item.path)
+    tokenizer = load_tokenizer(item.path, item.end_of_text)
+    checked: list[str] = []
+    size = 0
+    # Taken evenly, for the sample is in the order of sources.
+    for text in sorted(texts, key=lambda text: fingerprint(text[:200])):
+        if size >= CHECKED_BYTES:
+            break
+        checked.append(text)
+        size += len(text.encode())
+    backend, warning = agreeing_backend(tokenizer, checked)
+    return {
+        "digest": tokenizer.digest,
+        "vocabulary": tokenizer.vocabulary,
+        "end_of_text": tokenizer.end_of_text,
+        "specials": list(tokenizer.specials),
+        "backend": backend,
+        "warnings": [warning] if warning else [],
+        "files": [file_record(item.path)],
+    }
+
+
+def tokenizer_of(result: Mapping[str, Any]) -> TokenizerFile:
+    """The tokenizer that :func:`choose_tokenizer` wrote."""
+    return TokenizerFile(
+        Path(result["files"][0]["path"]),
+        result["digest"],
+        result["vocabulary"],
+        result["end_of_text"],
+        tuple(result["specials"]),
+    )
+
+
+def samples_for_tokenizer(
+    shards: Sequence[KeptShard], text_bytes: Sequence[int], *, training: bool, seed: int
+) -> list[SampleItem]:
+    """Which shards to take excerpts from, given how much text each has; more of it for training than for checking."""
+    target = TRAINING_BYTES if training else 2 * CHECKED_BYTES
+    items: list[SampleItem] = []
+    total = max(1, sum(text_bytes))
+    for source in dict.fromkeys(shard.source for shard in shards):
+        own = [at for at, shard in enumerate(shards) if shard.source == source and text_bytes[at]]
+        order = np.argsort(seeded_hash(np.arange(len(own), dtype=np.uint64), seed, "shards for the tokenizer"))
+        chosen = [own[at] for at in sorted(order[:SAMPLED_SHARDS].tolist())]
+        wanted = target * sum(text_bytes[at] for at in own) / total
+        limit = int(READ_PER_EXCERPT * wanted) // max(1, len(chosen)) + 1
+        available = sum(min(text_bytes[at], limit) for at in chosen)
+        share = min(1.0, wanted / max(1, available))
+        items += [SampleItem(shards[at], share, seed, limit) for at in chosen]
+    return items

@@ -1,0 +1,33 @@
+"""What an output was last asked to be: written when a run starts, so that its state can be told without its command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from slimpajama.errors import InputNotFound
+from slimpajama.workspace import read_json, write_json
+
+__all__ = ["Command", "read_request", "write_request"]
+
+REQUEST = "request.json"
+
+Command = Literal["dedup", "mix", "run"]
+
+
+def write_request(output: Path, command: Command, arguments: Mapping[str, Any]) -> None:
+    """Write ``output/request.json`` unless it is there; ``arguments`` are values as JSON has them."""
+    request = {"command": command, **arguments}
+    if read_json(output / REQUEST) != request:
+        write_json(output / REQUEST, request)
+
+
+def read_request(output: Path) -> dict[str, Any]:
+    """The last request. Raises :class:`InputNotFound` where nothing was ever asked for."""
+    request = read_json(output / REQUEST)
+    if not isinstance(request, dict) or request.get("command") not in ("dedup", "mix", "run"):
+        raise InputNotFound(
+            f"{output} is not the output of a run: it holds no {REQUEST}; give the folder after --output"
+        )
+    return request

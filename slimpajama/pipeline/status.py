@@ -1,0 +1,133 @@
+"""What of a run is done, what is not, and what is stale and why; nothing is written.
+
+The run's own request is gone through again with stages that only look (see :mod:`slimpajama.stage`), as far as that can
+be known: what follows a stage that is not done depends on what it will write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slimpajama.config import Config, TokenConfig, assigned, checked
+from slimpajama.engine.local import LocalEngine
+from slimpajama.errors import SlimpajamaError
+from slimpajama.mixture.kept import open_dedup_output
+from slimpajama.mixture.recipe import Recipe
+from slimpajama.pipeline.deduplication import deduplicate_on
+from slimpajama.pipeline.mixtures import make_mixtures
+from slimpajama.pipeline.request import read_request
+from slimpajama.pipeline.run import RunConfig, recipes_of, source_of
+from slimpajama.stage import StageRecord, Stages, Unfinished
+
+__all__ = ["RunStatus", "run_status", "status_lines"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """``stages``: those looked at, in order. ``problem``: why no more could be looked at, if so. ``finished``: all is
+    done and holds."""
+
+    command: str
+    stages: dict[str, StageRecord]
+    problem: str
+
+    @property
+    def finished(self) -> bool:
+        """Whether running it again would do nothing."""
+        return not self.problem and all(record.reused == record.items for record in self.stages.values())
+
+
+def run_status(output: Path, assignments: Sequence[str] = ()) -> RunStatus:
+    """The state of what was last asked of ``output``, with ``key=value`` ``assignments`` over its settings.
+
+    For the output of ``slimpajama run`` a key begins with its section, as in ``dedup.seed=2``. Raises
+    :class:`InputNotFound` where nothing was asked for, and :class:`ConfigError` for settings that are none.
+    """
+    request = read_request(output)
+    changes = dict(map(assigned, assignments))
+    stages = Stages(LocalEngine(1), inspecting=True)
+    problem = ""
+    try:
+        _COMMANDS[request["command"]](request, output, changes, stages)
+    except Unfinished as stage:
+        problem = f"what comes after '{stage}' depends on what that will write"
+    except SlimpajamaError as fault:
+        if not stages.records:
+            raise
+        problem = str(fault)
+    return RunStatus(request["command"], stages.records, problem)
+
+
+def _dedup(request: dict[str, Any], output: Path, changes: dict[str, object], stages: Stages) -> None:
+    settings = checked(Config, request["settings"] | changes, "--set")
+    _with_workers(stages, settings)
+    deduplicate_on(stages, Path(request["input"]), output, settings)
+
+
+def _mix(request: dict[str, Any], output: Path, changes: dict[str, object], stages: Stages) -> None:
+    recipes = [checked(Recipe, recipe, "request.json") for recipe in request["recipes"]]
+    settings = checked(TokenConfig, request["settings"] | changes, "--set")
+    documents = open_dedup_output(Path(request["input"]))
+    make_mixtures(documents, recipes, settings, output, stages=stages, memory=1 << 30, format=request["format"])
+
+
+def _run(request: dict[str, Any], output: Path, changes: dict[str, object], stages: Stages) -> None:
+    values = request["config"]
+    for key, value in changes.items():
+        section, _, name = key.rpartition(".")
+        target = values.setdefault(section, {}) if section else values
+        target[name] = value
+    config = checked(RunConfig, values, "--set")
+    folder = Path(request["folder"])
+    _with_workers(stages, config.dedup)
+    source = source_of(config, folder, output)
+    deduplicate_on(stages, source, output / "dedup", config.dedup)
+    recipes = recipes_of(config.mixtures, folder)
+    if recipes:
+        make_mixtures(
+            open_dedup_output(output / "dedup"),
+            recipes,
+            config.tokens,
+            output / "mixtures",
+            stages=stages,
+            memory=config.dedup.shared_bytes(),
+            format=config.mixtures.format,
+        )
+
+
+def _with_workers(stages: Stages, config: Config) -> None:
+    """How the keys are cut into ranges depends on the number of workers, which are never started."""
+    stages.engine = LocalEngine(config.worker_count())
+
+
+_COMMANDS = {"dedup": _dedup, "mix": _mix, "run": _run}
+
+SHOWN = 5
+"""Reasons that are given for a stage."""
+
+
+def status_lines(status: RunStatus) -> list[str]:
+    """The state, for a terminal: a line for each stage, and one for each reason why items of it are stale."""
+    lines = []
+    width = max((len(name) for name in status.stages), default=0)
+    for name, record in status.stages.items():
+        missing = record.items - record.reused - len(record.stale)
+        parts = [f"{record.reused:,} of {record.items:,} done"]
+        parts += [f"{len(record.stale):,} stale"] if record.stale else []
+        parts += [f"{missing:,} to do"] if missing else []
+        lines.append(f"{name.ljust(width)}  {', '.join(parts)}")
+        by_reason: dict[str, list[str]] = {}
+        for item, reason in record.stale.items():
+            by_reason.setdefault(reason, []).append(item)
+        for reason, items in list(by_reason.items())[:SHOWN]:
+            who = items[0] if len(items) == 1 else f"{len(items):,} items, e.g. {items[0]}"
+            lines.append(f"{'':{width}}    {who}: {reason}")
+        if len(by_reason) > SHOWN:
+            lines.append(f"{'':{width}}    and for {len(by_reason) - SHOWN:,} other reasons")
+    if status.problem:
+        lines.append(status.problem)
+    lines.append("everything is done" if status.finished else "run the same command again to go on")
+    return lines
