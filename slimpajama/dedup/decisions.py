@@ -7,6 +7,7 @@ here is counted from the rows written, and checked: records read = kept + short 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from slimpajama.workspace import atomic_file
 
 __all__ = ["SCHEMA", "VERDICTS", "VERSION", "DecisionItem", "Tally", "Verdicts", "decide", "decide_piece"]
 
-VERSION = 1
+VERSION = 2
 
 VERDICTS = ("kept", "short", "bad", "duplicate")
 
@@ -167,7 +168,11 @@ class DecisionItem:
 
 
 def decide_piece(item: DecisionItem) -> dict[str, Any]:
-    """Write the decisions of a piece; returns its tally as nested lists, and the file's record."""
+    """Write the decisions of a piece; returns its tally as nested lists, and the file's record.
+
+    ``kept``: a digest of who is kept in which scope, which stays when only the clusters of the others change.
+    """
+    kept = hashlib.blake2b(digest_size=16)
     clusters = read_clusters(item.clusters_file)
     tally = Tally(len(item.source_names))
     first_shards = np.array(item.first_shards, dtype=np.uint64)
@@ -182,6 +187,8 @@ def decide_piece(item: DecisionItem) -> dict[str, Any]:
             beat()
             verdicts = decide(ids, status, clusters)
             owners = np.searchsorted(first_shards, verdicts.global_roots >> np.uint64(POSITION_BITS), side="right") - 1
+            for flags in (ids, verdicts.kept_global, verdicts.kept_local):
+                kept.update(np.ascontiguousarray(flags).view(np.uint8).data)
             tally.add(sources, sizes, status, verdicts, owners)
             columns = [
                 pa.array(ids),
@@ -198,4 +205,9 @@ def decide_piece(item: DecisionItem) -> dict[str, Any]:
             ]
             writer.write_batch(pa.record_batch(columns, SCHEMA))
     tally.check(item.source_names)
-    return {"counts": tally.counts.tolist(), "removed": tally.removed.tolist(), "files": [file.record]}
+    return {
+        "counts": tally.counts.tolist(),
+        "removed": tally.removed.tolist(),
+        "kept": kept.hexdigest(),
+        "files": [file.record],
+    }

@@ -96,7 +96,7 @@ class _Run:
             written = self._write(corpus, outputs, sketched, decided)
         if not self.stages.inspecting:
             shutil.rmtree(self._work / "parts", ignore_errors=True)
-        outputs.finish(decided, [result["parts"] for result in sketched], written)
+        outputs.finish(list(map(content_digest, decided)), [result["parts"] for result in sketched], written)
         summary = run_summary(corpus, tally, clusters, bands, rows, self.stages.times(), time.perf_counter() - began)
         summary |= {
             "settings": self.config.model_dump(mode="json") | {"workers": self.stages.engine.workers},
@@ -227,8 +227,8 @@ class _Run:
 
     def _decide(
         self, corpus: Corpus, outputs: Outputs, sketched: list[dict[str, Any]], slices: list[str]
-    ) -> tuple[Tally, list[str]]:
-        """The tally of all pieces, and a digest of each piece's decisions."""
+    ) -> tuple[Tally, list[dict[str, Any]]]:
+        """The tally of all pieces, and what became of each."""
         names = tuple(source.name for source in corpus.sources)
         items = [
             DecisionItem(
@@ -257,14 +257,16 @@ class _Run:
         for result in results:
             tally.merge(result["counts"], result["removed"])
         tally.check(names)
-        return tally, list(map(content_digest, results))
+        return tally, results
 
     def _write(
-        self, corpus: Corpus, outputs: Outputs, sketched: list[dict[str, Any]], decided: list[str]
+        self, corpus: Corpus, outputs: Outputs, sketched: list[dict[str, Any]], decided: list[dict[str, Any]]
     ) -> list[dict[str, Any]]:
         config = self.config
         depends, items = [], []
-        for piece, own, identity, value in zip(corpus.pieces, sketched, self._identities(corpus), decided, strict=True):
+        for piece, own, identity, decision in zip(
+            corpus.pieces, sketched, self._identities(corpus), decided, strict=True
+        ):
             files = outputs.shard_files(piece, len(own["parts"]))
             settings = {"normalisation": config.normalisation, "compression_level": config.compression_level}
             depends.append(
@@ -272,7 +274,7 @@ class _Run:
                     "version": [output_shards.VERSION, versions()["unicode"]],
                     "settings": settings | {"scopes": list(outputs.scopes), "truncated": config.truncated},
                     "input": identity,
-                    "decisions": value,
+                    "kept": decision["kept"],
                     "parts": own["parts"],
                     "outputs": [str(path.relative_to(self.output)) for part in files for _, _, path in part],
                 }
@@ -291,7 +293,7 @@ class _Run:
                     depends=depends[-1],
                 )
             )
-        outputs.doubt_outdated(decided, [len(own["parts"]) for own in sketched])
+        outputs.doubt_outdated(list(map(content_digest, decided)), [len(own["parts"]) for own in sketched])
         return self._by_piece("write", items, output_shards.write_piece, corpus, depends)
 
     # ------------------------------------------------------------------------------------------ files

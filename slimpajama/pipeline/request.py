@@ -28,6 +28,6 @@ def read_request(output: Path) -> dict[str, Any]:
     request = read_json(output / REQUEST)
     if not isinstance(request, dict) or request.get("command") not in ("dedup", "mix", "run"):
         raise InputNotFound(
-            f"{output} is not the output of a run: it holds no {REQUEST}; give the folder after --output"
+            f"{output} is not the output of a run, it holds no {REQUEST}; give the folder that --output said"
         )
     return request
