@@ -29,6 +29,21 @@ app = typer.Typer(
 )
 
 
+def _place(text: str) -> Path:
+    """A path or the URL of a store."""
+    from slimpajama.errors import ConfigError
+    from slimpajama.storage import place
+
+    try:
+        return place(text)
+    except ConfigError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+
+
+A_PLACE: dict[str, Any] = {"parser": _place, "metavar": "PLACE"}
+
+
 # `global` is a keyword, so these are made from values.
 ScopeName = Enum("ScopeName", {"both": "both", "global": "global", "local": "local"}, type=str)
 OneScope = Enum("OneScope", {"global": "global", "local": "local"}, type=str)
@@ -81,7 +96,10 @@ def _options(
 
 @app.command()
 def sample(
-    out: Annotated[Path, typer.Argument(help="Folder to write: seven sources, ground truth beside them.")],
+    out: Annotated[
+        Path,
+        typer.Argument(**A_PLACE, help="Folder to write: seven sources, ground truth beside them."),
+    ],
     docs: Annotated[int, typer.Option(min=1, help="Documents in all, about 4 KB each.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other text.")] = 1,
     workers: Workers = None,
@@ -123,8 +141,8 @@ def sample(
 
 @app.command()
 def dedup(
-    input: Annotated[Path, typer.Option("--input", help="Folder that holds the sources' folders.")],
-    output: Annotated[Path, typer.Option("--output", help="Folder for decisions, shards and summary.")],
+    input: Annotated[Path, typer.Option("--input", **A_PLACE, help="Folder that holds the sources' folders.")],
+    output: Annotated[Path, typer.Option("--output", **A_PLACE, help="Folder for decisions, shards and summary.")],
     scope: Annotated[
         ScopeName | None,
         typer.Option(help="Shards to write; decisions always hold both scopes (default: both)."),
@@ -187,8 +205,11 @@ def _closing_lines(summary: dict[str, Any], output: Path) -> str:
 
 @app.command()
 def mix(
-    input: Annotated[Path, typer.Option("--input", help="Output of slimpajama dedup.")],
-    output: Annotated[Path, typer.Option("--output", help="Folder for the token store and the mixtures.")],
+    input: Annotated[Path, typer.Option("--input", **A_PLACE, help="Output of slimpajama dedup.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", **A_PLACE, help="Folder for the token store and the mixtures."),
+    ],
     recipe: Annotated[list[Path], typer.Option("--recipe", help="YAML recipe; repeatable.")],
     tokens: Annotated[
         str | None, typer.Option(help="Token budget of each mixture, e.g. 2M (default: the recipe's).")
@@ -251,7 +272,9 @@ def mix(
 
 @app.command()
 def status(
-    output: Annotated[Path, typer.Argument(metavar="RUN", help="What --output of dedup, mix or run said.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="RUN", parser=_place, help="What --output of dedup, mix or run said.")
+    ],
     set: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="What would be, with this setting; repeatable."),
@@ -277,8 +300,14 @@ def status(
 @app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="YAML config of a whole run, e.g. configs/sample.yaml.")],
-    output: Annotated[Path, typer.Option("--output", help="Folder for dedup/, mixtures/ and summary.json.")],
-    input: Annotated[Path | None, typer.Option("--input", help="Folder of shards, over the config's.")] = None,
+    output: Annotated[
+        Path,
+        typer.Option("--output", **A_PLACE, help="Folder for dedup/, mixtures/ and summary.json."),
+    ],
+    input: Annotated[
+        Path | None,
+        typer.Option("--input", **A_PLACE, help="Folder of shards, over the config's."),
+    ] = None,
     workers: Workers = None,
     set: Annotated[
         list[str] | None,

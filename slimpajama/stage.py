@@ -19,6 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from slimpajama.engine import Engine, Item
+from slimpajama.storage import remove_file, remove_tree
 from slimpajama.workspace import Markers, atomic_file, remove_stale_temporaries, write_json
 
 __all__ = ["StageRecord", "Stages", "Unfinished"]
@@ -70,8 +71,7 @@ class Stages:
         began = time.perf_counter()
         results: list[dict[str, Any] | None] = []
         stale = {}
-        for key, own in zip(keys, depends, strict=True):
-            result, reason = markers.result(key, own)
+        for key, (result, reason) in zip(keys, markers.results(keys, depends), strict=True):
             results.append(result)
             if reason:
                 stale[key] = reason
@@ -145,4 +145,9 @@ class Stages:
     def remove(self, path: Path) -> None:
         """Remove a file, if it is there; not while inspecting."""
         if not self.inspecting:
-            path.unlink(missing_ok=True)
+            remove_file(path)
+
+    def remove_tree(self, folder: Path) -> None:
+        """Remove a folder, if it is there; not while inspecting."""
+        if not self.inspecting:
+            remove_tree(folder)

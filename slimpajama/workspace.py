@@ -15,14 +15,25 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
 from slimpajama.errors import OutputError
+from slimpajama.storage import (
+    TEMPORARY_SUFFIX,
+    FileStatus,
+    is_remote,
+    opened,
+    put_whole,
+    relative_name,
+    requests_at_once,
+    status_of,
+    statuses_below,
+)
 
 __all__ = [
     "Markers",
@@ -36,8 +47,6 @@ __all__ = [
     "remove_stale_temporaries",
     "write_json",
 ]
-
-TEMPORARY_SUFFIX = ".tmp"
 
 
 class OutputFile:
@@ -92,6 +101,13 @@ def atomic_file(path: Path) -> Iterator[OutputFile]:
 
     Parent folders are made. Raises :class:`OutputError` naming the path when the file system refuses.
     """
+    if is_remote(path):
+        try:
+            with put_whole(path) as file:
+                yield OutputFile(path, file)
+        except OSError as fault:
+            raise cannot_write(path, fault) from fault
+        return
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +163,8 @@ def write_json(path: Path, value: object) -> None:
 def read_json(path: Path) -> Any:
     """The value of a JSON file, or ``None`` where there is none or it does not parse."""
     try:
-        return orjson.loads(path.read_bytes())
+        with opened(path) as file:
+            return orjson.loads(file.read())
     except (FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError):
         return None
 
@@ -161,7 +178,7 @@ def fingerprint(*parts: object) -> str:
 def file_record(path: Path) -> dict[str, Any]:
     """The record of a file as it lies there (see :attr:`OutputFile.record`), read in blocks of 8 MiB."""
     digest, size = hashlib.blake2b(digest_size=16), 0
-    with path.open("rb") as file:
+    with opened(path) as file:
         while block := file.read(8 << 20):
             digest.update(block)
             size += len(block)
@@ -182,6 +199,7 @@ class Markers:
 
     folder: Path
     root: Path
+    _listing: Mapping[str, FileStatus] | None = None
 
     def result(self, item: str, depends: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
         """What the item returned if it was finished and all still holds; else ``None``, and why not.
@@ -196,28 +214,41 @@ class Markers:
         if changes:
             return None, "; ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else "")
         files = [{**file, "path": str(self.root / file["path"])} for file in marker["files"]]
-        for file in files:
-            fault = _missing(file)
+        for file, relative in zip(files, marker["files"], strict=True):
+            fault = _missing(file, self._size(relative["path"]))
             if fault:
                 return None, fault
         return {**marker["result"], "files": files}, ""
 
+    def results(
+        self, items: Sequence[str], depends: Sequence[Mapping[str, Any]]
+    ) -> Iterator[tuple[dict[str, Any] | None, str]]:
+        """:meth:`result` of many items, in their order; from a store, which is listed once, many at a time."""
+        markers = replace(self, _listing=statuses_below(self.root)) if is_remote(self.root) and items else self
+        with requests_at_once(self.root) as threads:
+            yield from threads.map(markers.result, items, depends)
+
     def finish(self, item: str, depends: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Record that the item's outputs lie complete on disk. ``result["files"]``: their records, if it has any."""
-        files = [
-            {**file, "path": Path(file["path"]).relative_to(self.root).as_posix()} for file in result.get("files", ())
-        ]
+        files = [{**file, "path": relative_name(file["path"], self.root)} for file in result.get("files", ())]
         rest = {key: value for key, value in result.items() if key != "files"}
         write_json(self._path(item), {"depends": dict(depends), "result": rest, "files": files})
 
     def _path(self, item: str) -> Path:
         return self.folder / f"{item}.json"
 
+    def _size(self, relative: str) -> int | None:
+        """Of a file below the root, in bytes; ``None`` if there is none."""
+        if self._listing is not None:
+            return self._listing[relative].size if relative in self._listing else None
+        try:
+            return status_of(self.root / relative).size
+        except FileNotFoundError:
+            return None
 
-def _missing(file: Mapping[str, Any]) -> str:
-    try:
-        size = os.stat(file["path"]).st_size
-    except FileNotFoundError:
+
+def _missing(file: Mapping[str, Any], size: int | None) -> str:
+    if size is None:
         return f"{file['path']} is missing"
     return "" if size == file["bytes"] else f"{file['path']} has {size:,} bytes instead of {file['bytes']:,}"
 
@@ -238,9 +269,12 @@ def _changes(before: Any, now: Any, at: str = "") -> list[str]:
 
 
 def remove_stale_temporaries(folders: Iterable[Path]) -> int:
-    """Delete what interrupted writers left in ``folders``, which hold nothing but ours; returns how many files."""
-    stale = [path for folder in folders if folder.is_dir() for path in folder.rglob(f"*{TEMPORARY_SUFFIX}")]
-    stale = [path for path in stale if path.is_file()]
+    """Delete what interrupted writers left in ``folders``, which hold nothing but ours; returns how many files.
+
+    In a store there is none: a file appears when it is whole.
+    """
+    local = [folder for folder in folders if not is_remote(folder) and folder.is_dir()]
+    stale = [path for folder in local for path in folder.rglob(f"*{TEMPORARY_SUFFIX}") if path.is_file()]
     for path in stale:
         path.unlink(missing_ok=True)
     return len(stale)

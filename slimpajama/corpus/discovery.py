@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from slimpajama.config import REDPAJAMA_SET_NAMES, SourceConfig
 from slimpajama.errors import ConfigError, InputChanged, InputNotFound, ShardUnreadable
+from slimpajama.storage import is_remote, opened, place, statuses_below
 
 __all__ = ["POSITION_BITS", "Corpus", "Piece", "Shard", "ShardFile", "content_samples", "discover"]
 
@@ -42,13 +43,15 @@ _SUFFIXES: dict[str, tuple[Literal["jsonl", "parquet"], Literal["none", "zst", "
 
 @dataclass(frozen=True, slots=True)
 class ShardFile:
-    """One input file; ``relative`` is its path below the input, with forward slashes."""
+    """One input file; ``relative`` is its path below the input, with forward slashes. ``version``: a store's tag of its
+    content, empty on a disk."""
 
     path: str
     relative: str
     suffix: str
     size: int
     modified_ns: int
+    version: str = ""
 
     @property
     def format(self) -> Literal["jsonl", "parquet"]:
@@ -136,9 +139,9 @@ def discover(root: Path, sources: Sequence[SourceConfig] = (), piece_bytes: int 
     Raises :class:`InputNotFound` where there is nothing to read and :class:`ConfigError` where two files would be
     written to one place.
     """
-    if not root.is_dir():
+    if not is_remote(root) and not root.is_dir():
         raise InputNotFound(f"the input {root} is not a folder; give the folder that holds the sources' folders")
-    files, others = _walk(root)
+    files, others = _listed(root) if is_remote(root) else _walk(root)
     if not files:
         raise InputNotFound(f"no shard below {root}: looked for files ending in {', '.join(_SUFFIXES)}")
     chosen = tuple(sources) or _sources_by_layout(files)
@@ -191,9 +194,11 @@ def content_samples(files: Sequence[ShardFile]) -> dict[str, str]:
 
 
 def _content_sample(file: ShardFile) -> str:
+    if file.version:
+        return file.version
     digest = hashlib.blake2b(digest_size=16)
     try:
-        with open(file.path, "rb", buffering=0) as content:
+        with opened(place(file.path)) as content:
             for start in sorted({0, max(0, file.size // 2), max(0, file.size - SAMPLE_BYTES)}):
                 content.seek(start)
                 digest.update(content.read(SAMPLE_BYTES))
@@ -204,6 +209,27 @@ def _content_sample(file: ShardFile) -> str:
             f"cannot read {file.path}: {fault.strerror}; mend its permissions or remove it"
         ) from fault
     return digest.hexdigest()
+
+
+def _listed(root: Path) -> tuple[list[ShardFile], list[str]]:
+    """As :func:`_walk`, in a store."""
+    try:
+        found = statuses_below(root)
+    except OSError as fault:
+        raise InputNotFound(f"cannot list {root}: {fault}; check the address and the permissions") from fault
+    shards: list[ShardFile] = []
+    others: list[str] = []
+    for relative, status in sorted(found.items()):
+        name = relative.rsplit("/", 1)[-1]
+        suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix) and name != suffix), None)
+        if any(part.startswith((".", "_")) for part in relative.split("/")) or name.endswith(".tmp"):
+            continue
+        if suffix is None:
+            others.append(relative)
+            continue
+        path = str(root / relative)
+        shards.append(ShardFile(path, relative, suffix, status.size, status.modified_ns, status.version))
+    return shards, others
 
 
 def _walk(root: Path) -> tuple[list[ShardFile], list[str]]:
@@ -311,8 +337,8 @@ def _refuse_shared_outputs(pieces: Sequence[Piece]) -> None:
     taken: dict[tuple[int, str], str] = {}
     for piece in pieces:
         shards = ((shard.source, shard.stem + piece.part_suffix) for shard in piece.shards)
-        for place in ((-1, piece.name), *shards):
-            earlier = taken.setdefault(place, piece.file.relative)
+        for output in ((-1, piece.name), *shards):
+            earlier = taken.setdefault(output, piece.file.relative)
             if earlier != piece.file.relative:
                 raise ConfigError(
                     f"{earlier} and {piece.file.relative} would be written to one output; "

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import Piece, ShardFile
 from slimpajama.errors import InputChanged, ShardUnreadable
+from slimpajama.storage import is_remote, opened, place
 
 __all__ = ["BLOCK_BYTES", "LineBlock", "LineReader"]
 
@@ -144,8 +145,9 @@ def _move_to_front(buffer: bytearray, start: int, stop: int) -> None:
 
 
 def _open(file: ShardFile) -> Any:
+    path = place(file.path)
     try:
-        raw = pa.OSFile(file.path)
+        raw = pa.PythonFile(opened(path), mode="r") if is_remote(path) else pa.OSFile(file.path)
     except FileNotFoundError as fault:
         raise InputChanged(f"{file.path} has gone since the run began; put it back, or run again without it") from fault
     except OSError as fault:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from slimpajama.corpus.discovery import POSITION_BITS, Piece
 from slimpajama.corpus.lines import LineBlock, LineReader
 from slimpajama.errors import InputChanged, ShardUnreadable
+from slimpajama.storage import is_remote, opened, place
 
 __all__ = ["BadRecord", "RecordBatch", "parquet_batches", "read_records", "texts_of"]
 
@@ -212,7 +213,9 @@ def parquet_batches(piece: Piece, columns: Sequence[str] | None, start: int = 0)
     path = piece.file.path
     try:
         # Otherwise whole row groups are held.
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+        place_of_shard = place(path)
+        source = opened(place_of_shard) if is_remote(place_of_shard) else path
+        with pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20) as file:
             schema = file.schema_arrow
             kind = schema.field("text").type if schema.names.count("text") == 1 else None
             if kind not in (pa.string(), pa.large_string(), pa.string_view()):

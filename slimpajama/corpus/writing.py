@@ -8,7 +8,6 @@ are never parsed. One frame per file, because common readers stop at the end of 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -26,6 +25,7 @@ from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import parquet_batches, texts_of
 from slimpajama.errors import InputChanged, ShardUnreadable
+from slimpajama.storage import place, status_of
 from slimpajama.workspace import OutputFile, atomic_file
 
 __all__ = ["ShardWriter", "changed", "kept_lines", "rebuilt_line"]
@@ -106,8 +106,9 @@ def kept_lines(
     another than was found at first, or one of them is no longer at its place; ends early where the shard does.
     """
     with suppress(FileNotFoundError):  # which is explained where the shard is opened
-        status = os.stat(piece.file.path)
-        if (status.st_size, status.st_mtime_ns) != (piece.file.size, piece.file.modified_ns):
+        status = status_of(place(piece.file.path))
+        found = piece.file
+        if (status.size, status.modified_ns, status.version) != (found.size, found.modified_ns, found.version):
             raise InputChanged(
                 f"{piece.file.path} changed during the run; run the same command again, it starts this shard anew"
             )

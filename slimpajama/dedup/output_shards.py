@@ -22,6 +22,7 @@ from slimpajama.corpus.discovery import POSITION_BITS, Piece
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.writing import ShardWriter, changed, kept_lines
 from slimpajama.dedup.rows import row_batches
+from slimpajama.storage import opened
 from slimpajama.text.normalisation import Normalisation, normaliser
 from slimpajama.workspace import Markers
 
@@ -143,7 +144,7 @@ def _kept_records(item: WriteItem, start: int) -> _Kept:
     )
     kept: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
     row = 0
-    with pq.ParquetFile(item.decisions_file) as file:
+    with opened(item.decisions_file) as decisions, pq.ParquetFile(decisions) as file:
         for batch in file.iter_batches(columns=["id", "position", "kept_global", "kept_local"]):
             flags = np.zeros(batch.num_rows, dtype=np.uint16)
             for scope in scopes:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from slimpajama.storage import local_copy
 from slimpajama.text.shingles import SHINGLE_CHARACTERS
 
 __all__ = ["BAD", "BATCH_ROWS", "SHORT", "SOUND", "Rows", "RowsWriter", "join_rows", "read_columns", "row_batches"]
@@ -99,14 +100,14 @@ def join_rows(paths: Sequence[Path], file: Any, bands: int) -> None:
     """Write the rows of several files as one, in their order; a batch is in memory at a time."""
     with pa.ipc.new_file(file, _schema(bands)) as writer:
         for path in paths:
-            with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as part:
+            with pa.memory_map(str(local_copy(path))) as source, pa.ipc.open_file(source) as part:
                 for number in range(part.num_record_batches):
                     writer.write_batch(part.get_batch(number))
 
 
 def row_batches(path: Path, columns: Sequence[str]) -> Iterator[list[NDArray[Any]]]:
     """The named columns of a rows file, batch by batch, as arrays over the memory map where possible."""
-    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+    with pa.memory_map(str(local_copy(path))) as source, pa.ipc.open_file(source) as file:
         indices = [file.schema.get_field_index(name) for name in columns]
         options = pa.ipc.IpcReadOptions(included_fields=sorted(indices))
         with pa.ipc.open_file(source, options=options) as chosen:
@@ -119,6 +120,6 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[NDArray[Any]]:
     """The named columns of a whole rows file."""
     batches = list(row_batches(path, columns))
     if not batches:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+        with pa.memory_map(str(local_copy(path))) as source, pa.ipc.open_file(source) as file:
             return [np.empty(0, dtype=file.schema.field(name).type.to_pandas_dtype()) for name in columns]
     return [np.concatenate([batch[index] for batch in batches]) for index in range(len(columns))]

@@ -26,6 +26,7 @@ from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter, join_rows
 from slimpajama.dedup.sketch import Sketcher
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import TooManyBadRecords
+from slimpajama.storage import opened, remove_file
 from slimpajama.text.normalisation import Normalisation
 from slimpajama.workspace import Markers, OutputFile, atomic_file
 
@@ -173,7 +174,7 @@ def _sketch_part(
                 earlier.add(counts)
                 raise too_many_bad(item.piece.file.path, earlier, item.max_bad_fraction)
     if quarantine is None:
-        quarantine_file.unlink(missing_ok=True)
+        remove_file(quarantine_file)
     return [written.record for written in (file, quarantine) if written is not None], head
 
 
@@ -184,11 +185,11 @@ def _joined(item: SketchItem, parts: Sequence[dict[str, Any]]) -> list[dict[str,
     files = [file.record]
     quarantines = [Path(part["files"][1]["path"]) for part in parts if len(part["files"]) > 1]
     if not quarantines:
-        item.quarantine_file.unlink(missing_ok=True)
+        remove_file(item.quarantine_file)
         return files
     with atomic_file(item.quarantine_file) as joined:
         for path in quarantines:
-            with path.open("rb") as quarantine:
+            with opened(path) as quarantine:
                 shutil.copyfileobj(quarantine, joined)
     return [*files, joined.record]
 

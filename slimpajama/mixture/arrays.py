@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.errors import InputError
+from slimpajama.storage import local_copy, opened
 from slimpajama.workspace import atomic_file
 
 __all__ = ["MappedArray", "map_array", "read_range", "write_array"]
@@ -35,7 +36,7 @@ def write_array(path: Path, dtype: np.dtype[Any], size: int, chunks: Iterable[ND
 def map_array(path: Path) -> NDArray[Any]:
     """A one-dimensional ``.npy`` mapped into memory, read-only."""
     # An empty file cannot be mapped on every system, and a plain array is what compiled code takes.
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    return np.asarray(np.load(local_copy(path), mmap_mode="r", allow_pickle=False))
 
 
 def read_range(path: Path, first: int, out: NDArray[Any]) -> None:
@@ -43,10 +44,10 @@ def read_range(path: Path, first: int, out: NDArray[Any]) -> None:
 
     Not by mapping: what is read once and copied would count twice against the memory of a worker.
     """
-    with path.open("rb") as file:
+    with opened(path) as file:
         _header(file)
         file.seek(first * out.itemsize, os.SEEK_CUR)
-        if file.readinto(out.view(np.uint8).data) != out.nbytes:
+        if cast(Any, file).readinto(out.view(np.uint8).data) != out.nbytes:
             raise InputError(f"{path} is shorter than it was; remove the token store and run the same command again")
 
 
@@ -54,7 +55,7 @@ class MappedArray:
     """A one-dimensional ``.npy`` as ``array``, read-only; pages that were touched count as memory until ``release``."""
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
+        with local_copy(path).open("rb") as file:
             size, dtype = _header(file)
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self.array: NDArray[Any] = np.frombuffer(self._map, dtype, size, file.tell())

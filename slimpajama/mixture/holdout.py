@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from slimpajama.errors import ConfigError, InputError
 from slimpajama.mixture.seeded import seeded_hash
+from slimpajama.storage import local_copy
 from slimpajama.workspace import atomic_file
 
 __all__ = [
@@ -81,7 +82,7 @@ class Holdout:
 def load_holdout(path: Path) -> Holdout:
     """What :meth:`Holdout.save` wrote. Raises :class:`InputError` naming a file that is not there or not that."""
     try:
-        table = np.load(path, allow_pickle=False)
+        table = np.load(local_copy(path), allow_pickle=False)
         return Holdout(table["cluster"].astype(np.uint64), table["split"].astype(np.uint8))
     except (OSError, ValueError, IndexError) as fault:
         raise InputError(

@@ -22,6 +22,7 @@ from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
 from slimpajama.corpus.records import read_records
 from slimpajama.errors import InputChanged, InputNotFound
 from slimpajama.mixture.documents import DocumentBatch
+from slimpajama.storage import is_remote, opened, relative_name, status_of, statuses_below
 from slimpajama.workspace import fingerprint, read_json
 
 __all__ = ["DedupOutput", "KeptShard", "kept_documents", "kept_rows", "open_dedup_output"]
@@ -49,7 +50,7 @@ class KeptShard:
     @property
     def bytes(self) -> int:
         """Size on disk."""
-        return self.shard.stat().st_size
+        return status_of(self.shard).size
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,12 @@ def open_dedup_output(folder: Path) -> DedupOutput:
         for piece in pieces
         for source, paths in piece["shards"].items()
     )
-    missing = next((path for one in shards for path in (one.shard, one.decisions) if not path.is_file()), None)
+    lying = statuses_below(folder) if is_remote(folder) else None
+    needed = (path for one in shards for path in (one.shard, one.decisions))
+    missing = next(
+        (path for path in needed if not (path.is_file() if lying is None else relative_name(path, folder) in lying)),
+        None,
+    )
     if missing is not None:
         raise InputNotFound(f"{missing} is missing; run slimpajama dedup again with the same output to restore it")
     return DedupOutput(folder, tuple(summary["overlap"]["sources"]), shards, scope, summary)
@@ -106,18 +112,19 @@ def kept_documents(shard: KeptShard, block_bytes: int = BLOCK_BYTES) -> Iterator
     Raises :class:`InputChanged` where shard and decisions do not belong together.
     """
     kept = f"kept_{shard.scope}"
-    table = pq.read_table(
-        shard.decisions,
-        columns=["id", "cluster_global", "kept_global", kept]
-        if kept != "kept_global"
-        else ["id", "cluster_global", kept],
-        filters=kept_rows(shard),
-    )
+    with opened(shard.decisions) as decisions:
+        table = pq.read_table(
+            decisions,
+            columns=["id", "cluster_global", "kept_global", kept]
+            if kept != "kept_global"
+            else ["id", "cluster_global", kept],
+            filters=kept_rows(shard),
+        )
     ids = table.column("id").to_numpy()
     clusters = pc.coalesce(table.column("cluster_global"), table.column("id")).to_numpy()
     kept_global = table.column("kept_global").to_numpy()
-    status = shard.shard.stat()
-    file = ShardFile(str(shard.shard), shard.name, ".jsonl.zst", status.st_size, status.st_mtime_ns)
+    status = status_of(shard.shard)
+    file = ShardFile(str(shard.shard), shard.name, ".jsonl.zst", status.size, status.modified_ns, status.version)
     piece = Piece(file, 0, None, 0, 1, (Shard(0, 0, 0, shard.name),), (shard.source,))
     place = 0
     for records in read_records(piece, LineReader(max_line_bytes=LONGEST, block_bytes=block_bytes)):

@@ -27,6 +27,7 @@ from slimpajama.mixture.holdout import SPLITS, TEST, TRAIN, Holdout
 from slimpajama.mixture.runs import gathered, run_paths
 from slimpajama.mixture.store import DOCUMENT, STORE_FILE, STORE_VERSION, bucket_paths
 from slimpajama.mixture.tokenizing import RUNS, TokenizeSettings, runs_present
+from slimpajama.storage import is_remote
 from slimpajama.workspace import fingerprint, write_json
 
 __all__ = [
@@ -72,7 +73,7 @@ def plan_buckets(
     pieces are to be tokenised again.
     """
     for result in results:
-        if not runs_present(result, out):
+        if not is_remote(out) and not runs_present(result, out):  # in a store, the stage before has just listed them
             raise InputError(
                 f"the tokens of piece {result['name']} of source {result['source']} are no longer in {out / RUNS}; "
                 f"remove {out} and run the same command again"

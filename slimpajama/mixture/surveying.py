@@ -18,6 +18,7 @@ from slimpajama.mixture.documents import DocumentBatch
 from slimpajama.mixture.holdout import candidates, draw_holdout
 from slimpajama.mixture.kept import KeptShard, kept_documents, kept_rows
 from slimpajama.mixture.tokenizer_training import sample_documents
+from slimpajama.storage import opened
 
 __all__ = ["VERSION", "HoldoutItem", "SampleItem", "SurveyItem", "draw", "excerpts", "survey"]
 
@@ -43,7 +44,8 @@ def survey(item: SurveyItem) -> dict[str, Any]:
 
     Returns ``survivors``, the documents of the shard kept globally, ``text_bytes`` of all kept ones, and ``files``.
     """
-    table = pq.read_table(item.shard.decisions, columns=["id", "kept_global", "bytes"], filters=kept_rows(item.shard))
+    with opened(item.shard.decisions) as decisions:
+        table = pq.read_table(decisions, columns=["id", "kept_global", "bytes"], filters=kept_rows(item.shard))
     ids = table.column("id").to_numpy()[table.column("kept_global").to_numpy()]
     chosen = candidates(ids, item.rate, item.seed)
     return {

@@ -22,6 +22,7 @@ import orjson
 import tokenizers
 
 from slimpajama.errors import ConfigError
+from slimpajama.storage import place
 from slimpajama.workspace import atomic_file, fingerprint
 
 __all__ = ["END_OF_TEXT", "TokenizerFile", "fetch_tokenizer", "load_tokenizer"]
@@ -52,7 +53,7 @@ def fetch_tokenizer(name: str, target: Path) -> None:
 
     Raises :class:`ConfigError` where there is no such file, or the hub does not answer or does not have it.
     """
-    path = Path(name)
+    path = place(name)
     path = path / "tokenizer.json" if path.is_dir() else path
     if path.is_file():
         content = path.read_bytes()

@@ -21,6 +21,7 @@ from slimpajama.mixture.seeded import seeded_hash
 from slimpajama.mixture.surveying import SampleItem, excerpts
 from slimpajama.mixture.tokenizer import TokenizerFile, fetch_tokenizer, load_tokenizer
 from slimpajama.mixture.tokenizer_training import TRAINING_BYTES, train_tokenizer
+from slimpajama.storage import place
 from slimpajama.workspace import file_record, fingerprint
 
 __all__ = ["VERSION", "TokenizerItem", "choose_tokenizer", "samples_for_tokenizer", "tokenizer_of"]
@@ -86,7 +87,7 @@ def choose_tokenizer(item: TokenizerItem) -> dict[str, Any]:
 def tokenizer_of(result: Mapping[str, Any]) -> TokenizerFile:
     """The tokenizer that :func:`choose_tokenizer` wrote."""
     return TokenizerFile(
-        Path(result["files"][0]["path"]),
+        place(result["files"][0]["path"]),
         result["digest"],
         result["vocabulary"],
         result["end_of_text"],

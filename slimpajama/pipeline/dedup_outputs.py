@@ -15,6 +15,7 @@ from typing import Any
 from slimpajama.config import Scope
 from slimpajama.corpus.discovery import Corpus, Piece
 from slimpajama.stage import Stages
+from slimpajama.storage import place, relative_name
 from slimpajama.workspace import read_json
 
 __all__ = ["PIECES", "Outputs", "owned_folders"]
@@ -109,7 +110,7 @@ class Outputs:
         listed: dict[str, str] = {}
         places: list[dict[str, Any]] = []
         for piece, value, starts, result in zip(self.corpus.pieces, decided, parts, written, strict=True):
-            digests = {self._relative(Path(file["path"])): file["blake2b"] for file in result["files"]}
+            digests = {self._relative(place(file["path"])): file["blake2b"] for file in result["files"]}
             tables, shards = self._tables(piece), self._shards(piece, len(starts))
             listed |= dict.fromkeys(tables, value)
             listed |= {path: value for path in shards if path in digests or earlier.get(path) == value}
@@ -142,7 +143,7 @@ class Outputs:
         return [self._relative(path) for part in files for _, _, path in part]
 
     def _relative(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix()
+        return relative_name(path, self.root)
 
     def _listed(self) -> dict[str, str]:
         listed = read_json(self.root / "work" / LISTING)

@@ -8,7 +8,6 @@ and clustered anew, and then only pieces of which the clusters say something new
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from slimpajama.machine import PeakMemory
 from slimpajama.pipeline.dedup_outputs import Outputs, owned_folders
 from slimpajama.pipeline.request import write_request
 from slimpajama.stage import Stages
+from slimpajama.storage import is_remote, place, relative_name
 from slimpajama.workspace import Markers, content_digest, fingerprint
 
 __all__ = ["KERNELS", "deduplicate", "deduplicate_on"]
@@ -58,12 +58,12 @@ def deduplicate(
     """
     chosen = checked(Config, {**(config.model_dump() if config else {}), **settings}, "settings")
     with LocalEngine(chosen.worker_count(), KERNELS) as engine:
-        return deduplicate_on(Stages(engine, bars=progress), Path(input), Path(output), chosen)
+        return deduplicate_on(Stages(engine, bars=progress), place(input), place(output), chosen)
 
 
 def deduplicate_on(stages: Stages, input: Path, output: Path, config: Config) -> dict[str, Any]:
     """:func:`deduplicate` on an engine that is there already; ``stages`` takes the record of the stages."""
-    if output.resolve().is_relative_to(input.resolve()):
+    if is_remote(input) == is_remote(output) and output.resolve().is_relative_to(input.resolve()):
         raise ConfigError(f"the output {output} lies inside the input {input}; choose another place")
     corpus = discover(input, config.sources, config.piece_bytes)
     run = _Run(corpus, output, config, stages)
@@ -94,8 +94,7 @@ class _Run:
             clusters, slices = self._cluster(corpus, links)
             tally, decided = self._decide(corpus, outputs, sketched, slices)
             written = self._write(corpus, outputs, sketched, decided)
-        if not self.stages.inspecting:
-            shutil.rmtree(self._work / "parts", ignore_errors=True)
+        self.stages.remove_tree(self._work / "parts")
         outputs.finish(list(map(content_digest, decided)), [result["parts"] for result in sketched], written)
         summary = run_summary(corpus, tally, clusters, bands, rows, self.stages.times(), time.perf_counter() - began)
         summary |= {
@@ -156,7 +155,7 @@ class _Run:
     ) -> list[dict[str, Any]]:
         rows_list = self._work / "rows.json"
         self.stages.write_json(
-            rows_list, [self._rows_file(piece).relative_to(self._work).as_posix() for piece in corpus.pieces]
+            rows_list, [relative_name(self._rows_file(piece), self._work) for piece in corpus.pieces]
         )
         documents = sum(result["in_lsh"] for result in sketched)
         ranges = lsh.key_ranges(documents, self.config.shared_bytes(), self.stages.engine.workers)
@@ -190,7 +189,7 @@ class _Run:
     def _cluster(self, corpus: Corpus, links: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
         """The clusters' figures, and for each piece a digest of what they say of it."""
         clusters_file = self._clusters_file()
-        files = tuple(Path(result["files"][0]["path"]) for result in links)
+        files = tuple(place(result["files"][0]["path"]) for result in links)
         first_shards = corpus.first_shards[:-1]
         (clusters,) = self.stages.run(
             "cluster",
@@ -276,7 +275,7 @@ class _Run:
                     "input": identity,
                     "kept": decision["kept"],
                     "parts": own["parts"],
-                    "outputs": [str(path.relative_to(self.output)) for part in files for _, _, path in part],
+                    "outputs": [relative_name(path, self.output) for part in files for _, _, path in part],
                 }
             )
             items.append(

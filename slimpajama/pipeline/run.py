@@ -22,6 +22,7 @@ from slimpajama.pipeline.deduplication import KERNELS, deduplicate_on
 from slimpajama.pipeline.mixtures import Mixtures, make_mixtures
 from slimpajama.pipeline.request import write_request
 from slimpajama.stage import Stages
+from slimpajama.storage import is_remote, place
 from slimpajama.workspace import write_json
 
 __all__ = ["MixtureConfig", "RunConfig", "SampleConfig", "load_run_config", "recipes_of", "run_all", "source_of"]
@@ -100,6 +101,10 @@ def run_all(
     the mixtures. What is done and still holds is not done again. All recipes are read before anything is started.
     """
     began = time.perf_counter()
+    if config.sample is not None and is_remote(output):
+        raise ConfigError(
+            f"the sample cannot be made in {output}: make it on a disk, by slimpajama sample, as the input"
+        )
     recipes = recipes_of(config.mixtures, folder)
     kernels = (*KERNELS, "slimpajama.mixture.compiled") if recipes else KERNELS
     if config.sample is not None:
@@ -139,7 +144,9 @@ def run_all(
 
 def source_of(config: RunConfig, folder: Path, output: Path) -> Path:
     """Where the shards are: the input, or the sample in the output."""
-    return folder / config.input if config.input is not None else output / "sample"
+    if config.input is None:
+        return output / "sample"
+    return place(config.input) if "://" in config.input else folder / config.input
 
 
 def _make_sample(config: RunConfig, folder: Path, engine: Engine) -> None:

@@ -21,6 +21,7 @@ from slimpajama.pipeline.mixtures import make_mixtures
 from slimpajama.pipeline.request import read_request
 from slimpajama.pipeline.run import RunConfig, recipes_of, source_of
 from slimpajama.stage import StageRecord, Stages, Unfinished
+from slimpajama.storage import place
 
 __all__ = ["RunStatus", "run_status", "status_lines"]
 
@@ -64,13 +65,13 @@ def run_status(output: Path, assignments: Sequence[str] = ()) -> RunStatus:
 def _dedup(request: dict[str, Any], output: Path, changes: dict[str, object], stages: Stages) -> None:
     settings = checked(Config, request["settings"] | changes, "--set")
     _with_workers(stages, settings)
-    deduplicate_on(stages, Path(request["input"]), output, settings)
+    deduplicate_on(stages, place(request["input"]), output, settings)
 
 
 def _mix(request: dict[str, Any], output: Path, changes: dict[str, object], stages: Stages) -> None:
     recipes = [checked(Recipe, recipe, "request.json") for recipe in request["recipes"]]
     settings = checked(TokenConfig, request["settings"] | changes, "--set")
-    documents = open_dedup_output(Path(request["input"]))
+    documents = open_dedup_output(place(request["input"]))
     make_mixtures(documents, recipes, settings, output, stages=stages, memory=1 << 30, format=request["format"])
 
 

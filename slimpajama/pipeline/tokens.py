@@ -6,7 +6,6 @@ whole: tokenizer, holdout and shuffle are drawn from all documents.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from slimpajama.mixture.surveying import HoldoutItem, SurveyItem
 from slimpajama.mixture.tokenizer_choice import TokenizerItem, samples_for_tokenizer, tokenizer_of
 from slimpajama.mixture.tokenizing import RUNS, TokenizeSettings, tokenize_piece
 from slimpajama.stage import Stages
+from slimpajama.storage import place
 from slimpajama.workspace import Markers, content_digest, file_record, fingerprint, write_json
 
 __all__ = ["make_store", "tokenize_shard"]
@@ -120,8 +120,8 @@ class _Store:
             depends=[depends],
             weights=[sum(bucket["bytes"] for bucket in buckets)],
         )
-        shutil.rmtree(self.out / RUNS, ignore_errors=True)
-        shutil.rmtree(self.out / "surveys", ignore_errors=True)
+        self.stages.remove_tree(self.out / RUNS)
+        self.stages.remove_tree(self.out / "surveys")
         return dict(checked["summary"])
 
     def _markers(self, stage: str) -> Markers:
@@ -163,7 +163,7 @@ class _Store:
             (
                 source,
                 sum(found["survivors"] for found in own),
-                tuple(Path(found["files"][0]["path"]) for found in own),
+                tuple(place(found["files"][0]["path"]) for found in own),
             )
             for source, own in by_source.items()
         )
@@ -266,7 +266,7 @@ class _Store:
 
 def _given_tokenizer(config: TokenConfig) -> str | None:
     """A digest of a tokenizer given as a file; a hub name stands for itself."""
-    path = Path(config.tokenizer) if config.tokenizer is not None else None
+    path = place(config.tokenizer) if config.tokenizer is not None else None
     if path is not None and path.is_dir():
         path = path / "tokenizer.json"
     return file_record(path)["blake2b"] if path is not None and path.is_file() else None

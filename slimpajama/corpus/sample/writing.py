@@ -21,7 +21,8 @@ from slimpajama.corpus.sample.shard import ShardItem, ShardResult, shard_name, w
 from slimpajama.corpus.sample.truth import pair_counts, write_pairs
 from slimpajama.engine import Engine
 from slimpajama.errors import ConfigError, OutputError
-from slimpajama.workspace import TEMPORARY_SUFFIX, read_json, write_json
+from slimpajama.storage import TEMPORARY_SUFFIX
+from slimpajama.workspace import read_json, write_json
 
 __all__ = ["GROUND_TRUTH", "PAIRS", "SampleSummary", "sample_is_there", "write_sample"]
 
