@@ -19,6 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from slimpajama.engine import Engine, Item
+from slimpajama.errors import OutputError
 from slimpajama.storage import remove_file, remove_tree
 from slimpajama.workspace import Markers, atomic_file, remove_stale_temporaries, write_json
 
@@ -96,11 +97,17 @@ class Stages:
                 self.engine.map(function, [items[index] for index in missing], lambda item: names.get(id(item), name))
             ) as finished,
         ):
-            for place, result in finished:
-                index = missing[place]
-                markers.finish(keys[index], depends[index], result)
-                results[index] = {"files": [], **result}
-                bar.update(weights[index])
+            try:
+                for place, result in finished:
+                    index = missing[place]
+                    markers.finish(keys[index], depends[index], result)
+                    results[index] = {"files": [], **result}
+                    bar.update(weights[index])
+            except OSError as fault:  # inputs and outputs have errors of their own
+                raise OutputError(
+                    f"the stage '{name}' cannot read what an earlier one wrote: {fault}; look after the disk, then run "
+                    "the same command again: finished work is kept"
+                ) from fault
         record.seconds = round(time.perf_counter() - began, 3)
         return [result for result in results if result is not None]
 

@@ -18,7 +18,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +33,13 @@ __all__ = [
     "local_copy",
     "opened",
     "place",
-    "put_whole",
     "relative_name",
     "remove_file",
     "remove_tree",
     "requests_at_once",
     "status_of",
     "statuses_below",
+    "upload",
 ]
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -62,10 +62,13 @@ class FileStatus:
     version: str
 
 
-def place(text: str | os.PathLike[str]) -> Path:
-    """The path or URL ``text``. Raises :class:`ConfigError` for a kind of store that cannot be reached."""
-    if isinstance(text, os.PathLike):
-        return cast(Path, text)
+def place(text: str | Path) -> Path:
+    """The path or URL ``text``; a place is one already.
+
+    Raises :class:`ConfigError` for a kind of store that cannot be reached.
+    """
+    if not isinstance(text, str):
+        return text
     if "://" not in text:
         return Path(text)
     from upath import UPath
@@ -226,17 +229,13 @@ def _make_room(folder: Path, size: int) -> None:
         total -= own
 
 
-@contextlib.contextmanager
-def put_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file in a store that appears when the block ends, and not at all when it raises.
+def upload(file: str, path: Path) -> None:
+    """Put a local file into a store: in one request, or in parts that the store joins, so it appears as a whole.
 
-    It is written to the scratch disk and then uploaded in one request, or in parts that the store joins.
+    Raises :class:`OSError`.
     """
-    with tempfile.NamedTemporaryFile(prefix="slimpajama-", suffix=TEMPORARY_SUFFIX) as file:
-        yield cast(BinaryIO, file)
-        file.flush()
-        store, target = cast(Any, path).fs, cast(Any, path).path
-        _answer(lambda: store.put_file(file.name, target))
+    store, target = cast(Any, path).fs, cast(Any, path).path
+    _answer(lambda: store.put_file(file, target))
 
 
 def remove_file(path: Path) -> None:

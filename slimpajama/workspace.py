@@ -15,10 +15,11 @@ import contextlib
 import hashlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import orjson
 
@@ -28,11 +29,11 @@ from slimpajama.storage import (
     FileStatus,
     is_remote,
     opened,
-    put_whole,
     relative_name,
     requests_at_once,
     status_of,
     statuses_below,
+    upload,
 )
 
 __all__ = [
@@ -62,7 +63,10 @@ class OutputFile:
     def write(self, data: Any) -> int:
         """Append any bytes-like object; returns its size in bytes."""
         view = memoryview(data).cast("B")
-        self._file.write(view)
+        try:
+            self._file.write(view)
+        except OSError as fault:
+            raise cannot_write(self._path, fault) from fault
         self._digest.update(view)
         self._size += view.nbytes
         return view.nbytes
@@ -102,11 +106,13 @@ def atomic_file(path: Path) -> Iterator[OutputFile]:
     Parent folders are made. Raises :class:`OutputError` naming the path when the file system refuses.
     """
     if is_remote(path):
-        try:
-            with put_whole(path) as file:
-                yield OutputFile(path, file)
-        except OSError as fault:
-            raise cannot_write(path, fault) from fault
+        with tempfile.NamedTemporaryFile(prefix="slimpajama-", suffix=TEMPORARY_SUFFIX) as scratch:
+            yield OutputFile(path, cast(BinaryIO, scratch))
+            try:
+                scratch.flush()
+                upload(scratch.name, path)
+            except OSError as fault:
+                raise cannot_write(path, fault) from fault
         return
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
     try:
@@ -115,20 +121,25 @@ def atomic_file(path: Path) -> Iterator[OutputFile]:
     except OSError as fault:
         raise cannot_write(path, fault) from fault
     try:
-        with file:
+        try:
             yield OutputFile(path, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _flush_folder(path.parent)
-    except OSError as fault:
-        _discard(temporary)
-        # An OSError of something read inside the block names another file: not ours to explain.
-        if fault.filename is not None and os.fspath(fault.filename) not in (str(temporary), str(path)):
+        except BaseException:
+            with contextlib.suppress(OSError):  # what could not be flushed is of no interest any more
+                file.close()
             raise
-        raise cannot_write(path, fault) from fault
+        try:
+            with file:
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _flush_folder(path.parent)
+        except OSError as fault:
+            raise cannot_write(path, fault) from fault
     except BaseException:
-        _discard(temporary)
+        with contextlib.suppress(
+            OSError
+        ):  # the fault that led here is the one to report; the next run removes the rest
+            temporary.unlink(missing_ok=True)
         raise
 
 
@@ -139,11 +150,6 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _discard(temporary: Path) -> None:
-    with contextlib.suppress(OSError):  # the fault that led here is the one to report; the next run removes the rest
-        temporary.unlink(missing_ok=True)
 
 
 def cannot_write(path: Path, fault: OSError) -> OutputError:

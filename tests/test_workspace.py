@@ -6,6 +6,8 @@ import errno
 import hashlib
 import os
 import re
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -74,9 +76,22 @@ def test_a_device_that_refuses_is_named_with_what_to_do(
     assert names_in(tmp_path) == ["shard.jsonl.zst"]
 
 
-def test_a_disk_that_fills_up_while_writing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"cannot write .*file: No space left on device; free some space"):
-        write_and_raise(tmp_path / "file", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+def test_a_write_that_fails_half_way_is_named(tmp_path: Path) -> None:
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    def write() -> None:
+        with atomic_file(tmp_path / "file") as file:
+            for _ in range(100):
+                file.write(b"x" * 10_000)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, usual[1]))
+    try:
+        with pytest.raises(OutputError, match=r"cannot write .*file: File too large; free some space"):
+            write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+        signal.signal(signal.SIGXFSZ, handler)
     assert names_in(tmp_path) == []
 
 

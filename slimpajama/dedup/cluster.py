@@ -16,6 +16,7 @@ import pyarrow as pa
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.components import Clusters, clusters_of_links
 from slimpajama.dedup.lsh import read_links
+from slimpajama.storage import local_copy
 from slimpajama.workspace import atomic_file
 
 __all__ = ["VERSION", "ClusterItem", "cluster_links", "read_clusters", "shared_clusters"]
@@ -77,7 +78,7 @@ def shared_clusters(clusters: Clusters, first_shards: np.ndarray[Any, np.dtype[n
 
 def read_clusters(path: Path) -> Clusters:
     """The clusters of a file; one contiguous memory-mapped array per column where the file is one chunk."""
-    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+    with pa.memory_map(str(local_copy(path))) as source, pa.ipc.open_file(source) as file:
         table = file.read_all()
         names = ("id", "cluster_global", "cluster_local", "alone_local")
         return Clusters(*(table.column(name).to_numpy() for name in names))

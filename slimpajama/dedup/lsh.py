@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.rows import row_batches
 from slimpajama.engine.heartbeat import beat
+from slimpajama.storage import local_copy
 from slimpajama.workspace import atomic_file, read_json
 
 __all__ = ["BYTES_PER_KEY", "VERSION", "LinkItem", "key_ranges", "link_band", "links_of_keys", "read_links"]
@@ -105,6 +106,6 @@ def link_band(item: LinkItem) -> dict[str, Any]:
 
 def read_links(path: Path) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """``(document, anchor)`` of a links file."""
-    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+    with pa.memory_map(str(local_copy(path))) as source, pa.ipc.open_file(source) as file:
         table = file.read_all()
         return table.column("document").to_numpy(), table.column("anchor").to_numpy()

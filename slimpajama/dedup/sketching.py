@@ -26,7 +26,7 @@ from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter, join_rows
 from slimpajama.dedup.sketch import Sketcher
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import TooManyBadRecords
-from slimpajama.storage import opened, remove_file
+from slimpajama.storage import opened, place, remove_file
 from slimpajama.text.normalisation import Normalisation
 from slimpajama.workspace import Markers, OutputFile, atomic_file
 
@@ -181,9 +181,9 @@ def _sketch_part(
 def _joined(item: SketchItem, parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One rows file and one quarantine out of those of the parts; returns their records."""
     with atomic_file(item.rows_file) as file:
-        join_rows([Path(part["files"][0]["path"]) for part in parts], file, item.bands)
+        join_rows([place(part["files"][0]["path"]) for part in parts], file, item.bands)
     files = [file.record]
-    quarantines = [Path(part["files"][1]["path"]) for part in parts if len(part["files"]) > 1]
+    quarantines = [place(part["files"][1]["path"]) for part in parts if len(part["files"]) > 1]
     if not quarantines:
         remove_file(item.quarantine_file)
         return files
