@@ -1,8 +1,8 @@
 """The commands: parsing and printing, nothing else. Results go to standard output, progress and notes to error.
 
 Exit codes: 0 done; 2 a setting or argument is wrong; 3 the input cannot be used; 4 the output cannot be written;
-5 a worker was killed twice; 6 documents were not conserved; 130 interrupted; 143 terminated. Heavy
-imports happen inside commands, so that ``--help`` answers at once.
+5 a worker was killed twice; 6 documents were not conserved; 7 verify found something wrong; 130 interrupted; 143
+terminated. Heavy imports happen inside commands, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Deduplicate multi-source pretraining text, locally and globally, and mix it.",
     epilog="Exit codes: 0 done, 2 wrong setting, 3 unusable input, 4 unwritable output, 5 worker killed, "
-    "6 documents not conserved, 130 interrupted, 143 terminated.",
+    "6 documents not conserved, 7 verify found something wrong, 130 interrupted, 143 terminated.",
 )
 
 
@@ -295,6 +295,48 @@ def status(
             typer.echo(orjson.dumps(dataclasses.asdict(found) | {"finished": found.finished}).decode())
         else:
             typer.echo("\n".join(status_lines(found)))
+
+
+@app.command()
+def verify(
+    output: Annotated[
+        Path, typer.Argument(metavar="RUN", parser=_place, help="What --output of dedup, mix or run said.")
+    ],
+    workers: Workers = None,
+    memory: Annotated[str | None, typer.Option(help="Memory for all workers, e.g. 8GiB (default: half).")] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Read every output of a run again and check it: digests, counts, clusters, splits, mixtures against plans.
+
+    Exit code 7 if anything is wrong; each finding says what to do. Changes nothing.
+    """
+    with _reported(debug):
+        import dataclasses
+
+        import orjson
+
+        from slimpajama.config import load_config
+        from slimpajama.engine.local import LocalEngine
+        from slimpajama.errors import DamagedOutput
+        from slimpajama.pipeline.verification import verify_run
+
+        machine = load_config(workers=workers, memory=memory)
+        talks = not quiet and not json
+        with LocalEngine(machine.worker_count(), ["slimpajama.mixture.compiled"]) as engine:
+            found = verify_run(output, engine, memory=machine.shared_bytes(), bars=talks and sys.stderr.isatty())
+        if json:
+            typer.echo(orjson.dumps(dataclasses.asdict(found)).decode())
+        else:
+            for finding in found.findings:
+                typer.echo(finding)
+            if talks:
+                typer.echo("checked: " + ", ".join(f"{count:,} {what}" for what, count in found.checked.items()))
+        if found.findings:
+            raise DamagedOutput(f"{len(found.findings):,} finding(s) in {output}, listed above")
+        if talks:
+            typer.echo("nothing is wrong")
 
 
 @app.command()

@@ -12,7 +12,8 @@
     ├── OutputError                   4   the output cannot be written or is not what it should be
     │   └── WorkspaceLocked               another run is writing there
     ├── WorkerDied                    5   a worker process was killed, also on its second try
-    └── ConservationError             6   documents in and documents out differ: a fault of this program
+    ├── ConservationError             6   documents in and documents out differ: a fault of this program
+    └── DamagedOutput                 7   a finished output is not what was written
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 __all__ = [
     "ConfigError",
     "ConservationError",
+    "DamagedOutput",
     "InputChanged",
     "InputError",
     "InputNotFound",
@@ -86,3 +88,9 @@ class ConservationError(SlimpajamaError):
     """Records read do not equal kept + short + duplicate + bad."""
 
     exit_code = 6
+
+
+class DamagedOutput(SlimpajamaError):
+    """Verifying a finished output found something wrong."""
+
+    exit_code = 7

@@ -41,13 +41,16 @@ def serve(tasks: Connection, beats: Any, preload: Sequence[str]) -> None:
     while True:
         try:
             function, item = tasks.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         try:
             answer: tuple[Any, BaseException | None, str] = (function(item), None, "")
         except Exception as error:
             answer = (None, _sendable(error), traceback.format_exc())
-        tasks.send(answer)
+        try:
+            tasks.send(answer)
+        except OSError:  # nobody is there any more to take it
+            return
 
 
 def _sendable(error: Exception) -> Exception:

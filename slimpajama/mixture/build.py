@@ -25,7 +25,7 @@ from slimpajama.mixture.parquet import GROUP_TOKENS, SequenceWriter
 from slimpajama.mixture.seeded import seeded_hash
 from slimpajama.workspace import atomic_file
 
-__all__ = ["VERSION", "FileItem", "Format", "Store", "build_file"]
+__all__ = ["VERSION", "FileItem", "Format", "Store", "build_file", "file_groups"]
 
 VERSION = 2
 
@@ -80,7 +80,7 @@ def build_file(item: FileItem) -> dict[str, Any]:
         first = cast(BinaryIO, files[0])
         if item.format == "parquet":
             writer = stack.enter_context(SequenceWriter(first, item.length, item.sources))
-        for tokens, starts, sources in _groups(item, store):
+        for tokens, starts, sources in file_groups(item, store):
             beat()
             if item.format == "parquet":
                 writer.write(tokens, starts, sources)
@@ -100,7 +100,9 @@ def build_file(item: FileItem) -> dict[str, Any]:
     }
 
 
-def _groups(item: FileItem, store: Store) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int32]]]:
+def file_groups(
+    item: FileItem, store: Store
+) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int32]]]:
     """The file's sequences in their final order, row group by row group: tokens, starts of documents, sources.
 
     The arrays are used again for the next group.

@@ -92,8 +92,9 @@ def share_out(counts: Sequence[int], files: int) -> NDArray[np.int64]:
 def plan_mixture(recipe: Recipe, available: Mapping[str, int]) -> Plan:
     """The plan of ``recipe`` given the tokens of one epoch of each source there is.
 
-    Raises :class:`ConfigError` for a source that does not exist, one without tokens, and a budget that would repeat
-    a source more than ``max_epochs`` times, with the numbers and what to change.
+    Sources come in the order of ``available``. Raises :class:`ConfigError` for a source that does not exist, one
+    without tokens, and a budget that would repeat a source more than ``max_epochs`` times, with the numbers and what to
+    change.
     """
     shares = recipe.shares()
     for source, share in shares.items():
@@ -107,6 +108,8 @@ def plan_mixture(recipe: Recipe, available: Mapping[str, int]) -> Plan:
                 f"{recipe.name} asks {float(100 * share):.4g} % of source {source!r}, which has no training document "
                 f"in the {recipe.scope} scope; set its weight to 0 and share it among the others"
             )
+    # In the order of the store: a mapping's order is lost where it is stored, and says nothing of the mixture.
+    shares = {source: shares[source] for source in available if source in shares}
     length = recipe.sequence_length
     total = recipe.tokens // length
     counts = apportion(list(shares.values()), total)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +14,12 @@ from slimpajama.errors import ConfigError
 from slimpajama.lock import locked, locked_for_reading
 from slimpajama.machine import PeakMemory
 from slimpajama.mixture import build
-from slimpajama.mixture.build import FileItem, Format, build_file
+from slimpajama.mixture.build import Format, build_file
 from slimpajama.mixture.card import dataset_card
 from slimpajama.mixture.holdout import SPLITS
 from slimpajama.mixture.kept import DedupOutput
-from slimpajama.mixture.plan import Plan, plan_mixture, share_out
+from slimpajama.mixture.output_files import OUTPUT_FILE, file_items, plan_from_store
+from slimpajama.mixture.plan import Plan
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, open_store
 from slimpajama.pipeline.request import write_request
@@ -28,8 +28,6 @@ from slimpajama.stage import Stages
 from slimpajama.workspace import Markers
 
 __all__ = ["Mixtures", "make_mixtures"]
-
-_FILE = re.compile(rf"({'|'.join(SPLITS)})-\d+-of-\d+\.(parquet|bin|idx)(\.tmp)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ def _make(
     tokens = output / "tokens"
     store_summary = make_store(documents, config, tokens, stages=stages, memory=memory)
     store = open_store(tokens)
-    plans = {recipe.name: plan_mixture(recipe, _available(store, recipe)) for recipe in recipes}
+    plans = {recipe.name: plan_from_store(store, recipe) for recipe in recipes}
     manifests = {}
     for recipe in recipes if not dry_run else ():
         manifests[recipe.name] = _build(store, recipe, plans[recipe.name], output / recipe.name, format, stages)
@@ -111,13 +109,9 @@ def _check(documents: DedupOutput, recipes: Sequence[Recipe]) -> None:
             )
 
 
-def _available(store: TokenStore, recipe: Recipe) -> dict[str, int]:
-    return {source: store.stream(source, "train", recipe.scope).tokens for source in store.sources}
-
-
 def _build(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: Format, stages: Stages) -> dict[str, Any]:
     began = time.perf_counter()
-    items = [item for split in SPLITS for item in _items(store, recipe, plan, out, split, format)]
+    items = file_items(store, recipe, plan, out, format)
     depends = {
         "version": build.VERSION,
         "store": store.fingerprint,
@@ -130,7 +124,9 @@ def _build(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: For
         build_file,
         markers=Markers(out / ".done", out),
         keys=[item.stem.name for item in items],
-        depends=[depends | {"sequences": [list(bounds) for bounds in item.slices]} for item in items],
+        depends=[
+            depends | {"sequences": dict(zip(item.sources, map(list, item.slices), strict=True))} for item in items
+        ],
         weights=[4 * item.length * sum(last - first for first, last in item.slices) for item in items],
     )
     rows = {
@@ -182,39 +178,9 @@ def _build(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: For
     return {**manifest, "seconds": round(time.perf_counter() - began, 3)}
 
 
-def _items(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, split: str, format: Format) -> list[FileItem]:
-    """The files of one split. Validation and test take all whole sequences that their streams have, once."""
-    sources = tuple(source.name for source in plan.sources)
-    bounds = plan.bounds
-    if split != "train":
-        counts = [store.stream(source, split, recipe.scope).tokens // plan.sequence_length for source in sources]
-        total = sum(counts)
-        if not total:
-            return []
-        files = max(1, round(total * plan.sequence_length / recipe.file_tokens))
-        bounds = share_out(counts, min(files, total))
-    files = bounds.shape[0] - 1
-    return [
-        FileItem(
-            store=store.path,
-            opener=open_store,
-            stem=out / f"{split}-{number:05d}-of-{files:05d}",
-            split=split,
-            scope=recipe.scope,
-            number=number,
-            seed=recipe.seed,
-            length=plan.sequence_length,
-            sources=sources,
-            slices=tuple(zip(bounds[number].tolist(), bounds[number + 1].tolist(), strict=True)),
-            format=format,
-        )
-        for number in range(files)
-    ]
-
-
 def _remove_outdated(out: Path, manifest: dict[str, Any], stages: Stages) -> None:
     """Remove the files of mixtures that this manifest does not list, also of one that was never finished."""
     current = {file["name"] for file in manifest["files"]}
     for path in out.iterdir():
-        if _FILE.fullmatch(path.name) and path.name not in current:
+        if OUTPUT_FILE.fullmatch(path.name) and path.name not in current:
             stages.remove(path)

@@ -61,7 +61,8 @@ def check_item(item: CheckItem) -> dict[str, Any]:
         **item.account,
     }
     write_json(item.out / "summary.json", summary)
-    return {"summary": summary, "files": [file_record(item.out / name) for name in (STORE_FILE, "summary.json")]}
+    files = [file_record(item.out / name) for name in (STORE_FILE, "summary.json")]
+    return {"summary": summary, "files": [*files, *(file for bucket in item.buckets for file in bucket["files"])]}
 
 
 def make_store(

@@ -144,12 +144,22 @@ def test_a_plan_by_hand() -> None:
     plan = plan_mixture(wanted, {"wiki": 40, "web": 10_000, "code": 205, "none": 0, "other": 5})
     assert (plan.sequence_length, plan.sequences, plan.files) == (10, 100, 3)
     assert [(one.name, one.sequences, one.tokens, one.epochs, one.unused) for one in plan.sources] == [
+        ("wiki", 10, 100, 2.5, 0),
         ("web", 70, 700, 0.07, 9300),
         ("code", 20, 200, 200 / 205, 5),
-        ("wiki", 10, 100, 2.5, 0),
     ]
-    # 100 sequences in files of 33, 33 and 34: the shares of a third are 23.1, 6.6 and 3.3.
-    assert plan.bounds.tolist() == [[0, 0, 0], [23, 7, 3], [47, 13, 6], [70, 20, 10]]
+    # 100 sequences in files of 33, 33 and 34: the shares of a third are 3.3, 23.1 and 6.6.
+    assert plan.bounds.tolist() == [[0, 0, 0], [3, 23, 7], [7, 46, 13], [10, 70, 20]]
+
+
+def test_a_plan_does_not_depend_on_the_order_in_which_weights_are_written() -> None:
+    there = {"wiki": 400, "web": 10_000, "code": 2050}
+    plans = [
+        plan_mixture(recipe(weights, tokens=1009, file_tokens=300), there)
+        for weights in ({"web": 70.0, "code": 20.0, "wiki": 10.0}, {"code": 20.0, "wiki": 10.0, "web": 70.0})
+    ]
+    assert plans[0].sources == plans[1].sources
+    assert plans[0].bounds.tolist() == plans[1].bounds.tolist()
 
 
 def test_the_table_of_a_plan_says_asked_got_epochs_and_unused() -> None:

@@ -1,0 +1,57 @@
+"""The files a mixture consists of: what is in each, and which names in its folder are such files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from slimpajama.mixture.build import FileItem, Format
+from slimpajama.mixture.holdout import SPLITS
+from slimpajama.mixture.plan import Plan, plan_mixture, share_out
+from slimpajama.mixture.recipe import Recipe
+from slimpajama.mixture.store import TokenStore, open_store
+
+__all__ = ["OUTPUT_FILE", "file_items", "plan_from_store"]
+
+OUTPUT_FILE = re.compile(rf"({'|'.join(SPLITS)})-\d+-of-\d+\.(parquet|bin|idx)(\.tmp)?")
+
+
+def plan_from_store(store: TokenStore, recipe: Recipe) -> Plan:
+    """The recipe's plan, given what the store has. Raises :class:`~slimpajama.errors.ConfigError`."""
+    available = {source: store.stream(source, "train", recipe.scope).tokens for source in store.sources}
+    return plan_mixture(recipe, available)
+
+
+def file_items(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: Format) -> list[FileItem]:
+    """All files of the mixture in the folder ``out``, split by split."""
+    return [item for split in SPLITS for item in _of_split(store, recipe, plan, out, split, format)]
+
+
+def _of_split(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, split: str, format: Format) -> list[FileItem]:
+    """Validation and test take all whole sequences that their streams have, once."""
+    sources = tuple(source.name for source in plan.sources)
+    bounds = plan.bounds
+    if split != "train":
+        counts = [store.stream(source, split, recipe.scope).tokens // plan.sequence_length for source in sources]
+        total = sum(counts)
+        if not total:
+            return []
+        files = max(1, round(total * plan.sequence_length / recipe.file_tokens))
+        bounds = share_out(counts, min(files, total))
+    files = bounds.shape[0] - 1
+    return [
+        FileItem(
+            store=store.path,
+            opener=open_store,
+            stem=out / f"{split}-{number:05d}-of-{files:05d}",
+            split=split,
+            scope=recipe.scope,
+            number=number,
+            seed=recipe.seed,
+            length=plan.sequence_length,
+            sources=sources,
+            slices=tuple(zip(bounds[number].tolist(), bounds[number + 1].tolist(), strict=True)),
+            format=format,
+        )
+        for number in range(files)
+    ]

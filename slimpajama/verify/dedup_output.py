@@ -1,0 +1,207 @@
+"""A deduplication as it lies there: each table of decisions, and each line of each shard against the row that keeps it.
+
+An item is one part of one piece: its decisions row by row, then its shards line by line; it costs what reading the
+output costs (see ``docs/results.md``). Nothing that a stage knew is used but the list of the files. That the pieces
+together make sense, each cluster with one survivor, is the next pass (:mod:`slimpajama.verify.survivors`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from slimpajama.config import REDPAJAMA_SET_NAMES
+from slimpajama.corpus.discovery import POSITION_BITS, Piece, Shard, ShardFile
+from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.records import read_records
+from slimpajama.dedup.decisions import SCHEMA, VERDICTS
+from slimpajama.engine.heartbeat import beat
+from slimpajama.errors import InputNotFound
+from slimpajama.storage import opened, status_of
+from slimpajama.verify.findings import REMEDY, damage, found_reading, size_of
+from slimpajama.workspace import file_record, fingerprint, read_json
+
+__all__ = ["STATES", "PartItem", "check_part", "compare_totals", "part_items"]
+
+STATES = ("read", "short", "bad", "global kept", "local kept")
+
+LONGEST = 1 << 40
+_VERDICTS = pa.array(VERDICTS)
+_KEPT, _DUPLICATE, _SHORT, _BAD = (VERDICTS.index(name) for name in ("kept", "duplicate", "short", "bad"))
+
+
+@dataclass(frozen=True, slots=True)
+class PartItem:
+    """A part of a piece below ``root``: its ``decisions`` and their digest, the ``positions`` [start, stop) of its
+    records, and its ``shards`` as (source, scope, path, digest)."""
+
+    root: Path
+    decisions: str
+    decided: str
+    positions: tuple[int, int | None]
+    shards: tuple[tuple[str, str, str, str], ...]
+
+    @property
+    def bytes(self) -> int:
+        """Size of its files, of those that are there."""
+        return sum(size_of(self.root / name) for name in (self.decisions, *(path for _, _, path, _ in self.shards)))
+
+
+def part_items(root: Path) -> list[PartItem]:
+    """All parts of a deduplication. Raises :class:`InputNotFound` where it is not finished."""
+    places = read_json(root / "work" / "pieces.json")
+    if not isinstance(places, list):
+        raise InputNotFound(f"{root} holds no finished deduplication: {root}/work/pieces.json is missing or broken")
+    return [
+        PartItem(
+            root,
+            place["decisions"],
+            place["decided"],
+            (place["positions"][0], place["positions"][1]),
+            tuple(
+                (source, scope, path, place["digests"][path])
+                for source, own in place["shards"].items()
+                for scope, path in own.items()
+                if path in place["digests"]
+            ),
+        )
+        for place in places
+    ]
+
+
+def check_part(item: PartItem) -> dict[str, Any]:
+    """``findings``, the number of ``linked`` documents, and ``counts``: of each source [documents, bytes] of each of
+    ``STATES``."""
+    path = item.root / item.decisions
+    account = _Account()
+    findings = found_reading(path, lambda: list(_check_decisions(item, path, account)))
+    for source, scope, name, digest in item.shards:
+        shard = item.root / name
+        damaged = damage(shard, None, digest)
+        findings += damaged or found_reading(shard, lambda s=source, c=scope, p=shard: _check_shard(item, s, c, p))  # type: ignore[misc]
+    return {"findings": findings, "linked": account.linked, "counts": account.counts}
+
+
+class _Account:
+    def __init__(self) -> None:
+        self.linked = 0
+        self.counts: dict[str, list[list[int]]] = {}
+
+    def add(self, source: str, masks: Sequence[NDArray[np.bool_]], sizes: NDArray[np.int64]) -> None:
+        totals = self.counts.setdefault(source, [[0, 0] for _ in STATES])
+        for total, mask in zip(totals, masks, strict=True):
+            total[0] += int(mask.sum())
+            total[1] += int(sizes[mask].sum())
+
+
+def _check_decisions(item: PartItem, path: Path, account: _Account) -> Iterator[str]:
+    record = file_record(path)
+    if fingerprint([[record["bytes"], record["blake2b"]]]) != item.decided:
+        yield f"{path} is not what was written: its digest is another; {REMEDY}"
+        return
+    last: dict[int, int] = {}
+    with opened(path) as source, pq.ParquetFile(source) as file:
+        if not file.schema_arrow.equals(SCHEMA):
+            yield f"{path} has other columns than decisions have; {REMEDY}"
+            return
+        for batch in file.iter_batches():
+            beat()
+            ids, positions = batch.column("id").to_numpy(), batch.column("position").to_numpy()
+            shards = ids >> np.uint64(POSITION_BITS)
+            for shard in np.unique(shards).tolist():
+                own = ids[shards == shard]
+                if (own[1:] <= own[:-1]).any() or last.get(shard, -1) >= int(own[0]):
+                    yield f"{path}: the ids of shard {shard} do not ascend: a document is there twice; {REMEDY}"
+                last[shard] = int(own[-1])
+            if not np.array_equal(ids & np.uint64((1 << POSITION_BITS) - 1), positions.astype(np.uint64)):
+                yield f"{path}: ids and positions contradict; {REMEDY}"
+            verdict = pc.index_in(batch.column("status"), _VERDICTS).to_numpy(zero_copy_only=False)
+            kept_global, kept_local = (
+                batch.column(f"kept_{scope}").to_numpy(zero_copy_only=False) for scope in ("global", "local")
+            )
+            wrong = kept_global & ~kept_local
+            wrong |= kept_global != (verdict == _KEPT)
+            wrong |= kept_local & (verdict != _KEPT) & (verdict != _DUPLICATE)
+            if wrong.any():
+                yield f"{path}: verdict and flags of document {int(ids[wrong][0]):#x} contradict; {REMEDY}"
+            inside = _inside(positions, item)
+            account.linked += int(
+                (batch.column("cluster_global").is_valid().to_numpy(zero_copy_only=False) & inside).sum()
+            )
+            states = (np.ones(ids.size, dtype=np.bool_), verdict == _SHORT, verdict == _BAD, kept_global, kept_local)
+            names = batch.column("source")
+            for name in pc.unique(names).to_pylist():
+                own = inside & pc.equal(names, name).to_numpy(zero_copy_only=False)
+                account.add(name, [own & state for state in states], batch.column("bytes").to_numpy())
+
+
+def _check_shard(item: PartItem, source: str, scope: str, path: Path) -> list[str]:
+    """The shard's records against the rows that keep them, in order: as many, each as long, and of that source."""
+    rows = (pc.field("source") == source) & pc.field(f"kept_{scope}")
+    with opened(item.root / item.decisions) as decisions:
+        table = pq.read_table(decisions, columns=["position", "bytes"], filters=rows)
+    sizes = table.column("bytes").to_numpy()[_inside(table.column("position").to_numpy(), item)]
+    status = status_of(path)
+    file = ShardFile(str(path), path.name, ".jsonl.zst", status.size, status.modified_ns, status.version)
+    # Read as a shard of several sources, so that a record of another source counts as broken.
+    name = REDPAJAMA_SET_NAMES.get(source, source)
+    piece = Piece(file, 0, None, 0, 1, (Shard(0, 0, 0, source), Shard(1, 0, 0, "")), (name, ""))
+    row = 0
+    for batch in read_records(piece, LineReader(max_line_bytes=LONGEST)):
+        beat()
+        if batch.bad:
+            bad = next(iter(batch.bad.values()))
+            return [f"{path}: the record at byte {bad.position:,} is broken: {bad.reason}; {REMEDY}"]
+        found = np.fromiter((len(text.encode()) for text in batch.texts), dtype=np.int64, count=len(batch.texts))
+        expected = sizes[row : row + found.size]
+        if not np.array_equal(found, expected):
+            alike = found[: expected.size] == expected
+            at = int(np.argmin(alike)) if not alike.all() else expected.size
+            return [f"{path}: record {row + at:,} is not the one that {item.decisions} keeps there; {REMEDY}"]
+        row += found.size
+    return [] if row == sizes.size else [f"{path} holds {row:,} records, not {sizes.size:,} as decided; {REMEDY}"]
+
+
+def _inside(positions: NDArray[np.int64], item: PartItem) -> NDArray[np.bool_]:
+    start, stop = item.positions
+    return (positions >= start) & (positions < (1 << POSITION_BITS if stop is None else stop))
+
+
+def compare_totals(root: Path, results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What was counted against ``summary.json``, and that against itself: every record that was read is somewhere."""
+    path = root / "summary.json"
+    summary = read_json(path)
+    if not isinstance(summary, dict) or not isinstance(summary.get("sources"), dict):
+        return [f"{path} is missing or broken; {REMEDY}"]
+    totals: dict[str, NDArray[np.int64]] = {}
+    for result in results:
+        for source, counts in result["counts"].items():
+            totals[source] = totals.get(source, np.zeros((len(STATES), 2), dtype=np.int64)) + np.array(counts)
+    findings = [f"{path} does not know source {source!r}; {REMEDY}" for source in set(totals) - set(summary["sources"])]
+    for source, figures in summary["sources"].items():
+        if source == "total":
+            continue
+        counted = totals.get(source, np.zeros((len(STATES), 2), dtype=np.int64)).tolist()
+        said = [figures["read"], figures["short"], figures["bad"], figures["global"]["kept"], figures["local"]["kept"]]
+        for state, (documents, size), one in zip(STATES, counted, said, strict=True):
+            if [documents, size] != [one["documents"], one["bytes"]]:
+                findings.append(
+                    f"{path} says {one['documents']:,} documents of {one['bytes']:,} bytes {state} of source "
+                    f"{source!r}, but the decisions {documents:,} of {size:,}; {REMEDY}"
+                )
+        for scope in ("global", "local"):
+            parts = [figures["short"], figures["bad"], figures[scope]["kept"], figures[scope]["duplicate"]]
+            for unit in ("documents", "bytes"):
+                if figures["read"][unit] != sum(part[unit] for part in parts):
+                    findings.append(
+                        f"{path}: {unit} of source {source!r} are not conserved in the {scope} scope; {REMEDY}"
+                    )
+    return findings

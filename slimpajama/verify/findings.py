@@ -1,0 +1,54 @@
+"""What is wrong with a file, in a sentence: damage that its digest tells, or that it cannot be read at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+
+from slimpajama.errors import SlimpajamaError
+from slimpajama.storage import status_of
+from slimpajama.workspace import file_record
+
+__all__ = ["REMEDY", "damage", "found_reading", "size_of"]
+
+REMEDY = "remove it and run the same command again: it is made anew"
+
+
+def damage(path: Path, size: int | None, digest: str) -> list[str]:
+    """Whether the file lies there as it was written; ``size`` in bytes where it is known."""
+    try:
+        record = file_record(path)
+    except OSError as fault:
+        return [_unreadable(path, fault)]
+    if size is not None and record["bytes"] != size:
+        return [f"{path} has {record['bytes']:,} bytes instead of {size:,}; {REMEDY}"]
+    if record["blake2b"] != digest:
+        return [f"{path} is not what was written: its digest is {record['blake2b']} instead of {digest}; {REMEDY}"]
+    return []
+
+
+def found_reading(path: Path, check: Callable[[], list[str]]) -> list[str]:
+    """What ``check`` finds in ``path``, or that it cannot be read."""
+    try:
+        return check()
+    except SlimpajamaError as fault:
+        return [str(fault)]
+    except (OSError, ValueError, KeyError, IndexError, pa.ArrowException) as fault:
+        return [_unreadable(path, fault)]
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, 0 where there is none."""
+    try:
+        return status_of(path).size
+    except FileNotFoundError:
+        return 0
+
+
+def _unreadable(path: Path, fault: Exception) -> str:
+    if isinstance(fault, FileNotFoundError):
+        return f"{path} is missing; run the same command again: it is made anew"
+    reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else " ".join(str(fault).split())
+    return f"{path} cannot be read: {reason}; {REMEDY}"

@@ -1,0 +1,163 @@
+"""A token store as it lies there: each bucket by itself, then that no cluster is on two sides of the split.
+
+An item is one bucket: that its two files are those that were written, in the order of the shuffle, each document once,
+of as many tokens as it says, all of them in the vocabulary and the end-of-text token at the end of each document and
+nowhere else. Costs reading the store; memory: a bucket's documents, and 4 MiB of its tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from slimpajama.engine.heartbeat import beat
+from slimpajama.mixture.arrays import map_array
+from slimpajama.mixture.holdout import SPLITS
+from slimpajama.mixture.seeded import seeded_hash
+from slimpajama.mixture.shuffling import check_store
+from slimpajama.mixture.store import DOCUMENT, TokenStore, bucket_paths, open_store
+from slimpajama.verify.findings import REMEDY, damage, found_reading, size_of
+from slimpajama.workspace import read_json
+
+__all__ = ["BucketCheck", "StoreCheck", "bucket_checks", "check_bucket", "check_whole_store", "compare_accounts"]
+
+_PART_TOKENS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BucketCheck:
+    """Bucket ``number`` of ``buckets`` of a source's split, and what the index says of it."""
+
+    store: Path
+    source: str
+    split: str
+    number: int
+    buckets: int
+    seed: int
+    vocabulary: int
+    end_of_text: int
+    entry: Mapping[str, Any]
+
+    @property
+    def paths(self) -> tuple[Path, Path]:
+        """Documents and tokens."""
+        return bucket_paths(self.store, self.source, self.split, self.number)
+
+    @property
+    def bytes(self) -> int:
+        """Size of its files, of those that are there."""
+        return sum(map(size_of, self.paths))
+
+
+def bucket_checks(store: TokenStore) -> list[BucketCheck]:
+    """All buckets of a store."""
+    return [
+        BucketCheck(
+            store.path, source, split, number, len(entries), store.seed, store.vocabulary, store.end_of_text, entry
+        )
+        for source in store.sources
+        for split, entries in store.index[source].items()
+        for number, entry in enumerate(entries)
+    ]
+
+
+def check_bucket(item: BucketCheck) -> dict[str, Any]:
+    """``findings`` in one bucket."""
+    documents_path, tokens_path = item.paths
+    tokens_digest, documents_digest = item.entry["digests"]
+    findings = damage(documents_path, None, documents_digest) + damage(tokens_path, None, tokens_digest)
+    return {"findings": findings or found_reading(documents_path, lambda: _check_content(item))}
+
+
+def _check_content(item: BucketCheck) -> list[str]:
+    documents_path, tokens_path = item.paths
+    documents, tokens = map_array(documents_path), map_array(tokens_path)
+    if documents.dtype != DOCUMENT:
+        return [f"{documents_path} has other columns than documents have; {REMEDY}"]
+    findings = []
+    keys = seeded_hash(documents["id"], item.seed, "shuffle")
+    low, high = (-(-(place << 64) // item.buckets) for place in (item.number, item.number + 1))
+    if (keys[1:] <= keys[:-1]).any() or (keys.size and not low <= int(keys[0]) <= int(keys[-1]) < high):
+        findings.append(f"{documents_path} is not in the order of the shuffle, or holds a document twice; {REMEDY}")
+    if (documents["kept_global"] & ~documents["kept_local"]).any():
+        findings.append(f"{documents_path}: a document is kept globally but not locally; {REMEDY}")
+    lengths = documents["tokens"].astype(np.int64)
+    chosen = {"global": documents["kept_global"], "local": documents["kept_local"]}
+    for scope, mask in chosen.items():
+        found = {"documents": int(mask.sum()), "tokens": int(lengths[mask].sum())}
+        said = {unit: item.entry[unit][scope] for unit in found}
+        if found != said:
+            findings.append(f"{documents_path} holds {found} in the {scope} scope, but the index says {said}; {REMEDY}")
+    if lengths.sum() != tokens.size:
+        findings.append(f"{tokens_path} holds {tokens.size:,} tokens, its documents {lengths.sum():,}; {REMEDY}")
+        return findings
+    ends = np.cumsum(lengths) - 1
+    largest = 0
+    found_ends = []
+    for first in range(0, tokens.size, _PART_TOKENS):
+        beat()
+        part = tokens[first : first + _PART_TOKENS]
+        largest = max(largest, int(part.max()))
+        found_ends.append(np.flatnonzero(part == item.end_of_text) + first)
+    if largest >= item.vocabulary:
+        findings.append(f"{tokens_path} holds id {largest}, of a vocabulary of {item.vocabulary}; {REMEDY}")
+    if not np.array_equal(np.concatenate([np.zeros(0, dtype=np.int64), *found_ends]), ends):
+        findings.append(f"{tokens_path}: documents do not end where {documents_path.name} says; {REMEDY}")
+    return findings
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCheck:
+    """A whole store."""
+
+    store: Path
+
+
+def check_whole_store(item: StoreCheck) -> dict[str, Any]:
+    """``findings``: clusters on two sides of the split. Memory: 8 bytes for each held-out document."""
+
+    def check() -> list[str]:
+        store = open_store(item.store)
+        check_store(store.path, store.sources, store.index)
+        return []
+
+    return {"findings": found_reading(item.store, check)}
+
+
+def compare_accounts(store: TokenStore, dedup_summary: Mapping[str, Any] | None) -> list[str]:
+    """The store's summary against its index, and against the deduplication it was made of, where that is known."""
+    path = store.path / "summary.json"
+    summary = read_json(path)
+    if not isinstance(summary, dict) or not isinstance(summary.get("sources"), dict):
+        return [f"{path} is missing or broken; {REMEDY}"]
+    findings = []
+    for source in store.sources:
+        for scope, account in summary["sources"][source].items():
+            if scope == "text_bytes":
+                continue
+            documents = account["documents"]
+            for split in SPLITS:
+                entries = store.index[source][split]
+                indexed = [sum(entry[unit][scope] for entry in entries) for unit in ("documents", "tokens")]
+                if indexed != [documents[split], account["tokens"][split]]:
+                    findings.append(
+                        f"{path} says {documents[split]:,} documents of {account['tokens'][split]:,} tokens in "
+                        f"{source}/{split}, {scope} scope, the index {indexed[0]:,} of {indexed[1]:,}; {REMEDY}"
+                    )
+            if documents["in"] != sum(count for state, count in documents.items() if state != "in"):
+                findings.append(f"{path}: documents of {source} are not conserved in the {scope} scope; {REMEDY}")
+            kept = dedup_summary["sources"][source][scope]["kept"]["documents"] if dedup_summary else documents["in"]
+            if documents["in"] != kept and not (scope == "local" and _only_global(dedup_summary)):
+                findings.append(
+                    f"{path}: {documents['in']:,} documents of {source} went in, but {kept:,} are kept in the "
+                    f"{scope} scope; run slimpajama mix again: it makes the store anew"
+                )
+    return findings
+
+
+def _only_global(dedup_summary: Mapping[str, Any] | None) -> bool:
+    return dedup_summary is not None and dedup_summary["settings"]["scope"] == "global"
