@@ -152,9 +152,21 @@ class Stages:
     def remove(self, path: Path) -> None:
         """Remove a file, if it is there; not while inspecting."""
         if not self.inspecting:
-            remove_file(path)
+            with _removing(path):
+                remove_file(path)
 
     def remove_tree(self, folder: Path) -> None:
         """Remove a folder, if it is there; not while inspecting."""
         if not self.inspecting:
-            remove_tree(folder)
+            with _removing(folder):
+                remove_tree(folder)
+
+
+@contextlib.contextmanager
+def _removing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        raise OutputError(
+            f"cannot remove {path}: {fault.strerror or fault}; remove it yourself, then run the same command again"
+        ) from fault

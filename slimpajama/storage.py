@@ -18,7 +18,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,7 @@ def _status(info: dict[str, Any]) -> FileStatus:
 
 def opened(path: Path) -> BinaryIO:
     """A file to read, from front to back or at any place; a context manager. Raises :class:`OSError`."""
-    return cast(BinaryIO, _RangeReader(path)) if is_remote(path) else path.open("rb")
+    return cast(BinaryIO, _RangeReader(path) if is_remote(path) else io.BufferedReader(_DiskFile(path)))
 
 
 def _answer(request: Callable[[], Answer]) -> Answer:
@@ -138,6 +138,26 @@ def _answer(request: Callable[[], Answer]) -> Answer:
         raise
     except Exception as fault:
         raise OSError(errno.EIO, f"the store does not answer: {type(fault).__name__}: {fault}") from fault
+
+
+class _DiskFile(io.FileIO):
+    """A file of a disk, whose errors say which file it is."""
+
+    def readinto(self, target: Any) -> int | None:
+        with self._named():
+            return super().readinto(target)
+
+    def readall(self) -> bytes:
+        with self._named():
+            return super().readall()
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as fault:
+            fault.filename = fault.filename or str(self.name)
+            raise
 
 
 class _RangeReader(io.RawIOBase):
@@ -251,7 +271,8 @@ def remove_file(path: Path) -> None:
 def remove_tree(folder: Path) -> None:
     """Remove a folder and all below it, if it is there."""
     if not is_remote(folder):
-        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
         return
     with contextlib.suppress(FileNotFoundError):
         cast(Any, folder).fs.rm(cast(Any, folder).path, recursive=True)

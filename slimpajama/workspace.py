@@ -167,12 +167,19 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file, or ``None`` where there is none or it does not parse."""
+    """The value of a JSON file, or ``None`` where there is none or it does not parse.
+
+    Raises :class:`OutputError` where it cannot be read.
+    """
     try:
         with opened(path) as file:
             return orjson.loads(file.read())
     except (FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError):
         return None
+    except OSError as fault:
+        raise OutputError(
+            f"cannot read {path}: {fault.strerror or fault}; look after the disk, then run the same command again"
+        ) from fault
 
 
 def fingerprint(*parts: object) -> str:

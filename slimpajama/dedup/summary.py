@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = ["aligned", "catch_line", "run_summary", "source_figures", "table", "v
 _PACKAGES = ("slimpajama", "numpy", "numba", "pyarrow", "orjson", "msgspec", "zstandard")
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of everything whose change could change a result."""
     found = {name: metadata.version(name) for name in _PACKAGES}

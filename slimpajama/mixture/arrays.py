@@ -35,8 +35,14 @@ def write_array(path: Path, dtype: np.dtype[Any], size: int, chunks: Iterable[ND
 
 def map_array(path: Path) -> NDArray[Any]:
     """A one-dimensional ``.npy`` mapped into memory, read-only."""
-    # An empty file cannot be mapped on every system, and a plain array is what compiled code takes.
-    return np.asarray(np.load(local_copy(path), mmap_mode="r", allow_pickle=False))
+    copy = local_copy(path)
+    with opened(copy) as file:
+        size, dtype = _header(file)
+        begin = file.tell()
+    if not size:  # nothing cannot be mapped
+        return np.zeros(0, dtype=dtype)
+    # A plain array is what compiled code takes.
+    return np.asarray(np.memmap(copy, dtype, "r", begin, (size,)))
 
 
 def read_range(path: Path, first: int, out: NDArray[Any]) -> None:
@@ -55,7 +61,7 @@ class MappedArray:
     """A one-dimensional ``.npy`` as ``array``, read-only; pages that were touched count as memory until ``release``."""
 
     def __init__(self, path: Path) -> None:
-        with local_copy(path).open("rb") as file:
+        with opened(local_copy(path)) as file:
             size, dtype = _header(file)
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self.array: NDArray[Any] = np.frombuffer(self._map, dtype, size, file.tell())
