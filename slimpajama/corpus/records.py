@@ -236,6 +236,6 @@ def parquet_batches(piece: Piece, columns: Sequence[str] | None, start: int = 0)
                 yield batch
     except FileNotFoundError as fault:
         raise InputChanged(f"{path} has gone since the run began; put it back, or run again without it") from fault
-    except (pa.ArrowInvalid, OSError) as fault:
+    except (pa.ArrowException, OSError, OverflowError, ValueError) as fault:
         reason = " ".join(str(fault).split())
         raise ShardUnreadable(f"{path} is not a readable Parquet file ({reason}); replace or remove it") from fault

@@ -402,3 +402,49 @@ def test_another_field_that_is_not_utf8_is_refused_where_it_is_read(tmp_path: Pa
     assert Read(plain).texts == ["a", "b"], "only the text is read at first"
     with pytest.raises(ShardUnreadable, match=r"a\.parquet is not a readable Parquet file \(.*UTF8"):
         list(parquet_batches(plain, None))
+
+
+@given(
+    st.lists(st.sampled_from(['{"text":"a"}', '{"text":"longer than it was"}', "broken", ""]), max_size=12),
+    st.data(),
+    st.sampled_from([".jsonl", ".jsonl.zst", ".jsonl.gz"]),
+    st.integers(1, 40),
+)
+def test_reading_from_any_record_on_gives_the_rest_of_the_records(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], data: st.DataObject, ending: str, block: int
+) -> None:
+    content = "".join(line + "\n" for line in lines).encode()
+    (piece,) = discover(put(tmp_path_factory.mktemp("part"), {f"c4/a{ending}": content})).pieces
+    reader = LineReader(block_bytes=block)
+
+    def everything(start: int) -> tuple[list[int], list[str], list[int]]:
+        batches = list(read_records(piece, reader, start))
+        return (
+            [one for batch in batches for one in batch.ids],
+            [text for batch in batches for text in batch.texts],
+            [bad.position for batch in batches for bad in batch.bad.values()],
+        )
+
+    ids, texts, bad = everything(0)
+    start = data.draw(st.sampled_from([0, *ids]))
+    assert everything(start) == (
+        [one for one in ids if one >= start],
+        texts[len([one for one in ids if one < start and one not in bad]) :],
+        [position for position in bad if position >= start],
+    )
+
+
+@given(st.integers(1, 30), st.integers(1, 7), st.data())
+def test_reading_from_any_row_on_gives_the_rest_of_the_rows(
+    tmp_path_factory: pytest.TempPathFactory, rows: int, group: int, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("part")
+    (folder / "c4").mkdir()
+    pq.write_table(
+        pa.table({"text": [f"t{row}" for row in range(rows)]}), folder / "c4" / "a.parquet", row_group_size=group
+    )
+    (piece,) = discover(folder).pieces
+    start = data.draw(st.integers(0, rows - 1))
+    batches = list(read_records(piece, LineReader(), start))
+    assert [one for batch in batches for one in batch.ids] == list(range(start, rows))
+    assert [text for batch in batches for text in batch.texts] == [f"t{row}" for row in range(start, rows)]
