@@ -35,6 +35,9 @@ Scope = Literal["both", "global", "local"]
 WORKER_BYTES = 512 << 20
 """What a worker takes at most beside what ``memory`` is shared out for: interpreter, kernels and one batch of text."""
 
+OTHERS_BYTES = 384 << 20
+"""What the process that plans takes, and the one that workers are forked from; one worker alone is the former."""
+
 REDPAJAMA_SET_NAMES = {
     "common_crawl": "RedPajamaCommonCrawl",
     "c4": "RedPajamaC4",
@@ -183,12 +186,12 @@ class Config(BaseModel):
         """
         from slimpajama.machine import processors
 
-        most = max(1, self.memory_bytes() // WORKER_BYTES)
+        most = max(1, (self.memory_bytes() - OTHERS_BYTES) // WORKER_BYTES)
         if self.workers is None:
             return min(processors(), most)
         if self.memory is not None and self.workers > most:
             raise ConfigError(
-                f"{self.workers} workers need {self.workers * WORKER_BYTES >> 20} MiB, but memory is "
+                f"{self.workers} workers need {self.workers * WORKER_BYTES + OTHERS_BYTES >> 20} MiB, but memory is "
                 f"{self.memory >> 20} MiB: allow more, or at most {most} worker(s)"
             )
         return self.workers
@@ -204,7 +207,7 @@ class Config(BaseModel):
     def shared_bytes(self) -> int:
         """Bytes for what grows with the corpus, all workers together: what the workers leave of the memory."""
         memory = self.memory_bytes()
-        return max(memory - self.worker_count() * WORKER_BYTES, memory // 4)
+        return max(memory - OTHERS_BYTES - self.worker_count() * WORKER_BYTES, memory // 4)
 
 
 class TokenConfig(BaseModel):

@@ -54,13 +54,17 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as fault:
         raise cannot_write(folder, fault) from fault
     try:
-        file.write(orjson.dumps(_holder()))
-        file.flush()
+        try:
+            file.write(orjson.dumps(_holder()))
+            file.flush()
+        except OSError as fault:
+            raise cannot_write(folder / LOCK_FILE, fault) from fault
         yield
     finally:
         with contextlib.suppress(OSError):
             (folder / LOCK_FILE).unlink(missing_ok=True)
-        file.close()
+        with contextlib.suppress(OSError):  # closed all the same, and with it unlocked
+            file.close()
 
 
 @contextlib.contextmanager
@@ -79,13 +83,14 @@ def locked_for_reading(folder: Path) -> Iterator[None]:
         file = _locked_file(folder / LOCK_FILE, fcntl.LOCK_SH)
     except OSError as fault:
         if fault.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
-            raise
+            raise cannot_write(folder / LOCK_FILE, fault) from fault
         yield
         return
     try:
         yield
     finally:
-        file.close()
+        with contextlib.suppress(OSError):
+            file.close()
 
 
 @contextlib.contextmanager

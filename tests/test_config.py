@@ -233,6 +233,31 @@ def test_workers_are_the_cores_this_process_may_use_unless_given(monkeypatch: py
     assert Config(workers=7).worker_count() == 7
 
 
+@pytest.mark.parametrize(
+    ("memory", "workers", "shared"),
+    [
+        ("256MiB", 1, 64),
+        ("1GiB", 1, 256),
+        ("2GiB", 3, 512),
+        ("4GiB", 4, 1664),
+        ("1408MiB", 2, 352),
+        ("1407MiB", 1, 511),
+    ],
+)
+def test_no_more_workers_than_the_memory_is_enough_for(
+    monkeypatch: pytest.MonkeyPatch, memory: str, workers: int, shared: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    config = Config(memory=memory)
+    assert (config.worker_count(), config.shared_bytes() >> 20) == (workers, shared)
+
+
+def test_more_workers_than_the_memory_is_enough_for_are_refused_with_both_remedies() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config(memory="1GiB", workers=2).worker_count()
+    assert str(caught.value) == "2 workers need 1408 MiB, but memory is 1024 MiB: allow more, or at most 1 worker(s)"
+
+
 def test_memory_is_half_of_the_machines_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
     class Machine:
         total = 32 << 30

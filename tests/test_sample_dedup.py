@@ -19,6 +19,7 @@ from slimpajama.dedup.bands import catch_probability
 from slimpajama.dedup.lsh import read_links
 from slimpajama.dedup.rows import read_columns
 from slimpajama.engine.local import LocalEngine
+from tests.dedup.pairs import pairs_of
 
 POSITION = (1 << 40) - 1
 
@@ -84,7 +85,7 @@ def test_documents_that_are_linked_directly_are_similar(run: tuple[Path, Path, d
     links = {
         (int(a), int(b))
         for path in (out / "work" / "links").glob("*.arrow")
-        for a, b in zip(*read_links(path), strict=True)
+        for a, b in zip(*pairs_of(read_links(path)), strict=True)
     }
     places = {
         row["id"]: (row["shard"], row["position"])

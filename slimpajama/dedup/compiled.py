@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from slimpajama.compilation import compilation_announced
-from slimpajama.dedup.components import clusters_of_links
+from slimpajama.dedup.components import forest_of_links, links_of_pairs
 from slimpajama.dedup.sketch import Sketcher
 
 __all__: list[str] = []
@@ -17,4 +17,4 @@ __all__: list[str] = []
 with compilation_announced():
     Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=200, normalisation="nfc").sketch(["any text " * 50])
     _pair = np.arange(2, dtype=np.uint64)
-    clusters_of_links(lambda: [(_pair[1:], _pair[:1])], _pair[:1])
+    forest_of_links(lambda: [links_of_pairs(_pair[1:], _pair[:1])], _pair[:1]).local_sizes()

@@ -157,7 +157,7 @@ def _sums(groups: NDArray[Any], sizes: NDArray[np.int64], count: int) -> NDArray
 
 @dataclass(frozen=True, slots=True)
 class DecisionItem:
-    """The rows of one piece, and where their decisions go."""
+    """The rows of one piece, with ids in ``spans``, and where their decisions go."""
 
     shard: str
     rows_file: Path
@@ -165,6 +165,7 @@ class DecisionItem:
     decisions_file: Path
     source_names: tuple[str, ...]
     first_shards: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
 
 
 def decide_piece(item: DecisionItem) -> dict[str, Any]:
@@ -173,7 +174,7 @@ def decide_piece(item: DecisionItem) -> dict[str, Any]:
     ``kept``: a digest of who is kept in which scope, which stays when only the clusters of the others change.
     """
     kept = hashlib.blake2b(digest_size=16)
-    clusters = read_clusters(item.clusters_file)
+    clusters = read_clusters(item.clusters_file, item.spans)
     tally = Tally(len(item.source_names))
     first_shards = np.array(item.first_shards, dtype=np.uint64)
     names = pa.array(item.source_names)

@@ -18,14 +18,24 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import POSITION_BITS
+from slimpajama.dedup.components import Links, links_of_pairs
 from slimpajama.dedup.rows import row_batches
 from slimpajama.engine.heartbeat import beat
 from slimpajama.storage import local_copy
 from slimpajama.workspace import atomic_file, read_json
 
-__all__ = ["BYTES_PER_KEY", "VERSION", "LinkItem", "key_ranges", "link_band", "links_of_keys", "read_links"]
+__all__ = [
+    "BYTES_PER_KEY",
+    "VERSION",
+    "LinkItem",
+    "key_ranges",
+    "link_band",
+    "links_of_keys",
+    "read_links",
+    "write_links",
+]
 
-VERSION = 1
+VERSION = 2
 BYTES_PER_KEY = 48
 """Peak bytes per key of a range: key, id, order, sorted key, the pieces they were gathered from, and flags."""
 
@@ -82,7 +92,10 @@ class LinkItem:
 
 
 def link_band(item: LinkItem) -> dict[str, Any]:
-    """Write the links of one band and range; returns how many keys and links there were, and the file's record."""
+    """Write the links of one band and range, in the order of documents.
+
+    Returns how many keys and links there were, and the file's record.
+    """
     gathered_keys, gathered_ids = [], []
     for path in read_json(item.rows_list):
         beat()
@@ -97,15 +110,28 @@ def link_band(item: LinkItem) -> dict[str, Any]:
     ids = np.concatenate(gathered_ids) if gathered_ids else np.empty(0, dtype=np.uint64)
     gathered_keys.clear()
     gathered_ids.clear()
+    count = int(keys.size)
     documents, anchors = links_of_keys(keys, ids, np.array(item.first_shards, dtype=np.uint64))
-    table = pa.table({"document": documents, "anchor": anchors})
-    with atomic_file(item.links_file) as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table, max_chunksize=1 << 20)
-    return {"keys": int(keys.size), "links": int(documents.size), "files": [file.record]}
+    del keys, ids
+    return {
+        "keys": count,
+        "links": int(documents.size),
+        "files": [write_links(links_of_pairs(documents, anchors), item.links_file)],
+    }
 
 
-def read_links(path: Path) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """``(document, anchor)`` of a links file."""
+def write_links(links: Links, path: Path) -> dict[str, Any]:
+    """Write links as one batch, the anchors as a dictionary; returns the file's record."""
+    anchors = pa.DictionaryArray.from_arrays(pa.array(links.anchor_of), pa.array(links.anchors))
+    batch = pa.record_batch({"document": pa.array(links.documents), "anchor": anchors})
+    with atomic_file(path) as file, pa.ipc.new_file(file, batch.schema) as writer:
+        writer.write_batch(batch)
+    return file.record
+
+
+def read_links(path: Path) -> Links:
+    """The links of a file, over a memory map."""
     with pa.memory_map(str(local_copy(path))) as source, pa.ipc.open_file(source) as file:
-        table = file.read_all()
-        return table.column("document").to_numpy(), table.column("anchor").to_numpy()
+        batch = file.get_batch(0)
+        anchors = batch.column("anchor")
+        return Links(batch.column("document").to_numpy(), anchors.dictionary.to_numpy(), anchors.indices.to_numpy())

@@ -237,6 +237,7 @@ class _Run:
                 decisions_file=outputs.decisions_file(piece),
                 source_names=names,
                 first_shards=corpus.first_shards[:-1],
+                spans=cluster_slices.spans_of(piece),
             )
             for piece in corpus.pieces
         ]

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimpajama.dedup.components import Clusters, clusters_of_links
+from slimpajama.dedup.components import Clusters
+from tests.dedup.pairs import clusters_of_pairs
 from tests.twins import components
 
 FIRST_SHARDS = (0, 2, 5)
@@ -23,9 +24,7 @@ def source_of(document: int) -> int:
 
 def clustered(*files: list[tuple[int, int]]) -> Clusters:
     arrays = [np.array(links, dtype=np.uint64).reshape(-1, 2) for links in files]
-    return clusters_of_links(
-        lambda: [(links[:, 0], links[:, 1]) for links in arrays], np.array(FIRST_SHARDS, np.uint64)
-    )
+    return clusters_of_pairs([(links[:, 0], links[:, 1]) for links in arrays], FIRST_SHARDS)
 
 
 def roots(ids: np.ndarray, roots: np.ndarray) -> dict[int, int]:
@@ -103,8 +102,8 @@ def test_a_chain_of_100_000_documents_is_one_cluster_in_any_order() -> None:
 def test_a_star_of_a_million_documents_is_one_cluster() -> None:
     count = 1_000_000
     leaves = np.arange(1, count + 1, dtype=np.uint64)
-    found = clusters_of_links(lambda: [(leaves, np.zeros(count, np.uint64))], np.array([0], np.uint64))
+    found = clusters_of_pairs([(leaves, np.zeros(count, np.uint64))], (0,))
     assert found.ids.size == count + 1
     assert not found.global_roots.any()
-    backwards = clusters_of_links(lambda: [(np.full(count, count + 1, np.uint64), leaves)], np.array([0], np.uint64))
+    backwards = clusters_of_pairs([(np.full(count, count + 1, np.uint64), leaves)], (0,))
     assert (backwards.global_roots == 1).all()

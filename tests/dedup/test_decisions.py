@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from slimpajama import ConservationError
 from slimpajama.dedup import decisions
-from slimpajama.dedup.components import Clusters, clusters_of_links
+from slimpajama.dedup.components import Clusters
 from slimpajama.dedup.decisions import SCHEMA, VERDICTS, DecisionItem, Tally, Verdicts, decide, decide_piece
 from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter
 from slimpajama.dedup.summary import source_figures
 from slimpajama.workspace import atomic_file
+from tests.dedup.pairs import clusters_of_pairs
 
 A, B = 0, 1 << 40
 """First ids of two sources of one shard each."""
@@ -35,7 +36,7 @@ def uint64(values: object) -> np.ndarray:
 
 def clusters_of(links: list[tuple[int, int]]) -> Clusters:
     pairs = uint64(links).reshape(-1, 2)
-    return clusters_of_links(lambda: [(pairs[:, 0], pairs[:, 1])], uint64(FIRST_SHARDS))
+    return clusters_of_pairs([(pairs[:, 0], pairs[:, 1])], FIRST_SHARDS)
 
 
 def verdicts_of(ids: list[int], status: list[int], links: list[tuple[int, int]]) -> Verdicts:
@@ -114,6 +115,7 @@ def decided(folder: Path, links: list[tuple[int, int]]) -> tuple[dict, pa.Table]
         decisions_file=folder / "decisions" / "0.parquet",
         source_names=("books", "c4"),
         first_shards=FIRST_SHARDS,
+        spans=((A, B), (B, B << 1)),
     )
     return decide_piece(item), pq.read_table(item.decisions_file)
 

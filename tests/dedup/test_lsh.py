@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import signature
-from slimpajama.dedup.components import clusters_of_links
 from slimpajama.dedup.lsh import BYTES_PER_KEY, LinkItem, key_ranges, link_band, links_of_keys, read_links
 from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter
 from slimpajama.dedup.sketch import Sketcher
 from slimpajama.workspace import atomic_file, write_json
+from tests.dedup.pairs import clusters_of_pairs, pairs_of
 from tests.twins import components
 
 FIRST_SHARDS = (0, 2, 5)
@@ -162,7 +162,7 @@ def links_in_ranges(rows_list: Path, ranges: int, band: int = 1) -> tuple[list[t
     for number in range(ranges):
         target = rows_list.with_name(f"{band}-{number}-of-{ranges}.arrow")
         result = link_band(LinkItem(band, number, ranges, rows_list, FIRST_SHARDS, target))
-        documents, anchors = read_links(target)
+        documents, anchors = pairs_of(read_links(target))
         assert result["links"] == documents.size
         keys += result["keys"]
         links += zip(documents.tolist(), anchors.tolist(), strict=True)
@@ -209,7 +209,7 @@ def our_groups(texts: list[str]) -> dict[int, int]:
     keys = sketcher.sketch(texts).keys
     ids = np.arange(len(texts), dtype=np.uint64)
     links = [links_of_keys(keys[:, band].copy(), ids, uint64([0])) for band in range(9)]
-    clusters = clusters_of_links(lambda: links, uint64([0]))
+    clusters = clusters_of_pairs(links, [0])
     roots = dict(zip(clusters.ids.tolist(), clusters.global_roots.tolist(), strict=True))
     return {number: roots.get(number, number) for number in range(len(texts))}
 

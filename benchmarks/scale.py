@@ -1,0 +1,162 @@
+"""LSH and connected components of up to 100 million documents: ``python -m benchmarks.scale``.
+
+Documents are keys alone (see ``planted``), written beforehand in the form the first stage leaves them; then linking and
+clustering run as in a deduplication, in worker processes, within a memory setting, and the clusters found are compared
+with those planted, document by document. The processor seconds and the memory are those of the whole process tree, as
+seen from outside (memory ten times a second: RSS, which counts in each process what they share).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks.machine import describe
+from benchmarks.planted import BANDS, FIRST_SHARDS, expected_clusters, plant
+from slimpajama.config import Config
+from slimpajama.dedup import cluster, lsh
+from slimpajama.engine.local import LocalEngine
+
+EVERYTHING = [(0, (1 << 64) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process tree took."""
+
+    seconds: float
+    processor_seconds: float
+    peak_bytes: int
+
+
+def observed(command: list[str]) -> tuple[str, Usage]:
+    """The output of a command, and what it and all below it took."""
+    began = time.perf_counter()
+    process = psutil.Popen(command, stdout=subprocess.PIPE, text=True)
+    spent: dict[int, float] = {}
+    peak = 0
+    while process.poll() is None:
+        total = 0
+        for one in (process, *process.children(recursive=True)):
+            try:
+                times = one.cpu_times()
+                spent[one.pid] = times.user + times.system
+                total += one.memory_info().rss
+            except psutil.NoSuchProcess:
+                pass
+        peak = max(peak, total)
+        time.sleep(0.1)
+    output = process.communicate()[0]
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    return output, Usage(time.perf_counter() - began, sum(spent.values()), peak)
+
+
+def process_of(number: int) -> int:
+    """Which process handles an item; so that workers have started before anything is measured."""
+    time.sleep(0.5)
+    return psutil.Process().pid
+
+
+def tree_seconds() -> float:
+    """Processor seconds of this process and all below it so far."""
+    processes = (psutil.Process(), *psutil.Process().children(recursive=True))
+    return sum(sum(one.cpu_times()[:2]) for one in processes)
+
+
+def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any]:
+    """The stages, as in a deduplication; returns their figures."""
+    config = Config(memory=memory)
+    workers = config.worker_count()
+    ranges = lsh.key_ranges(documents, config.shared_bytes(), workers)
+    items = [
+        lsh.LinkItem(band, number, ranges, folder / "rows.json", FIRST_SHARDS, folder / f"links-{band}-{number}.arrow")
+        for band in range(BANDS)
+        for number in range(ranges)
+    ]
+    with LocalEngine(workers, ["slimpajama.dedup.compiled"]) as engine:
+        list(engine.map(process_of, range(workers)))
+        spent = tree_seconds()
+        began = time.perf_counter()
+        links = [result for _, result in engine.map(lsh.link_band, items)]
+        linked = time.perf_counter()
+        item = cluster.ClusterItem(tuple(one.links_file for one in items), FIRST_SHARDS, folder / "clusters.arrow")
+        ((_, clusters),) = engine.map(cluster.cluster_links, [item])
+        ended = time.perf_counter()
+        spent = tree_seconds() - spent
+    return {
+        "processor_seconds": spent,
+        "workers": workers,
+        "ranges": ranges,
+        "links": sum(result["links"] for result in links),
+        "linked": clusters["linked"],
+        "clusters": clusters["clusters"],
+        "largest": clusters["largest"][0]["documents"],
+        "link_seconds": linked - began,
+        "cluster_seconds": ended - linked,
+    }
+
+
+def measure(documents: int, memory: str, folder: Path) -> tuple[dict[str, Any], Usage]:
+    """Plant, run in a process of its own, and compare; raises where a document is in another cluster."""
+    planted = plant(folder, documents)
+    command = [sys.executable, "-m", "benchmarks.scale", "--folder", str(folder), "--documents", str(documents)]
+    output, usage = observed([*command, "--memory", memory])
+    figures = json.loads(output)
+    found = cluster.read_clusters(folder / "clusters.arrow", EVERYTHING)
+    for name, one, other in zip(
+        ("documents", "global roots", "local roots"),
+        (found.ids, found.global_roots, found.local_roots),
+        expected_clusters(planted),
+        strict=True,
+    ):
+        if not np.array_equal(one, other):
+            raise SystemExit(f"{documents:,} documents: the {name} differ from those planted")
+    return figures, usage
+
+
+def main() -> None:
+    """Print a row of the table for each number of documents."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", default="1_000_000,10_000_000,100_000_000", help="numbers, with commas between")
+    parser.add_argument("--memory", default="4GB")
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.folder:
+        print(json.dumps(link_and_cluster(arguments.folder, int(arguments.documents), arguments.memory)))
+        return
+    print(describe())
+    heads = ("documents", "ranges", "links", "linked", "clusters", "largest", "link s", "cluster s")
+    heads += ("core-minutes", "start-up core-s", "ns a document", "peak RSS")
+    print(f"| {' | '.join(heads)} |\n|{'--:|' * len(heads)}")
+    for documents in map(int, arguments.documents.split(",")):
+        folder = Path(tempfile.mkdtemp(prefix="scale-"))
+        try:
+            figures, usage = measure(documents, arguments.memory, folder)
+        finally:
+            shutil.rmtree(folder)
+        numbers = [documents, *(figures[name] for name in ("ranges", "links", "linked", "clusters", "largest"))]
+        print(
+            "| "
+            + " | ".join(f"{number:,}" for number in numbers)
+            + f" | {figures['link_seconds']:.1f} | {figures['cluster_seconds']:.1f}"
+            + f" | {usage.processor_seconds / 60:.2f} | {usage.processor_seconds - figures['processor_seconds']:.1f}"
+            + f" | {1e9 * figures['processor_seconds'] / documents:,.0f}"
+            + f" | {usage.peak_bytes / 1e9:.2f} GB |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""Links as pairs of ids, as a test writes them down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from slimpajama.dedup.components import Clusters, Links, forest_of_links, links_of_pairs
+
+Pairs = tuple[np.ndarray, np.ndarray]
+
+
+def clusters_of_pairs(files: Sequence[Pairs], first_shards: Sequence[int]) -> Clusters:
+    """All clusters of links, given file by file."""
+    forest = forest_of_links(lambda: [links_of_pairs(*pairs) for pairs in files], np.array(first_shards, np.uint64))
+    return forest.clusters(0, forest.ids.size, forest.local_sizes())
+
+
+def pairs_of(links: Links) -> Pairs:
+    """(documents, anchors)."""
+    return links.documents, links.anchors[links.anchor_of]
