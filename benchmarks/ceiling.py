@@ -1,10 +1,9 @@
 """Does a run stay within its memory setting? ``python -m benchmarks.ceiling``.
 
-Two corpora, each with ``memory: 1GiB`` on this machine: one JSONL file of 5 GB, deduplicated whole (a sample of 250 MB twenty times, so most
-of it are duplicates); and 20 million
-documents that are only keys (see ``planted``), linked and clustered, and the clusters compared with those planted. The
-memory is that of the whole process tree, as seen from outside ten times a second (RSS, which counts in each process
-what they share).
+Two corpora, each with ``memory: 1GiB`` on this machine: one JSONL file of 5 GB, deduplicated whole (a sample of 250 MB
+twenty times, so most of it are duplicates); and 20 million documents that are only keys (see ``planted``), linked and
+clustered, and the clusters compared with those planted. The memory is that of the whole process tree, as seen from
+outside ten times a second (RSS, which counts in each process what they share).
 """
 
 from __future__ import annotations

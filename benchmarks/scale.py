@@ -79,7 +79,7 @@ def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any
     """The stages, as in a deduplication; returns their figures."""
     config = Config(memory=memory)
     workers = config.worker_count()
-    ranges = lsh.key_ranges(documents, config.shared_bytes(), workers)
+    ranges = lsh.key_ranges(documents, config.item_bytes())
     items = [
         lsh.LinkItem(band, number, ranges, folder / "rows.json", FIRST_SHARDS, folder / f"links-{band}-{number}.arrow")
         for band in range(BANDS)

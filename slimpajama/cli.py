@@ -50,6 +50,11 @@ OneScope = Enum("OneScope", {"global": "global", "local": "local"}, type=str)
 FormatName = Enum("FormatName", {"parquet": "parquet", "megatron": "megatron"}, type=str)
 
 
+EngineName = Enum("EngineName", {"local": "local", "ray": "ray"}, type=str)
+OnEngine = Annotated[EngineName, typer.Option("--engine", help="Run on this machine, or on a Ray cluster.")]
+RayAddress = Annotated[
+    str | None, typer.Option(help="Address of a Ray cluster, e.g. auto (default: a Ray of this machine).")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars and no table.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of tables.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -148,6 +153,8 @@ def dedup(
         typer.Option(help="Shards to write; decisions always hold both scopes (default: both)."),
     ] = None,
     workers: Workers = None,
+    engine: OnEngine = EngineName.local,
+    ray_address: RayAddress = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     set: Annotated[
         list[str] | None,
@@ -168,13 +175,15 @@ def dedup(
         from slimpajama.config import load_config
         from slimpajama.dedup.bands import banding
         from slimpajama.dedup.summary import catch_line, table
+        from slimpajama.engine.choice import EngineChoice
         from slimpajama.pipeline import deduplicate
 
         settings = load_config(config, set or (), scope=scope and scope.value, workers=workers)
         talks = not quiet and not json
         if talks:
             typer.echo(catch_line(*banding(settings)), err=True)
-        summary = deduplicate(input, output, settings, progress=talks and sys.stderr.isatty())
+        chosen = EngineChoice(engine.value, ray_address)
+        summary = deduplicate(input, output, settings, progress=talks and sys.stderr.isatty(), engine=chosen)
         if json:
             typer.echo(orjson.dumps(summary).decode())
         elif talks:
@@ -229,6 +238,8 @@ def mix(
         bool, typer.Option("--dry-run", help="Make the token store, print the plans, build no mixture.")
     ] = False,
     workers: Workers = None,
+    engine: OnEngine = EngineName.local,
+    ray_address: RayAddress = None,
     quiet: Quiet = False,
     json: Json = False,
     debug: Debug = False,
@@ -241,7 +252,7 @@ def mix(
         import orjson
 
         from slimpajama.config import TokenConfig, checked, load_config
-        from slimpajama.engine.local import LocalEngine
+        from slimpajama.engine.choice import EngineChoice
         from slimpajama.mixture.kept import open_dedup_output
         from slimpajama.mixture.recipe import load_recipe
         from slimpajama.pipeline.mixtures import make_mixtures
@@ -253,14 +264,14 @@ def mix(
         given = {"tokenizer": tokenizer, "holdout": holdout, "seed": seed}
         settings = checked(TokenConfig, {key: value for key, value in given.items() if value is not None}, "options")
         talks = not quiet and not json
-        with LocalEngine(machine.worker_count(), ["slimpajama.mixture.compiled"]) as engine:
+        with EngineChoice(engine.value, ray_address).opened(machine, ["slimpajama.mixture.compiled"]) as opened:
             made = make_mixtures(
                 open_dedup_output(input),
                 recipes,
                 settings,
                 output,
-                stages=Stages(engine, bars=talks and sys.stderr.isatty()),
-                memory=machine.shared_bytes(),
+                stages=Stages(opened, bars=talks and sys.stderr.isatty()),
+                memory=machine.item_bytes(),
                 format=format.value if format else "parquet",
                 dry_run=dry_run,
             )
@@ -303,6 +314,8 @@ def verify(
         Path, typer.Argument(metavar="RUN", parser=_place, help="What --output of dedup, mix or run said.")
     ],
     workers: Workers = None,
+    engine: OnEngine = EngineName.local,
+    ray_address: RayAddress = None,
     memory: Annotated[str | None, typer.Option(help="Memory for all workers, e.g. 8GiB (default: half).")] = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -318,14 +331,14 @@ def verify(
         import orjson
 
         from slimpajama.config import load_config
-        from slimpajama.engine.local import LocalEngine
+        from slimpajama.engine.choice import EngineChoice
         from slimpajama.errors import DamagedOutput
         from slimpajama.pipeline.verification import verify_run
 
         machine = load_config(workers=workers, memory=memory)
         talks = not quiet and not json
-        with LocalEngine(machine.worker_count(), ["slimpajama.mixture.compiled"]) as engine:
-            found = verify_run(output, engine, memory=machine.shared_bytes(), bars=talks and sys.stderr.isatty())
+        with EngineChoice(engine.value, ray_address).opened(machine, ["slimpajama.mixture.compiled"]) as opened:
+            found = verify_run(output, opened, memory=machine.item_bytes(), bars=talks and sys.stderr.isatty())
         if json:
             typer.echo(orjson.dumps(dataclasses.asdict(found)).decode())
         else:
@@ -351,6 +364,8 @@ def run(
         typer.Option("--input", **A_PLACE, help="Folder of shards, over the config's."),
     ] = None,
     workers: Workers = None,
+    engine: OnEngine = EngineName.local,
+    ray_address: RayAddress = None,
     set: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="One setting, over the file's; repeatable."),
@@ -368,6 +383,7 @@ def run(
 
         from slimpajama.dedup.bands import banding
         from slimpajama.dedup.summary import catch_line, table
+        from slimpajama.engine.choice import EngineChoice
         from slimpajama.pipeline.run import load_run_config, run_all
 
         flags = {"input": str(input.resolve()) if input else None, "dedup.workers": workers}
@@ -375,7 +391,8 @@ def run(
         talks = not quiet and not json
         if talks:
             typer.echo(catch_line(*banding(settings.dedup)), err=True)
-        summary, made = run_all(settings, config.parent, output, progress=talks and sys.stderr.isatty())
+        chosen = EngineChoice(engine.value, ray_address)
+        summary, made = run_all(settings, config.parent, output, progress=talks and sys.stderr.isatty(), engine=chosen)
         if json:
             typer.echo(orjson.dumps(summary).decode())
         elif talks:

@@ -204,10 +204,10 @@ class Config(BaseModel):
 
         return available_memory() // 2
 
-    def shared_bytes(self) -> int:
-        """Bytes for what grows with the corpus, all workers together: what the workers leave of the memory."""
-        memory = self.memory_bytes()
-        return max(memory - OTHERS_BYTES - self.worker_count() * WORKER_BYTES, memory // 4)
+    def item_bytes(self) -> int:
+        """Bytes that one work item may hold of what grows with the corpus: its part of what the processes leave."""
+        memory, workers = self.memory_bytes(), self.worker_count()
+        return max(memory - OTHERS_BYTES - workers * WORKER_BYTES, memory // 4) // workers
 
 
 class TokenConfig(BaseModel):

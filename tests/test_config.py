@@ -234,22 +234,15 @@ def test_workers_are_the_cores_this_process_may_use_unless_given(monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("memory", "workers", "shared"),
-    [
-        ("256MiB", 1, 64),
-        ("1GiB", 1, 256),
-        ("2GiB", 3, 512),
-        ("4GiB", 4, 1664),
-        ("1408MiB", 2, 352),
-        ("1407MiB", 1, 511),
-    ],
+    ("memory", "workers", "item"),
+    [("256MiB", 1, 64), ("1GiB", 1, 256), ("2GiB", 3, 170), ("4GiB", 4, 416), ("1408MiB", 2, 176), ("1407MiB", 1, 511)],
 )
 def test_no_more_workers_than_the_memory_is_enough_for(
-    monkeypatch: pytest.MonkeyPatch, memory: str, workers: int, shared: int
+    monkeypatch: pytest.MonkeyPatch, memory: str, workers: int, item: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     config = Config(memory=memory)
-    assert (config.worker_count(), config.shared_bytes() >> 20) == (workers, shared)
+    assert (config.worker_count(), config.item_bytes() >> 20) == (workers, item)
 
 
 def test_more_workers_than_the_memory_is_enough_for_are_refused_with_both_remedies() -> None:

@@ -226,14 +226,21 @@ def parquet_batches(piece: Piece, columns: Sequence[str] | None, start: int = 0)
                     f"{path} has no column 'meta' that names the source; list the sources in a config"
                 )
             groups, skipped = _groups_from(file.metadata, start)
+            missing = file.metadata.num_rows - start
             for batch in file.iter_batches(_rows_at_a_time(file.metadata), row_groups=groups, columns=columns):
                 batch, skipped = batch.slice(skipped), max(0, skipped - batch.num_rows)
                 if not batch.num_rows:
                     continue
+                missing -= batch.num_rows
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
                     if name != "text":  # texts are judged one by one; other fields of a record must be sound
                         column.validate(full=True)
                 yield batch
+            if missing:
+                raise ShardUnreadable(
+                    f"{path} has {missing:,} rows fewer than the {file.metadata.num_rows:,} that it says; "
+                    "replace or remove it"
+                )
     except FileNotFoundError as fault:
         raise InputChanged(f"{path} has gone since the run began; put it back, or run again without it") from fault
     except (pa.ArrowException, OSError, OverflowError, ValueError) as fault:

@@ -30,6 +30,7 @@ LARGEST = 20
 """Clusters named in the summary: where a boilerplate page has swallowed a source, it shows here."""
 
 _BATCH = 1 << 20
+_BITS_AT_ONCE = 1 << 14
 _COLUMNS = ("id", "cluster_global", "cluster_local", "alone_local")
 
 
@@ -100,10 +101,12 @@ def _shared(ids: NDArray[np.uint64], roots: NDArray[Any], first_shards: NDArray[
     words = [_marks(ids, roots, first_shards, word) for word in range(-(-count // 64))]
     shared = np.zeros((count, count))
     for first in range(0, ids.size, _BATCH):
-        bits = [(word[first : first + _BATCH, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1) for word in words]
-        present = np.concatenate(bits, axis=1)[:, :count]
-        present = present[present.any(axis=1)].astype(np.float32)
-        shared += present.T @ present  # a batch is small enough for float32 to be exact
+        batch = np.stack([word[first : first + _BATCH] for word in words], axis=1)
+        batch = batch[batch.any(axis=1)]
+        for begin in range(0, batch.shape[0], _BITS_AT_ONCE):
+            bytes_of = batch[begin : begin + _BITS_AT_ONCE].view(np.uint8)
+            present = np.unpackbits(bytes_of, axis=1, bitorder="little")[:, :count].astype(np.float32)
+            shared += present.T @ present  # few enough rows for float32 to be exact
     return shared.astype(np.int64).tolist()
 
 

@@ -40,9 +40,9 @@ BYTES_PER_KEY = 48
 """Peak bytes per key of a range: key, id, order, sorted key, the pieces they were gathered from, and flags."""
 
 
-def key_ranges(documents: int, memory: int, workers: int) -> int:
-    """How many ranges a band is cut into so that ``workers`` items at once stay within ``memory`` bytes."""
-    return max(1, -(-documents * BYTES_PER_KEY * workers // memory))
+def key_ranges(documents: int, memory: int) -> int:
+    """How many ranges a band is cut into so that each item stays within ``memory`` bytes."""
+    return max(1, -(-documents * BYTES_PER_KEY // memory))
 
 
 def links_of_keys(

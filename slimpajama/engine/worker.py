@@ -19,7 +19,7 @@ from typing import Any
 
 from slimpajama.engine.heartbeat import listen
 
-__all__ = ["RemoteTraceback", "serve"]
+__all__ = ["RemoteTraceback", "sendable", "serve"]
 
 
 class RemoteTraceback(Exception):
@@ -46,14 +46,15 @@ def serve(tasks: Connection, beats: Any, preload: Sequence[str]) -> None:
         try:
             answer: tuple[Any, BaseException | None, str] = (function(item), None, "")
         except Exception as error:
-            answer = (None, _sendable(error), traceback.format_exc())
+            answer = (None, sendable(error), traceback.format_exc())
         try:
             tasks.send(answer)
         except OSError:  # nobody is there any more to take it
             return
 
 
-def _sendable(error: Exception) -> Exception:
+def sendable(error: Exception) -> Exception:
+    """The error, or one with its message, if it cannot travel between processes."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - just written
     except Exception:

@@ -22,7 +22,7 @@ from slimpajama.dedup import cluster, cluster_slices, decisions, lsh, output_sha
 from slimpajama.dedup.bands import banding
 from slimpajama.dedup.decisions import DecisionItem, Tally
 from slimpajama.dedup.summary import run_summary, versions
-from slimpajama.engine.local import LocalEngine
+from slimpajama.engine.choice import EngineChoice
 from slimpajama.errors import ConfigError
 from slimpajama.lock import locked
 from slimpajama.machine import PeakMemory
@@ -47,18 +47,20 @@ def deduplicate(
     config: Config | None = None,
     *,
     progress: bool = False,
+    engine: EngineChoice | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Deduplicate the shards below ``input`` into ``output``, locally and globally; returns the summary.
 
     ``settings`` are fields of :class:`~slimpajama.config.Config`, over those of ``config``; ``progress`` shows bars
-    on standard error. What an earlier, interrupted or differently configured call left in ``output`` and still holds
-    is used. Writes ``decisions/``, ``global/`` and/or ``local/``, ``quarantine/``, ``summary.json`` and ``work/``.
-    Raises :class:`~slimpajama.errors.SlimpajamaError` of the kind that applies.
+    on standard error; ``engine``: this machine, if not another is chosen. What an earlier, interrupted or differently
+    configured call left in ``output`` and still holds is used. Writes ``decisions/``, ``global/`` and/or ``local/``,
+    ``quarantine/``, ``summary.json`` and ``work/``. Raises :class:`~slimpajama.errors.SlimpajamaError` of the kind that
+    applies.
     """
     chosen = checked(Config, {**(config.model_dump() if config else {}), **settings}, "settings")
-    with LocalEngine(chosen.worker_count(), KERNELS) as engine:
-        return deduplicate_on(Stages(engine, bars=progress), place(input), place(output), chosen)
+    with (engine or EngineChoice()).opened(chosen, KERNELS) as opened:
+        return deduplicate_on(Stages(opened, bars=progress), place(input), place(output), chosen)
 
 
 def deduplicate_on(stages: Stages, input: Path, output: Path, config: Config) -> dict[str, Any]:
@@ -158,7 +160,7 @@ class _Run:
             rows_list, [relative_name(self._rows_file(piece), self._work) for piece in corpus.pieces]
         )
         documents = sum(result["in_lsh"] for result in sketched)
-        ranges = lsh.key_ranges(documents, self.config.shared_bytes(), self.stages.engine.workers)
+        ranges = lsh.key_ranges(documents, self.config.item_bytes())
         items = [
             lsh.LinkItem(
                 band,

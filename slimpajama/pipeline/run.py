@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from slimpajama.config import Config, TokenConfig, assigned, checked, read_yaml
 from slimpajama.corpus.sample import sample_is_there, write_sample
 from slimpajama.engine import Engine
-from slimpajama.engine.local import LocalEngine
+from slimpajama.engine.choice import EngineChoice
 from slimpajama.errors import ConfigError
 from slimpajama.lock import locked
 from slimpajama.mixture.build import Format
@@ -93,12 +93,13 @@ def load_run_config(file: Path, assignments: Sequence[str] = (), **flags: Any) -
 
 
 def run_all(
-    config: RunConfig, folder: Path, output: Path, *, progress: bool = False
+    config: RunConfig, folder: Path, output: Path, *, progress: bool = False, engine: EngineChoice | None = None
 ) -> tuple[dict[str, Any], Mixtures]:
     """Run everything ``config`` asks for into ``output``; paths in it are relative to ``folder``.
 
-    Writes ``sample/`` (if asked for), ``dedup/``, ``mixtures/`` and ``summary.json``, whose content is returned with
-    the mixtures. What is done and still holds is not done again. All recipes are read before anything is started.
+    ``engine``: this machine, if not another is chosen. Writes ``sample/`` (if asked for), ``dedup/``, ``mixtures/`` and
+    ``summary.json``, whose content is returned with the mixtures. What is done and still holds is not done again. All
+    recipes are read before anything is started.
     """
     began = time.perf_counter()
     if config.sample is not None and is_remote(output):
@@ -110,12 +111,12 @@ def run_all(
     if config.sample is not None:
         kernels = ("slimpajama.corpus.sample.compiled", *kernels)
     mixtures = Mixtures({}, {}, {})
-    with LocalEngine(config.dedup.worker_count(), kernels) as engine, locked(output):
+    with (engine or EngineChoice()).opened(config.dedup, kernels) as opened, locked(output):
         write_request(output, "run", {"config": config.model_dump(mode="json"), "folder": str(folder.resolve())})
         source = source_of(config, folder, output)
-        _make_sample(config, source, engine)
-        deduplicated = deduplicate_on(Stages(engine, bars=progress), source, output / "dedup", config.dedup)
-        stages = Stages(engine, bars=progress)
+        _make_sample(config, source, opened)
+        deduplicated = deduplicate_on(Stages(opened, bars=progress), source, output / "dedup", config.dedup)
+        stages = Stages(opened, bars=progress)
         if recipes:
             mixtures = make_mixtures(
                 open_dedup_output(output / "dedup"),
@@ -123,7 +124,7 @@ def run_all(
                 config.tokens,
                 output / "mixtures",
                 stages=stages,
-                memory=config.dedup.shared_bytes(),
+                memory=config.dedup.item_bytes(),
                 format=config.mixtures.format,
             )
     summary = {

@@ -94,7 +94,7 @@ def _run(request: dict[str, Any], output: Path, changes: dict[str, object], stag
             config.tokens,
             output / "mixtures",
             stages=stages,
-            memory=config.dedup.shared_bytes(),
+            memory=config.dedup.item_bytes(),
             format=config.mixtures.format,
         )
 

@@ -71,9 +71,9 @@ def make_store(
     """Make the token store ``out`` of the kept documents, or find it made; returns its summary.
 
     The summary has the figures of :func:`slimpajama.mixture.shuffling.finish_store`, the account of the ``holdout``,
-    ``warnings`` and ``tokenizer``. ``memory``: bytes for all workers.
+    ``warnings`` and ``tokenizer``. ``memory``: bytes that an item may hold.
     """
-    return _Store(documents, config, out, stages, min(memory // stages.engine.workers, 1 << 30)).make()
+    return _Store(documents, config, out, stages, min(memory, 1 << 30)).make()
 
 
 @dataclass(slots=True)

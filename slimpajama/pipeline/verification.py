@@ -34,7 +34,7 @@ class Verification:
 
 
 def verify_run(output: Path, engine: Engine, *, memory: int, bars: bool = False) -> Verification:
-    """Check all that ``dedup``, ``mix`` or ``run`` left in ``output``. ``memory``: bytes for all workers.
+    """Check all that ``dedup``, ``mix`` or ``run`` left in ``output``. ``memory``: bytes that an item may hold.
 
     Raises :class:`InputNotFound` where nothing finished is there, and :class:`WorkspaceLocked` while somebody writes.
     """
@@ -98,7 +98,7 @@ def _check_dedup(folder: Path, checks: _Checks, memory: int) -> None:
         return
     decisions = [folder / name for name in dict.fromkeys(item.decisions for item in items)]
     linked = sum(result["linked"] for result in results)
-    ranges = survivors.survivor_items(decisions, linked, memory // checks.engine.workers)
+    ranges = survivors.survivor_items(decisions, linked, memory)
     checks.run("ranges of clusters", ranges, survivors.check_survivors, [linked // len(ranges)] * len(ranges))
 
 

@@ -105,24 +105,23 @@ def test_the_order_of_documents_does_not_matter(keys: dict[int, int], shuffler: 
 
 
 @pytest.mark.parametrize(
-    ("documents", "memory", "workers", "ranges"),
+    ("documents", "memory", "ranges"),
     [
-        (0, 64 << 20, 1, 1),
-        (1_000, BYTES_PER_KEY * 1_000, 1, 1),
-        (1_001, BYTES_PER_KEY * 1_000, 1, 2),
-        (1_000, BYTES_PER_KEY * 1_000, 2, 2),
-        (1_000_000, BYTES_PER_KEY * 1_000, 4, 4_000),
+        (0, 64 << 20, 1),
+        (1_000, BYTES_PER_KEY * 1_000, 1),
+        (1_001, BYTES_PER_KEY * 1_000, 2),
+        (1_000_000, BYTES_PER_KEY * 1_000, 1_000),
     ],
 )
-def test_ranges_are_as_many_as_memory_demands(documents: int, memory: int, workers: int, ranges: int) -> None:
-    assert key_ranges(documents, memory, workers) == ranges
+def test_ranges_are_as_many_as_memory_demands(documents: int, memory: int, ranges: int) -> None:
+    assert key_ranges(documents, memory) == ranges
 
 
-@given(st.integers(0, 10**10), st.integers(64 << 20, 1 << 42), st.integers(1, 512))
-def test_the_workers_together_stay_within_the_memory(documents: int, memory: int, workers: int) -> None:
-    ranges = key_ranges(documents, memory, workers)
-    assert documents * BYTES_PER_KEY * workers <= memory * ranges
-    assert ranges == 1 or documents * BYTES_PER_KEY * workers > memory * (ranges - 1), "no more than needed"
+@given(st.integers(0, 10**10), st.integers(1 << 20, 1 << 42))
+def test_a_range_stays_within_the_memory(documents: int, memory: int) -> None:
+    ranges = key_ranges(documents, memory)
+    assert documents * BYTES_PER_KEY <= memory * ranges
+    assert ranges == 1 or documents * BYTES_PER_KEY > memory * (ranges - 1), "no more than needed"
 
 
 def rows_of(ids: list[int], keys: list[int], status: list[int]) -> Rows:

@@ -1,0 +1,37 @@
+"""Which engine a command runs on: this machine's processes, or a Ray cluster; and how much memory that has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from slimpajama.config import WORKER_BYTES, Config
+from slimpajama.engine import Engine
+from slimpajama.engine.local import LocalEngine
+from slimpajama.errors import ConfigError
+
+__all__ = ["EngineChoice"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """``local``, or ``ray`` with the ``address`` of a cluster or, without one, on this machine."""
+
+    name: str = "local"
+    address: str | None = None
+
+    def opened(self, config: Config, preload: Sequence[str]) -> AbstractContextManager[Engine]:
+        """The engine, to be entered; ``preload``: modules that its workers load first.
+
+        Raises :class:`ConfigError` for an address without Ray, and where Ray is not installed.
+        """
+        if self.name == "local":
+            if self.address is not None:
+                raise ConfigError(f"--ray-address {self.address} is for --engine ray; give both or neither")
+            return LocalEngine(config.worker_count(), preload)
+        from slimpajama.engine.ray import RayEngine
+
+        if self.address is None:
+            return RayEngine(cpus=config.worker_count(), preload=preload)
+        return RayEngine(self.address, memory=WORKER_BYTES + config.item_bytes(), preload=preload)

@@ -1,0 +1,163 @@
+"""Work items on a Ray cluster: scheduling, retries and lost nodes are Ray's.
+
+An item is a Ray task on one CPU, so a cluster runs as many at once as it has CPUs; at most two for each CPU are handed
+to Ray at a time, since what waits there costs the driver memory and is scheduled without looking. A worker or node that
+dies has its items tried again, elsewhere, three times. What the items read and write must be reachable from every node
+under the same name: a shared disk, or a store. Every node needs this package, in the same version. An item that hangs
+is not noticed, as it is on one machine. Costs about a millisecond per item in the driver. Rejected: Ray Data (it moves
+rows; here files are read where they are needed), and actors (they would have to be made anew by hand).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from slimpajama.engine import Item, Result
+from slimpajama.engine.worker import RemoteTraceback, sendable
+from slimpajama.errors import ConfigError, WorkerDied
+
+__all__ = ["RayEngine"]
+
+RETRIES = 3
+IN_FLIGHT_PER_CPU = 2
+_LOOK_SECONDS = 5.0
+"""How often the size of the cluster is asked for."""
+
+
+class RayEngine:
+    """Run items on the cluster at ``address``, or, without one, on a Ray of this machine alone."""
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        cpus: int | None = None,
+        memory: int | None = None,
+        preload: Sequence[str] = (),
+    ) -> None:
+        """``cpus``: of a Ray of this machine. ``memory``: bytes that each item is scheduled with, on a cluster whose
+        nodes say what they have. ``preload``: modules imported in a worker before its first item.
+
+        Raises :class:`ConfigError` where Ray is not installed.
+        """
+        self._ray = _imported()
+        self._address = address
+        self._cpus = cpus
+        self._memory = memory
+        self._preload = tuple(preload)
+        self._started = False
+        self.workers = cpus or 1
+
+    def __enter__(self) -> RayEngine:
+        ray = self._ray
+        if not ray.is_initialized():
+            _reach(self._address)
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
+            started: dict[str, Any] = {"num_cpus": self._cpus, "include_dashboard": False}
+            before = signal.getsignal(signal.SIGTERM)
+            try:
+                ray.init(address=self._address or "local", **quiet, **({} if self._address else started))
+            except (ConnectionError, ValueError, RuntimeError) as fault:
+                raise _unreachable(self._address, fault) from fault
+            finally:
+                signal.signal(signal.SIGTERM, before)  # Ray's own would end this process without a word
+            self._started = True
+        self.workers = self._slots()
+        most = max((node["Resources"].get("memory", 0) for node in ray.nodes() if node["Alive"]), default=0)
+        if self._memory and self._memory > most:
+            raise ConfigError(
+                f"an item may take {self._memory >> 20} MiB, but no node of the Ray cluster has more than "
+                f"{int(most) >> 20} MiB: set a smaller memory, or more workers"
+            )
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._started:
+            self._ray.shutdown()
+            self._started = False
+
+    def map(
+        self, function: Callable[[Item], Result], items: Sequence[Item], name: Callable[[Item], str] = str
+    ) -> Generator[tuple[int, Result], None, None]:
+        """See :meth:`slimpajama.engine.Engine.map`; items of dead workers and nodes are tried three times more."""
+        ray = self._ray
+        resources: dict[str, Any] = {"num_cpus": 1} | ({"memory": self._memory} if self._memory else {})
+        task = ray.remote(_handled).options(max_retries=RETRIES, **resources)
+        waiting = iter(range(len(items)))
+        running: dict[Any, int] = {}
+        slots, looked = self._slots(), time.monotonic()
+        try:
+            while True:
+                if time.monotonic() - looked > _LOOK_SECONDS:
+                    slots, looked = self._slots(), time.monotonic()
+                while len(running) < IN_FLIGHT_PER_CPU * slots and (index := next(waiting, None)) is not None:
+                    running[task.remote(function, items[index], self._preload)] = index
+                if not running:
+                    return
+                done, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)
+                for reference in done:
+                    index = running.pop(reference)
+                    try:
+                        result, error, trace = ray.get(reference)
+                    except ray.exceptions.RayError as fault:
+                        raise WorkerDied(
+                            f"the work on {name(items[index])} was lost {RETRIES + 1} times with its worker or node "
+                            f"({' '.join(str(fault).split())[:200]}); most likely memory ran out: give the nodes fewer "
+                            "CPUs or set a smaller memory; finished work is kept"
+                        ) from fault
+                    if error is not None:
+                        raise error from RemoteTraceback(f"\n{trace}")
+                    yield index, result
+        finally:
+            for reference in running:  # left early: by an error, an interrupt, or whoever took the results
+                ray.cancel(reference, force=True)
+
+    def _slots(self) -> int:
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+
+def _imported() -> Any:
+    try:
+        return importlib.import_module("ray")
+    except ImportError as fault:
+        raise ConfigError("the Ray engine needs Ray: pip install 'slimpajama[ray]', on every node") from fault
+
+
+def _reach(address: str | None) -> None:
+    """Ray itself tries for minutes. Raises :class:`ConfigError` where nobody listens at ``host:port``."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_LOOK_SECONDS).close()
+        except OSError as fault:
+            raise _unreachable(address, fault) from fault
+
+
+def _unreachable(address: str | None, fault: Exception) -> ConfigError:
+    return ConfigError(f"cannot reach a Ray cluster at {address}: {fault}; give the address that ray start said")
+
+
+def _handled(
+    function: Callable[[Any], Any], item: Any, preload: tuple[str, ...]
+) -> tuple[Any, BaseException | None, str]:
+    """In a worker: the result, or the error and its traceback; Ray sees only what takes the worker with it."""
+    _prepare(preload)
+    try:
+        return function(item), None, ""
+    except Exception as error:
+        return None, sendable(error), traceback.format_exc()
+
+
+@functools.cache
+def _prepare(preload: tuple[str, ...]) -> None:
+    for module in preload:
+        importlib.import_module(module)

@@ -1,0 +1,116 @@
+"""A whole run on a Ray cluster gives the bytes of one on this machine, also when each stage loses a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from slimpajama.cli import app
+from slimpajama.config import Config, TokenConfig
+from slimpajama.corpus.sample import write_sample
+from slimpajama.engine.local import LocalEngine
+from slimpajama.engine.ray import RayEngine
+from slimpajama.mixture.kept import open_dedup_output
+from slimpajama.mixture.recipe import Recipe
+from slimpajama.pipeline.deduplication import deduplicate_on
+from slimpajama.pipeline.mixtures import make_mixtures
+from slimpajama.stage import Stages
+from tests.ray_cluster import MARKS, STORE_BYTES, two_nodes
+
+pytest.importorskip("ray")
+
+pytestmark = MARKS
+
+RECIPE = Recipe(
+    name="mixture",
+    weights={"c4": 60, "arxiv": 40},
+    tokens=100_000,
+    sequence_length=128,
+    max_epochs=50,
+    file_tokens=30_000,
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    with LocalEngine(1) as engine:
+        write_sample(folder, docs=300, seed=3, engine=engine, progress=lambda size: None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    with two_nodes() as cluster:
+        yield cluster
+
+
+def whole_run(engine: Any, corpus: Path, out: Path) -> dict[str, bytes]:
+    """All results of a run, by path."""
+    stages = Stages(engine)
+    deduplicate_on(stages, corpus, out / "dedup", Config(workers=1, memory="2GiB", piece_bytes="200KiB"))
+    documents = open_dedup_output(out / "dedup")
+    settings = TokenConfig(holdout=0.05)
+    make_mixtures(documents, [RECIPE], settings, out / "mixtures", stages=stages, memory=1 << 28)
+    endings = (".parquet", ".zst", ".npy", ".jsonl")
+    files = [path for path in out.rglob("*") if path.suffix in endings and "work" not in path.parts]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def expected(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    with LocalEngine(1) as engine:
+        return whole_run(engine, corpus, tmp_path_factory.mktemp("local"))
+
+
+def test_ray_gives_the_bytes_of_one_machine(
+    cluster: Any, corpus: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    with RayEngine(cluster.address) as engine:
+        assert whole_run(engine, corpus, tmp_path) == expected
+    assert len(expected) > 30
+
+
+class LosingNodes:
+    """Runs items on Ray and, in each stage, kills a node that has some of them, and adds another."""
+
+    def __init__(self, engine: RayEngine, cluster: Any) -> None:
+        self.workers = engine.workers
+        self.lost = 0
+        self._engine = engine
+        self._cluster = cluster
+        self._node = cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
+
+    def map(
+        self, function: Callable[[Any], Any], items: Sequence[Any], name: Callable[[Any], str] = str
+    ) -> Generator[tuple[int, Any], None, None]:
+        for done, result in enumerate(self._engine.map(function, items, name)):
+            if done == 0:  # others are on their way
+                self._cluster.remove_node(self._node, allow_graceful=False)
+                self._node = self._cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
+                self.lost += 1
+            yield result
+
+
+def test_losing_a_node_in_each_stage_changes_nothing(
+    cluster: Any, corpus: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    with RayEngine(cluster.address) as engine:
+        losing = LosingNodes(engine, cluster)
+        assert whole_run(losing, corpus, tmp_path) == expected
+    assert losing.lost > 8
+
+
+def test_the_command_runs_on_a_cluster(cluster: Any, corpus: Path, tmp_path: Path) -> None:
+    arguments = ["dedup", "--input", str(corpus), "--output", str(tmp_path / "out"), "--set", "memory=2GiB", "--quiet"]
+    result = CliRunner().invoke(app, [*arguments, "--engine", "ray", "--ray-address", cluster.address])
+    assert (result.exit_code, result.output) == (0, "")
+    result = CliRunner().invoke(app, ["verify", str(tmp_path / "out"), "--workers", "1"])
+    assert result.output.splitlines()[-1] == "nothing is wrong"
+    result = CliRunner().invoke(app, [*arguments, "--ray-address", cluster.address])
+    assert result.exit_code == 2
+    assert "is for --engine ray; give both or neither" in result.output
