@@ -23,9 +23,10 @@ import numpy as np
 import psutil
 
 from benchmarks.machine import describe
-from benchmarks.planted import BANDS, FIRST_SHARDS, expected_clusters, plant
+from benchmarks.planted import BANDS, FIRST_SHARDS, SOURCES, expected_clusters, plant
 from slimpajama.config import Config
 from slimpajama.dedup import cluster, lsh
+from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.engine.local import LocalEngine
 
 EVERYTHING = [(0, (1 << 64) - 1)]
@@ -80,8 +81,9 @@ def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any
     config = Config(memory=memory)
     workers = config.worker_count()
     ranges = lsh.key_ranges(documents, config.item_bytes())
+    sources = SourceRanges.of([str(number) for number in range(SOURCES)], FIRST_SHARDS)
     items = [
-        lsh.LinkItem(band, number, ranges, folder / "rows.json", FIRST_SHARDS, folder / f"links-{band}-{number}.arrow")
+        lsh.LinkItem(band, number, ranges, folder / "rows.json", sources, folder / f"links-{band}-{number}.arrow")
         for band in range(BANDS)
         for number in range(ranges)
     ]
@@ -91,7 +93,7 @@ def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any
         began = time.perf_counter()
         links = [result for _, result in engine.map(lsh.link_band, items)]
         linked = time.perf_counter()
-        item = cluster.ClusterItem(tuple(one.links_file for one in items), FIRST_SHARDS, folder / "clusters.arrow")
+        item = cluster.ClusterItem(tuple(one.links_file for one in items), sources, folder / "clusters.arrow")
         ((_, clusters),) = engine.map(cluster.cluster_links, [item])
         ended = time.perf_counter()
         spent = tree_seconds() - spent

@@ -155,6 +155,10 @@ def dedup(
     workers: Workers = None,
     engine: OnEngine = EngineName.local,
     ray_address: RayAddress = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(**A_PLACE, help="Output of an earlier run: what is there is not kept again."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     set: Annotated[
         list[str] | None,
@@ -178,7 +182,9 @@ def dedup(
         from slimpajama.engine.choice import EngineChoice
         from slimpajama.pipeline import deduplicate
 
-        settings = load_config(config, set or (), scope=scope and scope.value, workers=workers)
+        settings = load_config(
+            config, set or (), scope=scope and scope.value, workers=workers, against=str(against) if against else None
+        )
         talks = not quiet and not json
         if talks:
             typer.echo(catch_line(*banding(settings)), err=True)
@@ -201,6 +207,7 @@ def _closing_lines(summary: dict[str, Any], output: Path) -> str:
     )
     speed = f", {summary['mb_per_second']:.0f} MB/s" if summary["mb_per_second"] else ""
     lines.append(f"{summary['seconds']:.1f} s on {summary['settings']['workers']} worker(s){speed}: {stages}")
+    lines.append(f"peak memory: {summary['peak_memory_bytes'] / 2**20:,.0f} MiB")
     ignored = summary["shards"]["ignored"]
     if ignored:
         lines.append(f"not read: {len(ignored)} file(s) that are shards of no source, e.g. {ignored[0]}")

@@ -151,6 +151,9 @@ class Config(BaseModel):
     memory: Bytes | None = Field(
         default=None, ge=256 << 20, description="bound for the whole run; default: half of what may be used"
     )
+    against: str | None = Field(
+        default=None, description="output of an earlier deduplication; what is there is not kept again"
+    )
     workers: int | None = Field(
         default=None,
         ge=1,

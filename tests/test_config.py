@@ -37,6 +37,7 @@ def test_the_defaults_are_the_published_ones() -> None:
         "part_bytes": 4 << 30,
         "compression_level": 1,
         "memory": None,
+        "against": None,
         "workers": None,
     }
 

@@ -113,7 +113,8 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Everything a run reads, in order. ``ignored`` are files that are no shards, and shards of no source."""
+    """Everything a run reads, in order. ``ignored`` are files that are no shards, and shards of no source.
+    Shards are numbered from ``first_shard`` on."""
 
     root: Path
     sources: tuple[SourceConfig, ...]
@@ -121,11 +122,12 @@ class Corpus:
     shards: tuple[Shard, ...]
     pieces: tuple[Piece, ...]
     ignored: tuple[str, ...]
+    first_shard: int = 0
 
     @property
     def first_shards(self) -> tuple[int, ...]:
         """Index of the first shard of each source: shards of source s are ``[first[s], first[s + 1])``."""
-        counts = [0] * (len(self.sources) + 1)
+        counts = [self.first_shard] + [0] * len(self.sources)
         for shard in self.shards:
             counts[shard.source + 1] += 1
         for source in range(len(self.sources)):
@@ -133,11 +135,13 @@ class Corpus:
         return tuple(counts)
 
 
-def discover(root: Path, sources: Sequence[SourceConfig] = (), piece_bytes: int = 256 << 20) -> Corpus:
+def discover(
+    root: Path, sources: Sequence[SourceConfig] = (), piece_bytes: int = 256 << 20, first_shard: int = 0
+) -> Corpus:
     """The corpus below ``root``: ``sources`` as configured, or as the layout shows (see ``Config.sources``).
 
-    Raises :class:`InputNotFound` where there is nothing to read and :class:`ConfigError` where two files would be
-    written to one place.
+    Shards are numbered from ``first_shard`` on. Raises :class:`InputNotFound` where there is nothing to read and
+    :class:`ConfigError` where two files would be written to one place.
     """
     if not is_remote(root) and not root.is_dir():
         raise InputNotFound(f"the input {root} is not a folder; give the folder that holds the sources' folders")
@@ -174,13 +178,14 @@ def discover(root: Path, sources: Sequence[SourceConfig] = (), piece_bytes: int 
     position = {file.relative: index for index, file in enumerate(used)}
     placed.sort(key=lambda place: (place[0], place[1].relative))
     shards = tuple(
-        Shard(index, source, position[file.relative], stem) for index, (source, file, stem) in enumerate(placed)
+        Shard(index, source, position[file.relative], stem)
+        for index, (source, file, stem) in enumerate(placed, first_shard)
     )
-    if len(shards) >= 1 << (64 - POSITION_BITS):
+    if first_shard + len(shards) >= 1 << (64 - POSITION_BITS):
         raise ConfigError(f"{len(shards):,} shards are more than ids can name (16,777,216): merge small files")
     pieces = tuple(_pieces(used, shards, chosen, piece_bytes))
     _refuse_shared_outputs(pieces)
-    return Corpus(root, chosen, tuple(used), shards, pieces, tuple(others))
+    return Corpus(root, chosen, tuple(used), shards, pieces, tuple(others), first_shard)
 
 
 def content_samples(files: Sequence[ShardFile]) -> dict[str, str]:

@@ -17,8 +17,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.compilation import kernel
-from slimpajama.dedup.components import Clusters, Forest, Parents, forest_of_links, sources_of
+from slimpajama.dedup.components import Clusters, Forest, Parents, forest_of_links
 from slimpajama.dedup.lsh import read_links
+from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.engine.heartbeat import beat
 from slimpajama.storage import local_copy
 from slimpajama.workspace import atomic_file
@@ -36,30 +37,29 @@ _COLUMNS = ("id", "cluster_global", "cluster_local", "alone_local")
 
 @dataclass(frozen=True, slots=True)
 class ClusterItem:
-    """All links files, and where the clusters go."""
+    """All links files, whose documents they are about, and where the clusters go."""
 
     links_files: tuple[Path, ...]
-    first_shards: tuple[int, ...]
+    sources: SourceRanges
     clusters_file: Path
 
 
 def cluster_links(item: ClusterItem) -> dict[str, Any]:
     """Write the clusters file; returns how many documents are linked, into how many clusters, shared by whom."""
-    first_shards = np.array(item.first_shards, dtype=np.uint64)
 
     def links_files() -> Iterable[Any]:
         for path in item.links_files:
             beat()
             yield read_links(path)
 
-    forest = forest_of_links(links_files, first_shards)
+    forest = forest_of_links(links_files, item.sources)
     record = _write(forest, item.clusters_file)
     sizes = forest.global_sizes()
     return {
         "linked": int(forest.ids.size),
         "clusters": int(np.count_nonzero(sizes)),
         "largest": _largest(forest, sizes),
-        "shared": _shared(forest.ids, forest.global_roots, first_shards),
+        "shared": _shared(forest.ids, forest.global_roots, item.sources),
         "files": [record],
     }
 
@@ -92,13 +92,13 @@ def _mark(roots: Parents, sources: NDArray[np.int64], first: int, word: int, mar
             marks[roots[first + node]] |= np.uint64(1) << np.uint64(sources[node] % 64)
 
 
-def _shared(ids: NDArray[np.uint64], roots: NDArray[Any], first_shards: NDArray[np.uint64]) -> list[list[int]]:
+def _shared(ids: NDArray[np.uint64], roots: NDArray[Any], sources: SourceRanges) -> list[list[int]]:
     """How many global clusters have documents of both sources, for every pair; symmetric, ``sources x sources``.
 
     The diagonal counts the clusters that have any document of the source.
     """
-    count = first_shards.size
-    words = [_marks(ids, roots, first_shards, word) for word in range(-(-count // 64))]
+    count = sources.reported_count
+    words = [_marks(ids, roots, sources, word) for word in range(-(-count // 64))]
     shared = np.zeros((count, count))
     for first in range(0, ids.size, _BATCH):
         batch = np.stack([word[first : first + _BATCH] for word in words], axis=1)
@@ -110,13 +110,11 @@ def _shared(ids: NDArray[np.uint64], roots: NDArray[Any], first_shards: NDArray[
     return shared.astype(np.int64).tolist()
 
 
-def _marks(
-    ids: NDArray[np.uint64], roots: NDArray[Any], first_shards: NDArray[np.uint64], word: int
-) -> NDArray[np.uint64]:
+def _marks(ids: NDArray[np.uint64], roots: NDArray[Any], sources: SourceRanges, word: int) -> NDArray[np.uint64]:
     """For each root a bit for each of 64 sources that its cluster has."""
     marks = np.zeros(ids.size, dtype=np.uint64)
     for first in range(0, ids.size, _BATCH):
-        _mark(roots, sources_of(ids[first : first + _BATCH], first_shards), first, word, marks)
+        _mark(roots, sources.reported_of(ids[first : first + _BATCH]), first, word, marks)
     return marks
 
 

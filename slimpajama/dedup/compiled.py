@@ -11,10 +11,11 @@ import numpy as np
 from slimpajama.compilation import compilation_announced
 from slimpajama.dedup.components import forest_of_links, links_of_pairs
 from slimpajama.dedup.sketch import Sketcher
+from slimpajama.dedup.source_ranges import SourceRanges
 
 __all__: list[str] = []
 
 with compilation_announced():
     Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=200, normalisation="nfc").sketch(["any text " * 50])
     _pair = np.arange(2, dtype=np.uint64)
-    forest_of_links(lambda: [links_of_pairs(_pair[1:], _pair[:1])], _pair[:1]).local_sizes()
+    forest_of_links(lambda: [links_of_pairs(_pair[1:], _pair[:1])], SourceRanges.of(["any"], [0])).local_sizes()

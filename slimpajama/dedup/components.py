@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.compilation import kernel
-from slimpajama.corpus.discovery import POSITION_BITS
+from slimpajama.dedup.source_ranges import SourceRanges
 
-__all__ = ["BYTES_PER_LINKED", "Clusters", "Forest", "Links", "forest_of_links", "links_of_pairs", "sources_of"]
+__all__ = ["BYTES_PER_LINKED", "Clusters", "Forest", "Links", "forest_of_links", "links_of_pairs"]
 
 BYTES_PER_LINKED = 24
 """At the most: ids, while one more file is merged into them, and two parents; or ids, parents and what they show."""
@@ -170,16 +170,10 @@ _AT_ONCE = 1 << 20
 """Links whose places are held at a time."""
 
 
-def sources_of(ids: NDArray[np.uint64], first_shards: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """``int64[n]``: the source of each id, by the first shard of each source."""
-    found: NDArray[np.int64] = np.searchsorted(first_shards, ids >> np.uint64(POSITION_BITS), side="right") - 1
-    return found
-
-
-def forest_of_links(files: Callable[[], Iterable[Links]], first_shards: NDArray[np.uint64]) -> Forest:
+def forest_of_links(files: Callable[[], Iterable[Links]], sources: SourceRanges) -> Forest:
     """Connected components of the links (see :func:`slimpajama.dedup.lsh.links_of_keys`), global and local.
 
-    ``files()`` is iterated twice. ``first_shards`` ``uint64[sources]``: first shard of each source.
+    ``files()`` is iterated twice.
     """
     ids = np.empty(0, dtype=np.uint64)
     for links in files():
@@ -191,7 +185,7 @@ def forest_of_links(files: Callable[[], Iterable[Links]], first_shards: NDArray[
     for links in files():
         anchor_places = np.empty(links.anchors.size, dtype=np.int64)
         _places(ids, links.anchors, anchor_places)
-        anchor_sources = sources_of(links.anchors, first_shards).astype(np.uint8)
+        anchor_sources = sources.local_of(links.anchors).astype(np.uint16)
         for first in range(0, links.documents.size, _AT_ONCE):
             documents = links.documents[first : first + _AT_ONCE]
             anchor_of = links.anchor_of[first : first + _AT_ONCE]
@@ -200,7 +194,7 @@ def forest_of_links(files: Callable[[], Iterable[Links]], first_shards: NDArray[
             _places(ids[begin:], documents, left)
             left += begin
             _join(global_parents, left, right)
-            inside = sources_of(documents, first_shards) == anchor_sources[anchor_of]
+            inside = sources.local_of(documents) == anchor_sources[anchor_of]
             _join(local_parents, left[inside], right[inside])
     _flatten(global_parents)
     _flatten(local_parents)

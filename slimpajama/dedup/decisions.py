@@ -22,6 +22,7 @@ from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.cluster import read_clusters
 from slimpajama.dedup.components import Clusters
 from slimpajama.dedup.rows import BAD, SHORT, SOUND, row_batches
+from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import ConservationError
 from slimpajama.workspace import atomic_file
@@ -90,16 +91,17 @@ def decide(ids: NDArray[np.uint64], status: NDArray[np.uint8], clusters: Cluster
 @dataclass(slots=True)
 class Tally:
     """Documents and bytes by source. ``counts`` ``int64[sources, 6, 2]``: read, short, bad, kept globally, kept locally
-    and sound, each as documents and bytes. ``removed`` ``int64[sources, sources, 2]``: global duplicates of the row's
-    source whose survivor is of the column's."""
+    and sound, each as documents and bytes. ``removed`` ``int64[sources, owners, 2]``: global duplicates of the row's
+    source whose survivor is of the column's; the last of ``owners`` may be an earlier run."""
 
     sources: int
+    owners: int
     counts: NDArray[np.int64] = field(init=False)
     removed: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
         self.counts = np.zeros((self.sources, 6, 2), dtype=np.int64)
-        self.removed = np.zeros((self.sources, self.sources, 2), dtype=np.int64)
+        self.removed = np.zeros((self.sources, self.owners, 2), dtype=np.int64)
 
     def add(
         self,
@@ -121,8 +123,8 @@ class Tally:
         for column, flag in enumerate(flags):
             self.counts[:, column] += _sums(sources[flag], sizes[flag], self.sources)
         gone = (status == SOUND) & ~verdicts.kept_global
-        pairs = sources[gone].astype(np.int64) * self.sources + survivors[gone]
-        self.removed += _sums(pairs, sizes[gone], self.sources**2).reshape(self.removed.shape)
+        pairs = sources[gone].astype(np.int64) * self.owners + survivors[gone]
+        self.removed += _sums(pairs, sizes[gone], self.sources * self.owners).reshape(self.removed.shape)
 
     def merge(self, counts: Sequence[Any], removed: Sequence[Any]) -> None:
         """Add another tally, given as nested lists (a stage result)."""
@@ -164,7 +166,7 @@ class DecisionItem:
     clusters_file: Path
     decisions_file: Path
     source_names: tuple[str, ...]
-    first_shards: tuple[int, ...]
+    sources: SourceRanges
     spans: tuple[tuple[int, int], ...]
 
 
@@ -175,8 +177,7 @@ def decide_piece(item: DecisionItem) -> dict[str, Any]:
     """
     kept = hashlib.blake2b(digest_size=16)
     clusters = read_clusters(item.clusters_file, item.spans)
-    tally = Tally(len(item.source_names))
-    first_shards = np.array(item.first_shards, dtype=np.uint64)
+    tally = Tally(len(item.source_names), item.sources.reported_count)
     names = pa.array(item.source_names)
     with (
         atomic_file(item.decisions_file) as file,
@@ -187,7 +188,7 @@ def decide_piece(item: DecisionItem) -> dict[str, Any]:
         ):
             beat()
             verdicts = decide(ids, status, clusters)
-            owners = np.searchsorted(first_shards, verdicts.global_roots >> np.uint64(POSITION_BITS), side="right") - 1
+            owners = item.sources.reported_of(verdicts.global_roots)
             for flags in (ids, verdicts.kept_global, verdicts.kept_local):
                 kept.update(np.ascontiguousarray(flags).view(np.uint8).data)
             tally.add(sources, sizes, status, verdicts, owners)

@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.components import Links, links_of_pairs
 from slimpajama.dedup.rows import row_batches
+from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.engine.heartbeat import beat
-from slimpajama.storage import local_copy
+from slimpajama.storage import local_copy, place
 from slimpajama.workspace import atomic_file, read_json
 
 __all__ = [
@@ -46,13 +46,13 @@ def key_ranges(documents: int, memory: int) -> int:
 
 
 def links_of_keys(
-    keys: NDArray[np.uint64], ids: NDArray[np.uint64], first_shards: NDArray[np.uint64]
+    keys: NDArray[np.uint64], ids: NDArray[np.uint64], sources: SourceRanges
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Links ``(document, anchor)``, each ``uint64[m]``, of documents ``ids`` ``uint64[n]`` with one band's ``keys``.
 
     In each run of equal keys the smallest id of a source is the anchor of the source's others, and the smallest id
     of all is the anchor of the other sources' smallest. So the links between documents of one source join exactly
-    what agrees within it, and all links together what agrees at all. ``first_shards``: first shard of each source.
+    what agrees within it, and all links together what agrees at all.
     """
     order = np.argsort(keys)
     ordered = keys[order]
@@ -64,30 +64,30 @@ def links_of_keys(
     del order, ordered, same_as_next, in_run
     if not keys.size:
         return ids, ids
-    order = np.lexsort((ids, keys))
-    keys, ids = keys[order], ids[order]
-    sources = np.searchsorted(first_shards, ids >> np.uint64(POSITION_BITS), side="right")
+    own = sources.local_of(ids).astype(np.uint16)
+    order = np.lexsort((ids, own, keys))
+    keys, ids, own = keys[order], ids[order], own[order]
     begins_run = np.ones(keys.size, dtype=np.bool_)
     begins_run[1:] = keys[1:] != keys[:-1]
     begins_source = begins_run.copy()
-    begins_source[1:] |= sources[1:] != sources[:-1]
-    place = np.arange(keys.size)
-    run_anchor = np.maximum.accumulate(np.where(begins_run, place, 0))
-    source_anchor = np.maximum.accumulate(np.where(begins_source, place, 0))
-    anchor = np.where(begins_source, run_anchor, source_anchor)
-    linked = anchor != place
-    return ids[linked], ids[anchor[linked]]
+    begins_source[1:] |= own[1:] != own[:-1]
+    of_run = np.minimum.reduceat(ids, np.flatnonzero(begins_run))[np.cumsum(begins_run) - 1]
+    of_source = ids[np.maximum.accumulate(np.where(begins_source, np.arange(keys.size), 0))]
+    anchors = np.where(begins_source, of_run, of_source)
+    linked = anchors != ids
+    return ids[linked], anchors[linked]
 
 
 @dataclass(frozen=True, slots=True)
 class LinkItem:
-    """Range ``number`` of ``ranges`` of one band, over all rows files, which a JSON file beside them lists."""
+    """Range ``number`` of ``ranges`` of one band, over all rows files, which a JSON file beside them lists;
+    ``sources``: whose they are."""
 
     band: int
     number: int
     ranges: int
     rows_list: Path
-    first_shards: tuple[int, ...]
+    sources: SourceRanges
     links_file: Path
 
 
@@ -99,7 +99,9 @@ def link_band(item: LinkItem) -> dict[str, Any]:
     gathered_keys, gathered_ids = [], []
     for path in read_json(item.rows_list):
         beat()
-        for ids, in_lsh, keys in row_batches(item.rows_list.parent / path, ["id", "in_lsh", f"band_{item.band}"]):
+        for ids, in_lsh, keys in row_batches(
+            _below(item.rows_list.parent, path), ["id", "in_lsh", f"band_{item.band}"]
+        ):
             chosen = in_lsh
             if item.ranges > 1:
                 part = ((keys >> np.uint64(32)) * np.uint64(item.ranges)) >> np.uint64(32)
@@ -111,13 +113,18 @@ def link_band(item: LinkItem) -> dict[str, Any]:
     gathered_keys.clear()
     gathered_ids.clear()
     count = int(keys.size)
-    documents, anchors = links_of_keys(keys, ids, np.array(item.first_shards, dtype=np.uint64))
+    documents, anchors = links_of_keys(keys, ids, item.sources)
     del keys, ids
     return {
         "keys": count,
         "links": int(documents.size),
         "files": [write_links(links_of_pairs(documents, anchors), item.links_file)],
     }
+
+
+def _below(folder: Path, path: str) -> Path:
+    """The rows of earlier runs have absolute paths."""
+    return place(path) if "://" in path else folder / path
 
 
 def write_links(links: Links, path: Path) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from slimpajama.dedup.decisions import Tally
 
 __all__ = ["aligned", "catch_line", "run_summary", "source_figures", "table", "versions"]
 
+EARLIER = "(earlier run)"
+"""Whose the survivors are that were deduplicated before."""
+
 _PACKAGES = ("slimpajama", "numpy", "numba", "pyarrow", "orjson", "msgspec", "zstandard")
 
 
@@ -78,6 +81,7 @@ def run_summary(
         "sources": source_figures(tally, names),
         "overlap": {
             "sources": names,
+            "survivors": [*names, EARLIER][: tally.owners],
             "documents": tally.removed[:, :, 0].tolist(),
             "bytes": tally.removed[:, :, 1].tolist(),
             "clusters": clusters["shared"],
@@ -147,7 +151,7 @@ def _cut(figures: Mapping[str, Any], scope: str) -> str:
 def _overlap(summary: Mapping[str, Any]) -> str:
     names = summary["overlap"]["sources"]
     matrix = summary["overlap"]["documents"]
-    lines = [("removed from, kept in", *names)]
+    lines = [("removed from, kept in", *summary["overlap"]["survivors"])]
     lines += [
         (name, *(f"{count:,}" if count else "." for count in row)) for name, row in zip(names, matrix, strict=True)
     ]

@@ -8,9 +8,10 @@ and clustered anew, and then only pieces of which the clusters say something new
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from slimpajama.corpus.lines import LineReader
 from slimpajama.dedup import cluster, cluster_slices, decisions, lsh, output_shards, sketching
 from slimpajama.dedup.bands import banding
 from slimpajama.dedup.decisions import DecisionItem, Tally
+from slimpajama.dedup.index import INDEX, Index, index_content, open_index
+from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.dedup.summary import run_summary, versions
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.errors import ConfigError
-from slimpajama.lock import locked
+from slimpajama.lock import locked, locked_for_reading
 from slimpajama.machine import PeakMemory
 from slimpajama.pipeline.dedup_outputs import Outputs, owned_folders
 from slimpajama.pipeline.request import write_request
@@ -67,13 +70,25 @@ def deduplicate_on(stages: Stages, input: Path, output: Path, config: Config) ->
     """:func:`deduplicate` on an engine that is there already; ``stages`` takes the record of the stages."""
     if is_remote(input) == is_remote(output) and output.resolve().is_relative_to(input.resolve()):
         raise ConfigError(f"the output {output} lies inside the input {input}; choose another place")
-    corpus = discover(input, config.sources, config.piece_bytes)
-    run = _Run(corpus, output, config, stages)
+    earlier = _earlier(config, output)
+    corpus = discover(input, config.sources, config.piece_bytes, earlier.shards if earlier else 0)
+    run = _Run(corpus, output, config, stages, earlier)
     if stages.inspecting:
         return run.run()
-    with locked(output), stages.cleaning(owned_folders(output)):
+    reading = locked_for_reading(earlier.folder) if earlier else contextlib.nullcontext()
+    with locked(output), reading, stages.cleaning(owned_folders(output)):
         write_request(output, "dedup", {"input": str(input.resolve()), "settings": config.model_dump(mode="json")})
         return run.run()
+
+
+def _earlier(config: Config, output: Path) -> Index | None:
+    if config.against is None:
+        return None
+    earlier = open_index(place(config.against))
+    if earlier.folder.resolve() == output.resolve():
+        raise ConfigError(f"{output} cannot be deduplicated against itself; choose another output")
+    earlier.check(config)
+    return earlier
 
 
 @dataclass(slots=True)
@@ -82,6 +97,7 @@ class _Run:
     output: Path
     config: Config
     stages: Stages
+    earlier: Index | None = None
 
     def run(self) -> dict[str, Any]:
         began = time.perf_counter()
@@ -98,6 +114,7 @@ class _Run:
             written = self._write(corpus, outputs, sketched, decided)
         self.stages.remove_tree(self._work / "parts")
         outputs.finish(list(map(content_digest, decided)), [result["parts"] for result in sketched], written)
+        self._write_index(corpus, sketched)
         summary = run_summary(corpus, tally, clusters, bands, rows, self.stages.times(), time.perf_counter() - began)
         summary |= {
             "settings": self.config.model_dump(mode="json") | {"workers": self.stages.engine.workers},
@@ -105,6 +122,23 @@ class _Run:
         }
         self.stages.write_json(self.output / "summary.json", summary)
         return summary
+
+    def _sources(self, corpus: Corpus) -> SourceRanges:
+        names = [source.name for source in corpus.sources]
+        return SourceRanges.of(names, corpus.first_shards[:-1], self.earlier.ranges if self.earlier else ())
+
+    def _write_index(self, corpus: Corpus, sketched: list[dict[str, Any]]) -> None:
+        """For later runs to be compared with."""
+        earlier = self.earlier
+        ranges = [*(earlier.ranges if earlier else ())]
+        ranges += zip((source.name for source in corpus.sources), corpus.first_shards, strict=False)
+        rows = [*(earlier.rows if earlier else ())]
+        for result in sketched:
+            record = result["files"][0]
+            rows.append(record | {"path": relative_name(record["path"], self.output)})
+        documents = sum(result["in_lsh"] for result in sketched) + (earlier.documents if earlier else 0)
+        content = index_content(ranges, corpus.first_shard, corpus.first_shards[-1], documents, rows, self.config)
+        self.stages.write_json(self._work / INDEX, content)
 
     # ------------------------------------------------------------------------------------------ stages
 
@@ -156,10 +190,10 @@ class _Run:
         self, corpus: Corpus, outputs: Outputs, bands: int, sketched: list[dict[str, Any]]
     ) -> list[dict[str, Any]]:
         rows_list = self._work / "rows.json"
-        self.stages.write_json(
-            rows_list, [relative_name(self._rows_file(piece), self._work) for piece in corpus.pieces]
-        )
-        documents = sum(result["in_lsh"] for result in sketched)
+        before = self.earlier.rows if self.earlier else ()
+        own = [relative_name(self._rows_file(piece), self._work) for piece in corpus.pieces]
+        self.stages.write_json(rows_list, [*(row["path"] for row in before), *own])
+        documents = sum(result["in_lsh"] for result in sketched) + (self.earlier.documents if self.earlier else 0)
         ranges = lsh.key_ranges(documents, self.config.item_bytes())
         items = [
             lsh.LinkItem(
@@ -167,7 +201,7 @@ class _Run:
                 number,
                 ranges,
                 rows_list,
-                corpus.first_shards[:-1],
+                self._sources(corpus),
                 self._work / "links" / f"{band}-{number}.arrow",
             )
             for band in range(bands)
@@ -176,7 +210,8 @@ class _Run:
         depends = {
             "version": lsh.VERSION,
             "rows": fingerprint([content_digest({"files": result["files"][:1]}) for result in sketched]),
-            "first_shards": list(corpus.first_shards),
+            "sources": asdict(self._sources(corpus)),
+            "against": self.earlier.digest if self.earlier else "",
         }
         return self.stages.run(
             "link",
@@ -192,10 +227,10 @@ class _Run:
         """The clusters' figures, and for each piece a digest of what they say of it."""
         clusters_file = self._clusters_file()
         files = tuple(place(result["files"][0]["path"]) for result in links)
-        first_shards = corpus.first_shards[:-1]
+        sources = self._sources(corpus)
         (clusters,) = self.stages.run(
             "cluster",
-            [cluster.ClusterItem(files, first_shards, clusters_file)],
+            [cluster.ClusterItem(files, sources, clusters_file)],
             cluster.cluster_links,
             markers=self._markers("cluster"),
             keys=["all"],
@@ -203,7 +238,7 @@ class _Run:
                 {
                     "version": cluster.VERSION,
                     "links": fingerprint(sorted(map(content_digest, links))),
-                    "first_shards": list(first_shards),
+                    "sources": asdict(sources),
                 }
             ],
             weights=[sum(result["files"][0]["bytes"] for result in links)],
@@ -238,7 +273,7 @@ class _Run:
                 clusters_file=self._clusters_file(),
                 decisions_file=outputs.decisions_file(piece),
                 source_names=names,
-                first_shards=corpus.first_shards[:-1],
+                sources=self._sources(corpus),
                 spans=cluster_slices.spans_of(piece),
             )
             for piece in corpus.pieces
@@ -249,12 +284,12 @@ class _Run:
                 "rows": content_digest({"files": own["files"][:1]}),
                 "clusters": said,
                 "sources": list(names),
-                "first_shards": list(corpus.first_shards),
+                "ranges": asdict(self._sources(corpus)),
                 "shard": piece.file.relative,
             }
             for piece, own, said in zip(corpus.pieces, sketched, slices, strict=True)
         ]
-        tally = Tally(len(names))
+        tally = Tally(len(names), self._sources(corpus).reported_count)
         results = self._by_piece("decide", items, decisions.decide_piece, corpus, depends)
         for result in results:
             tally.merge(result["counts"], result["removed"])

@@ -14,6 +14,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from slimpajama.corpus.discovery import POSITION_BITS
+from slimpajama.dedup.index import INDEX
 from slimpajama.engine import Engine, Item
 from slimpajama.errors import InputError, InputNotFound
 from slimpajama.lock import locked_for_reading
@@ -98,7 +100,9 @@ def _check_dedup(folder: Path, checks: _Checks, memory: int) -> None:
         return
     decisions = [folder / name for name in dict.fromkeys(item.decisions for item in items)]
     linked = sum(result["linked"] for result in results)
-    ranges = survivors.survivor_items(decisions, linked, memory)
+    index = read_json(folder / "work" / INDEX)
+    first_id = index["first_shard"] << POSITION_BITS if index else 0
+    ranges = survivors.survivor_items(decisions, linked, memory, first_id)
     checks.run("ranges of clusters", ranges, survivors.check_survivors, [linked // len(ranges)] * len(ranges))
 
 

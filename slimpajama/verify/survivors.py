@@ -1,4 +1,4 @@
-"""That every cluster keeps one document, and that this is its root, in each scope.
+"""That every cluster keeps one document, and that this is its root, in each scope (or none: an earlier run has it).
 
 The members of a cluster are spread over all decisions, so clusters are gone through by ranges of a hash of their roots,
 each range a work item that reads three columns of all decisions; as many ranges as the memory asks for. Memory: 40
@@ -34,12 +34,16 @@ class SurvivorItem:
     decisions: tuple[Path, ...]
     number: int
     ranges: int
+    first_id: int = 0
 
 
-def survivor_items(decisions: Sequence[Path], linked: int, memory: int) -> list[SurvivorItem]:
-    """As many ranges as ``memory`` (bytes for one item) asks for, where ``linked`` documents are in clusters."""
+def survivor_items(decisions: Sequence[Path], linked: int, memory: int, first_id: int = 0) -> list[SurvivorItem]:
+    """As many ranges as ``memory`` (bytes for one item) asks for, where ``linked`` documents are in clusters.
+
+    Documents with ids below ``first_id`` are of an earlier run, and what is in a cluster of theirs is not kept.
+    """
     ranges = max(1, -(-linked * BYTES_PER_LINKED // memory))
-    return [SurvivorItem(tuple(decisions), number, ranges) for number in range(ranges)]
+    return [SurvivorItem(tuple(decisions), number, ranges, first_id) for number in range(ranges)]
 
 
 def check_survivors(item: SurvivorItem) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def check_survivors(item: SurvivorItem) -> dict[str, Any]:
         return {"findings": findings}
     ids, global_roots, local_roots, kept_global, kept_local = map(np.concatenate, zip(*parts, strict=True))
     for scope, roots, kept in (("global", global_roots, kept_global), ("local", local_roots, kept_local)):
-        wrong = _wrong_clusters(ids, roots, kept)
+        wrong = _wrong_clusters(ids, roots, kept, item.first_id)
         if wrong.size:
             findings.append(
                 f"{wrong.size:,} {scope} clusters do not keep exactly their root, e.g. {int(wrong[0]):#x}: remove "
@@ -74,8 +78,10 @@ def _members(path: Path, item: SurvivorItem) -> list[NDArray[Any]]:
     return [column[chosen] for column in (ids, roots, local, *kept)]
 
 
-def _wrong_clusters(ids: NDArray[np.uint64], roots: NDArray[np.uint64], kept: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """Roots of clusters whose kept members are not just the root."""
+def _wrong_clusters(
+    ids: NDArray[np.uint64], roots: NDArray[np.uint64], kept: NDArray[np.bool_], first_id: int
+) -> NDArray[np.uint64]:
+    """Roots of clusters whose kept members are not just the root, or of an earlier run's where any is kept."""
     if not ids.size:
         return roots
     order = np.argsort(roots, kind="stable")
@@ -83,5 +89,6 @@ def _wrong_clusters(ids: NDArray[np.uint64], roots: NDArray[np.uint64], kept: ND
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     members = np.add.reduceat(kept[order].astype(np.int64), starts)
     survivors = np.add.reduceat((kept & (ids == roots))[order].astype(np.int64), starts)
-    found: NDArray[np.uint64] = ordered[starts[(members != 1) | (survivors != 1)]]
+    expected = (ordered[starts] >= np.uint64(first_id)).astype(np.int64)
+    found: NDArray[np.uint64] = ordered[starts[(members != expected) | (survivors != expected)]]
     return found

@@ -18,7 +18,7 @@ from slimpajama.dedup.decisions import SCHEMA, VERDICTS, DecisionItem, Tally, Ve
 from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter
 from slimpajama.dedup.summary import source_figures
 from slimpajama.workspace import atomic_file
-from tests.dedup.pairs import clusters_of_pairs
+from tests.dedup.pairs import clusters_of_pairs, plain
 
 A, B = 0, 1 << 40
 """First ids of two sources of one shard each."""
@@ -114,7 +114,7 @@ def decided(folder: Path, links: list[tuple[int, int]]) -> tuple[dict, pa.Table]
         clusters_file=folder / "clusters.arrow",
         decisions_file=folder / "decisions" / "0.parquet",
         source_names=("books", "c4"),
-        first_shards=FIRST_SHARDS,
+        sources=plain(FIRST_SHARDS),
         spans=((A, B), (B, B << 1)),
     )
     return decide_piece(item), pq.read_table(item.decisions_file)
@@ -156,7 +156,7 @@ def test_columns_are_those_that_others_build_on() -> None:
 
 def test_a_piece_is_counted_by_source_verdict_and_scope_in_documents_and_bytes(tmp_path: Path) -> None:
     result, _ = decided(tmp_path, LINKS)
-    tally = Tally(2)
+    tally = Tally(2, 2)
     tally.merge(result["counts"], result["removed"])
     figures = source_figures(tally, ("books", "c4"))
     assert figures["books"] == {
@@ -187,7 +187,7 @@ def test_the_overlap_matrix_counts_whose_copies_were_removed_for_whose_sake(tmp_
 
 def test_tallies_of_pieces_add_up(tmp_path: Path) -> None:
     result, _ = decided(tmp_path, LINKS)
-    tally = Tally(2)
+    tally = Tally(2, 2)
     for _ in range(3):
         tally.merge(result["counts"], result["removed"])
     assert tally.counts[:, 0].tolist() == [[15, 93], [12, 1440]]
@@ -217,7 +217,7 @@ def test_a_document_or_a_byte_too_many_or_too_few_is_noticed(
     tmp_path: Path, column: int, by: int, unit: int, source: int
 ) -> None:
     result, _ = decided(tmp_path, LINKS)
-    tally = Tally(2)
+    tally = Tally(2, 2)
     tally.merge(result["counts"], result["removed"])
     tally.counts[source, column, unit] += by
     with pytest.raises(ConservationError, match=rf"^source '{('books', 'c4')[source]}': read \["):
@@ -226,7 +226,7 @@ def test_a_document_or_a_byte_too_many_or_too_few_is_noticed(
 
 def test_a_removed_document_that_is_not_accounted_for_is_noticed(tmp_path: Path) -> None:
     result, _ = decided(tmp_path, LINKS)
-    tally = Tally(2)
+    tally = Tally(2, 2)
     tally.merge(result["counts"], result["removed"])
     tally.removed[1, 0, 0] -= 1
     with pytest.raises(ConservationError, match=r"'c4': .* duplicate \[2, 224\]; nothing of this run may be used"):

@@ -19,7 +19,7 @@ from slimpajama.dedup.lsh import BYTES_PER_KEY, LinkItem, key_ranges, link_band,
 from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter
 from slimpajama.dedup.sketch import Sketcher
 from slimpajama.workspace import atomic_file, write_json
-from tests.dedup.pairs import clusters_of_pairs, pairs_of
+from tests.dedup.pairs import clusters_of_pairs, pairs_of, plain
 from tests.twins import components
 
 FIRST_SHARDS = (0, 2, 5)
@@ -42,7 +42,7 @@ def source_of(document: int) -> int:
 
 
 def linked_pairs(keys: dict[int, int]) -> set[tuple[int, int]]:
-    documents, anchors = links_of_keys(uint64(list(keys.values())), uint64(list(keys)), uint64(FIRST_SHARDS))
+    documents, anchors = links_of_keys(uint64(list(keys.values())), uint64(list(keys)), plain(FIRST_SHARDS))
     return set(zip(documents.tolist(), anchors.tolist(), strict=True))
 
 
@@ -73,7 +73,7 @@ def test_keys_that_nobody_shares_give_no_links() -> None:
 
 def test_a_run_of_many_equal_keys_costs_one_link_per_document() -> None:
     count = 200_000
-    documents, anchors = links_of_keys(np.full(count, 9, np.uint64), np.arange(count, dtype=np.uint64), uint64([0]))
+    documents, anchors = links_of_keys(np.full(count, 9, np.uint64), np.arange(count, dtype=np.uint64), plain([0]))
     assert documents.size == count - 1
     assert not anchors.any()
 
@@ -160,7 +160,7 @@ def links_in_ranges(rows_list: Path, ranges: int, band: int = 1) -> tuple[list[t
     links, keys = [], 0
     for number in range(ranges):
         target = rows_list.with_name(f"{band}-{number}-of-{ranges}.arrow")
-        result = link_band(LinkItem(band, number, ranges, rows_list, FIRST_SHARDS, target))
+        result = link_band(LinkItem(band, number, ranges, rows_list, plain(FIRST_SHARDS), target))
         documents, anchors = pairs_of(read_links(target))
         assert result["links"] == documents.size
         keys += result["keys"]
@@ -207,7 +207,7 @@ def our_groups(texts: list[str]) -> dict[int, int]:
     sketcher = Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=13, normalisation="none")
     keys = sketcher.sketch(texts).keys
     ids = np.arange(len(texts), dtype=np.uint64)
-    links = [links_of_keys(keys[:, band].copy(), ids, uint64([0])) for band in range(9)]
+    links = [links_of_keys(keys[:, band].copy(), ids, plain([0])) for band in range(9)]
     clusters = clusters_of_pairs(links, [0])
     roots = dict(zip(clusters.ids.tolist(), clusters.global_roots.tolist(), strict=True))
     return {number: roots.get(number, number) for number in range(len(texts))}

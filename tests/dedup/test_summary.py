@@ -24,10 +24,10 @@ def test_the_catch_line_gives_the_chances_of_the_chosen_bands() -> None:
 
 
 def test_the_table_has_a_row_per_source_a_total_and_the_overlap_of_sources() -> None:
-    tally = Tally(3)
+    tally = Tally(3, 3)
     tally.merge(COUNTS, REMOVED)
     tally.check(NAMES)
-    overlap = {"sources": list(NAMES), "documents": np.array(REMOVED)[:, :, 0].tolist()}
+    overlap = {"sources": list(NAMES), "survivors": list(NAMES), "documents": np.array(REMOVED)[:, :, 0].tolist()}
     printed = table({"sources": source_figures(tally, NAMES), "overlap": overlap})
     lines = [line.split() for line in printed.splitlines()]
     assert lines[2] == ["common_crawl", "1,000", "5.0", "2", "10", "38", "88", "950", "900", "3.99", "9.99"]
@@ -38,9 +38,9 @@ def test_the_table_has_a_row_per_source_a_total_and_the_overlap_of_sources() -> 
 
 
 def test_columns_of_the_table_are_aligned() -> None:
-    tally = Tally(3)
+    tally = Tally(3, 3)
     tally.merge(COUNTS, REMOVED)
-    overlap = {"sources": list(NAMES), "documents": np.array(REMOVED)[:, :, 0].tolist()}
+    overlap = {"sources": list(NAMES), "survivors": list(NAMES), "documents": np.array(REMOVED)[:, :, 0].tolist()}
     first = table({"sources": source_figures(tally, NAMES), "overlap": overlap}).split("\n\n")[0].splitlines()
     assert len({len(line) for line in first}) == 1
 
