@@ -2,14 +2,16 @@
 
 A work item gathers the keys of its range, sorts them, and links every document of an equal-key run to the run's
 smallest id and to the smallest id of its own source there: a star, not all pairs, so a run of a million costs a
-million. Sorting is numpy's vectorised quicksort; 40 bytes per key of the range are held at once, and the number of
-ranges follows from the memory allowed. Rejected: hash tables per band (the 1.4 TB of the published run), and all
-pairs of a run (quadratic in the size of a boilerplate cluster).
+million. Keys are first laid into buckets that fit the processor's cache, then sorted by numpy's vectorised quicksort;
+48 bytes per key of the range are held at once, and the number of ranges follows from the memory allowed. Rejected: hash
+tables per band (the 1.4 TB of the published run), and all pairs of a run (quadratic in the size of a boilerplate
+cluster).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from slimpajama.compilation import kernel
 from slimpajama.dedup.components import Links, links_of_pairs
 from slimpajama.dedup.rows import row_batches
 from slimpajama.dedup.source_ranges import SourceRanges
@@ -37,7 +40,10 @@ __all__ = [
 
 VERSION = 2
 BYTES_PER_KEY = 48
-"""Peak bytes per key of a range: key, id, order, sorted key, the pieces they were gathered from, and flags."""
+"""Peak bytes per key of a range: key and id, gathered and in buckets; later, where all are linked, links and orders."""
+
+BUCKET_KEYS = 1 << 16
+"""Keys that are sorted at a time: they stay in the processor's cache, so a key costs the same in a large corpus."""
 
 
 def key_ranges(documents: int, memory: int) -> int:
@@ -108,13 +114,16 @@ def link_band(item: LinkItem) -> dict[str, Any]:
                 chosen = in_lsh & (part == item.number)
             gathered_keys.append(keys[chosen])
             gathered_ids.append(ids[chosen])
-    keys = np.concatenate(gathered_keys) if gathered_keys else np.empty(0, dtype=np.uint64)
-    ids = np.concatenate(gathered_ids) if gathered_ids else np.empty(0, dtype=np.uint64)
-    gathered_keys.clear()
-    gathered_ids.clear()
-    count = int(keys.size)
-    documents, anchors = links_of_keys(keys, ids, item.sources)
+    count = sum(part.size for part in gathered_keys)
+    buckets = max(1, count // BUCKET_KEYS)
+    keys, ids, ends = _partitioned(gathered_keys, gathered_ids, count, item.number, item.ranges, buckets)
+    parts = [links_of_keys(keys[:0], ids[:0], item.sources)]
+    for begin, end in pairwise((0, *ends.tolist())):
+        beat()
+        parts.append(links_of_keys(keys[begin:end], ids[begin:end], item.sources))
     del keys, ids
+    documents, anchors = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    del parts
     return {
         "keys": count,
         "links": int(documents.size),
@@ -125,6 +134,46 @@ def link_band(item: LinkItem) -> dict[str, Any]:
 def _below(folder: Path, path: str) -> Path:
     """The rows of earlier runs have absolute paths."""
     return place(path) if "://" in path else folder / path
+
+
+@kernel
+def _scatter(
+    keys: NDArray[np.uint64],
+    ids: NDArray[np.uint64],
+    multiplier: int,
+    first: int,
+    ends: NDArray[np.int64],
+    out_keys: NDArray[np.uint64],
+    out_ids: NDArray[np.uint64],
+) -> None:
+    """Append each key and id to its bucket, which ends so far where ``ends`` says; only count without ``out_keys``."""
+    for at in range(keys.size):
+        bucket = np.int64(((keys[at] >> np.uint64(32)) * np.uint64(multiplier)) >> np.uint64(32)) - first
+        place = ends[bucket]
+        ends[bucket] = place + 1
+        if out_keys.size:
+            out_keys[place] = keys[at]
+            out_ids[place] = ids[at]
+
+
+def _partitioned(
+    gathered_keys: list[NDArray[np.uint64]],
+    gathered_ids: list[NDArray[np.uint64]],
+    count: int,
+    number: int,
+    ranges: int,
+    buckets: int,
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]]:
+    """The keys and ids of a range in ``buckets`` even parts of it, and where each ends; empties the lists."""
+    none = np.empty(0, dtype=np.uint64)
+    sizes = np.zeros(buckets, dtype=np.int64)
+    for part in gathered_keys:
+        _scatter(part, none, ranges * buckets, number * buckets, sizes, none, none)
+    ends = np.cumsum(sizes) - sizes
+    keys, ids = np.empty(count, dtype=np.uint64), np.empty(count, dtype=np.uint64)
+    while gathered_keys:
+        _scatter(gathered_keys.pop(), gathered_ids.pop(), ranges * buckets, number * buckets, ends, keys, ids)
+    return keys, ids, ends
 
 
 def write_links(links: Links, path: Path) -> dict[str, Any]:
