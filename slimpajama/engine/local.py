@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -42,7 +43,8 @@ class _Worker:
         context = multiprocessing.get_context("forkserver")
         self.pipe, other = context.Pipe()
         self._beats = context.RawArray("d", 1)
-        self.process = context.Process(target=serve, args=(other, self._beats, tuple(preload)), daemon=True)
+        arguments = (other, self._beats, tuple(preload), dict(os.environ))
+        self.process = context.Process(target=serve, args=arguments, daemon=True)
         self.process.start()
         other.close()
         self.index = -1

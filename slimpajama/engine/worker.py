@@ -13,7 +13,7 @@ import pickle
 import signal
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -26,8 +26,13 @@ class RemoteTraceback(Exception):
     """Cause of an error that was raised in a worker: its text shows where."""
 
 
-def serve(tasks: Connection, beats: Any, preload: Sequence[str]) -> None:
-    """Handle ``(function, item)`` pairs from ``tasks`` until there are no more; beats go to ``beats[0]``."""
+def serve(tasks: Connection, beats: Any, preload: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Handle ``(function, item)`` pairs from ``tasks`` until there are no more; beats go to ``beats[0]``.
+
+    ``environment``: of the process that started it. Workers are forked from a server that may be older than that, and
+    would not know credentials that were set since.
+    """
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()

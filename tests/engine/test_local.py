@@ -236,6 +236,18 @@ def test_leaving_early_ends_what_runs(tmp_path: Path) -> None:
     assert time.monotonic() - began < 30
 
 
+def variable_of(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def test_workers_know_what_was_set_after_the_first_of_them_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["SLIMPAJAMA_TEST_KEY"] * 4
+    for value in ("one", "another"):
+        monkeypatch.setenv(names[0], value)
+        with LocalEngine(2) as engine:
+            assert {found for _, found in engine.map(variable_of, names)} == {value}
+
+
 def run_and_be_killed(path: Path) -> None:
     with LocalEngine(2) as engine:
         list(engine.map(write_for_ever, [path]))
