@@ -93,7 +93,8 @@ def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any
         began = time.perf_counter()
         links = [result for _, result in engine.map(lsh.link_band, items)]
         linked = time.perf_counter()
-        item = cluster.ClusterItem(tuple(one.links_file for one in items), sources, folder / "clusters.arrow")
+        files = tuple(one.links_file for one in items)
+        item = cluster.ClusterItem(files, sources, folder / "clusters.arrow", config.lone_item_bytes())
         ((_, clusters),) = engine.map(cluster.cluster_links, [item])
         ended = time.perf_counter()
         spent = tree_seconds() - spent

@@ -212,6 +212,10 @@ class Config(BaseModel):
         memory, workers = self.memory_bytes(), self.worker_count()
         return max(memory - OTHERS_BYTES - workers * WORKER_BYTES, memory // 4) // workers
 
+    def lone_item_bytes(self) -> int:
+        """Bytes that the item of a stage with no other may hold: a half of what all have, as it maps files besides."""
+        return self.item_bytes() * self.worker_count() // 2
+
 
 class TokenConfig(BaseModel):
     """How documents are split and tokenised; one token store comes of one of these."""

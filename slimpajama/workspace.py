@@ -30,6 +30,7 @@ from slimpajama.storage import (
     is_remote,
     opened,
     relative_name,
+    remove_tree,
     requests_at_once,
     status_of,
     statuses_below,
@@ -282,12 +283,16 @@ def _changes(before: Any, now: Any, at: str = "") -> list[str]:
 
 
 def remove_stale_temporaries(folders: Iterable[Path]) -> int:
-    """Delete what interrupted writers left in ``folders``, which hold nothing but ours; returns how many files.
+    """Delete files and scratch folders that interrupted writers left in ``folders``, which hold nothing but ours;
+    returns how many.
 
     In a store there is none: a file appears when it is whole.
     """
     local = [folder for folder in folders if not is_remote(folder) and folder.is_dir()]
-    stale = [path for folder in local for path in folder.rglob(f"*{TEMPORARY_SUFFIX}") if path.is_file()]
+    stale = [path for folder in local for path in folder.rglob(f"*{TEMPORARY_SUFFIX}")]
     for path in stale:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            remove_tree(path)
+        else:
+            path.unlink(missing_ok=True)
     return len(stale)

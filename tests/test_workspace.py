@@ -252,6 +252,8 @@ def test_what_interrupted_writers_left_is_removed_and_nothing_else(tmp_path: Pat
     (tmp_path / "deep" / "er").mkdir(parents=True)
     for name in ("a.arrow", "a.arrow.tmp", "deep/b.tmp", "deep/er/c.parquet.tmp", "deep/tmp", "deep/tmp.txt"):
         (tmp_path / name).write_bytes(b"x")
-    assert remove_stale_temporaries([tmp_path]) == 3
+    (tmp_path / "scratch.tmp").mkdir()
+    (tmp_path / "scratch.tmp" / "ids").write_bytes(b"x")
+    assert remove_stale_temporaries([tmp_path]) == 4
     assert names_in(tmp_path) == ["a.arrow", "tmp", "tmp.txt"]
     assert remove_stale_temporaries([tmp_path / "absent"]) == 0

@@ -1,13 +1,16 @@
 """Stage 3: one item that turns all links into the clusters file, in which every piece's decisions look up theirs.
 
-One process: a billion documents of which a third are duplicates are some 500 million linked ones, 12 GB at 24 bytes,
-and minutes of union-find; the text is long gone by then. The file is in the order of ids, in batches, so that whoever
-wants the clusters of a piece reads only that part of it.
+One process: a billion documents of which a third are duplicates are some 400 million linked ones, 10 GB at 24 bytes,
+and minutes of union-find; the text is long gone by then. Where that is more than ``memory``, ranges of ids are taken
+one after the other (see :mod:`slimpajama.dedup.roots`). The file is in the order of ids, in batches, so that whoever
+wants the clusters of a piece reads only that part of it; it is the same however the ids are cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,105 +20,192 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.compilation import kernel
-from slimpajama.dedup.components import Clusters, Forest, Parents, forest_of_links
+from slimpajama.dedup.components import Clusters, places
 from slimpajama.dedup.lsh import read_links
+from slimpajama.dedup.roots import BYTES_PER_LINKED, Roots, roots_of_links
 from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.spill import BATCH, Column, IdRange, Spill
 from slimpajama.engine.heartbeat import beat
-from slimpajama.storage import local_copy
-from slimpajama.workspace import atomic_file
+from slimpajama.storage import TEMPORARY_SUFFIX, is_remote, local_copy
+from slimpajama.workspace import atomic_file, cannot_write
 
-__all__ = ["VERSION", "ClusterItem", "cluster_links", "read_clusters"]
+__all__ = ["VERSION", "ClusterItem", "cluster_links", "count_members", "read_clusters"]
 
-VERSION = 2
+VERSION = 3
 LARGEST = 20
 """Clusters named in the summary: where a boilerplate page has swallowed a source, it shows here."""
 
-_BATCH = 1 << 20
+_BYTES_COUNTED = 12
+"""Held for each document of a range while clusters are counted, beside the marks: its id and a count."""
+
 _BITS_AT_ONCE = 1 << 14
-_COLUMNS = ("id", "cluster_global", "cluster_local", "alone_local")
+_SCHEMA = pa.schema(
+    [("id", pa.uint64()), ("cluster_global", pa.uint64()), ("cluster_local", pa.uint64()), ("alone_local", pa.bool_())]
+)
+
+Columns = tuple[NDArray[Any], ...]
+"""As in the schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterItem:
-    """All links files, whose documents they are about, and where the clusters go."""
+    """All links files, whose documents they are about, where the clusters go, and the bytes that may be held."""
 
     links_files: tuple[Path, ...]
     sources: SourceRanges
     clusters_file: Path
+    memory: int
 
 
 def cluster_links(item: ClusterItem) -> dict[str, Any]:
     """Write the clusters file; returns how many documents are linked, into how many clusters, shared by whom."""
-
-    def links_files() -> Iterable[Any]:
-        for path in item.links_files:
-            beat()
-            yield read_links(path)
-
-    forest = forest_of_links(links_files, item.sources)
-    record = _write(forest, item.clusters_file)
-    sizes = forest.global_sizes()
+    files = [functools.partial(read_links, path) for path in item.links_files]
+    with _scratch_beside(item.clusters_file) as name:
+        folder = Path(name)
+        held = max(BYTES_PER_LINKED, _BYTES_COUNTED + 8 * _words(item.sources))
+        roots = roots_of_links(files, item.sources, folder, item.memory // held)
+        census = _Census(roots, item.sources, folder)
+        with atomic_file(item.clusters_file) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
+            for columns in _even_batches(census.rows(), BATCH):
+                writer.write_batch(pa.record_batch([pa.array(column) for column in columns], _SCHEMA))
     return {
-        "linked": int(forest.ids.size),
-        "clusters": int(np.count_nonzero(sizes)),
-        "largest": _largest(forest, sizes),
-        "shared": _shared(forest.ids, forest.global_roots, item.sources),
-        "files": [record],
+        "linked": roots.linked,
+        "clusters": census.count,
+        "largest": [{"cluster": root, "documents": size} for size, root in census.largest],
+        "shared": census.shared.astype(np.int64).tolist(),
+        "files": [file.record],
     }
 
 
-def _write(forest: Forest, path: Path) -> dict[str, Any]:
-    types = (pa.uint64(), pa.uint64(), pa.uint64(), pa.bool_())
-    schema = pa.schema(list(zip(_COLUMNS, types, strict=True)))
-    sizes = forest.local_sizes()
-    with atomic_file(path) as file, pa.ipc.new_file(file, schema) as writer:
-        for first in range(0, forest.ids.size, _BATCH):
+def _scratch_beside(path: Path) -> tempfile.TemporaryDirectory[str]:
+    """On the disk that the workspace is on, or this machine's where that is in a store."""
+    try:
+        if is_remote(path):
+            return tempfile.TemporaryDirectory(prefix="slimpajama-")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix="clustering-", suffix=TEMPORARY_SUFFIX, dir=path.parent)
+    except OSError as fault:
+        raise cannot_write(path, fault) from fault
+
+
+def _even_batches(parts: Iterable[Columns], rows: int) -> Iterator[Columns]:
+    """Columns of ``rows`` rows, and the rest, so that the file does not show how ids were cut."""
+    waiting: list[Columns] = []
+    count = 0
+    for part in parts:
+        waiting.append(part)
+        count += part[0].size
+        while count >= rows:
+            whole = tuple(map(np.concatenate, zip(*waiting, strict=True)))
+            yield tuple(column[:rows] for column in whole)
+            waiting = [tuple(column[rows:] for column in whole)]
+            count -= rows
+    if count:
+        yield tuple(map(np.concatenate, zip(*waiting, strict=True)))
+
+
+class _Census:
+    """Counts, range by range, who is in the cluster of each root; documents with roots in lower ranges are put aside.
+
+    ``count`` of clusters; ``largest`` as (documents, root), larger first, then by root; ``shared``: how many global
+    clusters have documents of both sources, for every pair, where the diagonal counts those with any of the source.
+    """
+
+    def __init__(self, roots: Roots, sources: SourceRanges, folder: Path) -> None:
+        self._roots = roots
+        self._sources = sources
+        self._members = Spill(folder, "members", roots.ranges)
+        self._joined = Spill(folder, "joined", roots.ranges)
+        self.count = 0
+        self.largest: list[tuple[int, int]] = []
+        self.shared = np.zeros((sources.reported_count, sources.reported_count))
+
+    @property
+    def _columns(self) -> tuple[Column, Column]:
+        return self._roots.global_roots, self._roots.local_roots
+
+    def rows(self) -> Iterator[Columns]:
+        """The rows of the clusters file, in the order of ids."""
+        for part in self._roots.ranges[1:]:
+            for column, spill in zip(self._columns, (self._members, self._joined), strict=True):
+                for begin, ids in self._roots.ids.batches(part):
+                    beat()
+                    roots = column.read(part.first + begin, ids.size)
+                    below = roots < np.uint64(part.low)
+                    spill.append(roots[below], ids[below])
+        for number, part in enumerate(self._roots.ranges):
+            yield from self._counted(number, part)
+
+    def _counted(self, number: int, part: IdRange) -> Iterator[Columns]:
+        own = self._roots.ids.read(part.first, part.size)
+        sizes = np.zeros(own.size, dtype=np.uint32)
+        marks = np.zeros((_words(self._sources), own.size), dtype=np.uint64)
+        for members, roots in self._pairs(number, part, self._roots.global_roots, self._members, own):
+            count_members(roots, self._sources.reported_of(members), sizes, marks)
+        self.count += int(np.count_nonzero(sizes))
+        self.largest = sorted([*self.largest, *_largest(own, sizes)], key=lambda one: (-one[0], one[1]))[:LARGEST]
+        self.shared += _shared(marks, self._sources.reported_count)
+        del sizes, marks
+        others = np.zeros(own.size, dtype=np.bool_)
+        for members, roots in self._pairs(number, part, self._roots.local_roots, self._joined, own):
+            others[roots[own[roots] != members]] = True
+        for begin in range(0, own.size, BATCH):
+            ids = own[begin : begin + BATCH]
+            global_roots, local_roots = (column.read(part.first + begin, ids.size) for column in self._columns)
+            alone = (local_roots == ids) & ~others[begin : begin + BATCH]
+            yield ids, global_roots, local_roots, alone
+
+    def _pairs(
+        self, number: int, part: IdRange, column: Column, spill: Spill, own: NDArray[np.uint64]
+    ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
+        """All documents whose roots lie in a range, and the places of those, in batches."""
+
+        def pairs() -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
+            for begin, roots in column.batches(part):
+                inside = roots >= np.uint64(part.low)
+                yield roots[inside], own[begin : begin + roots.size][inside]
+            yield from spill.pairs(number)
+            spill.remove(number)
+
+        for roots, members in pairs():
             beat()
-            part = forest.clusters(first, first + _BATCH, sizes)
-            columns = (part.ids, part.global_roots, part.local_roots, part.local_alone)
-            writer.write_batch(pa.record_batch([pa.array(column) for column in columns], schema))
-    return file.record
+            order = np.argsort(roots)  # so that roots are found by going along
+            yield members[order], places(own, roots[order])
 
 
-def _largest(forest: Forest, sizes: NDArray[np.uint32]) -> list[dict[str, int]]:
-    """The largest clusters, larger first, then by root."""
-    chosen = np.flatnonzero(sizes >= np.partition(sizes, -LARGEST)[-LARGEST]) if sizes.size > LARGEST else None
-    places = np.flatnonzero(sizes) if chosen is None else chosen[sizes[chosen] > 0]
-    order = places[np.lexsort((places, -sizes[places].astype(np.int64)))][:LARGEST]
-    return [{"cluster": int(forest.ids[place]), "documents": int(sizes[place])} for place in order]
+def _words(sources: SourceRanges) -> int:
+    """Words of 64 bits, a bit for each source."""
+    return -(-sources.reported_count // 64)
 
 
 @kernel
-def _mark(roots: Parents, sources: NDArray[np.int64], first: int, word: int, marks: NDArray[np.uint64]) -> None:
-    for node in range(sources.size):
-        if sources[node] // 64 == word:
-            marks[roots[first + node]] |= np.uint64(1) << np.uint64(sources[node] % 64)
+def count_members(
+    roots: NDArray[np.int64], sources: NDArray[np.int64], sizes: NDArray[np.uint32], marks: NDArray[np.uint64]
+) -> None:
+    """Count a document of each source into the cluster of its root, and mark there that the source is in it."""
+    for at in range(roots.size):
+        sizes[roots[at]] += 1
+        marks[sources[at] // 64, roots[at]] |= np.uint64(1) << np.uint64(sources[at] % 64)
 
 
-def _shared(ids: NDArray[np.uint64], roots: NDArray[Any], sources: SourceRanges) -> list[list[int]]:
-    """How many global clusters have documents of both sources, for every pair; symmetric, ``sources x sources``.
+def _largest(own: NDArray[np.uint64], sizes: NDArray[np.uint32]) -> Iterator[tuple[int, int]]:
+    """(documents, root) of the largest clusters of a range; of equal ones the first."""
+    least = max(1, int(np.partition(sizes, -LARGEST)[-LARGEST])) if sizes.size > LARGEST else 1
+    for chosen in (np.flatnonzero(sizes > least), np.flatnonzero(sizes == least)[:LARGEST]):
+        yield from zip(sizes[chosen].tolist(), own[chosen].tolist(), strict=True)
 
-    The diagonal counts the clusters that have any document of the source.
-    """
-    count = sources.reported_count
-    words = [_marks(ids, roots, sources, word) for word in range(-(-count // 64))]
+
+def _shared(marks: NDArray[np.uint64], count: int) -> NDArray[np.float64]:
+    """``float64[count, count]``: clusters with both sources."""
     shared = np.zeros((count, count))
-    for first in range(0, ids.size, _BATCH):
-        batch = np.stack([word[first : first + _BATCH] for word in words], axis=1)
-        batch = batch[batch.any(axis=1)]
+    for first in range(0, marks.shape[1], BATCH):
+        batch = marks[:, first : first + BATCH].T
+        batch = np.ascontiguousarray(batch[batch.any(axis=1)])
         for begin in range(0, batch.shape[0], _BITS_AT_ONCE):
-            bytes_of = batch[begin : begin + _BITS_AT_ONCE].view(np.uint8)
-            present = np.unpackbits(bytes_of, axis=1, bitorder="little")[:, :count].astype(np.float32)
+            bits = np.unpackbits(batch[begin : begin + _BITS_AT_ONCE].view(np.uint8), axis=1, bitorder="little")
+            present = bits[:, :count].astype(np.float32)
             shared += present.T @ present  # few enough rows for float32 to be exact
-    return shared.astype(np.int64).tolist()
-
-
-def _marks(ids: NDArray[np.uint64], roots: NDArray[Any], sources: SourceRanges, word: int) -> NDArray[np.uint64]:
-    """For each root a bit for each of 64 sources that its cluster has."""
-    marks = np.zeros(ids.size, dtype=np.uint64)
-    for first in range(0, ids.size, _BATCH):
-        _mark(roots, sources.reported_of(ids[first : first + _BATCH]), first, word, marks)
-    return marks
+    return shared
 
 
 def read_clusters(path: Path, spans: Sequence[tuple[int, int]]) -> Clusters:
@@ -133,7 +223,7 @@ def read_clusters(path: Path, spans: Sequence[tuple[int, int]]) -> Clusters:
                 first, last = np.searchsorted(ids, np.array([low, high], dtype=np.uint64))
                 own = batch.slice(first, last - first)
                 # Copies, so that the mapped pages do not count as this process's memory for longer.
-                parts.append([own.column(name).to_numpy(zero_copy_only=False).copy() for name in _COLUMNS])
+                parts.append([own.column(name).to_numpy(zero_copy_only=False).copy() for name in _SCHEMA.names])
     if not parts:
         empty = np.empty(0, dtype=np.uint64)
         return Clusters(empty, empty, empty, np.empty(0, dtype=np.bool_))

@@ -9,13 +9,18 @@ from __future__ import annotations
 import numpy as np
 
 from slimpajama.compilation import compilation_announced
-from slimpajama.dedup.components import forest_of_links, links_of_pairs
+from slimpajama.dedup.cluster import count_members
+from slimpajama.dedup.components import flatten, join, keep_smallest, places, union
 from slimpajama.dedup.sketch import Sketcher
-from slimpajama.dedup.source_ranges import SourceRanges
 
 __all__: list[str] = []
 
 with compilation_announced():
     Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=200, normalisation="nfc").sketch(["any text " * 50])
-    _pair = np.arange(2, dtype=np.uint64)
-    forest_of_links(lambda: [links_of_pairs(_pair[1:], _pair[:1])], SourceRanges.of(["any"], [0])).local_sizes()
+    _ids = union([np.arange(2, dtype=np.uint64)])
+    _places = places(_ids, _ids)
+    _parents = np.arange(2, dtype=np.uint32)
+    join(_parents, _places, _places[::-1].copy())
+    flatten(_parents)
+    keep_smallest(_ids, _places, _ids)
+    count_members(_places, _places, _parents, _ids.reshape(1, -1))

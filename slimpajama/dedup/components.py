@@ -1,52 +1,39 @@
-"""Links become clusters, globally and within each source.
+"""The core of clustering: union-find over places in an ascending array of ids, and finding ids in it.
 
-Union-find over arrays of only those documents that occur in a link; the root of a cluster is its smallest id, so the
-survivor is the document of the first source in the config and, within it, of the first shard and line. Links come in
-the order of their documents, so that each is found by going along both arrays; only the parents are read at random.
-Holds ``BYTES_PER_LINKED`` per linked document and one file of links at a time. Local links are those between documents
-of one source; they are a subset of all links, so each local cluster lies inside a global one and who is kept globally
-is kept locally. Rejected: a graph library (an object or a C++ node per document), and union by rank (the root would
-depend on the order of links).
+The root of a component is its smallest place, so its smallest id: the document of the first source in the config and,
+within it, of the first shard and line. Links come in the order of their documents, so that each is found by going along
+both arrays; only the parents are read at random. What is too much for memory is taken range by range, see
+:mod:`slimpajama.dedup.roots`. Rejected: a graph library (an object or a C++ node per document), and union by rank (the
+root would depend on the order of links).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.compilation import kernel
-from slimpajama.dedup.source_ranges import SourceRanges
 
-__all__ = ["BYTES_PER_LINKED", "Clusters", "Forest", "Links", "forest_of_links", "links_of_pairs"]
+__all__ = ["NOWHERE", "Clusters", "Links", "flatten", "join", "keep_smallest", "links_of_pairs", "places", "union"]
 
-BYTES_PER_LINKED = 24
-"""At the most: ids, while one more file is merged into them, and two parents; or ids, parents and what they show."""
+NOWHERE = np.uint64((1 << 64) - 1)
+"""No document has this id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """m links from a document to an anchor, a smaller id. ``documents`` ``uint64[m]`` ascending;
-    ``anchors`` ``uint64[k]``: the distinct anchors, ascending; ``anchor_of`` ``int32[m]``: place of each link's."""
+    """m links from a document to an anchor, a smaller id; the arrays are read-only, as a mapped file's are.
+
+    ``documents`` ``uint64[m]`` ascending; ``anchors`` ``uint64[k]``: the distinct anchors, ascending; ``anchor_of``
+    ``int32[m]``: place of each link's.
+    """
 
     documents: NDArray[np.uint64]
     anchors: NDArray[np.uint64]
     anchor_of: NDArray[np.int32]
-
-
-def links_of_pairs(documents: NDArray[np.uint64], anchors: NDArray[np.uint64]) -> Links:
-    """Links ``documents[i]`` to ``anchors[i]``, each ``uint64[m]``, in any order."""
-    order = np.argsort(documents)
-    documents, anchors = documents[order], anchors[order]
-    order = np.argsort(anchors)
-    ordered = anchors[order]
-    first = np.ones(ordered.size, dtype=np.bool_)
-    first[1:] = ordered[1:] != ordered[:-1]
-    anchor_of = np.empty(ordered.size, dtype=np.int32)
-    anchor_of[order] = np.cumsum(first, dtype=np.int32) - np.int32(1)
-    return Links(documents, ordered[first], anchor_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +47,50 @@ class Clusters:
     local_alone: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Forest:
-    """All n linked documents. ``ids`` ``uint64[n]`` ascending; ``global_roots``, ``local_roots``: the place in ``ids``
-    of each one's survivor, ``uint32[n]`` (``int64`` from 2**32 documents on)."""
-
-    ids: NDArray[np.uint64]
-    global_roots: NDArray[np.uint32] | NDArray[np.int64]
-    local_roots: NDArray[np.uint32] | NDArray[np.int64]
-
-    def clusters(self, first: int, last: int, local_sizes: NDArray[np.uint32]) -> Clusters:
-        """Documents ``first`` to ``last`` (exclusive); ``local_sizes``: :meth:`local_sizes`."""
-        local = self.local_roots[first:last]
-        return Clusters(
-            self.ids[first:last],
-            self.ids[self.global_roots[first:last]],
-            self.ids[local],
-            local_sizes[local] == 1,
-        )
-
-    def global_sizes(self) -> NDArray[np.uint32]:
-        """``uint32[n]``: documents in the cluster of each root, 0 for other documents."""
-        return _counted(self.global_roots)
-
-    def local_sizes(self) -> NDArray[np.uint32]:
-        """The same of local clusters."""
-        return _counted(self.local_roots)
+def links_of_pairs(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> Links:
+    """Links between ``one[i]`` and ``other[i]``, each ``uint64[m]`` and not the same, in any order."""
+    documents, anchors = np.maximum(one, other), np.minimum(one, other)
+    order = np.argsort(documents)
+    documents, anchors = documents[order], anchors[order]
+    order = np.argsort(anchors)
+    ordered = anchors[order]
+    first = np.ones(ordered.size, dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    anchor_of = np.empty(ordered.size, dtype=np.int32)
+    anchor_of[order] = np.cumsum(first, dtype=np.int32) - np.int32(1)
+    distinct = ordered[first]
+    for array in (documents, distinct, anchor_of):
+        array.flags.writeable = False
+    return Links(documents, distinct, anchor_of)
 
 
-Parents = NDArray[np.uint32] | NDArray[np.int64]
+def union(arrays: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    """The distinct values of ascending arrays, ascending; two at a time, so twice their size is held at once."""
+    left: list[NDArray[np.uint64]] = list(arrays)
+    while True:
+        merged: list[NDArray[np.uint64]] = []
+        while left:
+            one, other = left.pop(), left.pop() if left else np.empty(0, dtype=np.uint64)
+            out = np.empty(one.size + other.size, dtype=np.uint64)
+            size = _merged(_readable(one), _readable(other), out)
+            merged.append(out[:size].copy())
+        left = merged
+        if len(left) < 2:
+            return left[0] if left else np.empty(0, dtype=np.uint64)
+
+
+def _readable(array: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A read-only view: kernels are compiled for each kind of array."""
+    view: NDArray[np.uint64] = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def places(ids: NDArray[np.uint64], values: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """``int64[n]``: where each of ascending ``values`` ``uint64[n]`` is in ascending ``ids``, which hold them all."""
+    found = np.empty(values.size, dtype=np.int64)
+    _places(_readable(ids), _readable(values), found)
+    return found
 
 
 @kernel
@@ -110,7 +112,6 @@ def _merged(left: NDArray[np.uint64], right: NDArray[np.uint64], out: NDArray[np
 
 @kernel
 def _places(ids: NDArray[np.uint64], values: NDArray[np.uint64], places: NDArray[np.int64]) -> None:
-    """Where each of ascending ``values`` is in ascending ``ids``, which hold them all."""
     place = 0
     for at in range(values.size):
         value = values[at]
@@ -130,7 +131,7 @@ def _places(ids: NDArray[np.uint64], values: NDArray[np.uint64], places: NDArray
 
 
 @kernel
-def _root(parents: Parents, node: int) -> int:
+def _root(parents: NDArray[np.uint32], node: int) -> int:
     while parents[node] != node:  # path halving
         parents[node] = parents[parents[node]]
         node = np.int64(parents[node])
@@ -138,7 +139,8 @@ def _root(parents: Parents, node: int) -> int:
 
 
 @kernel
-def _join(parents: Parents, left: NDArray[np.int64], right: NDArray[np.int64]) -> None:
+def join(parents: NDArray[np.uint32], left: NDArray[np.int64], right: NDArray[np.int64]) -> None:
+    """Put ``left[i]`` and ``right[i]`` into one component; a parent is never larger than its child."""
     for link in range(left.size):
         a = _root(parents, left[link])
         b = _root(parents, right[link])
@@ -149,53 +151,14 @@ def _join(parents: Parents, left: NDArray[np.int64], right: NDArray[np.int64]) -
 
 
 @kernel
-def _flatten(parents: Parents) -> None:
-    for node in range(parents.size):  # a parent is never larger than its child, so it is flat already
+def flatten(parents: NDArray[np.uint32]) -> None:
+    """Make every parent the root of its component."""
+    for node in range(parents.size):
         parents[node] = parents[parents[node]]
 
 
 @kernel
-def _counts(roots: Parents, counts: NDArray[np.uint32]) -> None:
-    for node in range(roots.size):
-        counts[roots[node]] += 1
-
-
-def _counted(roots: Parents) -> NDArray[np.uint32]:
-    counts = np.zeros(roots.size, dtype=np.uint32)
-    _counts(roots, counts)
-    return counts
-
-
-_AT_ONCE = 1 << 20
-"""Links whose places are held at a time."""
-
-
-def forest_of_links(files: Callable[[], Iterable[Links]], sources: SourceRanges) -> Forest:
-    """Connected components of the links (see :func:`slimpajama.dedup.lsh.links_of_keys`), global and local.
-
-    ``files()`` is iterated twice.
-    """
-    ids = np.empty(0, dtype=np.uint64)
-    for links in files():
-        for nodes in (links.documents, links.anchors):
-            out = np.empty(ids.size + nodes.size, dtype=np.uint64)
-            ids = out[: _merged(ids, nodes, out)]
-    global_parents: Parents = np.arange(ids.size, dtype=np.uint32 if ids.size < 1 << 32 else np.int64)
-    local_parents = global_parents.copy()
-    for links in files():
-        anchor_places = np.empty(links.anchors.size, dtype=np.int64)
-        _places(ids, links.anchors, anchor_places)
-        anchor_sources = sources.local_of(links.anchors).astype(np.uint16)
-        for first in range(0, links.documents.size, _AT_ONCE):
-            documents = links.documents[first : first + _AT_ONCE]
-            anchor_of = links.anchor_of[first : first + _AT_ONCE]
-            begin = int(np.searchsorted(ids, documents[0]))
-            left, right = np.empty(documents.size, dtype=np.int64), anchor_places[anchor_of]
-            _places(ids[begin:], documents, left)
-            left += begin
-            _join(global_parents, left, right)
-            inside = sources.local_of(documents) == anchor_sources[anchor_of]
-            _join(local_parents, left[inside], right[inside])
-    _flatten(global_parents)
-    _flatten(local_parents)
-    return Forest(ids, global_parents, local_parents)
+def keep_smallest(smallest: NDArray[np.uint64], at: NDArray[np.int64], values: NDArray[np.uint64]) -> None:
+    """Lower ``smallest[at[i]]`` to ``values[i]`` where that is less."""
+    for each in range(at.size):
+        smallest[at[each]] = min(smallest[at[each]], values[each])

@@ -230,7 +230,7 @@ class _Run:
         sources = self._sources(corpus)
         (clusters,) = self.stages.run(
             "cluster",
-            [cluster.ClusterItem(files, sources, clusters_file)],
+            [cluster.ClusterItem(files, sources, clusters_file, self.config.lone_item_bytes())],
             cluster.cluster_links,
             markers=self._markers("cluster"),
             keys=["all"],

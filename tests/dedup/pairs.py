@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from slimpajama.dedup.components import Clusters, Links, forest_of_links, links_of_pairs
+from slimpajama.dedup.cluster import ClusterItem, cluster_links, read_clusters
+from slimpajama.dedup.components import Clusters, Links, links_of_pairs
+from slimpajama.dedup.lsh import write_links
 from slimpajama.dedup.source_ranges import SourceRanges
 
 Pairs = tuple[np.ndarray, np.ndarray]
@@ -17,10 +21,19 @@ def plain(first_shards: Sequence[int]) -> SourceRanges:
     return SourceRanges.of([str(number) for number in range(len(first_shards))], first_shards)
 
 
-def clusters_of_pairs(files: Sequence[Pairs], first_shards: Sequence[int]) -> Clusters:
+EVERYTHING = [(0, (1 << 64) - 1)]
+PLENTY = 1 << 30
+
+
+def clusters_of_pairs(files: Sequence[Pairs], first_shards: Sequence[int], memory: int = PLENTY) -> Clusters:
     """All clusters of links, given file by file."""
-    forest = forest_of_links(lambda: [links_of_pairs(*pairs) for pairs in files], plain(first_shards))
-    return forest.clusters(0, forest.ids.size, forest.local_sizes())
+    with tempfile.TemporaryDirectory() as name:
+        paths = tuple(Path(name, f"{number}.arrow") for number in range(len(files)))
+        for path, pairs in zip(paths, files, strict=True):
+            write_links(links_of_pairs(*pairs), path)
+        target = Path(name, "clusters.arrow")
+        cluster_links(ClusterItem(paths, plain(first_shards), target, memory))
+        return read_clusters(target, EVERYTHING)
 
 
 def pairs_of(links: Links) -> Pairs:

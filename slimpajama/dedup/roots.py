@@ -1,0 +1,203 @@
+"""The survivor of every linked document, globally and within its source, with one range of ids in memory at a time.
+
+Links go down, from a document to a smaller id. Ranges are taken from the highest: the links inside a range are joined
+in memory; of the links that leave a component downwards, the one to the smallest id becomes its parent, and the others
+are put aside as links between their ends, for the lower range of the upper end. What they connected stays connected.
+Then ranges are taken from the lowest: each root is known when its children ask for it, and their ranges are told. Local
+links are those between documents of one source; they are a subset of all links, so each local cluster lies inside a
+global one, and who is kept globally is kept locally. Holds ``BYTES_PER_LINKED`` for each document of a range and one
+file of links; each link is read once, and where there is one range, nothing is put aside. Rejected: parents in a memory
+map larger than memory (a random read of the disk per link), and passes until nothing changes, as in map-reduce.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimpajama.dedup.components import NOWHERE, Links, flatten, join, keep_smallest, places
+from slimpajama.dedup.id_ranges import ranges_of_links
+from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.spill import BATCH, Column, IdRange, Spill
+from slimpajama.engine.heartbeat import beat
+
+__all__ = ["BYTES_PER_LINKED", "Roots", "roots_of_links"]
+
+BYTES_PER_LINKED = 24
+"""Held for each document of a range: its id, two parents, and the smallest id outside."""
+
+SCOPES = ("global", "local")
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """``ranges`` of all linked documents; for each of these, in columns, its id and its survivors' ids."""
+
+    ranges: list[IdRange]
+    ids: Column
+    global_roots: Column
+    local_roots: Column
+
+    @property
+    def linked(self) -> int:
+        """Documents that occur in a link."""
+        return sum(part.size for part in self.ranges)
+
+
+def roots_of_links(files: Sequence[Callable[[], Links]], sources: SourceRanges, folder: Path, capacity: int) -> Roots:
+    """Find all roots. ``files``: each opens one file of links; ``folder``: for scratch files; ``capacity``: documents
+    of a range."""
+    ids = Column(folder, "ids")
+    ranges = ranges_of_links(files, ids, max(1, min(capacity, (1 << 32) - 1)))
+    scopes = [_Scope(name, folder, ids, ranges) for name in SCOPES]
+    for number in reversed(range(len(ranges))):
+        _contract(files, sources, ids, ranges[number], number, scopes)
+    for number in range(1, len(ranges)):
+        for scope in scopes:
+            scope.resolve(number)
+    return Roots(ranges, ids, *(scope.roots for scope in scopes))
+
+
+def _contract(
+    files: Sequence[Callable[[], Links]],
+    sources: SourceRanges,
+    ids: Column,
+    part: IdRange,
+    number: int,
+    scopes: Sequence[_Scope],
+) -> None:
+    """Join the documents of a range, and find each one's parent, in both scopes."""
+    own = ids.read(part.first, part.size)
+    parents = [np.arange(part.size, dtype=np.uint32) for _ in scopes]
+    for links in files:
+        for documents, left, anchors, right in _links_from(links(), part, own):
+            beat()
+            same = sources.local_of(documents) == sources.local_of(anchors)
+            for scope, of_scope, chosen in zip(scopes, parents, (slice(None), same), strict=True):
+                scope.connect(number, of_scope, documents[chosen], left[chosen], anchors[chosen], right[chosen])
+    for scope, of_scope in zip(scopes, parents, strict=True):
+        scope.finish(number, of_scope, own)
+
+
+class _Scope:
+    """One of the two problems, which differ in their links alone."""
+
+    def __init__(self, name: str, folder: Path, ids: Column, ranges: Sequence[IdRange]) -> None:
+        self.roots = Column(folder, f"{name}-roots")
+        self._ids = ids
+        self._ranges = ranges
+        self._leaving = Spill(folder, f"{name}-leaving", ranges)
+        self._edges = Spill(folder, f"{name}-edges", ranges)
+        self._children = Spill(folder, f"{name}-children", ranges)
+        self._answers = Spill(folder, f"{name}-answers", ranges)
+
+    def connect(
+        self,
+        number: int,
+        parents: NDArray[np.uint32],
+        documents: NDArray[np.uint64],
+        left: NDArray[np.int64],
+        anchors: NDArray[np.uint64],
+        right: NDArray[np.int64],
+    ) -> None:
+        """Take links of range ``number`` in; ``right`` is -1 for those that leave it."""
+        if number == 0:
+            join(parents, left, right)
+            return
+        inside = right >= 0
+        join(parents, left[inside], right[inside])
+        self._leaving.append(documents[~inside], anchors[~inside])
+
+    def finish(self, number: int, parents: NDArray[np.uint32], own: NDArray[np.uint64]) -> None:
+        """Take in what higher ranges put aside, and write the parent or root of each document ``own`` of a range."""
+        part = self._ranges[number]
+        for documents, anchors in self._edges.pairs(number):
+            beat()
+            right = np.full(anchors.size, -1, dtype=np.int64)
+            inside = anchors >= np.uint64(part.low)
+            right[inside] = np.searchsorted(own, anchors[inside])
+            self.connect(number, parents, documents, np.searchsorted(own, documents), anchors, right)
+        self._edges.remove(number)
+        flatten(parents)
+        smallest = self._smallest_outside(number, parents, own)
+        for begin in range(0, part.size, BATCH):
+            roots = parents[begin : begin + BATCH]
+            found = own[roots]
+            if smallest is not None:
+                outside = smallest[roots] != NOWHERE
+                found[outside] = smallest[roots[outside]]
+                self._children.append(found[outside], own[begin : begin + BATCH][outside])
+            self.roots.write(part.first + begin, found)
+
+    def _smallest_outside(
+        self, number: int, parents: NDArray[np.uint32], own: NDArray[np.uint64]
+    ) -> NDArray[np.uint64] | None:
+        """For each root in a range, the smallest id its links lead to below; the other links are handed down."""
+        if number == 0:
+            return None
+        smallest = np.full(own.size, NOWHERE)
+        for documents, anchors in self._leaving.pairs(number):
+            beat()
+            keep_smallest(smallest, parents[np.searchsorted(own, documents)].astype(np.int64), anchors)
+        for documents, anchors in self._leaving.pairs(number):
+            beat()
+            parent = smallest[parents[np.searchsorted(own, documents)]]
+            others = parent != anchors
+            self._edges.append(*_distinct(anchors[others], parent[others]))
+        self._leaving.remove(number)
+        return smallest
+
+    def resolve(self, number: int) -> None:
+        """Tell the children of the range below their roots, and take in what the lower ranges told this one."""
+        self._tell(number - 1)
+        part = self._ranges[number]
+        own = self._ids.read(part.first, part.size)
+        roots = self.roots.read(part.first, part.size)
+        for documents, told in self._answers.pairs(number):
+            beat()
+            roots[np.searchsorted(own, documents)] = told
+        self._answers.remove(number)
+        self.roots.write(part.first, roots)
+
+    def _tell(self, number: int) -> None:
+        part = self._ranges[number]
+        own = self._ids.read(part.first, part.size)
+        roots = self.roots.read(part.first, part.size)
+        for asked, children in self._children.pairs(number):
+            beat()
+            self._answers.append(children, roots[np.searchsorted(own, asked)])
+        self._children.remove(number)
+
+
+def _links_from(
+    links: Links, part: IdRange, own: NDArray[np.uint64]
+) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint64], NDArray[np.int64]]]:
+    """The links of documents of a range, in batches: documents, their places, anchors, and theirs, -1 outside."""
+    first, last = part.part_of(links.documents)
+    begin, end = part.part_of(links.anchors)
+    anchor_places = places(own, links.anchors[begin:end])
+    for at in range(first, last, BATCH):
+        documents = links.documents[at : min(at + BATCH, last)]
+        anchor_of = links.anchor_of[at : min(at + BATCH, last)]
+        start = int(np.searchsorted(own, documents[0]))
+        left = places(own[start:], documents) + start
+        if begin:
+            right = np.full(documents.size, -1, dtype=np.int64)
+            inside = anchor_of >= begin
+            right[inside] = anchor_places[anchor_of[inside] - begin]
+        else:
+            right = anchor_places[anchor_of]
+        yield documents, left, links.anchors[anchor_of], right
+
+
+def _distinct(ids: NDArray[np.uint64], values: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Pairs without repeats."""
+    order = np.lexsort((values, ids))
+    ids, values = ids[order], values[order]
+    new = np.ones(ids.size, dtype=np.bool_)
+    new[1:] = (ids[1:] != ids[:-1]) | (values[1:] != values[:-1])
+    return ids[new], values[new]
