@@ -28,6 +28,7 @@ __all__ = [
     "load_config",
     "parse_bytes",
     "read_yaml",
+    "size_in_bytes",
 ]
 
 Scope = Literal["both", "global", "local"]
@@ -70,6 +71,14 @@ def parse_bytes(value: object) -> object:
             return int(float(match[1]) * _UNITS[match[2]])
         raise ValueError(f"{value!r} is not a size; write for example 8GiB, 500MB or a number of bytes")
     return value
+
+
+def size_in_bytes(text: str, origin: str) -> int:
+    """:func:`parse_bytes` of a text that is no field. Raises :class:`ConfigError` naming ``origin``."""
+    try:
+        return int(parse_bytes(text))  # type: ignore[call-overload, no-any-return]
+    except ValueError as fault:
+        raise ConfigError(f"{origin}: {fault}") from fault
 
 
 _short = reprlib.Repr()
@@ -182,20 +191,21 @@ class Config(BaseModel):
             raise ValueError(f"source {twice[0]!r} is named twice")
         return self
 
-    def worker_count(self) -> int:
+    def worker_count(self, cores: int | None = None) -> int:
         """Worker processes: the setting, or one for each core this process may use, if the memory is enough.
 
-        Raises :class:`ConfigError` where both are set and contradict each other.
+        ``cores``: of another machine. Raises :class:`ConfigError` where both are set and contradict each other.
         """
         from slimpajama.machine import processors
 
-        most = max(1, (self.memory_bytes() - OTHERS_BYTES) // WORKER_BYTES)
+        # A quarter is left for what grows with the corpus, see item_bytes.
+        most = max(1, (self.memory_bytes() * 3 // 4 - OTHERS_BYTES) // WORKER_BYTES)
         if self.workers is None:
-            return min(processors(), most)
+            return min(cores or processors(), most)
         if self.memory is not None and self.workers > most:
             raise ConfigError(
-                f"{self.workers} workers need {self.workers * WORKER_BYTES + OTHERS_BYTES >> 20} MiB, but memory is "
-                f"{self.memory >> 20} MiB: allow more, or at most {most} worker(s)"
+                f"{self.workers} workers need {self.workers * WORKER_BYTES + OTHERS_BYTES >> 20} MiB, three quarters "
+                f"of memory, but that is {self.memory >> 20} MiB: allow more, or at most {most} worker(s)"
             )
         return self.workers
 
@@ -207,14 +217,14 @@ class Config(BaseModel):
 
         return available_memory() // 2
 
-    def item_bytes(self) -> int:
+    def item_bytes(self, cores: int | None = None) -> int:
         """Bytes that one work item may hold of what grows with the corpus: its part of what the processes leave."""
-        memory, workers = self.memory_bytes(), self.worker_count()
+        memory, workers = self.memory_bytes(), self.worker_count(cores)
         return max(memory - OTHERS_BYTES - workers * WORKER_BYTES, memory // 4) // workers
 
-    def lone_item_bytes(self) -> int:
+    def lone_item_bytes(self, cores: int | None = None) -> int:
         """Bytes that the item of a stage with no other may hold: a half of what all have, as it maps files besides."""
-        return self.item_bytes() * self.worker_count() // 2
+        return self.item_bytes(cores) * self.worker_count(cores) // 2
 
 
 class TokenConfig(BaseModel):

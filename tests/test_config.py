@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from slimpajama import Config, ConfigError, SourceConfig, load_config
-from slimpajama.config import REDPAJAMA_SET_NAMES, checked, parse_bytes
+from slimpajama.config import OTHERS_BYTES, REDPAJAMA_SET_NAMES, WORKER_BYTES, checked, parse_bytes
 
 
 def refusal_of(values: dict[str, Any]) -> str:
@@ -236,7 +236,7 @@ def test_workers_are_the_cores_this_process_may_use_unless_given(monkeypatch: py
 
 @pytest.mark.parametrize(
     ("memory", "workers", "item"),
-    [("256MiB", 1, 64), ("1GiB", 1, 256), ("2GiB", 3, 170), ("4GiB", 4, 416), ("1408MiB", 2, 176), ("1407MiB", 1, 511)],
+    [("256MiB", 1, 64), ("1GiB", 1, 256), ("2GiB", 2, 320), ("4GiB", 4, 416), ("1878MiB", 2, 235), ("1877MiB", 1, 981)],
 )
 def test_no_more_workers_than_the_memory_is_enough_for(
     monkeypatch: pytest.MonkeyPatch, memory: str, workers: int, item: int
@@ -246,10 +246,22 @@ def test_no_more_workers_than_the_memory_is_enough_for(
     assert (config.worker_count(), config.item_bytes() >> 20) == (workers, item)
 
 
+@pytest.mark.parametrize("cores", [1, 2, 8, 64])
+@pytest.mark.parametrize("memory", ["2GiB", "8GiB", "64GiB", "300GiB"])
+def test_processes_and_all_their_items_are_within_the_memory(memory: str, cores: int) -> None:
+    config = Config(memory=memory)
+    workers = config.worker_count(cores)
+    assert workers <= cores
+    assert OTHERS_BYTES + workers * (WORKER_BYTES + config.item_bytes(cores)) <= config.memory_bytes()
+    assert OTHERS_BYTES + workers * WORKER_BYTES + config.lone_item_bytes(cores) <= config.memory_bytes()
+
+
 def test_more_workers_than_the_memory_is_enough_for_are_refused_with_both_remedies() -> None:
     with pytest.raises(ConfigError) as caught:
         Config(memory="1GiB", workers=2).worker_count()
-    assert str(caught.value) == "2 workers need 1408 MiB, but memory is 1024 MiB: allow more, or at most 1 worker(s)"
+    assert str(caught.value) == (
+        "2 workers need 1408 MiB, three quarters of memory, but that is 1024 MiB: allow more, or at most 1 worker(s)"
+    )
 
 
 def test_memory_is_half_of_the_machines_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
