@@ -1,0 +1,185 @@
+"""``slimpajama plan CONFIG``: what a run will take, before days and disks are spent on it.
+
+A sample of the input goes through the very stages of a run, in one process with its kernels loaded, in a temporary
+folder. Nothing is written elsewhere.
+"""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from slimpajama.config import TokenConfig
+from slimpajama.corpus.discovery import Corpus, discover
+from slimpajama.corpus.sample import write_sample
+from slimpajama.engine.local import LocalEngine
+from slimpajama.mixture.kept import open_dedup_output
+from slimpajama.mixture.recipe import Recipe
+from slimpajama.pipeline.deduplication import KERNELS, deduplicate_on
+from slimpajama.pipeline.mixtures import make_mixtures
+from slimpajama.pipeline.run import RunConfig, recipes_of, source_of
+from slimpajama.planning.estimates import Counted, extrapolated
+from slimpajama.planning.linking_speed import linking_speed
+from slimpajama.planning.run_plan import Measured, RunPlan, SourcePlan, Wanted, run_plan
+from slimpajama.planning.sampling import SampledFile, draw_sample, strata_of
+from slimpajama.stage import Stages
+from slimpajama.workspace import read_json
+
+__all__ = ["Assumptions", "plan_run"]
+
+SAMPLE_TEXT = 50_000_000
+MOST_TEXT = 200_000_000
+"""Bytes of text that are sampled: at least (of a corpus that has so much) and at most; in between, 1 %."""
+
+EXPANSION = {"none": 1, "gz": 3, "zst": 4}
+"""About how much text a byte of a file is, for how much of it to take; what it really is, is then measured."""
+
+SEED = 1
+FEWEST_SEQUENCES, MOST_MIXED = 64, 16_000_000
+"""Of the mixture that is made of the sample: sequences, and tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What a plan is told rather than measures: the machines, how much there is if the input is only a part of it,
+    and the share of text that will be kept."""
+
+    cores: int | None = None
+    nodes: int = 1
+    text: int | None = None
+    documents: int | None = None
+    kept: float | None = None
+
+
+def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, bars: bool = False) -> RunPlan:
+    """Plan the run of ``config``, whose paths are relative to ``folder``. Raises what discovering the input raises."""
+    recipes = recipes_of(config.mixtures, folder)
+    with tempfile.TemporaryDirectory(prefix="slimpajama-plan-") as name, LocalEngine(1) as engine:
+        scratch = Path(name)
+        source = source_of(config, folder, scratch)
+        if config.sample is not None:
+            write_sample(
+                source, docs=config.sample.docs, seed=config.sample.seed, engine=engine, progress=lambda size: None
+            )
+        corpus = discover(source, config.dedup.sources, config.dedup.piece_bytes)
+        expanded = sum(file.size * EXPANSION[file.compression] for file in corpus.files)
+        part = min(MOST_TEXT, max(SAMPLE_TEXT, expanded // 100)) / max(1, expanded)
+        wanted = round(part * sum(file.size for file in corpus.files))
+        sampled = draw_sample(corpus, wanted, scratch / "sample", SEED)
+        stages = Stages(engine, bars=bars)
+        measured = _measure(config, recipes, scratch, stages)
+        sources = _scaled(_sources(corpus, sampled, _held(scratch / "out")), assumptions)
+        return run_plan(
+            config.dedup,
+            sources,
+            measured,
+            Wanted(
+                scopes=("global", "local") if config.dedup.scope == "both" else (config.dedup.scope,),
+                mixed=sum(recipe.tokens for recipe in recipes) if recipes else None,
+                kept=assumptions.kept,
+                cores=assumptions.cores or config.dedup.worker_count(),
+                nodes=assumptions.nodes,
+            ),
+        )
+
+
+def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages: Stages) -> Measured:
+    """Run all stages over the sample."""
+    for module in (*KERNELS, "slimpajama.mixture.compiled"):
+        importlib.import_module(module)
+    speed = linking_speed(scratch)
+    out = scratch / "out"
+    settings = config.dedup.model_copy(update={"workers": 1, "memory": None, "against": None})
+    summary = deduplicate_on(stages, scratch / "sample", out, settings)
+    seconds = {name: record.seconds for name, record in stages.records.items() if name not in ("link", "cluster")}
+    tokens = mixed = 0
+    if recipes:
+        measured, tokens, mixed = _measure_mixing(config.tokens, recipes[0], scratch, stages)
+        seconds |= measured
+    total = summary["sources"]["total"]
+    return Measured(
+        seconds=seconds,
+        documents=total["read"]["documents"],
+        text=total["read"]["bytes"],
+        kept_text={scope: total[scope]["kept"]["bytes"] for scope in ("global", "local")},
+        disk={
+            "rows": _size(out / "work" / "rows"),
+            "decisions": _size(out / "decisions"),
+            "global": _size(out / "global"),
+            "local": _size(out / "local"),
+            "tokens": _size(scratch / "mix" / "tokens" / "sources"),
+            "mixture": _size(scratch / "mix" / "mixture", "train-*"),
+        },
+        tokens=tokens,
+        mixed=mixed,
+        linking=speed,
+    )
+
+
+def _measure_mixing(
+    config: TokenConfig, recipe: Recipe, scratch: Path, stages: Stages
+) -> tuple[dict[str, float], int, int]:
+    """Seconds of the stages of the store and of ``mixtures``, the store's tokens, and those of the mixture."""
+    documents = open_dedup_output(scratch / "out")
+    of_store, of_mixture = Stages(stages.engine, stages.bars), Stages(stages.engine, stages.bars)
+    store = make_mixtures(documents, [], config, scratch / "mix", stages=of_store, memory=1 << 28).store
+    available = {name: account["local"]["tokens"]["train"] for name, account in store["sources"].items()}
+    # Repeated documents would compress better than others; but a source may have next to nothing in the sample.
+    once = min(int(available.get(name, 0) / share) for name, share in recipe.shares().items())
+    mixed = min(MOST_MIXED, max(FEWEST_SEQUENCES * recipe.sequence_length, once))
+    small = recipe.model_copy(update={"tokens": mixed, "max_epochs": 1e9, "name": "mixture"})
+    make_mixtures(documents, [small], config, scratch / "mix", stages=of_mixture, memory=1 << 28)
+    seconds = {name: record.seconds for name, record in of_store.records.items()}
+    return seconds | {"mixtures": of_mixture.records["mix mixture"].seconds}, sum(available.values()), mixed
+
+
+def _held(out: Path) -> dict[str, dict[str, tuple[int, int]]]:
+    """By input file and source, documents and bytes of text that were read."""
+    held: dict[str, dict[str, tuple[int, int]]] = {}
+    for name in dict.fromkeys(part["decisions"] for part in read_json(out / "work" / "pieces.json")):
+        table = pq.read_table(out / name, columns=["shard", "source", "bytes"])
+        for row in table.group_by(["shard", "source"]).aggregate([("bytes", "sum"), ("bytes", "count")]).to_pylist():
+            documents, size = held.setdefault(row["shard"], {}).get(row["source"], (0, 0))
+            held[row["shard"]][row["source"]] = (documents + row["bytes_count"], size + row["bytes_sum"])
+    return held
+
+
+def _size(folder: Path, pattern: str = "*") -> int:
+    return sum(path.stat().st_size for path in folder.rglob(pattern) if path.is_file())
+
+
+def _sources(
+    corpus: Corpus, sampled: Sequence[SampledFile], held: Mapping[str, Mapping[str, tuple[int, int]]]
+) -> dict[str, SourcePlan]:
+    """What each source holds, and all."""
+    strata = strata_of(corpus)
+    sizes = {stratum: sum(file.size for file in files) for stratum, files in strata.items()}
+    counted = [Counted(one.stratum, one.size, one.taken, held.get(one.relative, {})) for one in sampled]
+    names = [source.name for source in corpus.sources]
+    found = {}
+    for name, (documents, text) in extrapolated(counted, sizes, names, SEED).items():
+        own = [number for number in sizes if name == "total" or number in (-1, names.index(name))]
+        files = sum(len(strata[number]) for number in own)
+        disk = sum(sizes[number] for number in own)
+        found[name] = SourcePlan(files, disk, documents, text)
+    return found
+
+
+def _scaled(sources: Mapping[str, SourcePlan], assumptions: Assumptions) -> dict[str, SourcePlan]:
+    """To the text and documents that are said, if they are."""
+    total = sources["total"]
+    by_text = assumptions.text / max(1, total.text.estimate) if assumptions.text else 1.0
+    by_documents = assumptions.documents / max(1, total.documents.estimate) if assumptions.documents else by_text
+    if by_text == by_documents == 1.0:
+        return dict(sources)
+    return {
+        name: SourcePlan(
+            own.files, round(own.disk * by_text), own.documents.times(by_documents), own.text.times(by_text)
+        )
+        for name, own in sources.items()
+    }
