@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.compilation import kernel
-from slimpajama.dedup.components import Clusters, places
+from slimpajama.dedup.components import NO_PLACE, Clusters, places
 from slimpajama.dedup.lsh import read_links
 from slimpajama.dedup.roots import BYTES_PER_LINKED, Roots, roots_of_links
 from slimpajama.dedup.source_ranges import SourceRanges
@@ -140,14 +140,14 @@ class _Census:
         own = self._roots.ids.read(part.first, part.size)
         sizes = np.zeros(own.size, dtype=np.uint32)
         marks = np.zeros((_words(self._sources), own.size), dtype=np.uint64)
-        for members, roots in self._pairs(number, part, self._roots.global_roots, self._members, own):
+        for members, roots in self._with_roots(number, part, self._roots.global_places, self._members, own):
             count_members(roots, self._sources.reported_of(members), sizes, marks)
         self.count += int(np.count_nonzero(sizes))
         self.largest = sorted([*self.largest, *_largest(own, sizes)], key=lambda one: (-one[0], one[1]))[:LARGEST]
         self.shared += _shared(marks, self._sources.reported_count)
         del sizes, marks
         others = np.zeros(own.size, dtype=np.bool_)
-        for members, roots in self._pairs(number, part, self._roots.local_roots, self._joined, own):
+        for members, roots in self._with_roots(number, part, self._roots.local_places, self._joined, own):
             others[roots[own[roots] != members]] = True
         for begin in range(0, own.size, BATCH):
             ids = own[begin : begin + BATCH]
@@ -155,22 +155,19 @@ class _Census:
             alone = (local_roots == ids) & ~others[begin : begin + BATCH]
             yield ids, global_roots, local_roots, alone
 
-    def _pairs(
+    def _with_roots(
         self, number: int, part: IdRange, column: Column, spill: Spill, own: NDArray[np.uint64]
-    ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
+    ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint32]]]:
         """All documents whose roots lie in a range, and the places of those, in batches."""
-
-        def pairs() -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
-            for begin, roots in column.batches(part):
-                inside = roots >= np.uint64(part.low)
-                yield roots[inside], own[begin : begin + roots.size][inside]
-            yield from spill.pairs(number)
-            spill.remove(number)
-
-        for roots, members in pairs():
+        for begin, roots in column.batches(part):
+            beat()
+            inside = roots != NO_PLACE
+            yield own[begin : begin + roots.size][inside], roots[inside]
+        for roots, members in spill.pairs(number):
             beat()
             order = np.argsort(roots)  # so that roots are found by going along
-            yield members[order], places(own, roots[order])
+            yield members[order], places(own, roots[order]).astype(np.uint32)
+        spill.remove(number)
 
 
 def _words(sources: SourceRanges) -> int:
@@ -180,7 +177,7 @@ def _words(sources: SourceRanges) -> int:
 
 @kernel
 def count_members(
-    roots: NDArray[np.int64], sources: NDArray[np.int64], sizes: NDArray[np.uint32], marks: NDArray[np.uint64]
+    roots: NDArray[np.uint32], sources: NDArray[np.int64], sizes: NDArray[np.uint32], marks: NDArray[np.uint64]
 ) -> None:
     """Count a document of each source into the cluster of its root, and mark there that the source is in it."""
     for at in range(roots.size):

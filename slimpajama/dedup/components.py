@@ -11,16 +11,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.compilation import kernel
 
-__all__ = ["NOWHERE", "Clusters", "Links", "flatten", "join", "keep_smallest", "links_of_pairs", "places", "union"]
+__all__ = [
+    "NOWHERE",
+    "NO_PLACE",
+    "Clusters",
+    "Links",
+    "flatten",
+    "join",
+    "join_links",
+    "keep_smallest",
+    "links_of_pairs",
+    "places",
+    "union",
+]
 
 NOWHERE = np.uint64((1 << 64) - 1)
 """No document has this id."""
+
+NO_PLACE = np.uint32((1 << 32) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,23 +146,67 @@ def _places(ids: NDArray[np.uint64], values: NDArray[np.uint64], places: NDArray
 
 
 @kernel
-def _root(parents: NDArray[np.uint32], node: int) -> int:
-    while parents[node] != node:  # path halving
-        parents[node] = parents[parents[node]]
-        node = np.int64(parents[node])
-    return node
+def _root(parents: NDArray[np.uint32], node: np.uint32) -> Any:
+    while True:  # path halving, which reads no entry twice
+        parent = parents[node]
+        if parent == node:
+            return node
+        above = parents[parent]
+        if above == parent:
+            return parent
+        parents[node] = above
+        node = above
+
+
+@kernel
+def _join(parents: NDArray[np.uint32], left: np.uint32, right: np.uint32) -> None:
+    a = _root(parents, left)
+    b = _root(parents, right)
+    if a < b:
+        parents[b] = a
+    elif b < a:
+        parents[a] = b
 
 
 @kernel
 def join(parents: NDArray[np.uint32], left: NDArray[np.int64], right: NDArray[np.int64]) -> None:
     """Put ``left[i]`` and ``right[i]`` into one component; a parent is never larger than its child."""
     for link in range(left.size):
-        a = _root(parents, left[link])
-        b = _root(parents, right[link])
-        if a < b:
-            parents[b] = a
-        elif b < a:
-            parents[a] = b
+        _join(parents, np.uint32(left[link]), np.uint32(right[link]))
+
+
+@kernel
+def join_links(
+    own: NDArray[np.uint64],
+    documents: NDArray[np.uint64],
+    document_sources: NDArray[np.uint16],
+    anchor_of: NDArray[np.int32],
+    anchors: NDArray[np.uint64],
+    global_parents: NDArray[np.uint32],
+    local_parents: NDArray[np.uint32],
+    place: int,
+    outside: NDArray[np.int64],
+) -> int:
+    """Join the ends of links, globally and, if both are of one source, locally.
+
+    ``own``: ids of all places; ``documents``, ascending, are among them from ``place`` on. ``anchors``: for each, its
+    place or ``NO_PLACE`` and, 32 bits higher, its source; links to the latter are listed in ``outside`` instead.
+    Returns how many are.
+    """
+    count = 0
+    for at in range(documents.size):
+        while own[place] < documents[at]:  # most linked documents are linked in each band
+            place += 1
+        anchor = anchors[anchor_of[at]]
+        right = np.uint32(anchor & np.uint64(0xFFFFFFFF))
+        if right == NO_PLACE:
+            outside[count] = at
+            count += 1
+            continue
+        _join(global_parents, np.uint32(place), right)
+        if np.uint64(document_sources[at]) == anchor >> np.uint64(32):
+            _join(local_parents, np.uint32(place), right)
+    return count
 
 
 @kernel

@@ -12,14 +12,23 @@ map larger than memory (a random read of the disk per link), and passes until no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.dedup.components import NOWHERE, Links, flatten, join, keep_smallest, places
+from slimpajama.dedup.components import (
+    NO_PLACE,
+    NOWHERE,
+    Links,
+    flatten,
+    join,
+    join_links,
+    keep_smallest,
+    places,
+)
 from slimpajama.dedup.id_ranges import ranges_of_links
 from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.dedup.spill import BATCH, Column, IdRange, Spill
@@ -35,12 +44,15 @@ SCOPES = ("global", "local")
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """``ranges`` of all linked documents; for each of these, in columns, its id and its survivors' ids."""
+    """``ranges`` of all linked documents, in columns: of each its id, its survivors' ids, and the places of those in
+    its own range, or ``NO_PLACE`` for one in a lower range."""
 
     ranges: list[IdRange]
     ids: Column
     global_roots: Column
     local_roots: Column
+    global_places: Column
+    local_places: Column
 
     @property
     def linked(self) -> int:
@@ -52,14 +64,14 @@ def roots_of_links(files: Sequence[Callable[[], Links]], sources: SourceRanges, 
     """Find all roots. ``files``: each opens one file of links; ``folder``: for scratch files; ``capacity``: documents
     of a range."""
     ids = Column(folder, "ids")
-    ranges = ranges_of_links(files, ids, max(1, min(capacity, (1 << 32) - 1)))
+    ranges = ranges_of_links(files, ids, max(1, min(capacity, int(NO_PLACE))))
     scopes = [_Scope(name, folder, ids, ranges) for name in SCOPES]
     for number in reversed(range(len(ranges))):
         _contract(files, sources, ids, ranges[number], number, scopes)
     for number in range(1, len(ranges)):
         for scope in scopes:
             scope.resolve(number)
-    return Roots(ranges, ids, *(scope.roots for scope in scopes))
+    return Roots(ranges, ids, *(scope.roots for scope in scopes), *(scope.places for scope in scopes))
 
 
 def _contract(
@@ -73,12 +85,27 @@ def _contract(
     """Join the documents of a range, and find each one's parent, in both scopes."""
     own = ids.read(part.first, part.size)
     parents = [np.arange(part.size, dtype=np.uint32) for _ in scopes]
-    for links in files:
-        for documents, left, anchors, right in _links_from(links(), part, own):
+    for opened in files:
+        links = opened()
+        first, last = part.part_of(links.documents)
+        begin, end = part.part_of(links.anchors)
+        anchor_sources = sources.local_of_ascending(links.anchors[:end])
+        anchors = np.full(end, NO_PLACE, dtype=np.uint64)
+        anchors[begin:] = places(own, links.anchors[begin:end])
+        anchors |= anchor_sources.astype(np.uint64) << np.uint64(32)
+        for at in range(first, last, BATCH):
             beat()
-            same = sources.local_of(documents) == sources.local_of(anchors)
-            for scope, of_scope, chosen in zip(scopes, parents, (slice(None), same), strict=True):
-                scope.connect(number, of_scope, documents[chosen], left[chosen], anchors[chosen], right[chosen])
+            documents = links.documents[at : min(at + BATCH, last)]
+            anchor_of = links.anchor_of[at : min(at + BATCH, last)]
+            start = int(np.searchsorted(own, documents[0]))
+            of_documents = sources.local_of_ascending(documents)
+            outside = np.empty(documents.size, dtype=np.int64)
+            count = join_links(own, documents, of_documents, anchor_of, anchors, parents[0], parents[1], start, outside)
+            leaving = outside[:count]
+            if count:
+                same = leaving[of_documents[leaving] == anchor_sources[anchor_of[leaving]]]
+                for scope, chosen in zip(scopes, (leaving, same), strict=True):
+                    scope.leave(documents[chosen], links.anchors[anchor_of[chosen]])
     for scope, of_scope in zip(scopes, parents, strict=True):
         scope.finish(number, of_scope, own)
 
@@ -88,6 +115,7 @@ class _Scope:
 
     def __init__(self, name: str, folder: Path, ids: Column, ranges: Sequence[IdRange]) -> None:
         self.roots = Column(folder, f"{name}-roots")
+        self.places = Column(folder, f"{name}-places", np.uint32)
         self._ids = ids
         self._ranges = ranges
         self._leaving = Spill(folder, f"{name}-leaving", ranges)
@@ -95,43 +123,31 @@ class _Scope:
         self._children = Spill(folder, f"{name}-children", ranges)
         self._answers = Spill(folder, f"{name}-answers", ranges)
 
-    def connect(
-        self,
-        number: int,
-        parents: NDArray[np.uint32],
-        documents: NDArray[np.uint64],
-        left: NDArray[np.int64],
-        anchors: NDArray[np.uint64],
-        right: NDArray[np.int64],
-    ) -> None:
-        """Take links of range ``number`` in; ``right`` is -1 for those that leave it."""
-        if number == 0:
-            join(parents, left, right)
-            return
-        inside = right >= 0
-        join(parents, left[inside], right[inside])
-        self._leaving.append(documents[~inside], anchors[~inside])
+    def leave(self, documents: NDArray[np.uint64], anchors: NDArray[np.uint64]) -> None:
+        """Put aside links that leave the range of their documents."""
+        self._leaving.append(documents, anchors)
 
     def finish(self, number: int, parents: NDArray[np.uint32], own: NDArray[np.uint64]) -> None:
         """Take in what higher ranges put aside, and write the parent or root of each document ``own`` of a range."""
         part = self._ranges[number]
         for documents, anchors in self._edges.pairs(number):
             beat()
-            right = np.full(anchors.size, -1, dtype=np.int64)
             inside = anchors >= np.uint64(part.low)
-            right[inside] = np.searchsorted(own, anchors[inside])
-            self.connect(number, parents, documents, np.searchsorted(own, documents), anchors, right)
+            join(parents, *(np.searchsorted(own, ends[inside]) for ends in (documents, anchors)))
+            self.leave(documents[~inside], anchors[~inside])
         self._edges.remove(number)
         flatten(parents)
         smallest = self._smallest_outside(number, parents, own)
         for begin in range(0, part.size, BATCH):
-            roots = parents[begin : begin + BATCH]
+            roots = parents[begin : begin + BATCH].copy()
             found = own[roots]
             if smallest is not None:
                 outside = smallest[roots] != NOWHERE
                 found[outside] = smallest[roots[outside]]
+                roots[outside] = NO_PLACE
                 self._children.append(found[outside], own[begin : begin + BATCH][outside])
             self.roots.write(part.first + begin, found)
+            self.places.write(part.first + begin, roots)
 
     def _smallest_outside(
         self, number: int, parents: NDArray[np.uint32], own: NDArray[np.uint64]
@@ -171,27 +187,6 @@ class _Scope:
             beat()
             self._answers.append(children, roots[np.searchsorted(own, asked)])
         self._children.remove(number)
-
-
-def _links_from(
-    links: Links, part: IdRange, own: NDArray[np.uint64]
-) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint64], NDArray[np.int64]]]:
-    """The links of documents of a range, in batches: documents, their places, anchors, and theirs, -1 outside."""
-    first, last = part.part_of(links.documents)
-    begin, end = part.part_of(links.anchors)
-    anchor_places = places(own, links.anchors[begin:end])
-    for at in range(first, last, BATCH):
-        documents = links.documents[at : min(at + BATCH, last)]
-        anchor_of = links.anchor_of[at : min(at + BATCH, last)]
-        start = int(np.searchsorted(own, documents[0]))
-        left = places(own[start:], documents) + start
-        if begin:
-            right = np.full(documents.size, -1, dtype=np.int64)
-            inside = anchor_of >= begin
-            right[inside] = anchor_places[anchor_of[inside] - begin]
-        else:
-            right = anchor_places[anchor_of]
-        yield documents, left, links.anchors[anchor_of], right
 
 
 def _distinct(ids: NDArray[np.uint64], values: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:

@@ -1,6 +1,6 @@
 """What clustering puts aside on disk: columns by place, and pairs for the range of ids they are about.
 
-Both are plain ``uint64`` in files of one scratch folder, written and read from front to back in batches, so that disks
+Both are plain numbers in files of one scratch folder, written and read from front to back in batches, so that disks
 and page caches do what they are best at. Nothing of it outlives the stage. Rejected: one memory map for everything (its
 pages count as this process's memory until they are given back, and parents read at random would thrash).
 """
@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,31 +44,27 @@ class IdRange:
         return begin, end
 
 
-@dataclass(frozen=True, slots=True)
 class Column:
-    """A ``uint64`` for each linked document, in the order of ids."""
+    """A value for each linked document, in the order of ids."""
 
-    folder: Path
-    name: str
+    def __init__(self, folder: Path, name: str, dtype: Any = np.uint64) -> None:
+        self._path = folder / f"{name}{TEMPORARY_SUFFIX}"
+        self._dtype = np.dtype(dtype)
 
-    @property
-    def _path(self) -> Path:
-        return self.folder / f"{self.name}{TEMPORARY_SUFFIX}"
-
-    def write(self, first: int, values: NDArray[np.uint64]) -> None:
+    def write(self, first: int, values: NDArray[Any]) -> None:
         """Write ``values`` at place ``first``."""
         try:
             with self._path.open("r+b" if self._path.exists() else "wb") as file:
-                file.seek(8 * first)
-                file.write(np.ascontiguousarray(values).data)
+                file.seek(self._dtype.itemsize * first)
+                file.write(np.ascontiguousarray(values, dtype=self._dtype).data)
         except OSError as fault:
             raise cannot_write(self._path, fault) from fault
 
-    def read(self, first: int, size: int) -> NDArray[np.uint64]:
+    def read(self, first: int, size: int) -> NDArray[Any]:
         """The values of ``size`` documents from place ``first`` on. Raises :class:`OSError`."""
-        return _read(self._path, first, size)
+        return _read(self._path, first, size, self._dtype)
 
-    def batches(self, part: IdRange) -> Iterator[tuple[int, NDArray[np.uint64]]]:
+    def batches(self, part: IdRange) -> Iterator[tuple[int, NDArray[Any]]]:
         """The values of a range in batches, each with the place of its first one within the range."""
         for begin in range(0, part.size, BATCH):
             yield begin, self.read(part.first + begin, min(BATCH, part.size - begin))
@@ -100,7 +96,7 @@ class Spill:
         """What was put aside for range ``number``, in batches. Raises :class:`OSError`."""
         for begin in range(0, self._sizes[number], BATCH):
             size = min(BATCH, self._sizes[number] - begin)
-            both = _read(self._path(number), 2 * begin, 2 * size).reshape(-1, 2)
+            both = _read(self._path(number), 2 * begin, 2 * size, np.dtype(np.uint64)).reshape(-1, 2)
             yield np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
 
     def remove(self, number: int) -> None:
@@ -112,10 +108,10 @@ class Spill:
         return self._folder / f"{self._name}-{number}{TEMPORARY_SUFFIX}"
 
 
-def _read(path: Path, first: int, size: int) -> NDArray[np.uint64]:
-    values = np.empty(size, dtype=np.uint64)
+def _read(path: Path, first: int, size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    values = np.empty(size, dtype=dtype)
     with opened(path) as file:
-        file.seek(8 * first)
+        file.seek(values.itemsize * first)
         filled = cast(io.BufferedReader, file).readinto(values.view(np.uint8).data)
     if filled != values.nbytes:
         raise OSError(f"{path} ends after {filled:,} of {values.nbytes:,} bytes")

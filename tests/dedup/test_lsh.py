@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import signature
-from slimpajama.dedup.lsh import BYTES_PER_KEY, LinkItem, key_ranges, link_band, links_of_keys, read_links
+from slimpajama.dedup.equal_keys import links_of_keys
+from slimpajama.dedup.lsh import BYTES_PER_KEY, LinkItem, key_ranges, link_band, read_links
 from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter
 from slimpajama.dedup.sketch import Sketcher
 from slimpajama.workspace import atomic_file, write_json
@@ -42,7 +43,10 @@ def source_of(document: int) -> int:
 
 
 def linked_pairs(keys: dict[int, int]) -> set[tuple[int, int]]:
-    documents, anchors = links_of_keys(uint64(list(keys.values())), uint64(list(keys)), plain(FIRST_SHARDS))
+    links = links_of_keys(uint64(list(keys.values())), uint64(list(keys)), plain(FIRST_SHARDS))
+    documents, anchors = pairs_of(links)
+    assert (np.diff(links.documents.astype(np.int64)) > 0).all()
+    assert np.array_equal(np.unique(anchors), links.anchors)
     return set(zip(documents.tolist(), anchors.tolist(), strict=True))
 
 
@@ -73,7 +77,8 @@ def test_keys_that_nobody_shares_give_no_links() -> None:
 
 def test_a_run_of_many_equal_keys_costs_one_link_per_document() -> None:
     count = 200_000
-    documents, anchors = links_of_keys(np.full(count, 9, np.uint64), np.arange(count, dtype=np.uint64), plain([0]))
+    links = links_of_keys(np.full(count, 9, np.uint64), np.arange(count, dtype=np.uint64), plain([0]))
+    documents, anchors = pairs_of(links)
     assert documents.size == count - 1
     assert not anchors.any()
 
@@ -207,7 +212,7 @@ def our_groups(texts: list[str]) -> dict[int, int]:
     sketcher = Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=13, normalisation="none")
     keys = sketcher.sketch(texts).keys
     ids = np.arange(len(texts), dtype=np.uint64)
-    links = [links_of_keys(keys[:, band].copy(), ids, plain([0])) for band in range(9)]
+    links = [pairs_of(links_of_keys(keys[:, band].copy(), ids, plain([0]))) for band in range(9)]
     clusters = clusters_of_pairs(links, [0])
     roots = dict(zip(clusters.ids.tolist(), clusters.global_roots.tolist(), strict=True))
     return {number: roots.get(number, number) for number in range(len(texts))}

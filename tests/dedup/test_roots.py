@@ -85,7 +85,7 @@ def test_a_range_never_holds_much_more_than_it_may_though_ids_lie_unevenly(tmp_p
 
 
 def test_a_disk_that_is_full_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*arguments: Any) -> None:
+    def full(*arguments: Any, **options: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(id_ranges.np, "ascontiguousarray", full)
