@@ -50,6 +50,10 @@ class Links:
     anchors: NDArray[np.uint64]
     anchor_of: NDArray[np.int32]
 
+    def __post_init__(self) -> None:
+        for array in (self.documents, self.anchors, self.anchor_of):
+            array.flags.writeable = False  # kernels are compiled for each kind of array
+
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
@@ -73,10 +77,7 @@ def links_of_pairs(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> Links:
     first[1:] = ordered[1:] != ordered[:-1]
     anchor_of = np.empty(ordered.size, dtype=np.int32)
     anchor_of[order] = np.cumsum(first, dtype=np.int32) - np.int32(1)
-    distinct = ordered[first]
-    for array in (documents, distinct, anchor_of):
-        array.flags.writeable = False
-    return Links(documents, distinct, anchor_of)
+    return Links(documents, ordered[first], anchor_of)
 
 
 def union(arrays: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
@@ -95,7 +96,7 @@ def union(arrays: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
 
 
 def _readable(array: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A read-only view: kernels are compiled for each kind of array."""
+    """A read-only view."""
     view: NDArray[np.uint64] = array.view()
     view.flags.writeable = False
     return view

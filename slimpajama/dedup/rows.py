@@ -24,7 +24,7 @@ __all__ = ["BAD", "BATCH_ROWS", "SHORT", "SOUND", "Rows", "RowsWriter", "join_ro
 SOUND, SHORT, BAD = 0, 1, 2
 """Values of ``status``: a document that takes part, one below the length filter, a broken record."""
 
-BATCH_ROWS = 1 << 16
+BATCH_ROWS = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +43,20 @@ class Rows:
     keys: NDArray[np.uint64]
 
 
+_FIELDS = [
+    ("id", pa.uint64()),
+    ("source", pa.uint8()),
+    ("status", pa.uint8()),
+    ("bytes", pa.int64()),
+    ("cleaned_chars", pa.int64()),
+    ("rewritten", pa.bool_()),
+    ("in_lsh", pa.bool_()),
+]
+_BAND = "band_"
+
+
 def _schema(bands: int) -> pa.Schema:
-    return pa.schema(
-        [
-            ("id", pa.uint64()),
-            ("source", pa.uint8()),
-            ("status", pa.uint8()),
-            ("bytes", pa.int64()),
-            ("cleaned_chars", pa.int64()),
-            ("rewritten", pa.bool_()),
-            ("in_lsh", pa.bool_()),
-            *((f"band_{band}", pa.uint64()) for band in range(bands)),
-        ]
-    )
+    return pa.schema([*_FIELDS, *((f"{_BAND}{band}", pa.uint64()) for band in range(bands))])
 
 
 @dataclass(slots=True)
@@ -107,13 +108,21 @@ def join_rows(paths: Sequence[Path], file: Any, bands: int) -> None:
 
 def row_batches(path: Path, columns: Sequence[str]) -> Iterator[list[NDArray[Any]]]:
     """The named columns of a rows file, batch by batch, as arrays over the memory map where possible."""
-    with pa.memory_map(str(local_copy(path))) as source, pa.ipc.open_file(source) as file:
-        indices = [file.schema.get_field_index(name) for name in columns]
-        options = pa.ipc.IpcReadOptions(included_fields=sorted(indices))
-        with pa.ipc.open_file(source, options=options) as chosen:
-            for number in range(chosen.num_record_batches):
-                batch = chosen.get_batch(number)
-                yield [batch.column(name).to_numpy(zero_copy_only=False) for name in columns]
+    indices = [_place_of(name) for name in columns]
+    options = pa.ipc.IpcReadOptions(included_fields=sorted(indices))
+    with pa.memory_map(str(local_copy(path))) as source, pa.ipc.open_file(source, options=options) as file:
+        for number in range(file.num_record_batches):
+            batch = file.get_batch(number)
+            yield [batch.column(name).to_numpy(zero_copy_only=False) for name in columns]
+
+
+def _place_of(column: str) -> int:
+    """Bands come last, so a column's place does not depend on how many there are."""
+    return (
+        len(_FIELDS) + int(column.removeprefix(_BAND))
+        if column.startswith(_BAND)
+        else [name for name, _ in _FIELDS].index(column)
+    )
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> list[NDArray[Any]]:
