@@ -479,4 +479,7 @@ def _mixture_lines(made: Any, output: Path) -> str:
 
 def main() -> None:
     """Run the command line."""
+    from slimpajama.engine.lean import do_without
+
+    do_without("pandas")
     app()

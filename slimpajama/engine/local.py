@@ -77,7 +77,7 @@ class LocalEngine:
     def __enter__(self) -> LocalEngine:
         if self.workers > 1:
             # The server loads what it must while this process plans.
-            forkserver.set_forkserver_preload(list(self._preload))
+            forkserver.set_forkserver_preload(["slimpajama.engine.first", *self._preload])
             forkserver.ensure_running()
         return self
 

@@ -12,6 +12,7 @@ import functools
 import re
 import string
 import unicodedata
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ NEEDS_PYTHON = 0xFFFFFFFE
 NFC_UNSURE = 255
 
 _EXPANDS = 0x130  # LATIN CAPITAL LETTER I WITH DOT ABOVE: the only lower case of two code points
+_BLOCK = 256
 _CONTEXTUAL = 0x3A3  # GREEK CAPITAL LETTER SIGMA: its lower case depends on its neighbours
 
 
@@ -55,7 +57,7 @@ def nfc_classes() -> NDArray[np.uint8]:
     """
     table = np.zeros(NFC_LIMIT, dtype=np.uint8)
     joins_the_one_before = []
-    for point in range(0xC0, NFC_LIMIT):
+    for point in _points_of_interest():
         char = chr(point)
         table[point] = unicodedata.combining(char)
         parts = unicodedata.decomposition(char).split()
@@ -69,3 +71,16 @@ def nfc_classes() -> NDArray[np.uint8]:
     table[0x1161:0x1176] = NFC_UNSURE
     table[0x11A8:0x11C3] = NFC_UNSURE
     return table
+
+
+def _points_of_interest() -> Iterator[int]:
+    """All code points below ``NFC_LIMIT`` but those of blocks in which none is combining or decomposes.
+
+    Such a block stays as it is between marks of the highest class and of the lowest, which any mark would pass.
+    """
+    for first in range(0, NFC_LIMIT, _BLOCK):
+        block = [chr(point) for point in range(first, first + _BLOCK)]
+        for text in ("\u0345".join(["", *block]), "\u0334".join([*block, ""])):
+            if unicodedata.normalize("NFD", text) != text:
+                yield from range(first, first + _BLOCK)
+                break

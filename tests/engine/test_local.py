@@ -236,6 +236,17 @@ def test_leaving_early_ends_what_runs(tmp_path: Path) -> None:
     assert time.monotonic() - began < 30
 
 
+def unused_packages(number: int) -> list[str]:
+    import pyarrow as pa
+
+    assert pa.array([number]).to_pylist() == [number]
+    return sorted({"pandas", "scipy"} & sys.modules.keys())
+
+
+def test_workers_do_without_what_nothing_here_uses(two_workers: LocalEngine) -> None:
+    assert [found for _, found in two_workers.map(unused_packages, range(4))] == [[]] * 4
+
+
 def variable_of(name: str) -> str | None:
     return os.environ.get(name)
 
