@@ -7,10 +7,11 @@ one process imports it before its first piece.
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 from slimpajama.compilation import compilation_announced
 from slimpajama.dedup.cluster import count_members
-from slimpajama.dedup.components import flatten, join, join_links, keep_smallest, places, union
+from slimpajama.dedup.components import GLOBAL, flatten, join, join_links, keep_smallest, places, union
 from slimpajama.dedup.equal_keys import links_of_keys
 from slimpajama.dedup.lsh import select_range
 from slimpajama.dedup.sketch import Sketcher
@@ -18,15 +19,17 @@ from slimpajama.dedup.source_ranges import SourceRanges
 
 __all__: list[str] = []
 
+pa.array([0])  # at which pyarrow imports pandas, where it may: once for all workers
+
 with compilation_announced():
     Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=200, normalisation="nfc").sketch(["any text " * 50])
     _ids, _sources = np.arange(2, dtype=np.uint64), SourceRanges.of(["any"], [0])
     _links = links_of_keys(np.ones(2, dtype=np.uint64), union([_ids]), _sources)
     _true, _flat = np.ones(2, dtype=np.bool_), np.zeros(2, dtype=np.uint16)
     select_range(_links.documents, _links.documents, _true, 0, 1, _ids.copy(), _ids.copy())
-    _places, _parents = places(_ids, _ids), np.arange(2, dtype=np.uint32)
-    join(_parents, _places, _places)
-    join_links(_ids, _links.documents, _flat, _links.anchor_of, _ids, _parents, _parents, 0, _places)
+    _places, _parents = places(_ids, _ids), np.zeros((2, 2), dtype=np.uint32)
+    join(_parents, _places, _places, GLOBAL)
+    join_links(_ids, _links.documents, _flat, _links.anchor_of, _ids, _parents, 0, _places)
     flatten(_parents)
     keep_smallest(_ids.copy(), _places, _ids)
-    count_members(_parents, _places, _parents.copy(), _ids.reshape(1, -1).copy())
+    count_members(_parents[0].copy(), _places, _parents[1].copy(), _ids.reshape(1, -1).copy())

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from slimpajama.compilation import kernel
 
 __all__ = [
+    "GLOBAL",
+    "LOCAL",
     "NOWHERE",
     "NO_PLACE",
     "Clusters",
@@ -36,6 +38,9 @@ NOWHERE = np.uint64((1 << 64) - 1)
 """No document has this id."""
 
 NO_PLACE = np.uint32((1 << 32) - 1)
+
+GLOBAL, LOCAL = 0, 1
+"""Scopes, as columns of parents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,33 +152,37 @@ def _places(ids: NDArray[np.uint64], values: NDArray[np.uint64], places: NDArray
 
 
 @kernel
-def _root(parents: NDArray[np.uint32], node: np.uint32) -> Any:
+def _root(parents: NDArray[np.uint32], node: np.uint32, scope: int) -> Any:
     while True:  # path halving, which reads no entry twice
-        parent = parents[node]
+        parent = parents[node, scope]
         if parent == node:
             return node
-        above = parents[parent]
+        above = parents[parent, scope]
         if above == parent:
             return parent
-        parents[node] = above
+        parents[node, scope] = above
         node = above
 
 
 @kernel
-def _join(parents: NDArray[np.uint32], left: np.uint32, right: np.uint32) -> None:
-    a = _root(parents, left)
-    b = _root(parents, right)
+def _join(parents: NDArray[np.uint32], left: np.uint32, right: np.uint32, scope: int) -> None:
+    a = _root(parents, left, scope)
+    b = _root(parents, right, scope)
     if a < b:
-        parents[b] = a
+        parents[b, scope] = a
     elif b < a:
-        parents[a] = b
+        parents[a, scope] = b
 
 
 @kernel
-def join(parents: NDArray[np.uint32], left: NDArray[np.int64], right: NDArray[np.int64]) -> None:
-    """Put ``left[i]`` and ``right[i]`` into one component; a parent is never larger than its child."""
+def join(parents: NDArray[np.uint32], left: NDArray[np.int64], right: NDArray[np.int64], scope: int) -> None:
+    """Put ``left[i]`` and ``right[i]`` into one component; a parent is never larger than its child.
+
+    ``parents`` ``uint32[n, 2]``: of n places, globally and locally, side by side, since they are mostly read together;
+    ``scope``: which of them.
+    """
     for link in range(left.size):
-        _join(parents, np.uint32(left[link]), np.uint32(right[link]))
+        _join(parents, np.uint32(left[link]), np.uint32(right[link]), scope)
 
 
 @kernel
@@ -183,8 +192,7 @@ def join_links(
     document_sources: NDArray[np.uint16],
     anchor_of: NDArray[np.int32],
     anchors: NDArray[np.uint64],
-    global_parents: NDArray[np.uint32],
-    local_parents: NDArray[np.uint32],
+    parents: NDArray[np.uint32],
     place: int,
     outside: NDArray[np.int64],
 ) -> int:
@@ -204,17 +212,18 @@ def join_links(
             outside[count] = at
             count += 1
             continue
-        _join(global_parents, np.uint32(place), right)
+        _join(parents, np.uint32(place), right, GLOBAL)
         if np.uint64(document_sources[at]) == anchor >> np.uint64(32):
-            _join(local_parents, np.uint32(place), right)
+            _join(parents, np.uint32(place), right, LOCAL)
     return count
 
 
 @kernel
 def flatten(parents: NDArray[np.uint32]) -> None:
     """Make every parent the root of its component."""
-    for node in range(parents.size):
-        parents[node] = parents[parents[node]]
+    for node in range(parents.shape[0]):
+        for scope in range(2):
+            parents[node, scope] = parents[parents[node, scope], scope]
 
 
 @kernel

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.dedup.components import (
+    GLOBAL,
+    LOCAL,
     NO_PLACE,
     NOWHERE,
     Links,
@@ -34,12 +36,15 @@ from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.dedup.spill import BATCH, Column, IdRange, Spill
 from slimpajama.engine.heartbeat import beat
 
-__all__ = ["BYTES_PER_LINKED", "Roots", "roots_of_links"]
+__all__ = ["BYTES_PER_LINKED", "SCRATCH_PER_LINKED", "Roots", "roots_of_links"]
 
 BYTES_PER_LINKED = 24
 """Held for each document of a range: its id, two parents, and the smallest id outside."""
 
-SCOPES = ("global", "local")
+SCRATCH_PER_LINKED = 32
+"""Bytes on disk meanwhile, for each linked document: its columns."""
+
+SCOPES = {"global": GLOBAL, "local": LOCAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def roots_of_links(files: Sequence[Callable[[], Links]], sources: SourceRanges, 
     of a range."""
     ids = Column(folder, "ids")
     ranges = ranges_of_links(files, ids, max(1, min(capacity, int(NO_PLACE))))
-    scopes = [_Scope(name, folder, ids, ranges) for name in SCOPES]
+    scopes = [_Scope(name, column, folder, ids, ranges) for name, column in SCOPES.items()]
     for number in reversed(range(len(ranges))):
         _contract(files, sources, ids, ranges[number], number, scopes)
     for number in range(1, len(ranges)):
@@ -84,7 +89,7 @@ def _contract(
 ) -> None:
     """Join the documents of a range, and find each one's parent, in both scopes."""
     own = ids.read(part.first, part.size)
-    parents = [np.arange(part.size, dtype=np.uint32) for _ in scopes]
+    parents = np.repeat(np.arange(part.size, dtype=np.uint32), 2).reshape(-1, 2)
     for opened in files:
         links = opened()
         first, last = part.part_of(links.documents)
@@ -100,20 +105,24 @@ def _contract(
             start = int(np.searchsorted(own, documents[0]))
             of_documents = sources.local_of_ascending(documents)
             outside = np.empty(documents.size, dtype=np.int64)
-            count = join_links(own, documents, of_documents, anchor_of, anchors, parents[0], parents[1], start, outside)
+            count = join_links(own, documents, of_documents, anchor_of, anchors, parents, start, outside)
             leaving = outside[:count]
             if count:
                 same = leaving[of_documents[leaving] == anchor_sources[anchor_of[leaving]]]
                 for scope, chosen in zip(scopes, (leaving, same), strict=True):
                     scope.leave(documents[chosen], links.anchors[anchor_of[chosen]])
-    for scope, of_scope in zip(scopes, parents, strict=True):
-        scope.finish(number, of_scope, own)
+    for scope in scopes:
+        scope.take_in(number, parents, own)
+    flatten(parents)
+    for scope in scopes:
+        scope.finish(number, parents[:, scope.column], own)
 
 
 class _Scope:
     """One of the two problems, which differ in their links alone."""
 
-    def __init__(self, name: str, folder: Path, ids: Column, ranges: Sequence[IdRange]) -> None:
+    def __init__(self, name: str, column: int, folder: Path, ids: Column, ranges: Sequence[IdRange]) -> None:
+        self.column = column
         self.roots = Column(folder, f"{name}-roots")
         self.places = Column(folder, f"{name}-places", np.uint32)
         self._ids = ids
@@ -127,16 +136,20 @@ class _Scope:
         """Put aside links that leave the range of their documents."""
         self._leaving.append(documents, anchors)
 
-    def finish(self, number: int, parents: NDArray[np.uint32], own: NDArray[np.uint64]) -> None:
-        """Take in what higher ranges put aside, and write the parent or root of each document ``own`` of a range."""
-        part = self._ranges[number]
+    def take_in(self, number: int, parents: NDArray[np.uint32], own: NDArray[np.uint64]) -> None:
+        """Join, in a range, what higher ranges put aside for it."""
+        low = np.uint64(self._ranges[number].low)
         for documents, anchors in self._edges.pairs(number):
             beat()
-            inside = anchors >= np.uint64(part.low)
-            join(parents, *(np.searchsorted(own, ends[inside]) for ends in (documents, anchors)))
+            inside = anchors >= low
+            left, right = (np.searchsorted(own, ends[inside]) for ends in (documents, anchors))
+            join(parents, left, right, self.column)
             self.leave(documents[~inside], anchors[~inside])
         self._edges.remove(number)
-        flatten(parents)
+
+    def finish(self, number: int, parents: NDArray[np.uint32], own: NDArray[np.uint64]) -> None:
+        """Write the parent, in a lower range, or the root of each document ``own`` of a range."""
+        part = self._ranges[number]
         smallest = self._smallest_outside(number, parents, own)
         for begin in range(0, part.size, BATCH):
             roots = parents[begin : begin + BATCH].copy()

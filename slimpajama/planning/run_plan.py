@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from slimpajama.config import OTHERS_BYTES, WORKER_BYTES, Config
 from slimpajama.dedup.bands import banding
 from slimpajama.dedup.lsh import BYTES_PER_KEY, key_ranges
-from slimpajama.dedup.roots import BYTES_PER_LINKED
+from slimpajama.dedup.roots import BYTES_PER_LINKED, SCRATCH_PER_LINKED
 from slimpajama.planning.estimates import Range
 from slimpajama.planning.linking_speed import LinkingSpeed
 
@@ -131,7 +131,7 @@ def run_plan(config: Config, sources: Mapping[str, SourcePlan], measured: Measur
     disk = {
         "band keys": round(measured.disk["rows"] * by_documents),
         "links": round(links * measured.linking.link_bytes),
-        "clusters, and while they are made": (CLUSTER_ROW + BYTES_PER_LINKED) * linked,
+        "clusters, and while they are made": (CLUSTER_ROW + SCRATCH_PER_LINKED) * linked,
         "decisions": round(measured.disk["decisions"] * by_documents),
     }
     for scope in wanted.scopes:
