@@ -29,7 +29,7 @@ def one_large_file(folder: Path, size: int) -> Path:
     """A corpus of one JSONL file of about ``size`` bytes: a sample of some 250 MB, again and again."""
     target = folder / "in" / "c4" / "large.jsonl"
     target.parent.mkdir(parents=True)
-    with LocalEngine(2, ["slimpajama.corpus.sample.compiled"]) as engine:
+    with LocalEngine(2) as engine:
         write_sample(folder / "unit", docs=UNIT_DOCS, seed=1, engine=engine, progress=lambda size: None)
     with target.open("wb") as file:
         while file.tell() < size:

@@ -27,6 +27,7 @@ from benchmarks.planted import BANDS, FIRST_SHARDS, SOURCES, expected_clusters, 
 from slimpajama.config import Config
 from slimpajama.dedup import cluster, lsh
 from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.engine.lean import command_does_without
 from slimpajama.engine.local import LocalEngine
 
 EVERYTHING = [(0, (1 << 64) - 1)]
@@ -87,8 +88,8 @@ def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any
         for band in range(BANDS)
         for number in range(ranges)
     ]
-    with LocalEngine(workers, ["slimpajama.dedup.compiled"]) as engine:
-        list(engine.map(process_of, range(workers)))
+    with LocalEngine(workers) as engine:
+        list(engine.map(process_of, range(workers), str, ["slimpajama.dedup.compiled"]))
         spent = tree_seconds()
         began = time.perf_counter()
         links = [result for _, result in engine.map(lsh.link_band, items)]
@@ -137,6 +138,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.folder:
+        command_does_without()
         print(json.dumps(link_and_cluster(arguments.folder, int(arguments.documents), arguments.memory)))
         return
     print(describe())

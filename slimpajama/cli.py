@@ -124,7 +124,7 @@ def sample(
         from slimpajama.engine.local import LocalEngine
 
         with (
-            LocalEngine(workers or len(os.sched_getaffinity(0)), ["slimpajama.corpus.sample.compiled"]) as engine,
+            LocalEngine(workers or len(os.sched_getaffinity(0))) as engine,
             tqdm(
                 desc="sample", unit="B", unit_scale=True, disable=quiet or json or not sys.stderr.isatty(), leave=False
             ) as bar,
@@ -271,7 +271,7 @@ def mix(
         given = {"tokenizer": tokenizer, "holdout": holdout, "seed": seed}
         settings = checked(TokenConfig, {key: value for key, value in given.items() if value is not None}, "options")
         talks = not quiet and not json
-        with EngineChoice(engine.value, ray_address).opened(machine, ["slimpajama.mixture.compiled"]) as opened:
+        with EngineChoice(engine.value, ray_address).opened(machine) as opened:
             made = make_mixtures(
                 open_dedup_output(input),
                 recipes,
@@ -390,7 +390,7 @@ def verify(
 
         machine = load_config(workers=workers, memory=memory)
         talks = not quiet and not json
-        with EngineChoice(engine.value, ray_address).opened(machine, ["slimpajama.mixture.compiled"]) as opened:
+        with EngineChoice(engine.value, ray_address).opened(machine) as opened:
             found = verify_run(output, opened, memory=machine.item_bytes(), bars=talks and sys.stderr.isatty())
         if json:
             typer.echo(orjson.dumps(dataclasses.asdict(found)).decode())
@@ -479,7 +479,7 @@ def _mixture_lines(made: Any, output: Path) -> str:
 
 def main() -> None:
     """Run the command line."""
-    from slimpajama.engine.lean import do_without
+    from slimpajama.engine.lean import command_does_without
 
-    do_without("pandas")
+    command_does_without()
     app()

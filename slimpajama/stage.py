@@ -62,11 +62,13 @@ class Stages:
         keys: Sequence[str],
         depends: Sequence[Mapping[str, Any]],
         weights: Sequence[int],
+        kernels: Sequence[str] = (),
     ) -> list[dict[str, Any]]:
         """The results of ``function`` for all items, in their order, from markers where they still hold.
 
         ``keys``: a name for each item, unique in the stage. ``depends``: all that the item's result depends on, as
-        JSON-able values with names a reader understands. ``weights``: bytes each stands for, for the progress bar. A
+        JSON-able values with names a reader understands. ``weights``: bytes each stands for, for the progress bar.
+        ``kernels``: modules that load the kernels the items call, if any. A
         result is a mapping of plain values; ``result["files"]`` are the records of the files the item wrote.
         """
         began = time.perf_counter()
@@ -94,7 +96,12 @@ class Stages:
                 smoothing=0.1,
             ) as bar,
             contextlib.closing(
-                self.engine.map(function, [items[index] for index in missing], lambda item: names.get(id(item), name))
+                self.engine.map(
+                    function,
+                    [items[index] for index in missing],
+                    lambda item: names.get(id(item), name),
+                    kernels,
+                )
             ) as finished,
         ):
             try:

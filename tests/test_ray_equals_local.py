@@ -86,9 +86,13 @@ class LosingNodes:
         self._node = cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
 
     def map(
-        self, function: Callable[[Any], Any], items: Sequence[Any], name: Callable[[Any], str] = str
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        name: Callable[[Any], str] = str,
+        preload: Sequence[str] = (),
     ) -> Generator[tuple[int, Any], None, None]:
-        for done, result in enumerate(self._engine.map(function, items, name)):
+        for done, result in enumerate(self._engine.map(function, items, name, preload)):
             if done == 0:  # others are on their way
                 self._cluster.remove_node(self._node, allow_graceful=False)
                 self._node = self._cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)

@@ -19,7 +19,11 @@ class Backwards:
     workers = 1
 
     def map(
-        self, function: Callable[[Any], Any], items: Sequence[Any], name: Callable[[Any], str] = str
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        name: Callable[[Any], str] = str,
+        preload: Sequence[str] = (),
     ) -> Generator[tuple[int, Any], None, None]:
         for index in reversed(range(len(items))):
             yield index, function(items[index])

@@ -21,9 +21,15 @@ class Engine(Protocol):
     workers: int
 
     def map(
-        self, function: Callable[[Item], Result], items: Sequence[Item], name: Callable[[Item], str] = str
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        name: Callable[[Item], str] = str,
+        preload: Sequence[str] = (),
     ) -> Generator[tuple[int, Result], None, None]:
         """Yield ``(position in items, function(item))`` in order of completion.
+
+        ``preload``: modules whose import makes ready what the items need, such as compiled kernels.
 
         An exception of the function is raised here; a worker that dies has its item tried once more, then
         :class:`~slimpajama.errors.WorkerDied` names it through ``name``.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -21,17 +20,17 @@ class EngineChoice:
     name: str = "local"
     address: str | None = None
 
-    def opened(self, config: Config, preload: Sequence[str]) -> AbstractContextManager[Engine]:
-        """The engine, to be entered; ``preload``: modules that its workers load first.
+    def opened(self, config: Config) -> AbstractContextManager[Engine]:
+        """The engine, to be entered.
 
         Raises :class:`ConfigError` for an address without Ray, and where Ray is not installed.
         """
         if self.name == "local":
             if self.address is not None:
                 raise ConfigError(f"--ray-address {self.address} is for --engine ray; give both or neither")
-            return LocalEngine(config.worker_count(), preload)
+            return LocalEngine(config.worker_count())
         from slimpajama.engine.ray import RayEngine
 
         if self.address is None:
-            return RayEngine(cpus=config.worker_count(), preload=preload)
-        return RayEngine(self.address, memory=WORKER_BYTES + config.item_bytes(), preload=preload)
+            return RayEngine(cpus=config.worker_count())
+        return RayEngine(self.address, memory=WORKER_BYTES + config.item_bytes())

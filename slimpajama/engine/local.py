@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, cast
 
 from slimpajama.engine import Item, Result
+from slimpajama.engine.lean import all_ours
 from slimpajama.engine.worker import RemoteTraceback, serve
 from slimpajama.errors import WorkerDied
 
@@ -39,20 +40,20 @@ _CHECKS = 4
 class _Worker:
     """One process, its pipe, and the item it has."""
 
-    def __init__(self, preload: Sequence[str]) -> None:
+    def __init__(self) -> None:
         context = multiprocessing.get_context("forkserver")
         self.pipe, other = context.Pipe()
         self._beats = context.RawArray("d", 1)
-        arguments = (other, self._beats, tuple(preload), dict(os.environ))
+        arguments = (other, self._beats, dict(os.environ))
         self.process = context.Process(target=serve, args=arguments, daemon=True)
         self.process.start()
         other.close()
         self.index = -1
 
-    def give(self, index: int, function: Callable[[Any], Any], item: Any) -> None:
+    def give(self, index: int, function: Callable[[Any], Any], item: Any, preload: Sequence[str]) -> None:
         self.index = index
         self._beats[0] = time.monotonic()
-        self.pipe.send((function, item))
+        self.pipe.send((function, item, tuple(preload)))
 
     @property
     def last_beat(self) -> float:
@@ -67,18 +68,12 @@ class _Worker:
 class LocalEngine:
     """Run items in ``workers`` processes of this machine (in this very process when ``workers`` is 1)."""
 
-    def __init__(self, workers: int, preload: Sequence[str] = (), *, stalled_after: float = STALLED_AFTER) -> None:
-        """``preload``: modules whose import makes ready what the items need, such as compiled kernels."""
+    def __init__(self, workers: int, *, stalled_after: float = STALLED_AFTER) -> None:
         self.workers = workers
-        self._preload = tuple(preload)
         self._stalled_after = stalled_after
         self._idle: list[_Worker] = []
 
     def __enter__(self) -> LocalEngine:
-        if self.workers > 1:
-            # The server loads what it must while this process plans.
-            forkserver.set_forkserver_preload(["slimpajama.engine.first", *self._preload])
-            forkserver.ensure_running()
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -86,22 +81,29 @@ class LocalEngine:
             self._idle.pop().kill()
 
     def map(
-        self, function: Callable[[Item], Result], items: Sequence[Item], name: Callable[[Item], str] = str
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        name: Callable[[Item], str] = str,
+        preload: Sequence[str] = (),
     ) -> Generator[tuple[int, Result], None, None]:
         """See :meth:`slimpajama.engine.Engine.map`."""
         if self.workers == 1:
-            for module in self._preload if items else ():
+            for module in preload if items else ():
                 importlib.import_module(module)
             for index, item in enumerate(items):
                 yield index, function(item)
             return
+        # If the server is not there yet, it loads what is needed now, once for all workers.
+        first = ["slimpajama.engine.first"] if all_ours() else []
+        forkserver.set_forkserver_preload([*first, function.__module__, *preload])
         waiting = list(range(len(items) - 1, -1, -1))
         deaths = [0] * len(items)
         busy: dict[Connection, _Worker] = {}
         try:
             while waiting or busy:
                 while waiting and len(busy) < self.workers:
-                    self._start(busy, waiting.pop(), function, items)
+                    self._start(busy, waiting.pop(), function, items, preload)
                 ready = cast("list[Connection]", wait(list(busy), timeout=self._stalled_after / _CHECKS))
                 fates = dict.fromkeys(ready, "")
                 fates.update(self._stalled(busy))
@@ -125,22 +127,27 @@ class LocalEngine:
                 worker.kill()
 
     def _start(
-        self, busy: dict[Connection, _Worker], index: int, function: Callable[[Any], Any], items: Sequence[Any]
+        self,
+        busy: dict[Connection, _Worker],
+        index: int,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        preload: Sequence[str],
     ) -> None:
         """Give an item to an idle worker, or to a new one; a worker that died idle is no item's fault."""
         while self._idle:
             worker = self._idle.pop()
             try:
-                worker.give(index, function, items[index])
+                worker.give(index, function, items[index], preload)
             except OSError:
                 worker.kill()
                 continue
             busy[worker.pipe] = worker
             return
-        worker = _Worker(self._preload)
+        worker = _Worker()
         busy[worker.pipe] = worker
         with contextlib.suppress(OSError):  # it died at once, which its pipe will tell
-            worker.give(index, function, items[index])
+            worker.give(index, function, items[index], preload)
 
     def _stalled(self, busy: dict[Connection, _Worker]) -> dict[Connection, str]:
         latest = time.monotonic() - self._stalled_after

@@ -41,10 +41,9 @@ class RayEngine:
         *,
         cpus: int | None = None,
         memory: int | None = None,
-        preload: Sequence[str] = (),
     ) -> None:
         """``cpus``: of a Ray of this machine. ``memory``: bytes that each item is scheduled with, on a cluster whose
-        nodes say what they have. ``preload``: modules imported in a worker before its first item.
+        nodes say what they have.
 
         Raises :class:`ConfigError` where Ray is not installed.
         """
@@ -52,7 +51,6 @@ class RayEngine:
         self._address = address
         self._cpus = cpus
         self._memory = memory
-        self._preload = tuple(preload)
         self._started = False
         self.workers = cpus or 1
 
@@ -86,7 +84,11 @@ class RayEngine:
             self._started = False
 
     def map(
-        self, function: Callable[[Item], Result], items: Sequence[Item], name: Callable[[Item], str] = str
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        name: Callable[[Item], str] = str,
+        preload: Sequence[str] = (),
     ) -> Generator[tuple[int, Result], None, None]:
         """See :meth:`slimpajama.engine.Engine.map`; items of dead workers and nodes are tried three times more."""
         ray = self._ray
@@ -100,7 +102,7 @@ class RayEngine:
                 if time.monotonic() - looked > _LOOK_SECONDS:
                     slots, looked = self._slots(), time.monotonic()
                 while len(running) < IN_FLIGHT_PER_CPU * slots and (index := next(waiting, None)) is not None:
-                    running[task.remote(function, items[index], self._preload)] = index
+                    running[task.remote(function, items[index], tuple(preload))] = index
                 if not running:
                     return
                 done, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)

@@ -13,7 +13,7 @@ import pickle
 import signal
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -26,8 +26,8 @@ class RemoteTraceback(Exception):
     """Cause of an error that was raised in a worker: its text shows where."""
 
 
-def serve(tasks: Connection, beats: Any, preload: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Handle ``(function, item)`` pairs from ``tasks`` until there are no more; beats go to ``beats[0]``.
+def serve(tasks: Connection, beats: Any, environment: Mapping[str, str]) -> None:
+    """Handle ``(function, item, preload)`` from ``tasks`` until there are no more; beats go to ``beats[0]``.
 
     ``environment``: of the process that started it. Workers are forked from a server that may be older than that, and
     would not know credentials that were set since.
@@ -36,8 +36,6 @@ def serve(tasks: Connection, beats: Any, preload: Sequence[str], environment: Ma
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    for module in preload:
-        importlib.import_module(module)
 
     def heard(moment: float) -> None:
         beats[0] = moment
@@ -45,10 +43,12 @@ def serve(tasks: Connection, beats: Any, preload: Sequence[str], environment: Ma
     listen(heard)
     while True:
         try:
-            function, item = tasks.recv()
+            function, item, preload = tasks.recv()
         except (EOFError, OSError):
             return
         try:
+            for module in preload:
+                importlib.import_module(module)
             answer: tuple[Any, BaseException | None, str] = (function(item), None, "")
         except Exception as error:
             answer = (None, sendable(error), traceback.format_exc())

@@ -35,10 +35,9 @@ from slimpajama.stage import Stages
 from slimpajama.storage import is_remote, place, relative_name
 from slimpajama.workspace import Markers, content_digest, fingerprint
 
-__all__ = ["KERNELS", "deduplicate", "deduplicate_on"]
+__all__ = ["deduplicate", "deduplicate_on"]
 
 KERNELS = ("slimpajama.dedup.compiled",)
-"""What an engine should preload for this."""
 
 READING = ("num_perm", "seed", "min_cleaned_characters", "normalisation", "max_document_bytes", "truncated")
 """Settings that the first stage depends on as they are."""
@@ -62,7 +61,7 @@ def deduplicate(
     applies.
     """
     chosen = checked(Config, {**(config.model_dump() if config else {}), **settings}, "settings")
-    with (engine or EngineChoice()).opened(chosen, KERNELS) as opened:
+    with (engine or EngineChoice()).opened(chosen) as opened:
         return deduplicate_on(Stages(opened, bars=progress), place(input), place(output), chosen)
 
 
@@ -174,7 +173,7 @@ class _Run:
                     depends=depends[-1],
                 )
             )
-        return self._by_piece("read and sketch", items, sketching.sketch_piece, corpus, depends)
+        return self._by_piece("read and sketch", items, sketching.sketch_piece, corpus, depends, KERNELS)
 
     def _judge_bad_records(self, corpus: Corpus, sketched: list[dict[str, Any]]) -> None:
         """A shard in several pieces is judged whole."""
@@ -221,6 +220,7 @@ class _Run:
             keys=[f"{item.band}-{item.number}" for item in items],
             depends=[depends | {"range": f"{item.number} of {ranges}"} for item in items],
             weights=[8 * documents // ranges] * len(items),
+            kernels=KERNELS,
         )
 
     def _cluster(self, corpus: Corpus, links: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
@@ -242,6 +242,7 @@ class _Run:
                 }
             ],
             weights=[sum(result["files"][0]["bytes"] for result in links)],
+            kernels=KERNELS,
         )
         spans = tuple(map(cluster_slices.spans_of, corpus.pieces))
         (compared,) = self.stages.run(
@@ -336,7 +337,13 @@ class _Run:
     # ------------------------------------------------------------------------------------------ files
 
     def _by_piece(
-        self, name: str, items: Sequence[Any], function: Any, corpus: Corpus, depends: list[dict[str, Any]]
+        self,
+        name: str,
+        items: Sequence[Any],
+        function: Any,
+        corpus: Corpus,
+        depends: list[dict[str, Any]],
+        kernels: Sequence[str] = (),
     ) -> list[dict[str, Any]]:
         """A stage of one item per piece."""
         return self.stages.run(
@@ -347,6 +354,7 @@ class _Run:
             keys=[piece.name for piece in corpus.pieces],
             depends=depends,
             weights=[piece.input_bytes for piece in corpus.pieces],
+            kernels=kernels,
         )
 
     @staticmethod

@@ -128,6 +128,7 @@ def _build(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: For
             depends | {"sequences": dict(zip(item.sources, map(list, item.slices), strict=True))} for item in items
         ],
         weights=[4 * item.length * sum(last - first for first, last in item.slices) for item in items],
+        kernels=["slimpajama.mixture.compiled"],
     )
     rows = {
         split: sum(sum(result["sequences"].values()) for result in results if result["split"] == split)

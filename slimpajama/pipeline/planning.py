@@ -20,7 +20,7 @@ from slimpajama.corpus.sample import write_sample
 from slimpajama.engine.local import LocalEngine
 from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe
-from slimpajama.pipeline.deduplication import KERNELS, deduplicate_on
+from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import make_mixtures
 from slimpajama.pipeline.run import RunConfig, recipes_of, source_of
 from slimpajama.planning.estimates import Counted, extrapolated
@@ -90,7 +90,7 @@ def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, bars:
 
 def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages: Stages) -> Measured:
     """Run all stages over the sample."""
-    for module in (*KERNELS, "slimpajama.mixture.compiled"):
+    for module in ("slimpajama.dedup.compiled", "slimpajama.mixture.compiled"):
         importlib.import_module(module)
     speed = linking_speed(scratch)
     out = scratch / "out"

@@ -18,7 +18,7 @@ from slimpajama.lock import locked
 from slimpajama.mixture.build import Format
 from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe, Tokens, load_recipe
-from slimpajama.pipeline.deduplication import KERNELS, deduplicate_on
+from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import Mixtures, make_mixtures
 from slimpajama.pipeline.request import write_request
 from slimpajama.stage import Stages
@@ -107,11 +107,8 @@ def run_all(
             f"the sample cannot be made in {output}: make it on a disk, by slimpajama sample, as the input"
         )
     recipes = recipes_of(config.mixtures, folder)
-    kernels = (*KERNELS, "slimpajama.mixture.compiled") if recipes else KERNELS
-    if config.sample is not None:
-        kernels = ("slimpajama.corpus.sample.compiled", *kernels)
     mixtures = Mixtures({}, {}, {})
-    with (engine or EngineChoice()).opened(config.dedup, kernels) as opened, locked(output):
+    with (engine or EngineChoice()).opened(config.dedup) as opened, locked(output):
         write_request(output, "run", {"config": config.model_dump(mode="json"), "folder": str(folder.resolve())})
         source = source_of(config, folder, output)
         _make_sample(config, source, opened)

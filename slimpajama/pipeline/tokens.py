@@ -26,6 +26,8 @@ from slimpajama.workspace import Markers, content_digest, file_record, fingerpri
 
 __all__ = ["make_store", "tokenize_shard"]
 
+KERNELS = ("slimpajama.mixture.compiled",)
+
 
 @dataclass(frozen=True, slots=True)
 class TokenizeItem:
@@ -128,7 +130,9 @@ class _Store:
     def _markers(self, stage: str) -> Markers:
         return Markers(self.out / "done" / stage, self.out)
 
-    def _by_shard(self, name: str, items: Sequence[Any], function: Any, depends: Any, weights: Any) -> Any:
+    def _by_shard(
+        self, name: str, items: Sequence[Any], function: Any, depends: Any, weights: Any, kernels: Sequence[str] = ()
+    ) -> Any:
         return self.stages.run(
             name,
             items,
@@ -137,6 +141,7 @@ class _Store:
             keys=[f"{shard.source}/{shard.name}" for shard in self.documents.shards],
             depends=depends,
             weights=weights,
+            kernels=kernels,
         )
 
     def _survey(self) -> list[dict[str, Any]]:
@@ -237,7 +242,7 @@ class _Store:
         ]
         items = [TokenizeItem(shard, settings, self.out) for shard in self.documents.shards]
         weights = [found["text_bytes"] for found in surveys]
-        found: list[dict[str, Any]] = self._by_shard("tokenise", items, tokenize_shard, depends, weights)
+        found: list[dict[str, Any]] = self._by_shard("tokenise", items, tokenize_shard, depends, weights, KERNELS)
         return found
 
     def _shuffle(self, settings: TokenizeSettings, tokenized: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -262,6 +267,7 @@ class _Store:
             keys=[bucket.name for bucket in buckets],
             depends=[{"runs": content, "buckets": bucket.buckets} for bucket in buckets],
             weights=sizes,
+            kernels=KERNELS,
         )
 
 

@@ -75,7 +75,7 @@ class _Checks:
             tqdm(
                 total=sum(weights), desc=f"verify {name}", unit="B", unit_scale=True, disable=not self.bars, leave=False
             ) as bar,
-            contextlib.closing(self.engine.map(function, items)) as finished,
+            contextlib.closing(self.engine.map(function, items, str, ["slimpajama.mixture.compiled"])) as finished,
         ):
             for index, result in finished:
                 results[index] = result

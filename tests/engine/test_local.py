@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -139,10 +141,10 @@ def test_what_is_preloaded_is_there_before_the_first_item_and_only_if_there_is_o
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
-    engine = LocalEngine(1, preload=["colorsys"])
-    assert list(engine.map(is_loaded, [])) == []
+    engine = LocalEngine(1)
+    assert list(engine.map(is_loaded, [], str, ["colorsys"])) == []
     assert "colorsys" not in sys.modules
-    assert list(engine.map(is_loaded, ["colorsys"])) == [(0, True)]
+    assert list(engine.map(is_loaded, ["colorsys"], str, ["colorsys"])) == [(0, True)]
 
 
 def test_the_item_of_a_killed_worker_is_tried_again_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -236,15 +238,49 @@ def test_leaving_early_ends_what_runs(tmp_path: Path) -> None:
     assert time.monotonic() - began < 30
 
 
-def unused_packages(number: int) -> list[str]:
+def imported(number: int) -> list[str]:
     import pyarrow as pa
 
     assert pa.array([number]).to_pylist() == [number]
-    return sorted({"pandas", "scipy"} & sys.modules.keys())
+    return sorted({"pandas", "scipy", "awkward"} & sys.modules.keys())
 
 
-def test_workers_do_without_what_nothing_here_uses(two_workers: LocalEngine) -> None:
-    assert [found for _, found in two_workers.map(unused_packages, range(4))] == [[]] * 4
+SCRIPT = """
+import pandas  # which a worker runs, too
+{ours}
+from slimpajama.engine.local import LocalEngine
+from tests.engine.test_local import imported
+if __name__ == "__main__":
+    with LocalEngine(2) as engine:
+        print([found for _, found in engine.map(imported, range(4), str, ["slimpajama.dedup.compiled"])])
+"""
+
+
+OURS = "import slimpajama.engine.lean as lean; lean.command_does_without()"
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        (SCRIPT.format(ours=""), ["pandas"]),
+        (
+            SCRIPT.replace("import pandas", "").format(
+                ours="import slimpajama.engine.lean as l; l.command_does_without()"
+            ),
+            [],
+        ),
+    ],
+)
+def test_workers_of_a_command_do_without_what_nothing_uses_and_those_of_a_script_may_import_what_it_does(
+    tmp_path: Path, script: str, found: list[str]
+) -> None:
+    (tmp_path / "script.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    result = subprocess.run(
+        [sys.executable, tmp_path / "script.py"], check=True, capture_output=True, text=True, env=environment
+    )
+    for one in ast.literal_eval(result.stdout):
+        assert set(found) <= set(one) if found else one == []
 
 
 def variable_of(name: str) -> str | None:

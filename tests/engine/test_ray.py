@@ -34,7 +34,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture
 def engine(cluster: Any) -> Iterator[RayEngine]:
-    with RayEngine(cluster.address, preload=["colorsys"]) as engine:
+    with RayEngine(cluster.address) as engine:
         yield engine
 
 
@@ -93,7 +93,7 @@ def test_results_are_those_of_one_machine(engine: RayEngine) -> None:
 
 def test_items_run_on_all_nodes_and_preloaded_modules_are_there(engine: RayEngine) -> None:
     assert len({node for _, node in engine.map(node_of, [0.3] * 8)}) == 2
-    assert list(engine.map(is_loaded, ["colorsys"])) == [(0, True)]
+    assert list(engine.map(is_loaded, ["colorsys"], str, ["colorsys"])) == [(0, True)]
 
 
 def test_an_error_of_an_item_arrives_as_itself(engine: RayEngine) -> None:
@@ -164,14 +164,14 @@ def test_an_item_that_no_node_can_hold_is_refused(cluster: Any) -> None:
 
 
 def test_the_engine_is_chosen_by_name(cluster: Any) -> None:
-    with EngineChoice("ray", cluster.address).opened(Config(memory="2GiB", workers=1), ["colorsys"]) as engine:
+    with EngineChoice("ray", cluster.address).opened(Config(memory="2GiB", workers=1)) as engine:
         assert isinstance(engine, RayEngine)
         assert list(engine.map(square, [3])) == [(0, 9)]
-    with EngineChoice().opened(Config(workers=3), []) as engine:
+    with EngineChoice().opened(Config(workers=3)) as engine:
         assert isinstance(engine, LocalEngine)
         assert engine.workers == 3
     with pytest.raises(ConfigError, match=r"--ray-address x:1 is for --engine ray; give both or neither"):
-        EngineChoice("local", "x:1").opened(Config(), [])
+        EngineChoice("local", "x:1").opened(Config())
 
 
 def test_an_address_where_no_cluster_is_says_so() -> None:

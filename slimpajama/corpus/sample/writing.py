@@ -80,7 +80,7 @@ def write_sample(
 
     items = [ShardItem(str(out), recipe, shard) for shard in planned]
     found: dict[int, ShardResult] = {}
-    for place, result in engine.map(write_shard, items, shard_name):
+    for place, result in engine.map(write_shard, items, shard_name, ["slimpajama.corpus.sample.compiled"]):
         found[place] = result
         progress(result.bytes)
     results = [found[place] for place in range(len(items))]
