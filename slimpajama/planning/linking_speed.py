@@ -6,7 +6,7 @@ A third of the keys agree with another's. Costs a second and 40 MB of disk.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +24,10 @@ KEYS = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class LinkingSpeed:
-    """Seconds, and bytes of disk, for each key of each document; ``clustering`` for each link."""
+    """Seconds: of ``gathering`` for each key that is looked at, whatever its range, of ``linking`` for each key of the
+    range, and of ``clustering`` for each link; and bytes of disk for each link."""
 
+    gathering: float
     linking: float
     clustering: float
     link_bytes: float
@@ -45,12 +47,16 @@ def linking_speed(folder: Path) -> LinkingSpeed:
     item = LinkItem(0, 0, 1, folder / "rows.json", sources, folder / "links.arrow")
     link_band(item)  # so that what is loaded once is loaded
     began = time.perf_counter()
+    link_band(replace(item, number=1, ranges=1 << 31, links_file=folder / "none.arrow"))  # a range with no keys
+    gathering = time.perf_counter() - began
+    began = time.perf_counter()
     linked = link_band(item)
-    linking = time.perf_counter() - began
+    linking = max(0.0, time.perf_counter() - began - gathering)
     began = time.perf_counter()
     cluster_links(ClusterItem((item.links_file,), sources, folder / "clusters.arrow", 1 << 30))
     clustering = time.perf_counter() - began
-    return LinkingSpeed(linking / KEYS, clustering / linked["links"], linked["files"][0]["bytes"] / linked["links"])
+    links, size = linked["links"], linked["files"][0]["bytes"]
+    return LinkingSpeed(gathering / KEYS, linking / KEYS, clustering / links, size / links)
 
 
 def _rows(keys: np.ndarray, first: int) -> Rows:

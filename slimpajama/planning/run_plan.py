@@ -122,9 +122,11 @@ def run_plan(config: Config, sources: Mapping[str, SourcePlan], measured: Measur
     by_documents = documents / max(1, measured.documents)
     factors = dict.fromkeys(BY_DOCUMENTS, by_documents) | dict.fromkeys(BY_KEPT_TEXT, by_kept_text)
     factors |= dict.fromkeys(FIXED, 1.0)
+    item, lone = config.item_bytes(wanted.cores), config.lone_item_bytes(wanted.cores)
+    ranges = key_ranges(documents, item)
     costs = {
         "read and sketch": 0.0,
-        "link": documents * bands * measured.linking.linking,
+        "link": documents * bands * (measured.linking.linking + ranges * measured.linking.gathering),
         "cluster": links * measured.linking.clustering,
         **{name: seconds * factors.get(name, by_text) for name, seconds in measured.seconds.items()},
     }
@@ -143,13 +145,9 @@ def run_plan(config: Config, sources: Mapping[str, SourcePlan], measured: Measur
         each = wanted.mixed / max(1, measured.mixed)
         disk |= {"token store": store, "while it is made": store, "mixtures": round(measured.disk["mixture"] * each)}
         costs["mixtures"] *= each / by_text
-    item, lone, workers = (
-        config.item_bytes(wanted.cores),
-        config.lone_item_bytes(wanted.cores),
-        config.worker_count(wanted.cores),
-    )
+    workers = config.worker_count(wanted.cores)
     processes = workers * WORKER_BYTES + (OTHERS_BYTES if workers > 1 else 0)
-    each_range = documents // key_ranges(documents, item) * BYTES_PER_KEY
+    each_range = documents // ranges * BYTES_PER_KEY
     return RunPlan(
         sampled_text=measured.text,
         sources=sources,
@@ -157,7 +155,7 @@ def run_plan(config: Config, sources: Mapping[str, SourcePlan], measured: Measur
         kept_is_said=wanted.kept is not None,
         tokens=None if wanted.mixed is None else round(measured.tokens * by_kept_text),
         disk=disk,
-        key_ranges=key_ranges(documents, item),
+        key_ranges=ranges,
         cluster_ranges=max(1, -(-linked * BYTES_PER_LINKED // lone)),
         memory={
             "setting": config.memory_bytes(),

@@ -35,7 +35,7 @@ MEASURED = Measured(
     disk={"rows": 100_000, "decisions": 20_000, "global": 240_000, "local": 270_000, "tokens": 500, "mixture": 4400},
     tokens=225,
     mixed=1000,
-    linking=LinkingSpeed(linking=1e-6, clustering=2e-6, link_bytes=16.0),
+    linking=LinkingSpeed(gathering=1e-7, linking=9e-7, clustering=2e-6, link_bytes=16.0),
 )
 WANTED = Wanted(scopes=("global", "local"), mixed=5000, kept=None, cores=4, nodes=3)
 
@@ -119,6 +119,8 @@ def test_memory_decides_how_many_ranges_there_are() -> None:
     many = run_plan(Config(memory="4GiB"), sources(10**9, 10**12), MEASURED, WANTED)
     assert (few.key_ranges, few.cluster_ranges) == (3, 1)
     assert (many.key_ranges, many.cluster_ranges) == (111, 28)
+    costs = [{cost.stage: cost.core_seconds for cost in plan.stages} for plan in (few, many)]
+    assert [cost["link"] for cost in costs] == pytest.approx([9e9 * (9 + ranges) * 1e-7 for ranges in (3, 111)])
     assert max(few.memory.values()) == few.memory["setting"] == 64 * GIB
     assert max(many.memory.values()) == many.memory["setting"] == 4 * GIB
 
