@@ -66,6 +66,19 @@ def test_the_table_and_where_to_look_go_to_standard_output(corpus: Path) -> None
     )
 
 
+def test_what_libraries_print_is_kept_off_standard_output(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = slimpajama.deduplicate(corpus, corpus.parent / "before", workers=1)
+
+    def talkative(*arguments: object, **named: object) -> dict[str, Any]:
+        print("(raylet) The node with node id 1 has been marked dead")
+        return summary
+
+    monkeypatch.setattr(pipeline, "deduplicate", talkative)
+    result = dedup(corpus, "--json")
+    assert json.loads(result.stdout) == json.loads(json.dumps(summary))
+    assert result.stderr == "(raylet) The node with node id 1 has been marked dead\n"
+
+
 def test_files_not_read_and_bad_records_are_mentioned(corpus: Path) -> None:
     put(corpus, {"c4/c.jsonl": b"broken\n" + (corpus / "c4" / "a.jsonl").read_bytes(), "c4/notes.txt": b""})
     result = dedup(corpus, "--set", "max_bad_fraction=0.5")

@@ -1,0 +1,52 @@
+"""What the commands print at the end of their work: what was done, and where the results lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+__all__ = ["closing_lines", "mixture_lines"]
+
+
+def closing_lines(summary: dict[str, Any], output: Path) -> str:
+    """What the run did, where it ignored or quarantined something, and where to look."""
+    lines = [""]
+    stages = ", ".join(
+        f"{name} {stage['seconds']:.1f} s"
+        + (f" ({stage['reused']} of {stage['items']} reused)" if stage["reused"] else "")
+        for name, stage in summary["stages"].items()
+    )
+    speed = f", {summary['mb_per_second']:.0f} MB/s" if summary["mb_per_second"] else ""
+    lines.append(f"{summary['seconds']:.1f} s on {summary['settings']['workers']} worker(s){speed}: {stages}")
+    lines.append(f"peak memory: {summary['peak_memory_bytes'] / 2**20:,.0f} MiB")
+    ignored = summary["shards"]["ignored"]
+    if ignored:
+        lines.append(f"not read: {len(ignored)} file(s) that are shards of no source, e.g. {ignored[0]}")
+    if summary["sources"]["total"]["bad"]["documents"]:
+        lines.append(f"bad records: {output / 'quarantine'}")
+    scope = summary["settings"]["scope"]
+    shards = " and ".join(str(output / name) for name in ("global", "local") if scope in ("both", name))
+    lines.append(f"shards: {shards}\ndecisions: {output / 'decisions'}\nsummary: {output / 'summary.json'}")
+    return "\n".join(lines)
+
+
+def mixture_lines(made: Any, output: Path) -> str:
+    """The token store in a line, then the plan of each recipe and where its mixture lies."""
+    from slimpajama.dedup.summary import aligned
+    from slimpajama.mixture.plan import plan_table
+
+    lines = [f"warning: {warning}" for warning in made.store.get("warnings", [])]
+    if made.store:
+        train = sum(account["local"]["tokens"]["train"] for account in made.store["sources"].values())
+        lines.append(
+            f"token store: {output / 'tokens'}, {train:,} training tokens, {made.store['bytes'] / 1e6:,.1f} MB, "
+            f"vocabulary {made.store['vocabulary']:,}, tokenised by {made.store['backend']}"
+        )
+    for name, plan in made.plans.items():
+        lines.append(f"\n{name}: {plan.sequences:,} sequences of {plan.sequence_length:,} tokens")
+        lines.append(aligned(plan_table(plan), rule_before_last=True))
+        if name in made.manifests:
+            manifest = made.manifests[name]
+            held_out = ", ".join(f"{manifest['sequences'][split]:,} {split}" for split in ("validation", "test"))
+            lines.append(f"{output / name}: {len(manifest['files']):,} files, {held_out} sequences held out")
+    return "\n".join(lines)

@@ -1,0 +1,95 @@
+"""Build mixtures from a deduplication."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slimpajama.commands.closing_lines import mixture_lines
+from slimpajama.commands.options import (
+    A_PLACE,
+    Debug,
+    EngineName,
+    FormatName,
+    Json,
+    Memory,
+    OnEngine,
+    OneScope,
+    Quiet,
+    RayAddress,
+    Workers,
+)
+from slimpajama.commands.reporting import reported, results_only
+
+__all__ = ["mix"]
+
+
+def mix(
+    input: Annotated[Path, typer.Option("--input", **A_PLACE, help="Output of slimpajama dedup.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", **A_PLACE, help="Folder for the token store and the mixtures."),
+    ],
+    recipe: Annotated[list[Path], typer.Option("--recipe", help="YAML recipe; repeatable.")],
+    tokens: Annotated[
+        str | None, typer.Option(help="Token budget of each mixture, e.g. 2M (default: the recipe's).")
+    ] = None,
+    seq_len: Annotated[int | None, typer.Option(help="Sequence length (default: the recipe's).")] = None,
+    scope: Annotated[OneScope | None, typer.Option(help="Scope of deduplication (default: the recipe's).")] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="tokenizer.json or hub name (default: train one on the corpus).")
+    ] = None,
+    holdout: Annotated[
+        float | None, typer.Option(help="Share held out for validation and test (default 0.0017).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of holdout, shuffle and mixtures (default 1).")] = None,
+    format: Annotated[FormatName | None, typer.Option(help="Files to write (default: parquet).")] = None,
+    memory: Memory = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Make the token store, print the plans, build no mixture.")
+    ] = False,
+    workers: Workers = None,
+    engine: OnEngine = EngineName.local,
+    ray_address: RayAddress = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Build token-exact mixtures from a deduplication, by recipes: OUTPUT/<recipe>/train-*.parquet and so on.
+
+    Documents are tokenised once, into OUTPUT/tokens; later calls with the same settings use that store.
+    """
+    with reported(debug):
+        import orjson
+
+        from slimpajama.config import TokenConfig, checked, load_config
+        from slimpajama.engine.choice import EngineChoice
+        from slimpajama.mixture.kept import open_dedup_output
+        from slimpajama.mixture.recipe import load_recipe
+        from slimpajama.pipeline.mixtures import make_mixtures
+        from slimpajama.stage import Stages
+
+        overrides = {"tokens": tokens, "sequence_length": seq_len, "scope": scope and scope.value, "seed": seed}
+        recipes = [load_recipe(file, **overrides) for file in recipe]
+        machine = load_config(workers=workers, memory=memory)
+        given = {"tokenizer": tokenizer, "holdout": holdout, "seed": seed}
+        settings = checked(TokenConfig, {key: value for key, value in given.items() if value is not None}, "options")
+        talks = not quiet and not json
+        with results_only(), EngineChoice(engine.value, ray_address).opened(machine) as opened:
+            made = make_mixtures(
+                open_dedup_output(input),
+                recipes,
+                settings,
+                output,
+                stages=Stages(opened, bars=talks and sys.stderr.isatty()),
+                memory=machine.item_bytes(),
+                format=format.value if format else "parquet",
+                dry_run=dry_run,
+            )
+        if json:
+            typer.echo(orjson.dumps({"tokens": made.store, "mixtures": made.manifests}).decode())
+        elif talks:
+            typer.echo(mixture_lines(made, output))

@@ -1,0 +1,53 @@
+"""Tell what a run will take."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slimpajama.commands.options import Debug, Json, OtherInput, Quiet, SetInSection
+from slimpajama.commands.reporting import reported
+
+__all__ = ["plan"]
+
+
+def plan(
+    config: Annotated[Path, typer.Argument(help="YAML config of a whole run, e.g. configs/redpajama.yaml.")],
+    input: OtherInput = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Cores of a node (default: this machine's).")] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
+    text: Annotated[
+        str | None, typer.Option(help="Text in all, e.g. 4.9TB, where the input is only a part of it.")
+    ] = None,
+    documents: Annotated[int | None, typer.Option(min=1, help="Documents in all (default: as the text).")] = None,
+    kept: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of the text to be kept (default: as in the sample)."),
+    ] = None,
+    set: SetInSection = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tell what a run will take: documents, tokens, disk, memory, hours. Runs a sample of the input; keeps nothing."""
+    with reported(debug):
+        import dataclasses
+
+        import orjson
+
+        from slimpajama.config import size_in_bytes
+        from slimpajama.pipeline.planning import Assumptions, plan_run
+        from slimpajama.pipeline.run import load_run_config
+        from slimpajama.planning.plan_table import plan_lines
+
+        settings = load_run_config(config, set or (), input=str(input.resolve()) if input else None)
+        told = Assumptions(cores, nodes, size_in_bytes(text, "--text") if text else None, documents, kept)
+        planned = plan_run(settings, config.parent, told, bars=not quiet and not json and sys.stderr.isatty())
+        if json:
+            hours = {"core_hours": planned.core_hours, "wall_hours": planned.wall_hours}
+            typer.echo(orjson.dumps(dataclasses.asdict(planned) | hours).decode())
+        else:
+            typer.echo("\n".join(plan_lines(planned)))

@@ -1,0 +1,39 @@
+"""How a command ends: its result on standard output, or one line that says what failed and what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+import typer
+
+__all__ = ["reported", "results_only"]
+
+
+@contextlib.contextmanager
+def reported(debug: bool) -> Iterator[None]:
+    """Errors of this program become one line and an exit code; an interrupt says how to go on."""
+    from slimpajama.errors import SlimpajamaError
+    from slimpajama.interruption import Terminated, interruptible
+
+    interrupted = "interrupted; finished work is kept: run the same command again to go on"
+    try:
+        with interruptible(interrupted):
+            yield
+    except SlimpajamaError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as interrupt:
+        typer.echo(interrupted, err=True)
+        raise typer.Exit(143 if isinstance(interrupt, Terminated) else 130) from interrupt
+
+
+def results_only() -> contextlib.AbstractContextManager[object]:
+    """While this is open, what libraries print goes to standard error.
+
+    Ray says on standard output that a node was lost, which would break what ``--json`` prints for a program to read.
+    """
+    return contextlib.redirect_stdout(sys.stderr)

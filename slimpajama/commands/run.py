@@ -1,0 +1,71 @@
+"""Do everything a config asks for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slimpajama.commands.closing_lines import closing_lines, mixture_lines
+from slimpajama.commands.options import (
+    A_PLACE,
+    Debug,
+    EngineName,
+    Json,
+    OnEngine,
+    OtherInput,
+    Quiet,
+    RayAddress,
+    SetInSection,
+    Workers,
+)
+from slimpajama.commands.reporting import reported, results_only
+
+__all__ = ["run"]
+
+
+def run(
+    config: Annotated[Path, typer.Argument(help="YAML config of a whole run, e.g. configs/sample.yaml.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", **A_PLACE, help="Folder for dedup/, mixtures/ and summary.json."),
+    ],
+    input: OtherInput = None,
+    workers: Workers = None,
+    engine: OnEngine = EngineName.local,
+    ray_address: RayAddress = None,
+    set: SetInSection = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Everything a config asks for: sample or input, deduplication, token store, all mixtures, summary.
+
+    Run the same command again to resume; what is done and still holds is not done again.
+    """
+    with reported(debug):
+        import orjson
+
+        from slimpajama.dedup.bands import banding
+        from slimpajama.dedup.summary import catch_line, table
+        from slimpajama.engine.choice import EngineChoice
+        from slimpajama.pipeline.run import load_run_config, run_all
+
+        flags = {"input": str(input.resolve()) if input else None, "dedup.workers": workers}
+        settings = load_run_config(config, set or (), **flags)
+        talks = not quiet and not json
+        if talks:
+            typer.echo(catch_line(*banding(settings.dedup)), err=True)
+        chosen = EngineChoice(engine.value, ray_address)
+        bars = talks and sys.stderr.isatty()
+        with results_only():
+            summary, made = run_all(settings, config.parent, output, progress=bars, engine=chosen)
+        if json:
+            typer.echo(orjson.dumps(summary).decode())
+        elif talks:
+            typer.echo(table(summary["dedup"]))
+            typer.echo(closing_lines(summary["dedup"], output / "dedup"))
+            typer.echo("\n" + mixture_lines(made, output / "mixtures"))
+            typer.echo(f"\n{summary['seconds']:.1f} s in all; summary: {output / 'summary.json'}")

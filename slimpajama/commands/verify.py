@@ -1,0 +1,53 @@
+"""Read every output of a run again and check it."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from slimpajama.commands.options import ARun, Debug, EngineName, Json, Memory, OnEngine, Quiet, RayAddress, Workers
+from slimpajama.commands.reporting import reported, results_only
+
+__all__ = ["verify"]
+
+
+def verify(
+    output: ARun,
+    workers: Workers = None,
+    engine: OnEngine = EngineName.local,
+    ray_address: RayAddress = None,
+    memory: Memory = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Read every output of a run again and check it: digests, counts, clusters, splits, mixtures against plans.
+
+    Exit code 7 if anything is wrong; each finding says what to do. Changes nothing.
+    """
+    with reported(debug):
+        import dataclasses
+
+        import orjson
+
+        from slimpajama.config import load_config
+        from slimpajama.engine.choice import EngineChoice
+        from slimpajama.errors import DamagedOutput
+        from slimpajama.pipeline.verification import verify_run
+
+        machine = load_config(workers=workers, memory=memory)
+        talks = not quiet and not json
+        with results_only(), EngineChoice(engine.value, ray_address).opened(machine) as opened:
+            found = verify_run(output, opened, memory=machine.item_bytes(), bars=talks and sys.stderr.isatty())
+        if json:
+            typer.echo(orjson.dumps(dataclasses.asdict(found)).decode())
+        else:
+            for finding in found.findings:
+                typer.echo(finding)
+            if talks:
+                typer.echo("checked: " + ", ".join(f"{count:,} {what}" for what, count in found.checked.items()))
+        if found.findings:
+            raise DamagedOutput(f"{len(found.findings):,} finding(s) in {output}, listed above")
+        if talks:
+            typer.echo("nothing is wrong")
