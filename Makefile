@@ -15,7 +15,7 @@ run: $(VENV)/installed  ## sample, deduplication and the six mixtures, into $(OU
 	$(BIN)/slimpajama run configs/sample.yaml --output $(OUT)
 
 test: $(VENV)/installed lint types  ## lint, types and the whole test suite
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
