@@ -2,8 +2,7 @@
 
 A place without ``://`` is a ``pathlib.Path``; any other is a ``UPath`` of ``universal_pathlib``, which has the same
 methods over whatever ``fsspec`` knows (``s3://``, ``gs://``, ``hf://`` …). What those methods lack is here, twice: for
-the local disk, which has ``rename`` and can be mapped into memory, and for stores, which have neither. There a file
-appears when its upload is complete, and is fetched whole into a scratch folder before it is mapped, once per machine.
+the local disk, which has ``rename``, and for stores, which have not: there a file appears when its upload is complete.
 Streams are read in ranges of 8 MiB. Rejected: a mount (``s3fs-fuse`` and the like rename by copying and hide faults).
 """
 
@@ -11,12 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import io
 import os
-import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +26,6 @@ __all__ = [
     "TEMPORARY_SUFFIX",
     "FileStatus",
     "is_remote",
-    "local_copy",
     "opened",
     "place",
     "relative_name",
@@ -207,46 +202,6 @@ class _RangeReader(io.RawIOBase):
 
     def seekable(self) -> bool:
         return True
-
-
-def local_copy(path: Path) -> Path:
-    """``path`` itself on a disk; of a file in a store, a copy on this machine that is fetched if it is not there.
-
-    Copies take at most half of what the scratch disk has left; the least recently used make room.
-    """
-    if not is_remote(path):
-        return path
-    status = status_of(path)
-    name = hashlib.blake2b(f"{path} {status}".encode(), digest_size=16).hexdigest()
-    folder = Path(tempfile.gettempdir()) / f"slimpajama-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    copy = folder / name
-    try:
-        os.utime(copy)
-    except FileNotFoundError:
-        _make_room(folder, status.size)
-        temporary = folder / f"{name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
-        try:
-            with opened(path) as source, temporary.open("wb") as target:
-                shutil.copyfileobj(source, target, RANGE_BYTES)
-            temporary.replace(copy)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return copy
-
-
-def _make_room(folder: Path, size: int) -> None:
-    copies = sorted(
-        ((status.st_mtime, status.st_size, entry.path) for entry in os.scandir(folder) for status in [entry.stat()]),
-    )
-    total = sum(own for _, own, _ in copies)
-    allowed = (shutil.disk_usage(folder).free + total) // 2
-    for _, own, path in copies:
-        if total + size <= allowed:
-            return
-        with contextlib.suppress(FileNotFoundError):  # another process of ours makes room, too
-            os.unlink(path)
-        total -= own
 
 
 def upload(file: str, path: Path) -> None:

@@ -26,7 +26,8 @@ from slimpajama.dedup.roots import BYTES_PER_LINKED, Roots, roots_of_links
 from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.dedup.spill import BATCH, Column, IdRange, Spill
 from slimpajama.engine.heartbeat import beat
-from slimpajama.storage import TEMPORARY_SUFFIX, is_remote, local_copy
+from slimpajama.local_copies import local_copy
+from slimpajama.storage import TEMPORARY_SUFFIX, is_remote
 from slimpajama.workspace import atomic_file, cannot_write
 
 __all__ = ["VERSION", "ClusterItem", "cluster_links", "count_members", "read_clusters"]

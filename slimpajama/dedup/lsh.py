@@ -22,7 +22,8 @@ from slimpajama.dedup.equal_keys import MOST_KEYS, links_of_keys
 from slimpajama.dedup.rows import row_batches
 from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.engine.heartbeat import beat
-from slimpajama.storage import local_copy, place
+from slimpajama.local_copies import local_copy
+from slimpajama.storage import place
 from slimpajama.workspace import atomic_file, read_json
 
 __all__ = [

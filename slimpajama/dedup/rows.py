@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from slimpajama.storage import local_copy
+from slimpajama.local_copies import local_copy
 from slimpajama.text.shingles import SHINGLE_CHARACTERS
 
 __all__ = ["BAD", "BATCH_ROWS", "SHORT", "SOUND", "Rows", "RowsWriter", "join_rows", "read_columns", "row_batches"]

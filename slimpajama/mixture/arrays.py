@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.errors import InputError
-from slimpajama.storage import local_copy, opened
+from slimpajama.local_copies import local_copy
+from slimpajama.storage import opened
 from slimpajama.workspace import atomic_file
 
 __all__ = ["MappedArray", "map_array", "read_range", "write_array"]

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.errors import ConfigError, InputError
+from slimpajama.local_copies import local_copy
 from slimpajama.mixture.seeded import seeded_hash
-from slimpajama.storage import local_copy
 from slimpajama.workspace import atomic_file
 
 __all__ = [

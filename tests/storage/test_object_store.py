@@ -19,13 +19,14 @@ from slimpajama.config import TokenConfig
 from slimpajama.dedup import output_shards
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import WorkspaceLocked
+from slimpajama.local_copies import local_copy
 from slimpajama.lock import locked
 from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.pipeline.mixtures import make_mixtures
 from slimpajama.pipeline.status import run_status
 from slimpajama.stage import Stages
-from slimpajama.storage import local_copy, opened, place, status_of
+from slimpajama.storage import opened, place, status_of
 from slimpajama.workspace import atomic_file
 from tests.corpus.shards import files_below, put
 from tests.storage.s3_server import Faults, failing_proxy, s3_server
