@@ -27,7 +27,7 @@ from benchmarks.planted import BANDS, FIRST_SHARDS, SOURCES, expected_clusters, 
 from slimpajama.config import Config
 from slimpajama.dedup import cluster, lsh
 from slimpajama.dedup.source_ranges import SourceRanges
-from slimpajama.engine.lean import command_does_without
+from slimpajama.engine.lean import all_ours
 from slimpajama.engine.local import LocalEngine
 
 EVERYTHING = [(0, (1 << 64) - 1)]
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.folder:
-        command_does_without()
+        all_ours()
         print(json.dumps(link_and_cluster(arguments.folder, int(arguments.documents), arguments.memory)))
         return
     print(describe())

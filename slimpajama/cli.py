@@ -54,7 +54,7 @@ def _options(
 
 def main() -> None:
     """Run the command line."""
-    from slimpajama.engine.lean import command_does_without
+    from slimpajama.engine.lean import all_ours
 
-    command_does_without()
+    all_ours()
     app()

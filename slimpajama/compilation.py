@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from slimpajama.engine.lean import imported_numba
+
 __all__ = ["compilation_announced", "kernel"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -41,8 +43,7 @@ class _Kernel:
     def compiled(self) -> Any:
         """numba's dispatcher, which kernels that this one calls must be, too."""
         if self._compiled is None:
-            import numba
-
+            numba = imported_numba()
             names = self._function.__globals__
             for name in self._function.__code__.co_names:
                 if isinstance(names.get(name), _Kernel):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from slimpajama.engine.lean import worker_does_without
+from slimpajama.engine.lean import all_ours
 
-worker_does_without()
+all_ours("scipy")

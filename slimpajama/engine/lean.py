@@ -1,22 +1,25 @@
-"""Keeps packages that nothing here uses out of the processes of the command line, its workers among them.
+"""Keeps what nothing here uses out of the processes of the command line, its workers among them.
 
 pyarrow imports pandas, if it is installed, when it is first given anything to convert, only to see whether that is
 pandas' own; numba imports scipy for linear algebra that might come, and whatever package says that it extends numba,
-such as awkward. Each costs up to half a second and tens of MB for every process. A process in which somebody else's
-code runs, as in a notebook or a script, is left alone, and so are its workers, which run that script's beginning, too.
+such as awkward; numpy's OpenBLAS starts a thread for each core. Each costs a tenth to half a second and tens of MB for
+every process. A process in which somebody else's code runs, as in a notebook or a script, is left alone, and so are
+its workers, which run that script's beginning, too.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from types import ModuleType
+from typing import Any
 
-__all__ = ["all_ours", "command_does_without", "worker_does_without"]
+__all__ = ["all_ours", "imported_numba", "is_all_ours"]
 
-_commands: list[str] = []
+_ours: list[str] = []
 
 
 class _NotFound(MetaPathFinder):
@@ -28,18 +31,22 @@ class _NotFound(MetaPathFinder):
             raise ModuleNotFoundError(f"slimpajama does without {name}", name=name)
 
 
-def command_does_without() -> None:
-    """Called first by a command, whose process is all ours."""
-    _commands.append(sys.argv[0])
-    sys.meta_path.insert(0, _NotFound(["pandas"]))
+def all_ours(*needless: str) -> None:
+    """Called first in a process that is all ours and does without some packages, pandas at least: a command's,
+    where datasketch may integrate by scipy, and the server that its workers are forked from."""
+    _ours.append(sys.argv[0])
+    sys.meta_path.insert(0, _NotFound(("pandas", *needless)))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def all_ours() -> bool:
-    """Whether this process is a command's."""
-    return bool(_commands)
+def is_all_ours() -> bool:
+    """Whether this process is."""
+    return bool(_ours)
 
 
-def worker_does_without() -> None:
-    """Called first by the server that the workers of a command are forked from."""
-    sys.meta_path.insert(0, _NotFound(["pandas", "scipy"]))
-    vars(import_module("numba.core.entrypoints"))["_already_initialized"] = True
+def imported_numba() -> Any:
+    """numba, which does not look for packages that extend it if this process is all ours."""
+    numba = import_module("numba")
+    if _ours:
+        vars(import_module("numba.core.entrypoints"))["_already_initialized"] = True
+    return numba

@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, cast
 
 from slimpajama.engine import Item, Result
-from slimpajama.engine.lean import all_ours
+from slimpajama.engine.lean import is_all_ours
 from slimpajama.engine.worker import RemoteTraceback, serve
 from slimpajama.errors import WorkerDied
 
@@ -95,7 +95,7 @@ class LocalEngine:
                 yield index, function(item)
             return
         # If the server is not there yet, it loads what is needed now, once for all workers.
-        first = ["slimpajama.engine.first"] if all_ours() else []
+        first = ["slimpajama.engine.first"] if is_all_ours() else []
         forkserver.set_forkserver_preload([*first, function.__module__, *preload])
         waiting = list(range(len(items) - 1, -1, -1))
         deaths = [0] * len(items)

@@ -256,19 +256,14 @@ if __name__ == "__main__":
 """
 
 
-OURS = "import slimpajama.engine.lean as lean; lean.command_does_without()"
+OURS = "import slimpajama.engine.lean as lean; lean.all_ours()"
 
 
 @pytest.mark.parametrize(
     ("script", "found"),
     [
         (SCRIPT.format(ours=""), ["pandas"]),
-        (
-            SCRIPT.replace("import pandas", "").format(
-                ours="import slimpajama.engine.lean as l; l.command_does_without()"
-            ),
-            [],
-        ),
+        (SCRIPT.replace("import pandas", "").format(ours=OURS), []),
     ],
 )
 def test_workers_of_a_command_do_without_what_nothing_uses_and_those_of_a_script_may_import_what_it_does(
@@ -281,6 +276,18 @@ def test_workers_of_a_command_do_without_what_nothing_uses_and_those_of_a_script
     )
     for one in ast.literal_eval(result.stdout):
         assert set(found) <= set(one) if found else one == []
+
+
+def numba_is_there(item: int) -> bool:
+    return "numba" in sys.modules
+
+
+def test_workers_without_kernels_do_without_numba(tmp_path: Path) -> None:
+    script = SCRIPT.replace("import pandas", "").format(ours=OURS).replace("imported", "numba_is_there")
+    (tmp_path / "script.py").write_text(script.replace('["slimpajama.dedup.compiled"]', "[]"))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    output = subprocess.check_output([sys.executable, tmp_path / "script.py"], text=True, env=environment)
+    assert ast.literal_eval(output) == [False] * 4
 
 
 def variable_of(name: str) -> str | None:
