@@ -87,8 +87,9 @@ class Watch:
 
 
 def start(config: Path, out: Path) -> subprocess.Popen[bytes]:
-    """In a session of its own."""
-    return subprocess.Popen(command(config, out), start_new_session=True)
+    """In a session of its own, with bytecode cached as in any installation."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.Popen(command(config, out), start_new_session=True, env=environment)
 
 
 def whole_run(config: Path, out: Path) -> tuple[float, float]:

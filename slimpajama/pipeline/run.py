@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from slimpajama.config import Config, TokenConfig, assigned, checked, read_yaml
-from slimpajama.corpus.sample import sample_is_there, write_sample
 from slimpajama.engine import Engine
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.errors import ConfigError
@@ -149,7 +148,11 @@ def source_of(config: RunConfig, folder: Path, output: Path) -> Path:
 
 def _make_sample(config: RunConfig, folder: Path, engine: Engine) -> None:
     sample = config.sample
-    if sample is not None and not sample_is_there(folder, docs=sample.docs, seed=sample.seed):
+    if sample is None:
+        return
+    from slimpajama.corpus.sample import sample_is_there, write_sample
+
+    if not sample_is_there(folder, docs=sample.docs, seed=sample.seed):
         write_sample(folder, docs=sample.docs, seed=sample.seed, engine=engine, progress=_ignore)
 
 
