@@ -36,7 +36,7 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 def links_of_keys(keys: NDArray[np.uint64], ids: NDArray[np.uint64], sources: SourceRanges) -> Links:
     """The links of documents ``ids`` ``uint64[n]`` with ``keys`` ``uint64[n]``, n at most ``MOST_KEYS``.
 
-    Holds 34 bytes a key, ``keys`` and ``ids`` among them; fastest where ids ascend.
+    Holds 34 bytes a key at most, ``keys`` and ``ids`` among them; fastest where ids ascend.
     """
     if not np.all(ids[1:] > ids[:-1]):
         order = np.argsort(ids)
@@ -51,12 +51,13 @@ def links_of_keys(keys: NDArray[np.uint64], ids: NDArray[np.uint64], sources: So
         while not table.link(laid[begin:end], numbers[begin:end], own, anchors):
             table = _Table(2 * table.slots)
     del laid, numbers, own, table
-    linked = np.flatnonzero(anchors != _NONE)
-    chosen = anchors[linked]
-    is_anchor = np.zeros(ids.size, dtype=np.bool_)
-    is_anchor[chosen] = True
-    ranks = np.cumsum(is_anchor, dtype=np.uint32)
-    return Links(ids[linked], ids[is_anchor], (ranks[chosen] - np.uint32(1)).astype(np.int32))
+    ranks = np.zeros(ids.size, dtype=np.uint32)
+    linked, anchoring = _mark_anchors(anchors, ranks)
+    anchor_ids = np.empty(anchoring, dtype=np.uint64)
+    _number_anchors(ids, ranks, anchor_ids)
+    documents, anchor_of = np.empty(linked, dtype=np.uint64), np.empty(linked, dtype=np.int32)
+    _collect_links(ids, anchors, ranks, documents, anchor_of)
+    return Links(documents, anchor_ids, anchor_of)
 
 
 class _Table:
@@ -160,3 +161,44 @@ def _lay(
         ends[bucket] = place + 1
         laid[place] = keys[at]
         numbers[place] = np.uint32(at)
+
+
+@kernel
+def _mark_anchors(anchors: NDArray[np.uint32], ranks: NDArray[np.uint32]) -> tuple[int, int]:
+    """Set the ranks of all anchors to one; returns how many documents have an anchor, and how many are one."""
+    linked = 0
+    anchoring = 0
+    for at in range(anchors.size):
+        if anchors[at] != np.uint32(0xFFFFFFFF):
+            linked += 1
+            if ranks[anchors[at]] == 0:
+                anchoring += 1
+            ranks[anchors[at]] = 1
+    return linked, anchoring
+
+
+@kernel
+def _number_anchors(ids: NDArray[np.uint64], ranks: NDArray[np.uint32], anchor_ids: NDArray[np.uint64]) -> None:
+    """Number those of rank one in their order, and list their ids."""
+    rank = 0
+    for at in range(ranks.size):
+        if ranks[at]:
+            anchor_ids[rank] = ids[at]
+            ranks[at] = np.uint32(rank)
+            rank += 1
+
+
+@kernel
+def _collect_links(
+    ids: NDArray[np.uint64],
+    anchors: NDArray[np.uint32],
+    ranks: NDArray[np.uint32],
+    documents: NDArray[np.uint64],
+    anchor_of: NDArray[np.int32],
+) -> None:
+    count = 0
+    for at in range(anchors.size):
+        if anchors[at] != np.uint32(0xFFFFFFFF):
+            documents[count] = ids[at]
+            anchor_of[count] = np.int32(ranks[anchors[at]])
+            count += 1

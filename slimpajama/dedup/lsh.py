@@ -1,6 +1,6 @@
 """Stage 2: documents that agree in a band are linked, one band and one range of keys at a time.
 
-A work item gathers the keys of its range and links what is equal (see :mod:`slimpajama.dedup.equal_keys`). 48 bytes
+A work item gathers the keys of its range and links what is equal (see :mod:`slimpajama.dedup.equal_keys`). 36 bytes
 per key of the range are held at once, and the number of ranges follows from the memory allowed. Rejected: hash tables
 of whole bands (the 1.4 TB of the published run), and all pairs that agree (quadratic in the size of a boilerplate
 cluster).
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 VERSION = 2
-BYTES_PER_KEY = 48
+BYTES_PER_KEY = 36
 """Peak bytes per key of a range: key and id as gathered, the key in its bucket, and what it is linked to."""
 
 
