@@ -84,7 +84,9 @@ def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any
     ranges = lsh.key_ranges(documents, config.item_bytes())
     sources = SourceRanges.of([str(number) for number in range(SOURCES)], FIRST_SHARDS)
     items = [
-        lsh.LinkItem(band, number, ranges, folder / "rows.json", sources, folder / f"links-{band}-{number}.arrow")
+        lsh.LinkItem(
+            band, number, ranges, documents, folder / "rows.json", sources, folder / f"links-{band}-{number}.arrow"
+        )
         for band in range(BANDS)
         for number in range(ranges)
     ]

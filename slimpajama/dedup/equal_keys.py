@@ -36,7 +36,7 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 def links_of_keys(keys: NDArray[np.uint64], ids: NDArray[np.uint64], sources: SourceRanges) -> Links:
     """The links of documents ``ids`` ``uint64[n]`` with ``keys`` ``uint64[n]``, n at most ``MOST_KEYS``.
 
-    Holds 34 bytes a key at most, ``keys`` and ``ids`` among them; fastest where ids ascend.
+    Holds 36 bytes a key at most, ``keys`` and ``ids`` among them; fastest where ids ascend.
     """
     if not np.all(ids[1:] > ids[:-1]):
         order = np.argsort(ids)
@@ -44,7 +44,6 @@ def links_of_keys(keys: NDArray[np.uint64], ids: NDArray[np.uint64], sources: So
         del order
     own = sources.local_of_ascending(ids)
     laid, numbers, ends = _in_buckets(keys)
-    del keys
     anchors = np.full(ids.size, _NONE)
     table = _Table(_SLOTS)
     for begin, end in pairwise((0, *ends.tolist())):

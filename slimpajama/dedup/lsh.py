@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from slimpajama.compilation import kernel
 from slimpajama.dedup.components import Links
 from slimpajama.dedup.equal_keys import MOST_KEYS, links_of_keys
-from slimpajama.dedup.rows import row_batches
+from slimpajama.dedup.rows import BATCH_ROWS, row_batches
 from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.engine.heartbeat import beat
 from slimpajama.local_copies import local_copy
@@ -49,11 +49,12 @@ def key_ranges(documents: int, memory: int) -> int:
 @dataclass(frozen=True, slots=True)
 class LinkItem:
     """Range ``number`` of ``ranges`` of one band, over all rows files, which a JSON file beside them lists;
-    ``sources``: whose they are."""
+    ``documents``: how many have keys, in all; ``sources``: whose they are."""
 
     band: int
     number: int
     ranges: int
+    documents: int
     rows_list: Path
     sources: SourceRanges
     links_file: Path
@@ -64,18 +65,26 @@ def link_band(item: LinkItem) -> dict[str, Any]:
 
     Returns how many keys and links there were, and the file's record.
     """
-    gathered_keys, gathered_ids = [], []
+    keys, ids = _gathered(item)
+    links = links_of_keys(keys, ids, item.sources)
+    return {"keys": keys.size, "links": links.documents.size, "files": [write_links(links, item.links_file)]}
+
+
+def _gathered(item: LinkItem) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The keys of the range and their documents' ids. Room that is not written to is no memory yet."""
+    room = item.documents // item.ranges
+    slack = room // 16 + BATCH_ROWS
+    keys, ids = (np.empty(room + slack, dtype=np.uint64) for _ in range(2))
+    count = 0
     for path in read_json(item.rows_list):
         beat()
         columns = ["id", "in_lsh", f"band_{item.band}"]
-        for ids, in_lsh, keys in row_batches(_below(item.rows_list.parent, path), columns):
-            own = np.empty(ids.size, dtype=np.uint64), np.empty(ids.size, dtype=np.uint64)
-            count = select_range(keys, ids, in_lsh, item.number, item.ranges, *own)
-            gathered_keys.append(own[0][:count].copy() if item.ranges > 1 else own[0][:count])
-            gathered_ids.append(own[1][:count].copy() if item.ranges > 1 else own[1][:count])
-    count = sum(part.size for part in gathered_keys)
-    links = links_of_keys(_joined(gathered_keys), _joined(gathered_ids), item.sources)
-    return {"keys": count, "links": links.documents.size, "files": [write_links(links, item.links_file)]}
+        for own_ids, in_lsh, own_keys in row_batches(_below(item.rows_list.parent, path), columns):
+            if count + own_keys.size > keys.size:
+                for array in (keys, ids):
+                    array.resize(count + own_keys.size + slack, refcheck=False)
+            count += select_range(own_keys, own_ids, in_lsh, item.number, item.ranges, keys[count:], ids[count:])
+    return keys[:count], ids[:count]
 
 
 @kernel
@@ -96,17 +105,6 @@ def select_range(
         of = np.int64(((keys[at] >> np.uint64(32)) * np.uint64(ranges)) >> np.uint64(32))
         count += in_lsh[at] & (of == number)
     return count
-
-
-def _joined(parts: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
-    """One array of all; empties the list, so that little is held twice."""
-    joined = np.empty(sum(part.size for part in parts), dtype=np.uint64)
-    place = joined.size
-    while parts:
-        part = parts.pop()
-        joined[place - part.size : place] = part
-        place -= part.size
-    return joined
 
 
 def _below(folder: Path, path: str) -> Path:

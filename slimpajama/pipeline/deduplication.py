@@ -199,6 +199,7 @@ class _Run:
                 band,
                 number,
                 ranges,
+                documents,
                 rows_list,
                 self._sources(corpus),
                 self._work / "links" / f"{band}-{number}.arrow",

@@ -44,7 +44,7 @@ def linking_speed(folder: Path) -> LinkingSpeed:
             writer.append(_rows(keys[first : first + BATCH_ROWS], first))
     write_json(folder / "rows.json", ["keys.arrow"])
     sources = SourceRanges.of(["any"], [0])
-    item = LinkItem(0, 0, 1, folder / "rows.json", sources, folder / "links.arrow")
+    item = LinkItem(0, 0, 1, KEYS, folder / "rows.json", sources, folder / "links.arrow")
     link_band(item)  # so that what is loaded once is loaded
     began = time.perf_counter()
     link_band(replace(item, number=1, ranges=1 << 31, links_file=folder / "none.arrow"))  # a range with no keys

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import signature
+from slimpajama.dedup import lsh
 from slimpajama.dedup.equal_keys import links_of_keys
 from slimpajama.dedup.lsh import BYTES_PER_KEY, LinkItem, key_ranges, link_band, read_links
 from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter
@@ -165,7 +166,7 @@ def links_in_ranges(rows_list: Path, ranges: int, band: int = 1) -> tuple[list[t
     links, keys = [], 0
     for number in range(ranges):
         target = rows_list.with_name(f"{band}-{number}-of-{ranges}.arrow")
-        result = link_band(LinkItem(band, number, ranges, rows_list, plain(FIRST_SHARDS), target))
+        result = link_band(LinkItem(band, number, ranges, 3000, rows_list, plain(FIRST_SHARDS), target))
         documents, anchors = pairs_of(read_links(target))
         assert result["links"] == documents.size
         keys += result["keys"]
@@ -178,6 +179,15 @@ def test_any_number_of_ranges_gives_the_links_of_one(rows_list: Path, ranges: in
     whole, keys = links_in_ranges(rows_list, 1)
     assert len(whole) > 500
     assert links_in_ranges(rows_list, ranges) == (whole, keys)
+
+
+def test_more_keys_than_were_announced_find_room(rows_list: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = links_in_ranges(rows_list, 1)
+    monkeypatch.setattr(
+        lsh, "BATCH_ROWS", 10
+    )  # so there is room for 1,603 in two ranges, and 1,500 rows are looked at at a time
+    assert links_in_ranges(rows_list, 64) == whole
+    assert links_in_ranges(rows_list, 2) == whole
 
 
 def test_short_and_bad_records_are_never_linked(rows_list: Path) -> None:
