@@ -120,7 +120,7 @@ def test_memory_decides_how_many_ranges_there_are() -> None:
     assert (few.key_ranges, few.cluster_ranges) == (3, 1)
     assert (many.key_ranges, many.cluster_ranges) == (83, 28)
     costs = [{cost.stage: cost.core_seconds for cost in plan.stages} for plan in (few, many)]
-    assert [cost["link"] for cost in costs] == pytest.approx([9e9 * (9 + ranges) * 1e-7 for ranges in (3, 111)])
+    assert [cost["link"] for cost in costs] == pytest.approx([9e9 * (9 + ranges) * 1e-7 for ranges in (3, 83)])
     assert max(few.memory.values()) == few.memory["setting"] == 64 * GIB
     assert max(many.memory.values()) == many.memory["setting"] == 4 * GIB
 
