@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from slimpajama.compilation import compilation_announced
 from slimpajama.dedup.cluster import count_members
-from slimpajama.dedup.components import GLOBAL, flatten, join, join_links, keep_smallest, places, union
+from slimpajama.dedup.components import GLOBAL, flatten, join, join_links, keep_smallest, places, roots_now, union
 from slimpajama.dedup.equal_keys import links_of_keys
 from slimpajama.dedup.lsh import select_range
 from slimpajama.dedup.sketch import Sketcher
@@ -29,7 +29,9 @@ with compilation_announced():
     select_range(_links.documents, _links.documents, _true, 0, 1, _ids.copy(), _ids.copy())
     _places, _parents = places(_ids, _ids), np.zeros((2, 2), dtype=np.uint32)
     join(_parents, _places, _places, GLOBAL)
-    join_links(_ids, _links.documents, _flat, _links.anchor_of, _ids, _parents, 0, _places)
+    _anchors = np.zeros((2, 3), dtype=np.uint32)
+    roots_now(_parents, _places, _anchors)
+    join_links(_ids, _links.documents, _flat, _links.anchor_of, _anchors, _parents, 0, _places)
     flatten(_parents)
     keep_smallest(_ids.copy(), _places, _ids)
     count_members(_parents[0].copy(), _places, _parents[1].copy(), _ids.reshape(1, -1).copy())

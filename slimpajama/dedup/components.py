@@ -23,6 +23,7 @@ __all__ = [
     "LOCAL",
     "NOWHERE",
     "NO_PLACE",
+    "SOURCE",
     "Clusters",
     "Links",
     "flatten",
@@ -31,6 +32,7 @@ __all__ = [
     "keep_smallest",
     "links_of_pairs",
     "places",
+    "roots_now",
     "union",
 ]
 
@@ -39,8 +41,8 @@ NOWHERE = np.uint64((1 << 64) - 1)
 
 NO_PLACE = np.uint32((1 << 32) - 1)
 
-GLOBAL, LOCAL = 0, 1
-"""Scopes, as columns of parents."""
+GLOBAL, LOCAL, SOURCE = 0, 1, 2
+"""Scopes, as columns of parents, and what else is told of an anchor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +120,20 @@ def places(ids: NDArray[np.uint64], values: NDArray[np.uint64]) -> NDArray[np.in
 def _merged(left: NDArray[np.uint64], right: NDArray[np.uint64], out: NDArray[np.uint64]) -> int:
     """Merge two ascending arrays into one without repeats; returns its size."""
     a = b = size = 0
-    while a < left.size or b < right.size:
-        if b == right.size or (a < left.size and left[a] <= right[b]):
-            value = left[a]
-            a += 1
-        else:
-            value = right[b]
-            b += 1
-        if size == 0 or out[size - 1] != value:
+    last = NOWHERE
+    while a < left.size and b < right.size:  # no branch in it, since none could be foreseen
+        one, other = left[a], right[b]
+        value = min(one, other)
+        a += one <= other
+        b += other <= one
+        out[size] = value
+        size += value != last
+        last = value
+    for rest in (left[a:], right[b:]):
+        for value in rest:
             out[size] = value
-            size += 1
+            size += value != last
+            last = value
     return size
 
 
@@ -168,10 +174,9 @@ def _root(parents: NDArray[np.uint32], node: np.uint32, scope: int) -> Any:
 def _join(parents: NDArray[np.uint32], left: np.uint32, right: np.uint32, scope: int) -> None:
     a = _root(parents, left, scope)
     b = _root(parents, right, scope)
-    if a < b:
-        parents[b, scope] = a
-    elif b < a:
-        parents[a, scope] = b
+    root = min(a, b)
+    parents[max(a, b), scope] = root
+    parents[left, scope] = root  # it is asked for most
 
 
 @kernel
@@ -191,31 +196,40 @@ def join_links(
     documents: NDArray[np.uint64],
     document_sources: NDArray[np.uint16],
     anchor_of: NDArray[np.int32],
-    anchors: NDArray[np.uint64],
+    anchors: NDArray[np.uint32],
     parents: NDArray[np.uint32],
     place: int,
     outside: NDArray[np.int64],
 ) -> int:
     """Join the ends of links, globally and, if both are of one source, locally.
 
-    ``own``: ids of all places; ``documents``, ascending, are among them from ``place`` on. ``anchors``: for each, its
-    place or ``NO_PLACE`` and, 32 bits higher, its source; links to the latter are listed in ``outside`` instead.
-    Returns how many are.
+    ``own``: ids of all places; ``documents``, ascending, are among them from ``place`` on. ``anchors``
+    ``uint32[k, 3]``: of each the global and the local root, as they were of late, or ``NO_PLACE``, and the source;
+    links to anchors without a place are listed in ``outside`` instead. Returns how many are. Most links repeat what
+    another band's say: so does one whose document has the root for its parent, which is seen without reading
+    ``parents`` at random.
     """
     count = 0
     for at in range(documents.size):
         while own[place] < documents[at]:  # most linked documents are linked in each band
             place += 1
-        anchor = anchors[anchor_of[at]]
-        right = np.uint32(anchor & np.uint64(0xFFFFFFFF))
-        if right == NO_PLACE:
+        anchor = anchor_of[at]
+        if anchors[anchor, GLOBAL] == NO_PLACE:
             outside[count] = at
             count += 1
             continue
-        _join(parents, np.uint32(place), right, GLOBAL)
-        if np.uint64(document_sources[at]) == anchor >> np.uint64(32):
-            _join(parents, np.uint32(place), right, LOCAL)
+        for scope in range(2 if document_sources[at] == anchors[anchor, SOURCE] else 1):
+            if parents[place, scope] != anchors[anchor, scope]:
+                _join(parents, np.uint32(place), anchors[anchor, scope], scope)
     return count
+
+
+@kernel
+def roots_now(parents: NDArray[np.uint32], places: NDArray[np.int64], roots: NDArray[np.uint32]) -> None:
+    """Set ``roots`` ``uint32[n, 2 or more]`` to the roots of n places as they are now, globally and locally."""
+    for at in range(places.size):
+        for scope in range(2):
+            roots[at, scope] = _root(parents, np.uint32(places[at]), scope)
 
 
 @kernel

@@ -24,12 +24,14 @@ from slimpajama.dedup.components import (
     LOCAL,
     NO_PLACE,
     NOWHERE,
+    SOURCE,
     Links,
     flatten,
     join,
     join_links,
     keep_smallest,
     places,
+    roots_now,
 )
 from slimpajama.dedup.id_ranges import ranges_of_links
 from slimpajama.dedup.source_ranges import SourceRanges
@@ -95,9 +97,9 @@ def _contract(
         first, last = part.part_of(links.documents)
         begin, end = part.part_of(links.anchors)
         anchor_sources = sources.local_of_ascending(links.anchors[:end])
-        anchors = np.full(end, NO_PLACE, dtype=np.uint64)
-        anchors[begin:] = places(own, links.anchors[begin:end])
-        anchors |= anchor_sources.astype(np.uint64) << np.uint64(32)
+        anchors = np.full((end, 3), NO_PLACE)
+        roots_now(parents, places(own, links.anchors[begin:end]), anchors[begin:])
+        anchors[:, SOURCE] = anchor_sources
         for at in range(first, last, BATCH):
             beat()
             documents = links.documents[at : min(at + BATCH, last)]
