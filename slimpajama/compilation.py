@@ -2,7 +2,8 @@
 
 numba keys a cached kernel by the time and size of its own source file: one that calls a kernel of another file keeps
 the old one inside when that file changes, and installed files all have the same time. A stale kernel would give wrong
-signatures without a word, so the cache here lies in a folder named by a digest of every source that defines a kernel.
+signatures without a word, and so do constants of another file. So the cache here lies in a folder named by a digest of
+all sources of the package.
 Rejected: no cache (20 seconds at each start), and ahead-of-time compilation (a wheel per machine type).
 """
 
@@ -68,9 +69,7 @@ def _cache_folder(given: str) -> str:
     """``NUMBA_CACHE_DIR``, the package's ``__pycache__`` or the user's cache: the first that can be written."""
     digest = hashlib.blake2b(digest_size=8)
     for source in sorted(PACKAGE.rglob("*.py")):
-        content = source.read_bytes()
-        if b"\n@kernel\n" in content:
-            digest.update(content)
+        digest.update(source.read_bytes())
     name = f"kernels-{digest.hexdigest()}"
     if given:
         return str(Path(given, f"slimpajama-{name}"))

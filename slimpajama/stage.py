@@ -136,14 +136,13 @@ class Stages:
     def cleaning(self, owned: Sequence[Path]) -> Iterator[None]:
         """Remove what interrupted writers left in ``owned``, folders that hold nothing but this run's.
 
-        Before the block, for a run that was killed, and after it if it fails, for its own workers.
+        Before the block, for a run that was killed, and after it, for its own workers that were.
         """
         remove_stale_temporaries(owned)
         try:
             yield
-        except BaseException:
+        finally:
             remove_stale_temporaries(owned)
-            raise
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a small file that belongs to no item, atomically; not while inspecting."""

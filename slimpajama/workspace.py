@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,6 +50,12 @@ __all__ = [
     "remove_stale_temporaries",
     "write_json",
 ]
+
+SCRATCH_PREFIX = "scratch-"
+"""Of folders that a work item keeps beside its output while it runs."""
+
+_TEMPORARY = re.compile(rf"\.[0-9a-f]{{8}}{re.escape(TEMPORARY_SUFFIX)}$")
+"""Names that :func:`atomic_file` gives."""
 
 
 class OutputFile:
@@ -286,13 +293,15 @@ def remove_stale_temporaries(folders: Iterable[Path]) -> int:
     """Delete files and scratch folders that interrupted writers left in ``folders``, which hold nothing but ours;
     returns how many.
 
-    In a store there is none: a file appears when it is whole.
+    Below them are folders named as the input's are, which may end like temporaries. In a store there is none: a file
+    appears when it is whole.
     """
     local = [folder for folder in folders if not is_remote(folder) and folder.is_dir()]
-    stale = [path for folder in local for path in folder.rglob(f"*{TEMPORARY_SUFFIX}")]
-    for path in stale:
-        if path.is_dir():
-            remove_tree(path)
-        else:
-            path.unlink(missing_ok=True)
-    return len(stale)
+    scratch = [path for folder in local for path in folder.glob(f"{SCRATCH_PREFIX}*{TEMPORARY_SUFFIX}")]
+    for path in scratch:
+        remove_tree(path)
+    found = (path for folder in local for path in folder.rglob(f"*{TEMPORARY_SUFFIX}"))
+    files = [path for path in found if _TEMPORARY.search(path.name) and path.is_file()]
+    for path in files:
+        path.unlink(missing_ok=True)
+    return len(scratch) + len(files)

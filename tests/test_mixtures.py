@@ -316,7 +316,11 @@ def test_a_changed_recipe_leaves_only_its_own_files(
     output: Path, recipes: dict[str, Path], copy: Path, tmp_path: Path
 ) -> None:
     # As an interrupted run of yet another recipe leaves it: no manifest lists these.
-    for name in ("train-00000-of-00009.parquet", "train-00001-of-00009.parquet.tmp", "test-00000-of-00003.bin"):
+    for name in (
+        "train-00000-of-00009.parquet",
+        "train-00001-of-00009.parquet.0123abcd.tmp",
+        "test-00000-of-00003.bin",
+    ):
         (copy / "mine" / name).write_bytes(b"?")
     (copy / "mine" / "notes-of-mine.txt").write_text("keep")
     changed = write_recipe(tmp_path, "mine", {"c4": 100}, file_tokens=200_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -118,17 +119,16 @@ def test_times_say_how_much_was_run_and_how_much_was_reused(stage: Stage) -> Non
     assert stage.stages.times()["shout"]["seconds"] >= 0
 
 
-def test_what_writers_leave_is_removed_before_and_after_a_failure(stage: Stage, tmp_path: Path) -> None:
-    (tmp_path / "old.tmp").write_bytes(b"")
-
-    def failing() -> None:
-        with stage.stages.cleaning([tmp_path]):
-            assert list(tmp_path.iterdir()) == []
-            (tmp_path / "own.tmp").write_bytes(b"")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        failing()
+@pytest.mark.parametrize("end", [None, KeyboardInterrupt])
+def test_what_writers_leave_is_removed_before_and_after(
+    stage: Stage, tmp_path: Path, end: type[BaseException] | None
+) -> None:
+    (tmp_path / "old.01234567.tmp").write_bytes(b"")
+    with contextlib.suppress(KeyboardInterrupt), stage.stages.cleaning([tmp_path]):
+        assert list(tmp_path.iterdir()) == []
+        (tmp_path / "own.89abcdef.tmp").write_bytes(b"")
+        if end:
+            raise end
     assert list(tmp_path.iterdir()) == []
 
 

@@ -249,11 +249,26 @@ def test_results_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory
 
 
 def test_what_interrupted_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "deep" / "er").mkdir(parents=True)
-    for name in ("a.arrow", "a.arrow.tmp", "deep/b.tmp", "deep/er/c.parquet.tmp", "deep/tmp", "deep/tmp.txt"):
+    left = (
+        "scratch-1.tmp/ids.tmp",
+        "a.arrow.0123abcd.tmp",
+        "2019.tmp/b.89abcdef.tmp",
+        "deep/er/c.parquet.00000000.tmp",
+    )
+    kept = (
+        "a.arrow",
+        "2019.tmp/b",
+        "mine.tmp",
+        "deep/tmp",
+        "deep/scratch-2.tmp/d",
+        "0123abcd.tmp",
+        "f.0123abcd.tmp.txt",
+    )
+    for name in left + kept:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "scratch.tmp").mkdir()
-    (tmp_path / "scratch.tmp" / "ids").write_bytes(b"x")
     assert remove_stale_temporaries([tmp_path]) == 4
-    assert names_in(tmp_path) == ["a.arrow", "tmp", "tmp.txt"]
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == set(kept)
+    assert not (tmp_path / "scratch-1.tmp").exists()
     assert remove_stale_temporaries([tmp_path / "absent"]) == 0

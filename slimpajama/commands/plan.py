@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from slimpajama.commands.options import Debug, Json, OtherInput, Quiet, SetInSection
-from slimpajama.commands.reporting import reported
+from slimpajama.commands.reporting import NOTHING_CHANGED, reported
 
 __all__ = ["plan"]
 
@@ -33,7 +33,7 @@ def plan(
     debug: Debug = False,
 ) -> None:
     """Tell what a run will take: documents, tokens, disk, memory, hours. Runs a sample of the input; keeps nothing."""
-    with reported(debug):
+    with reported(debug, NOTHING_CHANGED):
         import dataclasses
 
         import orjson

@@ -8,16 +8,18 @@ from collections.abc import Iterator
 
 import typer
 
-__all__ = ["reported", "results_only"]
+__all__ = ["NOTHING_CHANGED", "reported", "results_only"]
+
+GO_ON = "interrupted; finished work is kept: run the same command again to go on"
+NOTHING_CHANGED = "interrupted; nothing was changed, nothing is kept"
 
 
 @contextlib.contextmanager
-def reported(debug: bool) -> Iterator[None]:
+def reported(debug: bool, interrupted: str = GO_ON) -> Iterator[None]:
     """Errors of this program become one line and an exit code; an interrupt says how to go on."""
     from slimpajama.errors import SlimpajamaError
     from slimpajama.interruption import Terminated, interruptible
 
-    interrupted = "interrupted; finished work is kept: run the same command again to go on"
     try:
         with interruptible(interrupted):
             yield

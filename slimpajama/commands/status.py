@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from slimpajama.commands.options import ARun, Debug, Json
-from slimpajama.commands.reporting import reported
+from slimpajama.commands.reporting import NOTHING_CHANGED, reported
 
 __all__ = ["status"]
 
@@ -22,7 +22,7 @@ def status(
     debug: Debug = False,
 ) -> None:
     """Show what of a run is done, what is not, and what is stale and why. Changes nothing."""
-    with reported(debug):
+    with reported(debug, NOTHING_CHANGED):
         import dataclasses
 
         import orjson

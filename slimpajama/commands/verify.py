@@ -7,7 +7,7 @@ import sys
 import typer
 
 from slimpajama.commands.options import ARun, Debug, EngineName, Json, Memory, OnEngine, Quiet, RayAddress, Workers
-from slimpajama.commands.reporting import reported, results_only
+from slimpajama.commands.reporting import NOTHING_CHANGED, reported, results_only
 
 __all__ = ["verify"]
 
@@ -26,7 +26,7 @@ def verify(
 
     Exit code 7 if anything is wrong; each finding says what to do. Changes nothing.
     """
-    with reported(debug):
+    with reported(debug, NOTHING_CHANGED):
         import dataclasses
 
         import orjson

@@ -28,7 +28,7 @@ from slimpajama.dedup.spill import BATCH, Column, IdRange, Spill
 from slimpajama.engine.heartbeat import beat
 from slimpajama.local_copies import local_copy
 from slimpajama.storage import TEMPORARY_SUFFIX, is_remote
-from slimpajama.workspace import atomic_file, cannot_write
+from slimpajama.workspace import SCRATCH_PREFIX, atomic_file, cannot_write
 
 __all__ = ["VERSION", "ClusterItem", "cluster_links", "count_members", "read_clusters"]
 
@@ -84,7 +84,7 @@ def _scratch_beside(path: Path) -> tempfile.TemporaryDirectory[str]:
         if is_remote(path):
             return tempfile.TemporaryDirectory(prefix="slimpajama-")
         path.parent.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix="clustering-", suffix=TEMPORARY_SUFFIX, dir=path.parent)
+        return tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, suffix=TEMPORARY_SUFFIX, dir=path.parent)
     except OSError as fault:
         raise cannot_write(path, fault) from fault
 

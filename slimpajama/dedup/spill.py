@@ -1,8 +1,9 @@
 """What clustering puts aside on disk: columns by place, and pairs for the range of ids they are about.
 
 Both are plain numbers in files of one scratch folder, written and read from front to back in batches, so that disks
-and page caches do what they are best at. Nothing of it outlives the stage. Rejected: one memory map for everything (its
-pages count as this process's memory until they are given back, and parents read at random would thrash).
+and page caches do what they are best at. The stage removes them; after a worker that was killed, the run does.
+Rejected: one memory map for everything (its pages count as this process's memory until they are given back, and
+parents read at random would thrash).
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ __all__ = ["STALLED_AFTER", "LocalEngine"]
 TRIES = 2
 
 STALLED_AFTER = 1800.0
-"""Seconds without a sign of life after which a worker is taken to hang. Sorting the keys of a band gives none."""
+"""Seconds without a sign of life after which a worker is taken to hang. Linking gathered keys gives none."""
 
 _CHECKS = 4
 """How often workers are looked at in that time."""
@@ -158,7 +158,7 @@ class LocalEngine:
 def _answer(pipe: Connection) -> Any:
     try:
         return pipe.recv()
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # it ended, maybe in the middle of an answer
         return None
 
 

@@ -106,7 +106,6 @@ def gathered(
         first = last
 
 
-@kernel
 def copy_documents(
     tokens: NDArray[np.unsignedinteger[Any]],
     starts: NDArray[np.int64],
@@ -114,6 +113,18 @@ def copy_documents(
     out: NDArray[np.unsignedinteger[Any]],
 ) -> None:
     """``out`` becomes ``tokens[start : start + length]`` of each of n documents, one after the other."""
+    readable = tokens.view()
+    readable.flags.writeable = False  # as a mapped file's are: kernels are compiled for each kind of array
+    _copy_documents(readable, starts, lengths, out)
+
+
+@kernel
+def _copy_documents(
+    tokens: NDArray[np.unsignedinteger[Any]],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    out: NDArray[np.unsignedinteger[Any]],
+) -> None:
     begin = 0
     for index in range(starts.size):
         start = starts[index]

@@ -33,7 +33,7 @@ def clustered(folder: Path, files: list[list[tuple[int, int]]], capacity: int | 
     memory = PLENTY if capacity is None else capacity * BYTES_PER_LINKED
     target = folder / "clusters.arrow"
     result = cluster_links(ClusterItem(paths, plain(FIRST_SHARDS), target, memory))
-    assert not list(folder.glob("clustering-*")), "the scratch folder is left"
+    assert not list(folder.glob("scratch-*")), "the scratch folder is left"
     return {name: value for name, value in result.items() if name != "files"}, target.read_bytes()
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,19 @@ class Task:
     log: Path
     deaths: int = 0
     seconds: float = 0.0
+
+
+def die_while_answering(task: Task) -> str:
+    """The first time, half of the answer is sent."""
+    if not task.log.exists():
+        task.log.touch()
+
+        def half(self: Connection, answer: Any) -> None:
+            os.write(self.fileno(), bytes(answer)[: len(answer) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        Connection._send = half  # type: ignore[attr-defined]
+    return task.name
 
 
 def perhaps_die(task: Task) -> str:
@@ -153,6 +167,13 @@ def test_the_item_of_a_killed_worker_is_tried_again_and_nothing_is_lost(tmp_path
         results = sorted(engine.map(perhaps_die, tasks, name_of))
     assert (tmp_path / "log").read_text() == "died\n"
     assert results == [(number, str(number)) for number in range(7)]
+
+
+def test_the_item_of_a_worker_killed_while_it_answers_is_tried_again(tmp_path: Path) -> None:
+    tasks = [Task("x" * 100_000, tmp_path / "log"), Task("other", tmp_path / "log")]
+    with LocalEngine(2) as engine:
+        results = dict(engine.map(die_while_answering, tasks))
+    assert [results[number] for number in range(2)] == ["x" * 100_000, "other"]
 
 
 def test_an_item_whose_worker_is_killed_twice_stops_the_run_and_is_named(tmp_path: Path) -> None:
