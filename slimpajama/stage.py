@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from slimpajama.engine import Engine, Item
 from slimpajama.errors import OutputError
-from slimpajama.storage import remove_file, remove_tree
+from slimpajama.storage import relative_name, remove_file, remove_tree
 from slimpajama.workspace import Markers, atomic_file, remove_stale_temporaries, write_json
 
 __all__ = ["StageRecord", "Stages", "Unfinished"]
@@ -63,13 +63,15 @@ class Stages:
         depends: Sequence[Mapping[str, Any]],
         weights: Sequence[int],
         kernels: Sequence[str] = (),
+        memory: int | None = None,
     ) -> list[dict[str, Any]]:
         """The results of ``function`` for all items, in their order, from markers where they still hold.
 
         ``keys``: a name for each item, unique in the stage. ``depends``: all that the item's result depends on, as
         JSON-able values with names a reader understands. ``weights``: bytes each stands for, for the progress bar.
-        ``kernels``: modules that load the kernels the items call, if any. A
-        result is a mapping of plain values; ``result["files"]`` are the records of the files the item wrote.
+        ``kernels``: modules that load the kernels the items call, if any. ``memory``: bytes that an item may hold, if
+        not as many as any. A result is a mapping of plain values; ``result["files"]`` are the records of the files the
+        item wrote.
         """
         began = time.perf_counter()
         results: list[dict[str, Any] | None] = []
@@ -101,6 +103,7 @@ class Stages:
                     [items[index] for index in missing],
                     lambda item: names.get(id(item), name),
                     kernels,
+                    memory,
                 )
             ) as finished,
         ):
@@ -117,6 +120,17 @@ class Stages:
                 ) from fault
         record.seconds = round(time.perf_counter() - began, 3)
         return [result for result in results if result is not None]
+
+    def forget_others(self, markers: Markers, keys: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:
+        """Remove what items that are no more have left: their markers, and files that are in no item's result."""
+        if self.inspecting:
+            return
+        files = {relative_name(file["path"], markers.root) for result in results for file in result["files"]}
+        for marker, written in markers.others(keys):
+            for relative in written:
+                if relative not in files:
+                    self.remove(markers.root / relative)
+            self.remove(marker)
 
     def finished(self, name: str, markers: Markers, key: str, depends: Mapping[str, Any]) -> dict[str, Any] | None:
         """The result of a stage of one item if it still holds, before what leads to it is looked at; else ``None``."""

@@ -17,7 +17,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -254,6 +254,18 @@ class Markers:
         files = [{**file, "path": relative_name(file["path"], self.root)} for file in result.get("files", ())]
         rest = {key: value for key, value in result.items() if key != "files"}
         write_json(self._path(item), {"depends": dict(depends), "result": rest, "files": files})
+
+    def others(self, items: Collection[str]) -> Iterator[tuple[Path, list[str]]]:
+        """The markers of items not among ``items``, and the files that those wrote, by their paths below the root."""
+        if is_remote(self.folder):
+            names = [name for name in statuses_below(self.folder) if name.endswith(".json")]
+        else:
+            names = [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.json")]
+        wanted = {f"{item}.json" for item in items}
+        for name in sorted(set(names) - wanted):
+            marker = read_json(self.folder / name)
+            files = marker.get("files", ()) if isinstance(marker, dict) else ()
+            yield self.folder / name, [file["path"] for file in files]
 
     def _path(self, item: str) -> Path:
         return self.folder / f"{item}.json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +13,9 @@ from typer.testing import CliRunner
 
 from slimpajama import ConfigError, InputChanged, InputNotFound, deduplicate
 from slimpajama.cli import app
+from slimpajama.dedup import lsh
 from slimpajama.engine.local import LocalEngine
+from slimpajama.pipeline.status import run_status
 from slimpajama.pipeline.verification import verify_run
 from tests.corpus.shards import files_below, put, records_of
 
@@ -139,3 +142,37 @@ def test_the_command_takes_it_as_an_option_and_shows_the_column(old: Path, tmp_p
     assert "removed from, kept in  c4  news  (earlier run)" in result.stdout
     result = CliRunner().invoke(app, ["status", str(tmp_path / "new")])
     assert result.stdout.splitlines()[-1] == "everything is done"
+
+
+def test_a_run_that_is_made_anew_is_nothing_to_compare_with_until_it_is_finished(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as cut_off:
+        cut_off.setattr(lsh, "key_ranges", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "old-in", old, seed=2)  # has written other keys, in files of the same sizes
+    source = put(tmp_path / "in", NEW)
+    with pytest.raises(InputNotFound, match=r"old holds no finished deduplication .* if it was interrupted, or"):
+        run(source, tmp_path / "new", against=str(old))
+    run(tmp_path / "old-in", old)
+    run(source, tmp_path / "new", against=str(old))
+    assert kept(tmp_path / "new", "global") == {"c4": ["dog"], "news": ["elk"]}
+
+
+def test_the_first_of_a_chain_made_anew_is_noticed_at_its_end(old: Path, tmp_path: Path) -> None:
+    run(put(tmp_path / "in2", {"c4/a.jsonl": [text("fox")]}), tmp_path / "second", against=str(old))
+    third = put(tmp_path / "in3", NEW)
+    run(tmp_path / "old-in", old, seed=2)
+    with pytest.raises(InputChanged, match=r"old was deduplicated again since .*second was compared with it, and .*"):
+        run(third, tmp_path / "third", against=str(tmp_path / "second"))
+    run(tmp_path / "old-in", old)
+    run(third, tmp_path / "third", against=str(tmp_path / "second"))
+    assert kept(tmp_path / "third", "global") == {"c4": ["dog"], "news": ["elk"]}
+
+
+def test_the_state_is_told_from_any_folder(old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "in", NEW)
+    monkeypatch.chdir(tmp_path)
+    run(Path("in"), Path("new"), against="old")
+    monkeypatch.chdir("/")
+    assert run_status(tmp_path / "new").finished

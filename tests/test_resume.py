@@ -17,18 +17,20 @@ from typer.testing import CliRunner
 
 from slimpajama import InputNotFound, deduplicate
 from slimpajama.cli import app
-from slimpajama.config import TokenConfig
+from slimpajama.config import Config, TokenConfig
 from slimpajama.corpus import records as reading
 from slimpajama.corpus.lines import LineReader
-from slimpajama.dedup import output_shards, sketching
+from slimpajama.dedup import lsh, output_shards, sketching
+from slimpajama.dedup.rows import read_columns
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import WorkspaceLocked
 from slimpajama.lock import locked
 from slimpajama.mixture.kept import kept_documents, open_dedup_output
-from slimpajama.pipeline.deduplication import _Run
+from slimpajama.pipeline.dedup_items import DedupItems
 from slimpajama.pipeline.status import run_status, status_lines
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.stage import Stages
+from slimpajama.workspace import read_json
 from tests.corpus.shards import decompressed, files_below, put
 
 FOLDERS = ("decisions/", "global/", "local/", "quarantine/")
@@ -54,7 +56,7 @@ def results(out: Path) -> dict[str, bytes]:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts end with a block, so blocks are smaller than the 64 KiB of a part here."""
-    monkeypatch.setattr(_Run, "_reader", lambda self: LineReader(block_bytes=4096))
+    monkeypatch.setattr(DedupItems, "_reader", lambda self: LineReader(block_bytes=4096))
     monkeypatch.setattr(reading, "PARQUET_ROWS", 16)
 
 
@@ -175,6 +177,48 @@ def test_a_replaced_shard_redoes_itself_and_what_comes_out_differently(tmp_path:
     assert done(run(tmp_path)) == {"read and sketch": 1, "link": 9, "cluster": 1, "compare": 1, "decide": 3, "write": 2}
     run(tmp_path, "fresh")
     assert results(tmp_path / "out") == results(tmp_path / "fresh")
+
+
+def test_what_no_item_needs_any_more_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def below(folder: str) -> set[str]:
+        return set(files_below(tmp_path / "out" / "work" / folder))
+
+    many(tmp_path)
+    put(tmp_path / "in", {"arxiv/a.jsonl": [DOCUMENTS[3]]})
+    with (tmp_path / "in" / "arxiv" / "a.jsonl").open("ab") as shard:
+        shard.write(b"broken\n")
+    run(tmp_path, max_bad_fraction=0.5)
+    with monkeypatch.context() as small:
+        small.setattr(lsh, "BYTES_PER_KEY", Config(workers=1).item_bytes() // 400)
+        run(tmp_path, max_bad_fraction=0.5)
+    assert below("links") == {f"{band}-{number}.arrow" for band in range(9) for number in range(2)}
+    assert {"arxiv/a.arrow"} < below("rows")
+    assert (tmp_path / "out" / "quarantine" / "arxiv" / "a.jsonl").exists()
+    shutil.rmtree(tmp_path / "in" / "arxiv")
+    run(tmp_path)
+    assert below("links") == {f"{band}-0.arrow" for band in range(9)}
+    assert below("done/link") == {f"{band}-0.json" for band in range(9)}
+    assert below("rows") == {f"c4/{number}.arrow" for number in range(9)}
+    assert below("done/sketch") == {f"c4/{number}.json" for number in range(9)}
+    assert not (tmp_path / "out" / "quarantine" / "arxiv" / "a.jsonl").exists()
+    assert set(done(run(tmp_path)).values()) == {0}
+
+
+def test_outputs_in_a_folder_named_like_scratch_stay(tmp_path: Path) -> None:
+    put(tmp_path / "in", {"c4/2019.tmp/a.jsonl": DOCUMENTS[:5]})
+    run(tmp_path)
+    assert set(done(run(tmp_path)).values()) == {0}
+
+
+def test_ids_ascend_from_file_to_file_whatever_the_files_are_called(tmp_path: Path) -> None:
+    texts = iter(DOCUMENTS)
+    shards = ("arxiv/a", "c4/b", "common_crawl/c", "wikipedia/d", "book/e")  # not in the order of the sources
+    run(Path(put(tmp_path / "in", {f"{name}.jsonl": [next(texts), next(texts)] for name in shards}).parent))
+    work = tmp_path / "out" / "work"
+    rows = [read_columns(work / path, ["id"])[0].tolist() for path in read_json(work / "rows.json")]
+    ids = [one for file in rows for one in file]
+    assert len(ids) == 10
+    assert ids == sorted(ids)
 
 
 def test_a_shard_that_is_only_touched_is_read_and_written_again_alone(tmp_path: Path) -> None:

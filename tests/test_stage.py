@@ -25,6 +25,7 @@ class Backwards:
         items: Sequence[Any],
         name: Callable[[Any], str] = str,
         preload: Sequence[str] = (),
+        memory: int | None = None,
     ) -> Generator[tuple[int, Any], None, None]:
         for index in reversed(range(len(items))):
             yield index, function(items[index])

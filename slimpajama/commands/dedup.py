@@ -63,7 +63,11 @@ def dedup(
         from slimpajama.pipeline import deduplicate
 
         settings = load_config(
-            config, set or (), scope=scope and scope.value, workers=workers, against=str(against) if against else None
+            config,
+            set or (),
+            scope=scope and scope.value,
+            workers=workers,
+            against=str(against) if against else None,
         )
         talks = not quiet and not json
         if talks:

@@ -36,11 +36,12 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 def links_of_keys(keys: NDArray[np.uint64], ids: NDArray[np.uint64], sources: SourceRanges) -> Links:
     """The links of documents ``ids`` ``uint64[n]`` with ``keys`` ``uint64[n]``, n at most ``MOST_KEYS``.
 
-    Holds 36 bytes a key at most, ``keys`` and ``ids`` among them; fastest where ids ascend.
+    Holds 36 bytes a key at most, ``keys`` and ``ids`` among them, which are sorted if ids do not ascend.
     """
     if not np.all(ids[1:] > ids[:-1]):
         order = np.argsort(ids)
-        keys, ids = keys[order], ids[order]
+        keys[:] = keys[order]
+        ids[:] = ids[order]
         del order
     own = sources.local_of_ascending(ids)
     laid, numbers, ends = _in_buckets(keys)

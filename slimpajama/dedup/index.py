@@ -2,7 +2,8 @@
 
 New documents can be compared with it without its text: the rows files have the keys and ids of all its documents. The
 ids of a later run follow after it, so that in every cluster the earlier document survives. An index lists the rows of
-the runs before it, too, so the chain can go on; they stay where they are.
+the runs before it, too, so the chain can go on; they stay where they are. A run takes its index away before it changes
+anything and writes it last, so rows are those that were written if the index of the run they are of says so.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from slimpajama.workspace import fingerprint, read_json
 __all__ = ["INDEX", "Index", "index_content", "key_settings", "open_index"]
 
 INDEX = "index.json"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
     """``ranges``: (source, its first shard), in the order of ids; ``shards`` in all; ``documents`` that have keys;
-    ``rows``: records of the rows files, with absolute paths; ``settings``: all that keys depend on."""
+    ``rows``: records of the rows files, with absolute paths and the ``run`` whose they are; ``settings``: all that keys
+    depend on."""
 
     folder: Path
     ranges: tuple[tuple[str, int], ...]
@@ -37,9 +39,18 @@ class Index:
     settings: Mapping[str, Any]
 
     @property
+    def folders(self) -> list[Path]:
+        """The runs whose rows these are."""
+        return [place(run) for run in sorted({row["run"] for row in self.rows} | {str(self.folder.resolve())})]
+
+    @property
     def digest(self) -> str:
         """Of the rows."""
         return fingerprint([[row["bytes"], row["blake2b"]] for row in self.rows])
+
+    @property
+    def _digests(self) -> set[str]:
+        return {row["blake2b"] for row in self.rows}
 
     def check(self, config: Config) -> None:
         """Raise :class:`ConfigError` where ``config`` would make other keys, and :class:`InputChanged` where the rows
@@ -51,7 +62,13 @@ class Index:
                     f"{name} is {value!r}, but {self.folder} was made with {self.settings.get(name)!r}: keys can only "
                     "be compared with keys made alike; use the same setting, or make one of the two anew"
                 )
+        written = {str(folder): open_index(folder)._digests for folder in self.folders}
         for row in self.rows:
+            if row["blake2b"] not in written[row["run"]]:
+                raise InputChanged(
+                    f"{row['run']} was deduplicated again since {self.folder} was compared with it, and {row['path']} "
+                    f"holds other keys now: run the deduplication in {self.folder} again"
+                )
             try:
                 size = status_of(place(row["path"])).size
             except FileNotFoundError:
@@ -101,12 +118,15 @@ def open_index(given: Path) -> Index:
                 tuple((name, first) for name, first in content["ranges"]),
                 content["shards"],
                 content["documents"],
-                tuple(row | {"path": _absolute(folder, row["path"])} for row in content["rows"]),
+                tuple(
+                    row | {"path": _absolute(folder, row["path"]), "run": row.get("run", str(folder.resolve()))}
+                    for row in content["rows"]
+                ),
                 content["settings"],
             )
     raise InputNotFound(
         f"{given} holds no finished deduplication with an index; give what --output of slimpajama dedup or run said, "
-        "and run that again if it was made by an older version"
+        "and run that again if it was interrupted, or made by an older version"
     )
 
 

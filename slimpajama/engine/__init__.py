@@ -26,10 +26,12 @@ class Engine(Protocol):
         items: Sequence[Item],
         name: Callable[[Item], str] = str,
         preload: Sequence[str] = (),
+        memory: int | None = None,
     ) -> Generator[tuple[int, Result], None, None]:
         """Yield ``(position in items, function(item))`` in order of completion.
 
-        ``preload``: modules whose import makes ready what the items need, such as compiled kernels.
+        ``preload``: modules whose import makes ready what the items need, such as compiled kernels. ``memory``: bytes
+        that an item may hold, where that is not what the engine was opened for.
 
         An exception of the function is raised here; a worker that dies has its item tried once more, then
         :class:`~slimpajama.errors.WorkerDied` names it through ``name``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from slimpajama.config import WORKER_BYTES, Config
+from slimpajama.config import Config
 from slimpajama.engine import Engine
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import ConfigError
@@ -33,4 +33,4 @@ class EngineChoice:
 
         if self.address is None:
             return RayEngine(cpus=config.worker_count())
-        return RayEngine(self.address, memory=WORKER_BYTES + config.item_bytes())
+        return RayEngine(self.address, memory=config.item_bytes())

@@ -86,8 +86,9 @@ class LocalEngine:
         items: Sequence[Item],
         name: Callable[[Item], str] = str,
         preload: Sequence[str] = (),
+        memory: int | None = None,
     ) -> Generator[tuple[int, Result], None, None]:
-        """See :meth:`slimpajama.engine.Engine.map`."""
+        """See :meth:`slimpajama.engine.Engine.map`; a stage of one item has the machine, so ``memory`` is there."""
         if self.workers == 1:
             for module in preload if items else ():
                 importlib.import_module(module)

@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+from slimpajama.config import WORKER_BYTES
 from slimpajama.engine import Item, Result
 from slimpajama.engine.worker import RemoteTraceback, sendable
 from slimpajama.errors import ConfigError, WorkerDied
@@ -42,8 +43,8 @@ class RayEngine:
         cpus: int | None = None,
         memory: int | None = None,
     ) -> None:
-        """``cpus``: of a Ray of this machine. ``memory``: bytes that each item is scheduled with, on a cluster whose
-        nodes say what they have.
+        """``cpus``: of a Ray of this machine. ``memory``: bytes that an item may hold beside its process, for which it
+        is scheduled on a node that has them.
 
         Raises :class:`ConfigError` where Ray is not installed.
         """
@@ -70,12 +71,8 @@ class RayEngine:
                 signal.signal(signal.SIGTERM, before)  # Ray's own would end this process without a word
             self._started = True
         self.workers = self._slots()
-        most = max((node["Resources"].get("memory", 0) for node in ray.nodes() if node["Alive"]), default=0)
-        if self._memory and self._memory > most:
-            raise ConfigError(
-                f"an item may take {self._memory >> 20} MiB, but no node of the Ray cluster has more than "
-                f"{int(most) >> 20} MiB: set a smaller memory, or more workers"
-            )
+        if self._memory:
+            self._can_be_had(WORKER_BYTES + self._memory)
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -89,10 +86,13 @@ class RayEngine:
         items: Sequence[Item],
         name: Callable[[Item], str] = str,
         preload: Sequence[str] = (),
+        memory: int | None = None,
     ) -> Generator[tuple[int, Result], None, None]:
         """See :meth:`slimpajama.engine.Engine.map`; items of dead workers and nodes are tried three times more."""
         ray = self._ray
-        resources: dict[str, Any] = {"num_cpus": 1} | ({"memory": self._memory} if self._memory else {})
+        resources: dict[str, Any] = {"num_cpus": 1}
+        if self._memory:
+            resources["memory"] = self._can_be_had(WORKER_BYTES + (self._memory if memory is None else memory))
         task = ray.remote(_handled).options(max_retries=RETRIES, **resources)
         waiting = iter(range(len(items)))
         running: dict[Any, int] = {}
@@ -122,6 +122,16 @@ class RayEngine:
         finally:
             for reference in running:  # left early: by an error, an interrupt, or whoever took the results
                 ray.cancel(reference, force=True)
+
+    def _can_be_had(self, memory: int) -> int:
+        """``memory``. Raises :class:`ConfigError` where no node has so much, for which Ray would wait for ever."""
+        most = max((node["Resources"].get("memory", 0) for node in self._ray.nodes() if node["Alive"]), default=0)
+        if memory > most:
+            raise ConfigError(
+                f"an item may take {memory >> 20} MiB, but no node of the Ray cluster has more than "
+                f"{int(most) >> 20} MiB: set a smaller memory, or more workers"
+            )
+        return memory
 
     def _slots(self) -> int:
         return max(1, int(self._ray.cluster_resources().get("CPU", 1)))

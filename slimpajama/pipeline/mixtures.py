@@ -22,7 +22,7 @@ from slimpajama.mixture.output_files import OUTPUT_FILE, file_items, plan_from_s
 from slimpajama.mixture.plan import Plan
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, open_store
-from slimpajama.pipeline.request import write_request
+from slimpajama.pipeline.request import from_anywhere, write_request
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.stage import Stages
 from slimpajama.workspace import Markers
@@ -58,6 +58,7 @@ def make_mixtures(
     :class:`ConfigError` for a recipe that cannot be met.
     """
     _check(documents, recipes)
+    config = config.model_copy(update={"tokenizer": from_anywhere(config.tokenizer)})
     if stages.inspecting:
         return _make(documents, recipes, config, output, stages, memory, format, dry_run)
     owned = [output / name for name in ("tokens", *(recipe.name for recipe in recipes))]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from slimpajama.errors import InputNotFound
 from slimpajama.workspace import read_json, write_json
 
-__all__ = ["Command", "read_request", "write_request"]
+__all__ = ["Command", "from_anywhere", "read_request", "write_request"]
 
 REQUEST = "request.json"
 
@@ -21,6 +21,15 @@ def write_request(output: Path, command: Command, arguments: Mapping[str, Any]) 
     request = {"command": command, **arguments}
     if read_json(output / REQUEST) != request:
         write_json(output / REQUEST, request)
+
+
+def from_anywhere(given: str | None, folder: Path | None = None) -> str | None:
+    """A place that was given relative to ``folder`` or to the current one as one that is found from any; what lies in
+    neither stays as it is, as URLs and names on a hub do."""
+    for path in (folder / given if folder else None, Path(given)) if given is not None and "://" not in given else ():
+        if path is not None and path.exists():
+            return str(path.resolve())
+    return given
 
 
 def read_request(output: Path) -> dict[str, Any]:

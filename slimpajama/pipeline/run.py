@@ -19,7 +19,7 @@ from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe, Tokens, load_recipe
 from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import Mixtures, make_mixtures
-from slimpajama.pipeline.request import write_request
+from slimpajama.pipeline.request import from_anywhere, write_request
 from slimpajama.stage import Stages
 from slimpajama.storage import is_remote, place
 from slimpajama.workspace import write_json
@@ -106,6 +106,10 @@ def run_all(
             f"the sample cannot be made in {output}: make it on a disk, by slimpajama sample, as the input"
         )
     recipes = recipes_of(config.mixtures, folder)
+    against, tokenizer = (from_anywhere(one, folder) for one in (config.dedup.against, config.tokens.tokenizer))
+    dedup = config.dedup.model_copy(update={"against": against})
+    tokens = config.tokens.model_copy(update={"tokenizer": tokenizer})
+    config = config.model_copy(update={"dedup": dedup, "tokens": tokens})
     mixtures = Mixtures({}, {}, {})
     with (engine or EngineChoice()).opened(config.dedup) as opened, locked(output):
         write_request(output, "run", {"config": config.model_dump(mode="json"), "folder": str(folder.resolve())})

@@ -158,7 +158,7 @@ def test_losing_a_node_loses_no_item(cluster: Any) -> None:
 
 
 def test_an_item_that_no_node_can_hold_is_refused(cluster: Any) -> None:
-    with pytest.raises(ConfigError, match=r"an item may take 1073741824 MiB, but no node of the Ray cluster has more"):
+    with pytest.raises(ConfigError, match=r"an item may take 1073742208 MiB, but no node of the Ray cluster has more"):
         RayEngine(cluster.address, memory=1 << 50).__enter__()
     ray.shutdown()
 

@@ -1,0 +1,267 @@
+"""The work items of each stage of a deduplication, and what each depends on: all that would change its result.
+
+An item depends on its settings and on the content of the files it reads, not on where they are or when they were made,
+so that what comes out as it was before is not gone through again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from slimpajama.config import Config
+from slimpajama.corpus.discovery import Corpus, Piece, content_samples
+from slimpajama.corpus.lines import LineReader
+from slimpajama.dedup import cluster, cluster_slices, decisions, lsh, output_shards, sketching
+from slimpajama.dedup.bands import banding
+from slimpajama.dedup.index import Index
+from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.summary import versions
+from slimpajama.pipeline.dedup_outputs import Outputs
+from slimpajama.storage import place, relative_name
+from slimpajama.workspace import Markers, content_digest, fingerprint
+
+__all__ = ["DedupItems", "Work"]
+
+READING = ("num_perm", "seed", "min_cleaned_characters", "normalisation", "max_document_bytes", "truncated")
+"""Settings that the first stage depends on as they are."""
+
+Results = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Items of a stage, by ``keys``, and what each ``depends`` on."""
+
+    items: list[Any]
+    keys: list[str]
+    depends: list[dict[str, Any]]
+    weights: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class DedupItems:
+    """Of the deduplication of ``corpus``; its files lie below ``work``, its results where ``outputs`` says."""
+
+    corpus: Corpus
+    work: Path
+    outputs: Outputs
+    config: Config
+    earlier: Index | None
+
+    @property
+    def sources(self) -> SourceRanges:
+        """Whose the documents are, those of the earlier run among them."""
+        names = [source.name for source in self.corpus.sources]
+        return SourceRanges.of(names, self.corpus.first_shards[:-1], self.earlier.ranges if self.earlier else ())
+
+    def documents(self, sketched: Results) -> int:
+        """How many have keys."""
+        own: int = sum(result["in_lsh"] for result in sketched)
+        return own + (self.earlier.documents if self.earlier else 0)
+
+    def markers(self, stage: str) -> Markers:
+        """Of the finished items of a stage."""
+        return Markers(self.work / "done" / stage, self.work.parent)
+
+    def rows_file(self, piece: Piece) -> Path:
+        """What the first stage found in a piece."""
+        return self.work / "rows" / f"{piece.name}.arrow"
+
+    @property
+    def clusters_file(self) -> Path:
+        """Who survives, of all linked documents."""
+        return self.work / "clusters.arrow"
+
+    def sketch(self) -> Work:
+        """An item for each piece, as for :meth:`decide` and :meth:`write`."""
+        config = self.config
+        bands, rows = banding(config)
+        settings = {name: getattr(config, name) for name in READING} | {"bands": bands, "rows": rows}
+        depends, items = [], []
+        for piece, identity in zip(self.corpus.pieces, self._identities(), strict=True):
+            part_bytes = config.part_bytes if sketching.has_parts(piece, config.part_bytes) else 0
+            depends.append(
+                {
+                    "version": [sketching.VERSION, versions()["unicode"]],
+                    "settings": settings | {"part_bytes": part_bytes},
+                    "input": identity,
+                    "place": [[shard.index for shard in piece.shards], piece.start, piece.stop],
+                }
+            )
+            items.append(
+                sketching.SketchItem(
+                    piece=piece,
+                    reader=self._reader(),
+                    num_perm=config.num_perm,
+                    seed=config.seed,
+                    bands=bands,
+                    rows=rows,
+                    min_cleaned_characters=config.min_cleaned_characters,
+                    normalisation=config.normalisation,
+                    max_bad_fraction=config.max_bad_fraction,
+                    rows_file=self.rows_file(piece),
+                    quarantine_file=self.outputs.quarantine_file(piece),
+                    part_bytes=part_bytes,
+                    parts=self._parts("sketch", piece),
+                    depends=depends[-1],
+                )
+            )
+        return self._by_piece(items, depends)
+
+    def rows_list(self) -> list[str]:
+        """Where all rows are, the earlier run's first, in the order of ids where a file holds one source."""
+        pieces = sorted(self.corpus.pieces, key=lambda piece: (piece.shards[0].index, piece.start))
+        before = self.earlier.rows if self.earlier else ()
+        return [
+            *(row["path"] for row in before),
+            *(relative_name(self.rows_file(piece), self.work) for piece in pieces),
+        ]
+
+    def link(self, sketched: Results, rows_list: Path) -> Work:
+        """An item for each band and range of keys; ``rows_list``: a file of :meth:`rows_list`."""
+        documents = self.documents(sketched)
+        ranges = lsh.key_ranges(documents, self.config.item_bytes())
+        bands, _ = banding(self.config)
+        items = [
+            lsh.LinkItem(
+                band,
+                number,
+                ranges,
+                documents,
+                rows_list,
+                self.sources,
+                self.work / "links" / f"{band}-{number}.arrow",
+            )
+            for band in range(bands)
+            for number in range(ranges)
+        ]
+        common = {
+            "version": lsh.VERSION,
+            "rows": fingerprint([content_digest({"files": result["files"][:1]}) for result in sketched]),
+            "sources": asdict(self.sources),
+            "against": self.earlier.digest if self.earlier else "",
+        }
+        return Work(
+            items,
+            [f"{item.band}-{item.number}" for item in items],
+            [common | {"range": f"{item.number} of {ranges}"} for item in items],
+            [8 * documents // ranges] * len(items),
+        )
+
+    def cluster(self, links: Results) -> Work:
+        """One item."""
+        files = tuple(place(result["files"][0]["path"]) for result in links)
+        depends = {
+            "version": cluster.VERSION,
+            "links": fingerprint(sorted(map(content_digest, links))),
+            "sources": asdict(self.sources),
+        }
+        item = cluster.ClusterItem(files, self.sources, self.clusters_file, self.config.lone_item_bytes())
+        return Work([item], ["all"], [depends], [sum(result["files"][0]["bytes"] for result in links)])
+
+    def compare(self, clusters: dict[str, Any]) -> Work:
+        """One item."""
+        spans = tuple(map(cluster_slices.spans_of, self.corpus.pieces))
+        depends = {
+            "version": cluster_slices.VERSION,
+            "clusters": content_digest(clusters),
+            "pieces": fingerprint(spans),
+        }
+        item = cluster_slices.SliceItem(self.clusters_file, spans)
+        return Work([item], ["all"], [depends], [clusters["files"][0]["bytes"]])
+
+    def decide(self, sketched: Results, slices: Sequence[str]) -> Work:
+        """``slices``: for each piece a digest of what the clusters say of it."""
+        names = tuple(source.name for source in self.corpus.sources)
+        items = [
+            decisions.DecisionItem(
+                shard=piece.file.relative,
+                rows_file=self.rows_file(piece),
+                clusters_file=self.clusters_file,
+                decisions_file=self.outputs.decisions_file(piece),
+                source_names=names,
+                sources=self.sources,
+                spans=cluster_slices.spans_of(piece),
+            )
+            for piece in self.corpus.pieces
+        ]
+        depends = [
+            {
+                "version": decisions.VERSION,
+                "rows": content_digest({"files": own["files"][:1]}),
+                "clusters": said,
+                "sources": list(names),
+                "ranges": asdict(self.sources),
+                "shard": piece.file.relative,
+            }
+            for piece, own, said in zip(self.corpus.pieces, sketched, slices, strict=True)
+        ]
+        return self._by_piece(items, depends)
+
+    def write(self, sketched: Results, decided: Results) -> Work:
+        """The last stage's."""
+        config = self.config
+        depends, items = [], []
+        for piece, own, identity, decision in zip(
+            self.corpus.pieces, sketched, self._identities(), decided, strict=True
+        ):
+            files = self.outputs.shard_files(piece, len(own["parts"]))
+            settings = {"normalisation": config.normalisation, "compression_level": config.compression_level}
+            depends.append(
+                {
+                    "version": [output_shards.VERSION, versions()["unicode"]],
+                    "settings": settings | {"scopes": list(self.outputs.scopes), "truncated": config.truncated},
+                    "input": identity,
+                    "kept": decision["kept"],
+                    "parts": own["parts"],
+                    "outputs": [relative_name(path, self.work.parent) for part in files for _, _, path in part],
+                }
+            )
+            items.append(
+                output_shards.WriteItem(
+                    piece=piece,
+                    reader=self._reader(),
+                    normalisation=config.normalisation,
+                    decisions_file=self.outputs.decisions_file(piece),
+                    rows_file=self.rows_file(piece),
+                    parts=tuple(own["parts"]),
+                    outputs=files,
+                    level=config.compression_level,
+                    written=self._parts("write", piece),
+                    depends=depends[-1],
+                )
+            )
+        return self._by_piece(items, depends)
+
+    def _by_piece(self, items: list[Any], depends: list[dict[str, Any]]) -> Work:
+        pieces = self.corpus.pieces
+        return Work(items, [piece.name for piece in pieces], depends, [piece.input_bytes for piece in pieces])
+
+    def _identities(self) -> list[dict[str, Any]]:
+        """What tells the content of each piece's file from another's."""
+        samples = content_samples(self.corpus.files)
+        return [
+            {
+                "path": piece.file.relative,
+                "size": piece.file.size,
+                "modified": _moment(piece.file.modified_ns),
+                "sample": samples[piece.file.path],
+                "names": list(piece.set_names),
+            }
+            for piece in self.corpus.pieces
+        ]
+
+    def _reader(self) -> LineReader:
+        return LineReader(max_line_bytes=self.config.max_document_bytes, truncated=self.config.truncated)
+
+    def _parts(self, stage: str, piece: Piece) -> Markers:
+        return Markers(self.work / "parts" / stage / piece.name, self.work.parent)
+
+
+def _moment(nanoseconds: int) -> str:
+    seconds, rest = divmod(nanoseconds, 10**9)
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
