@@ -112,3 +112,12 @@ def test_a_recipe_of_a_source_that_is_not_there_is_told_before_anything_is_spent
     result = CliRunner().invoke(app, ["plan", str(config)])
     assert result.exit_code == 2
     assert "recipes" in result.stderr
+
+
+def test_what_may_not_be_meant_is_noted(config: Path) -> None:
+    lines = said(str(config), "--set", "mixtures.recipes=[]", "--quiet", "--text", "1TB", "--cores", "8").splitlines()
+    assert [line for line in lines if line.startswith("note: ")] == [
+        "note: text and documents in all are as said, and divided among the sources as what lies here is",
+        "note: the config sets workers to 1, so the other cores of 8 are idle",
+        "note: the config sets no memory, so that of this machine is assumed",
+    ]

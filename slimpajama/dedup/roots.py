@@ -38,13 +38,17 @@ from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.dedup.spill import BATCH, Column, IdRange, Spill
 from slimpajama.engine.heartbeat import beat
 
-__all__ = ["BYTES_PER_LINKED", "SCRATCH_PER_LINKED", "Roots", "roots_of_links"]
+__all__ = ["BYTES_PER_LINKED", "SCRATCH_PER_LINKED", "SPILLED_PER_LINKED", "Roots", "roots_of_links"]
 
 BYTES_PER_LINKED = 24
 """Held for each document of a range: its id, two parents, and the smallest id outside."""
 
 SCRATCH_PER_LINKED = 32
 """Bytes on disk meanwhile, for each linked document: its columns."""
+
+SPILLED_PER_LINKED = 90
+"""Bytes on disk beside them where there are ranges: pairs that leave one. The most seen, for clusters of ten in three
+ranges; clusters of two spill 61 there and 18 in twenty."""
 
 SCOPES = {"global": GLOBAL, "local": LOCAL}
 

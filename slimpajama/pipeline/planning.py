@@ -9,12 +9,12 @@ from __future__ import annotations
 import importlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from slimpajama.config import TokenConfig
+from slimpajama.config import Config, TokenConfig
 from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.corpus.sample import write_sample
 from slimpajama.engine.local import LocalEngine
@@ -22,7 +22,7 @@ from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import make_mixtures
-from slimpajama.pipeline.run import RunConfig, recipes_of, source_of
+from slimpajama.pipeline.run import RunConfig, located, recipes_of, source_of
 from slimpajama.planning.estimates import Counted, extrapolated
 from slimpajama.planning.linking_speed import linking_speed
 from slimpajama.planning.run_plan import Measured, RunPlan, SourcePlan, Wanted, run_plan
@@ -58,6 +58,7 @@ class Assumptions:
 
 def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, bars: bool = False) -> RunPlan:
     """Plan the run of ``config``, whose paths are relative to ``folder``. Raises what discovering the input raises."""
+    config = located(config, folder)
     recipes = recipes_of(config.mixtures, folder)
     with tempfile.TemporaryDirectory(prefix="slimpajama-plan-") as name, LocalEngine(1) as engine:
         scratch = Path(name)
@@ -74,18 +75,25 @@ def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, bars:
         stages = Stages(engine, bars=bars)
         measured = _measure(config, recipes, scratch, stages)
         sources = _scaled(_sources(corpus, sampled, _held(scratch / "out")), assumptions)
-        return run_plan(
-            config.dedup,
-            sources,
-            measured,
-            Wanted(
-                scopes=("global", "local") if config.dedup.scope == "both" else (config.dedup.scope,),
-                mixed=sum(recipe.tokens for recipe in recipes) if recipes else None,
-                kept=assumptions.kept,
-                cores=assumptions.cores or config.dedup.worker_count(),
-                nodes=assumptions.nodes,
-            ),
+        told = Wanted(
+            scopes=("global", "local") if config.dedup.scope == "both" else (config.dedup.scope,),
+            mixed=sum(recipe.tokens for recipe in recipes) if recipes else None,
+            kept=assumptions.kept,
+            cores=assumptions.cores or config.dedup.worker_count(),
+            nodes=assumptions.nodes,
         )
+        return replace(run_plan(config.dedup, sources, measured, told), notes=_notes(config.dedup, assumptions))
+
+
+def _notes(config: Config, assumptions: Assumptions) -> list[str]:
+    notes = []
+    if assumptions.text or assumptions.documents:
+        notes.append("text and documents in all are as said, and divided among the sources as what lies here is")
+    if assumptions.cores and config.workers is not None and config.workers < assumptions.cores:
+        notes.append(f"the config sets workers to {config.workers}, so the other cores of {assumptions.cores} are idle")
+    if assumptions.cores and config.memory is None:
+        notes.append("the config sets no memory, so that of this machine is assumed")
+    return notes
 
 
 def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages: Stages) -> Measured:

@@ -105,11 +105,8 @@ def run_all(
         raise ConfigError(
             f"the sample cannot be made in {output}: make it on a disk, by slimpajama sample, as the input"
         )
+    config = located(config, folder)
     recipes = recipes_of(config.mixtures, folder)
-    against, tokenizer = (from_anywhere(one, folder) for one in (config.dedup.against, config.tokens.tokenizer))
-    dedup = config.dedup.model_copy(update={"against": against})
-    tokens = config.tokens.model_copy(update={"tokenizer": tokenizer})
-    config = config.model_copy(update={"dedup": dedup, "tokens": tokens})
     mixtures = Mixtures({}, {}, {})
     with (engine or EngineChoice()).opened(config.dedup) as opened, locked(output):
         write_request(output, "run", {"config": config.model_dump(mode="json"), "folder": str(folder.resolve())})
@@ -141,6 +138,13 @@ def run_all(
     }
     write_json(output / "summary.json", summary)
     return summary, mixtures
+
+
+def located(config: RunConfig, folder: Path) -> RunConfig:
+    """With the places of an earlier run and a tokenizer that lie below ``folder``, or here, as absolute paths."""
+    dedup = config.dedup.model_copy(update={"against": from_anywhere(config.dedup.against, folder)})
+    tokens = config.tokens.model_copy(update={"tokenizer": from_anywhere(config.tokens.tokenizer, folder)})
+    return config.model_copy(update={"dedup": dedup, "tokens": tokens})
 
 
 def source_of(config: RunConfig, folder: Path, output: Path) -> Path:

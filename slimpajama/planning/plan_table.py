@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from slimpajama.dedup.summary import aligned
+from slimpajama.planning.estimates import Range
 from slimpajama.planning.run_plan import RunPlan
 
 __all__ = ["plan_lines"]
@@ -38,6 +39,7 @@ def plan_lines(plan: RunPlan) -> list[str]:
         f"a node reads up to {plan.reading / 1e6:,.0f} MB/s from disk",
         f"memory of a node, set to {_gib(plan.memory['setting'])}: at most {memory}",
         f"keys of a band in {plan.key_ranges:,} range(s), linked documents in {plan.cluster_ranges:,}",
+        *(f"note: {note}" for note in plan.notes),
     ]
 
 
@@ -50,19 +52,25 @@ def _input_lines(plan: RunPlan) -> list[str]:
             f"{own.files:,}",
             size_of(own.disk),
             size_of(own.text.estimate),
-            f"{size_of(own.text.low)} - {size_of(own.text.high)}",
+            _between(own.text, size_of),
             f"{own.documents.estimate:,}",
-            f"{own.documents.low:,} - {own.documents.high:,}",
+            _between(own.documents, "{:,}".format),
         )
         for name, own in plan.sources.items()
     ]
     kept = f"{100 * plan.kept:.1f} % of the text kept, as {'said' if plan.kept_is_said else 'in the sample'}"
     kept += "" if plan.tokens is None else f": {plan.tokens:,} tokens"
-    lines = [f"from {plan.sampled_text / 1e6:,.0f} MB of text sampled; ranges hold 19 times in 20", ""]
+    known = all(own.text.low == own.text.high for own in plan.sources.values())
+    ranges = "" if known else "; ranges hold 19 times in 20"
+    lines = [f"from {plan.sampled_text / 1e6:,.0f} MB of text sampled{ranges}", ""]
     lines += [aligned(rows, rule_before_last=True), "", kept]
     if not plan.kept_is_said:
         lines.append("(the most: both copies of a document are rarely in a sample; --kept says better, if you know)")
     return lines
+
+
+def _between(values: Range, shown: Callable[[int], str]) -> str:
+    return f"{shown(values.low)} - {shown(values.high)}" if values.low < values.high else ""
 
 
 def _disk_lines(plan: RunPlan) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from slimpajama.config import OTHERS_BYTES, WORKER_BYTES, Config
 from slimpajama.dedup.bands import banding
 from slimpajama.dedup.lsh import BYTES_PER_KEY, key_ranges
-from slimpajama.dedup.roots import BYTES_PER_LINKED, SCRATCH_PER_LINKED
+from slimpajama.dedup.roots import BYTES_PER_LINKED, SCRATCH_PER_LINKED, SPILLED_PER_LINKED
 from slimpajama.planning.estimates import Range
 from slimpajama.planning.linking_speed import LinkingSpeed
 
@@ -80,7 +80,8 @@ class StageCost:
 @dataclass(frozen=True, slots=True)
 class RunPlan:
     """Bytes, seconds and hours. ``kept``: share of the text, and whether it ``kept_is_said``; ``disk``: by what it is
-    for; ``memory``: of one node; ``workers`` of a node; ``reading``: bytes a second that each node reads at most."""
+    for; ``memory``: of one node; ``workers`` of a node; ``reading``: bytes a second that each node reads at most;
+    ``notes``: what was assumed that may not be meant."""
 
     sampled_text: int
     sources: Mapping[str, SourcePlan]
@@ -95,6 +96,7 @@ class RunPlan:
     workers: int
     nodes: int
     reading: float
+    notes: Sequence[str] = ()
 
     @property
     def core_hours(self) -> float:
@@ -130,10 +132,12 @@ def run_plan(config: Config, sources: Mapping[str, SourcePlan], measured: Measur
         "cluster": links * measured.linking.clustering,
         **{name: seconds * factors.get(name, by_text) for name, seconds in measured.seconds.items()},
     }
+    cluster_ranges = max(1, -(-linked * BYTES_PER_LINKED // lone))
+    scratch = SCRATCH_PER_LINKED + (SPILLED_PER_LINKED if cluster_ranges > 1 else 0)
     disk = {
         "band keys": round(measured.disk["rows"] * by_documents),
         "links": round(links * measured.linking.link_bytes),
-        "clusters, and while they are made": (CLUSTER_ROW + SCRATCH_PER_LINKED) * linked,
+        "clusters, and while they are made": (CLUSTER_ROW + scratch) * linked,
         "decisions": round(measured.disk["decisions"] * by_documents),
     }
     for scope in wanted.scopes:
@@ -156,7 +160,7 @@ def run_plan(config: Config, sources: Mapping[str, SourcePlan], measured: Measur
         tokens=None if wanted.mixed is None else round(measured.tokens * by_kept_text),
         disk=disk,
         key_ranges=ranges,
-        cluster_ranges=max(1, -(-linked * BYTES_PER_LINKED // lone)),
+        cluster_ranges=cluster_ranges,
         memory={
             "setting": config.memory_bytes(),
             "reading and writing": processes,

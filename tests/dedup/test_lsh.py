@@ -14,7 +14,7 @@ from datasketch import MinHash, MinHashLSH
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimpajama import signature
+from slimpajama import InputError, signature
 from slimpajama.dedup import lsh
 from slimpajama.dedup.equal_keys import links_of_keys
 from slimpajama.dedup.lsh import BYTES_PER_KEY, LinkItem, key_ranges, link_band, read_links
@@ -179,6 +179,16 @@ def test_any_number_of_ranges_gives_the_links_of_one(rows_list: Path, ranges: in
     whole, keys = links_in_ranges(rows_list, 1)
     assert len(whole) > 500
     assert links_in_ranges(rows_list, ranges) == (whole, keys)
+
+
+def test_more_keys_in_a_range_than_can_be_numbered_are_an_error(
+    rows_list: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lsh, "MOST_KEYS", 2000)
+    with pytest.raises(
+        InputError, match=r"range 0 of 1 of band 1 has over 1,\d{3} keys, and 2,000 are the most: "
+    ):
+        links_in_ranges(rows_list, 1)
 
 
 def test_more_keys_than_were_announced_find_room(rows_list: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,9 +125,33 @@ def test_memory_decides_how_many_ranges_there_are() -> None:
     assert max(many.memory.values()) == many.memory["setting"] == 4 * GIB
 
 
+def test_more_than_one_range_of_linked_documents_spills_pairs() -> None:
+    name = "clusters, and while they are made"
+    few, many = (
+        run_plan(Config(memory=memory), sources(10**9, 10**12), MEASURED, WANTED) for memory in ("64GiB", "4GiB")
+    )
+    assert (few.cluster_ranges, few.disk[name]) == (1, (25 + 32) * 10**9)
+    assert (many.cluster_ranges, many.disk[name]) == (28, (25 + 32 + 90) * 10**9)
+
+
+def test_notes_and_ranges_that_are_none() -> None:
+    lines = plan_lines(replace(planned(), notes=["one"]))
+    assert lines[0] == "from 1 MB of text sampled"
+    assert lines[-1] == "note: one"
+
+
 def test_the_table_says_it_all() -> None:
-    lines = "\n".join(plan_lines(planned(replace(WANTED, kept=0.45)))).splitlines()
+    plan = planned(replace(WANTED, kept=0.45))
+    known = plan.sources["web"]
+    about = replace(known, documents=Range(estimate=500_000, low=499_000, high=501_000))
+    lines = "\n".join(plan_lines(replace(plan, sources={"web": known, "total": about}))).splitlines()
+    assert lines[0] == "from 1 MB of text sampled"
+    about = replace(about, text=Range(estimate=10**9, low=10**9 - 10**7, high=10**9 + 10**7))
+    lines = "\n".join(plan_lines(replace(plan, sources={"web": known, "total": about}))).splitlines()
     assert lines[0] == "from 1 MB of text sampled; ranges hold 19 times in 20"
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line.startswith(("web", "total"))}
+    assert rows["web"] == ["2", "250.0", "1,000.0", "500,000"]
+    assert rows["total"] == ["2", "250.0", "1,000.0", "990.0", "-", "1,010.0", "500,000", "499,000", "-", "501,000"]
     assert "45.0 % of the text kept, as said: 112,500 tokens" in lines
     assert any(line.split() == ["read", "and", "sketch", "2.78", "all", "workers"] for line in lines)
     assert any(line.split() == ["cluster", "0.00", "one", "process"] for line in lines)
