@@ -22,19 +22,14 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, cast
 
 from slimpajama.engine import Item, Result
+from slimpajama.engine.heartbeat import CHECKS, STALLED_AFTER
 from slimpajama.engine.lean import is_all_ours
 from slimpajama.engine.worker import RemoteTraceback, serve
 from slimpajama.errors import WorkerDied
 
-__all__ = ["STALLED_AFTER", "LocalEngine"]
+__all__ = ["LocalEngine"]
 
 TRIES = 2
-
-STALLED_AFTER = 1800.0
-"""Seconds without a sign of life after which a worker is taken to hang. Linking gathered keys gives none."""
-
-_CHECKS = 4
-"""How often workers are looked at in that time."""
 
 
 class _Worker:
@@ -105,7 +100,7 @@ class LocalEngine:
             while waiting or busy:
                 while waiting and len(busy) < self.workers:
                     self._start(busy, waiting.pop(), function, items, preload)
-                ready = cast("list[Connection]", wait(list(busy), timeout=self._stalled_after / _CHECKS))
+                ready = cast("list[Connection]", wait(list(busy), timeout=self._stalled_after / CHECKS))
                 fates = dict.fromkeys(ready, "")
                 fates.update(self._stalled(busy))
                 for pipe, fate in fates.items():

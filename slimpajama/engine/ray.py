@@ -2,10 +2,11 @@
 
 An item is a Ray task on one CPU, so a cluster runs as many at once as it has CPUs; at most two for each CPU are handed
 to Ray at a time, since what waits there costs the driver memory and is scheduled without looking. A worker or node that
-dies has its items tried again, elsewhere, three times. What the items read and write must be reachable from every node
-under the same name: a shared disk, or a store. Every node needs this package, in the same version. An item that hangs
-is not noticed, as it is on one machine. Costs about a millisecond per item in the driver. Rejected: Ray Data (it moves
-rows; here files are read where they are needed), and actors (they would have to be made anew by hand).
+dies has its items tried again, elsewhere, three times; one whose item gives no sign of life ends itself, since nobody
+else can see that. What the items read and write must be reachable from every node under the same name: a shared disk,
+or a store. Every node needs this package, in the same version. Costs about a millisecond per item in the driver.
+Rejected: Ray Data (it moves rows; here files are read where they are needed), and actors (they would have to be made
+anew by hand).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 
 from slimpajama.config import WORKER_BYTES
 from slimpajama.engine import Item, Result
+from slimpajama.engine.heartbeat import STALLED_AFTER, watched
 from slimpajama.engine.worker import RemoteTraceback, sendable
 from slimpajama.errors import ConfigError, WorkerDied
 
@@ -42,9 +44,11 @@ class RayEngine:
         *,
         cpus: int | None = None,
         memory: int | None = None,
+        stalled_after: float = STALLED_AFTER,
     ) -> None:
         """``cpus``: of a Ray of this machine. ``memory``: bytes that an item may hold beside its process, for which it
-        is scheduled on a node that has them.
+        is scheduled on a node that has them. ``stalled_after``: seconds without a sign of life after which an item is
+        taken to hang.
 
         Raises :class:`ConfigError` where Ray is not installed.
         """
@@ -52,6 +56,7 @@ class RayEngine:
         self._address = address
         self._cpus = cpus
         self._memory = memory
+        self._stalled_after = stalled_after
         self._started = False
         self.workers = cpus or 1
 
@@ -102,7 +107,7 @@ class RayEngine:
                 if time.monotonic() - looked > _LOOK_SECONDS:
                     slots, looked = self._slots(), time.monotonic()
                 while len(running) < IN_FLIGHT_PER_CPU * slots and (index := next(waiting, None)) is not None:
-                    running[task.remote(function, items[index], tuple(preload))] = index
+                    running[task.remote(function, items[index], tuple(preload), self._stalled_after)] = index
                 if not running:
                     return
                 done, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)
@@ -114,7 +119,8 @@ class RayEngine:
                         raise WorkerDied(
                             f"the work on {name(items[index])} was lost {RETRIES + 1} times with its worker or node "
                             f"({' '.join(str(fault).split())[:200]}); most likely memory ran out: give the nodes fewer "
-                            "CPUs or set a smaller memory; finished work is kept"
+                            "CPUs or set a smaller memory; or it gave no sign of life for "
+                            f"{self._stalled_after / 60:.0f} minutes: look after the storage; finished work is kept"
                         ) from fault
                     if error is not None:
                         raise error from RemoteTraceback(f"\n{trace}")
@@ -159,14 +165,15 @@ def _unreachable(address: str | None, fault: Exception) -> ConfigError:
 
 
 def _handled(
-    function: Callable[[Any], Any], item: Any, preload: tuple[str, ...]
+    function: Callable[[Any], Any], item: Any, preload: tuple[str, ...], stalled_after: float
 ) -> tuple[Any, BaseException | None, str]:
     """In a worker: the result, or the error and its traceback; Ray sees only what takes the worker with it."""
     _prepare(preload)
-    try:
-        return function(item), None, ""
-    except Exception as error:
-        return None, sendable(error), traceback.format_exc()
+    with watched(stalled_after):
+        try:
+            return function(item), None, ""
+        except Exception as error:
+            return None, sendable(error), traceback.format_exc()
 
 
 @functools.cache

@@ -185,9 +185,7 @@ def test_more_keys_in_a_range_than_can_be_numbered_are_an_error(
     rows_list: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lsh, "MOST_KEYS", 2000)
-    with pytest.raises(
-        InputError, match=r"range 0 of 1 of band 1 has over 1,\d{3} keys, and 2,000 are the most: "
-    ):
+    with pytest.raises(InputError, match=r"range 0 of 1 of band 1 has over 1,\d{3} keys, and 2,000 are the most: "):
         links_in_ranges(rows_list, 1)
 
 

@@ -108,6 +108,18 @@ def test_a_worker_that_is_killed_has_its_item_tried_again(engine: RayEngine, tmp
     assert (tmp_path / "b").read_text() == "died\n"
 
 
+def hang_once(path: Path) -> str:
+    if not path.exists():
+        path.touch()
+        time.sleep(3600)
+    return "got on"
+
+
+def test_a_worker_that_hangs_ends_itself_and_its_item_is_tried_again(cluster: Any, tmp_path: Path) -> None:
+    with RayEngine(cluster.address, stalled_after=1.0) as engine:
+        assert list(engine.map(hang_once, [tmp_path / "hung"])) == [(0, "got on")]
+
+
 def test_an_item_that_kills_each_worker_is_named(engine: RayEngine, tmp_path: Path) -> None:
     with pytest.raises(WorkerDied, match=f"the work on shard-x was lost {RETRIES + 1} times"):
         list(engine.map(perhaps_die, [Task("shard-x", tmp_path / "x", deaths=99)], name_of))
