@@ -77,7 +77,11 @@ class RayEngine:
             self._started = True
         self.workers = self._slots()
         if self._memory:
-            self._can_be_had(WORKER_BYTES + self._memory)
+            try:
+                self._can_be_had(WORKER_BYTES + self._memory)
+            except ConfigError:
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *exception: Any) -> None:

@@ -170,9 +170,14 @@ def test_losing_a_node_loses_no_item(cluster: Any) -> None:
 
 
 def test_an_item_that_no_node_can_hold_is_refused(cluster: Any) -> None:
-    with pytest.raises(ConfigError, match=r"an item may take 1073742208 MiB, but no node of the Ray cluster has more"):
+    refusal = r"an item may take 1073742336 MiB, but no node of the Ray cluster has more"
+    with pytest.raises(ConfigError, match=refusal):
         RayEngine(cluster.address, memory=1 << 50).__enter__()
-    ray.shutdown()
+    assert not ray.is_initialized()
+    with RayEngine(cluster.address, memory=1 << 20) as engine:
+        assert list(engine.map(square, [3], memory=1 << 30)) == [(0, 9)]
+        with pytest.raises(ConfigError, match=refusal):
+            next(engine.map(square, [3], memory=1 << 50))
 
 
 def test_the_engine_is_chosen_by_name(cluster: Any) -> None:
