@@ -12,9 +12,9 @@ from slimpajama.engine.heartbeat import beat, watched
 
 
 def live(beating: bool) -> None:
-    with watched(0.4):
-        for _ in range(8):
-            time.sleep(0.2)
+    with watched(2.0):
+        for _ in range(6):
+            time.sleep(0.5)
             if beating:
                 beat()
 
