@@ -205,9 +205,9 @@ def join_links(
 
     ``own``: ids of all places; ``documents``, ascending, are among them from ``place`` on. ``anchors``
     ``uint32[k, 3]``: of each the global and the local root, as they were of late, or ``NO_PLACE``, and the source;
-    links to anchors without a place are listed in ``outside`` instead. Returns how many are. Most links repeat what
-    another band's say: so does one whose document has the root for its parent, which is seen without reading
-    ``parents`` at random.
+    links to anchors without a place are listed in ``outside`` instead. Returns how many are. Most documents are their
+    own root still, so they get the anchor's for a parent, or have it already, by what another band says; neither takes
+    a look at ``parents`` at random, which is what costs.
     """
     count = 0
     for at in range(documents.size):
@@ -219,8 +219,11 @@ def join_links(
             count += 1
             continue
         for scope in range(2 if document_sources[at] == anchors[anchor, SOURCE] else 1):
-            if parents[place, scope] != anchors[anchor, scope]:
-                _join(parents, np.uint32(place), anchors[anchor, scope], scope)
+            parent, root = parents[place, scope], anchors[anchor, scope]
+            if parent == place:
+                parents[place, scope] = root  # which is smaller, being the anchor's
+            elif parent != root:
+                _join(parents, np.uint32(place), root, scope)
     return count
 
 
