@@ -176,3 +176,9 @@ def test_the_state_is_told_from_any_folder(old: Path, tmp_path: Path, monkeypatc
     run(Path("in"), Path("new"), against="old")
     monkeypatch.chdir("/")
     assert run_status(tmp_path / "new").finished
+
+
+def test_a_chain_cannot_lead_back_to_its_own_output(old: Path, tmp_path: Path) -> None:
+    run(put(tmp_path / "in", NEW), tmp_path / "new", against=str(old))
+    with pytest.raises(ConfigError, match="old cannot be deduplicated against itself; choose another output"):
+        run(tmp_path / "old-in", old, against=str(tmp_path / "new"))

@@ -39,9 +39,9 @@ class Index:
     settings: Mapping[str, Any]
 
     @property
-    def folders(self) -> list[Path]:
-        """The runs whose rows these are."""
-        return [place(run) for run in sorted({row["run"] for row in self.rows} | {str(self.folder.resolve())})]
+    def runs(self) -> list[str]:
+        """The runs whose rows these are, as absolute places."""
+        return sorted({row["run"] for row in self.rows} | {str(self.folder.resolve())})
 
     @property
     def digest(self) -> str:
@@ -62,7 +62,7 @@ class Index:
                     f"{name} is {value!r}, but {self.folder} was made with {self.settings.get(name)!r}: keys can only "
                     "be compared with keys made alike; use the same setting, or make one of the two anew"
                 )
-        written = {str(folder): open_index(folder)._digests for folder in self.folders}
+        written = {run: open_index(place(run))._digests for run in self.runs}
         for row in self.rows:
             if row["blake2b"] not in written[row["run"]]:
                 raise InputChanged(

@@ -64,17 +64,17 @@ def deduplicate_on(stages: Stages, input: Path, output: Path, config: Config) ->
     if is_remote(input) == is_remote(output) and output.resolve().is_relative_to(input.resolve()):
         raise ConfigError(f"the output {output} lies inside the input {input}; choose another place")
     config = config.model_copy(update={"against": from_anywhere(config.against)})
-    earlier = _earlier(config, output)
-    corpus = discover(input, config.sources, config.piece_bytes, earlier.shards if earlier else 0)
-    run = _Run(corpus, output, config, stages, earlier)
-    if stages.inspecting:
-        return run.run()
     with contextlib.ExitStack() as holding:
-        holding.enter_context(locked(output))
-        for folder in earlier.folders if earlier else ():
-            holding.enter_context(locked_for_reading(folder))
+        earlier = _earlier(config, output)
         if earlier:
+            for earlier_run in earlier.runs if not stages.inspecting else ():
+                holding.enter_context(locked_for_reading(place(earlier_run)))
             earlier.check(config)
+        corpus = discover(input, config.sources, config.piece_bytes, earlier.shards if earlier else 0)
+        run = _Run(corpus, output, config, stages, earlier)
+        if stages.inspecting:
+            return run.run()
+        holding.enter_context(locked(output))
         holding.enter_context(stages.cleaning(owned_folders(output)))
         write_request(output, "dedup", {"input": str(input.resolve()), "settings": config.model_dump(mode="json")})
         return run.run()
@@ -84,9 +84,8 @@ def _earlier(config: Config, output: Path) -> Index | None:
     if config.against is None:
         return None
     earlier = open_index(place(config.against))
-    if earlier.folder.resolve() == output.resolve():
+    if str(output.resolve()) in earlier.runs:
         raise ConfigError(f"{output} cannot be deduplicated against itself; choose another output")
-    earlier.check(config)
     return earlier
 
 
@@ -112,16 +111,14 @@ class _Run:
             stages.write_json(work / "rows.json", items.rows_list())
             linking_work = items.link(sketched, work / "rows.json")
             links = self._stage("link", linking_work, lsh.link_band, items, KERNELS)
-            clustering_work = items.cluster(links)
             (clusters,) = self._stage(
-                "cluster", clustering_work, cluster.cluster_links, items, KERNELS, self.config.lone_item_bytes()
+                "cluster", items.cluster(links), cluster.cluster_links, items, KERNELS, self.config.lone_item_bytes()
             )
             (compared,) = self._stage("compare", items.compare(clusters), cluster_slices.slice_clusters, items)
             decided = self._stage("decide", items.decide(sketched, compared["digests"]), decisions.decide_piece, items)
             tally = self._tally(items, decided)
-            writing_work = items.write(sketched, decided)
             outputs.doubt_outdated(list(map(content_digest, decided)), [len(own["parts"]) for own in sketched])
-            written = self._stage("write", writing_work, output_shards.write_piece, items)
+            written = self._stage("write", items.write(sketched, decided), output_shards.write_piece, items)
         stages.remove_tree(work / "parts")
         stages.forget_others(items.markers("sketch"), sketching_work.keys, sketched)
         stages.forget_others(items.markers("link"), linking_work.keys, links)
