@@ -91,18 +91,16 @@ def _link_bucket(
     shift: np.uint64,
     anchors: NDArray[np.uint32],
 ) -> bool:
-    none = np.uint32(0xFFFFFFFF)
-    odd = np.uint64(0x9E3779B97F4A7C15)
     mask = np.uint64(table_first.shape[1] - 1)
     room = table_first.shape[1] // 2
     entries = others = 0
     for at in range(keys.size):
         key, number = keys[at], numbers[at]
-        slot = (key * odd) >> shift
-        while table_first[0, slot] != none and table_keys[0, slot] != key:
+        slot = (key * _ODD) >> shift
+        while table_first[0, slot] != _NONE and table_keys[0, slot] != key:
             slot = (slot + np.uint64(1)) & mask
         first = table_first[0, slot]
-        if first == none:
+        if first == _NONE:
             entries += 1
             if entries > room:
                 return False
@@ -111,12 +109,12 @@ def _link_bucket(
         elif own[number] == own[first]:
             anchors[number] = first
         else:
-            slot = ((key + np.uint64(own[number])) * odd) >> shift
-            while table_first[1, slot] != none and (
+            slot = ((key + np.uint64(own[number])) * _ODD) >> shift
+            while table_first[1, slot] != _NONE and (
                 table_keys[1, slot] != key or own[table_first[1, slot]] != own[number]
             ):
                 slot = (slot + np.uint64(1)) & mask
-            if table_first[1, slot] == none:
+            if table_first[1, slot] == _NONE:
                 others += 1
                 if others > room:
                     return False
@@ -169,7 +167,7 @@ def _mark_anchors(anchors: NDArray[np.uint32], ranks: NDArray[np.uint32]) -> tup
     linked = 0
     anchoring = 0
     for at in range(anchors.size):
-        if anchors[at] != np.uint32(0xFFFFFFFF):
+        if anchors[at] != _NONE:
             linked += 1
             if ranks[anchors[at]] == 0:
                 anchoring += 1
@@ -198,7 +196,7 @@ def _collect_links(
 ) -> None:
     count = 0
     for at in range(anchors.size):
-        if anchors[at] != np.uint32(0xFFFFFFFF):
+        if anchors[at] != _NONE:
             documents[count] = ids[at]
             anchor_of[count] = np.int32(ranks[anchors[at]])
             count += 1

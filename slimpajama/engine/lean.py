@@ -19,8 +19,6 @@ from typing import Any
 
 __all__ = ["all_ours", "imported_numba", "is_all_ours"]
 
-_ours: list[str] = []
-
 
 class _NotFound(MetaPathFinder):
     def __init__(self, names: Sequence[str]) -> None:
@@ -34,19 +32,18 @@ class _NotFound(MetaPathFinder):
 def all_ours(*needless: str) -> None:
     """Called first in a process that is all ours and does without some packages, pandas at least: a command's,
     where datasketch may integrate by scipy, and the server that its workers are forked from."""
-    _ours.append(sys.argv[0])
     sys.meta_path.insert(0, _NotFound(("pandas", *needless)))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def is_all_ours() -> bool:
     """Whether this process is."""
-    return bool(_ours)
+    return any(isinstance(finder, _NotFound) for finder in sys.meta_path)
 
 
 def imported_numba() -> Any:
     """numba, which does not look for packages that extend it if this process is all ours."""
     numba = import_module("numba")
-    if _ours:
+    if is_all_ours():
         vars(import_module("numba.core.entrypoints"))["_already_initialized"] = True
     return numba

@@ -124,7 +124,7 @@ class DedupItems:
     def link(self, sketched: Results, rows_list: Path) -> Work:
         """An item for each band and range of keys; ``rows_list``: a file of :meth:`rows_list`."""
         documents = self.documents(sketched)
-        ranges = lsh.key_ranges(documents, self.config.item_bytes())
+        ranges, sources = lsh.key_ranges(documents, self.config.item_bytes()), self.sources
         bands, _ = banding(self.config)
         items = [
             lsh.LinkItem(
@@ -133,7 +133,7 @@ class DedupItems:
                 ranges,
                 documents,
                 rows_list,
-                self.sources,
+                sources,
                 self.work / "links" / f"{band}-{number}.arrow",
             )
             for band in range(bands)
@@ -142,7 +142,7 @@ class DedupItems:
         common = {
             "version": lsh.VERSION,
             "rows": fingerprint([content_digest({"files": result["files"][:1]}) for result in sketched]),
-            "sources": asdict(self.sources),
+            "sources": asdict(sources),
             "against": self.earlier.digest if self.earlier else "",
         }
         return Work(
@@ -176,7 +176,7 @@ class DedupItems:
 
     def decide(self, sketched: Results, slices: Sequence[str]) -> Work:
         """``slices``: for each piece a digest of what the clusters say of it."""
-        names = tuple(source.name for source in self.corpus.sources)
+        names, sources = tuple(source.name for source in self.corpus.sources), self.sources
         items = [
             decisions.DecisionItem(
                 shard=piece.file.relative,
@@ -184,7 +184,7 @@ class DedupItems:
                 clusters_file=self.clusters_file,
                 decisions_file=self.outputs.decisions_file(piece),
                 source_names=names,
-                sources=self.sources,
+                sources=sources,
                 spans=cluster_slices.spans_of(piece),
             )
             for piece in self.corpus.pieces
@@ -195,7 +195,7 @@ class DedupItems:
                 "rows": content_digest({"files": own["files"][:1]}),
                 "clusters": said,
                 "sources": list(names),
-                "ranges": asdict(self.sources),
+                "ranges": asdict(sources),
                 "shard": piece.file.relative,
             }
             for piece, own, said in zip(self.corpus.pieces, sketched, slices, strict=True)

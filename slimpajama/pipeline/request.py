@@ -23,13 +23,13 @@ def write_request(output: Path, command: Command, arguments: Mapping[str, Any]) 
         write_json(output / REQUEST, request)
 
 
-def from_anywhere(given: str | None, folder: Path | None = None) -> str | None:
+def from_anywhere(given: str | None, folder: Path = Path()) -> str | None:
     """A place that was given relative to ``folder`` or to the current one as one that is found from any; what lies in
     neither stays as it is, as URLs and names on a hub do."""
-    for path in (folder / given if folder else None, Path(given)) if given is not None and "://" not in given else ():
-        if path is not None and path.exists():
-            return str(path.resolve())
-    return given
+    if given is None or "://" in given:
+        return given
+    there = [path for path in (folder / given, Path(given)) if path.exists()]
+    return str(there[0].resolve()) if there else given
 
 
 def read_request(output: Path) -> dict[str, Any]:

@@ -57,9 +57,10 @@ class PartItem:
 
 def part_items(root: Path) -> list[PartItem]:
     """All parts of a deduplication. Raises :class:`InputNotFound` where it is not finished."""
-    places = read_json(root / "work" / "pieces.json")
+    listing = root / "work" / "pieces.json"
+    places = read_json(listing)
     if not isinstance(places, list):
-        raise InputNotFound(f"{root} holds no finished deduplication: {root}/work/pieces.json is missing or broken")
+        raise InputNotFound(f"{root} holds no finished deduplication: {listing} is missing or broken")
     return [
         PartItem(
             root,

@@ -191,9 +191,8 @@ def test_more_keys_in_a_range_than_can_be_numbered_are_an_error(
 
 def test_more_keys_than_were_announced_find_room(rows_list: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = links_in_ranges(rows_list, 1)
-    monkeypatch.setattr(
-        lsh, "BATCH_ROWS", 10
-    )  # so there is room for 1,603 in two ranges, and 1,500 rows are looked at at a time
+    # There is room for 1,603 in two ranges, and 1,500 rows are looked at at a time.
+    monkeypatch.setattr(lsh, "BATCH_ROWS", 10)
     assert links_in_ranges(rows_list, 64) == whole
     assert links_in_ranges(rows_list, 2) == whole
 
