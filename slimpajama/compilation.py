@@ -2,9 +2,10 @@
 
 numba keys a cached kernel by the time and size of its own source file: one that calls a kernel of another file keeps
 the old one inside when that file changes, and installed files all have the same time. A stale kernel would give wrong
-signatures without a word, and so do constants of another file. So the cache here lies in a folder named by a digest of
-all sources of the package.
-Rejected: no cache (20 seconds at each start), and ahead-of-time compilation (a wheel per machine type).
+signatures without a word, and so would a constant of another file. So each kernel is cached in a folder named by a
+digest of everything compiled into it: its source file, the values of the constants it reads, and the kernels it calls.
+Rejected: no cache (20 seconds at each start), ahead-of-time compilation (a wheel per machine type), and a digest of all
+sources of the package (every kernel is compiled again when any file changes).
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar, cast
+
+import numpy as np
 
 from slimpajama.engine.lean import imported_numba
 
-__all__ = ["compilation_announced", "kernel"]
+__all__ = ["compilation_announced", "content_digest", "kernel"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -51,7 +55,8 @@ class _Kernel:
                     names[name] = names[name].compiled()
             config: Any = numba.config
             before = config.CACHE_DIR
-            config.CACHE_DIR = _cache_folder(before)  # read now; other packages' kernels are none of our business
+            # numba reads it now; other packages' kernels stay where they are.
+            config.CACHE_DIR = str(Path(_cache_folder(before), content_digest(self._function)))
             try:
                 self._compiled = numba.njit(nogil=True, cache=True)(self._function)
             finally:
@@ -65,12 +70,34 @@ def kernel(function: Function) -> Function:
 
 
 @functools.cache
+def content_digest(function: Callable[..., Any]) -> str:
+    """64-bit hexadecimal digest of everything that is compiled into ``function``."""
+    digest = hashlib.blake2b(_source(function.__code__.co_filename), digest_size=8)
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        called = value._function if isinstance(value, _Kernel) else getattr(value, "py_func", None)
+        if called is function or isinstance(value, ModuleType):
+            continue
+        if called is not None:
+            content = content_digest(called)
+        elif isinstance(value, type):
+            file = getattr(sys.modules[value.__module__], "__file__", None)
+            content = hashlib.blake2b(_source(file)).hexdigest() if file else repr(value)
+        else:
+            content = value.tobytes().hex() if isinstance(value, np.ndarray) else repr(value)
+        digest.update(f"{name}={content};".encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _source(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+@functools.cache
 def _cache_folder(given: str) -> str:
     """``NUMBA_CACHE_DIR``, the package's ``__pycache__`` or the user's cache: the first that can be written."""
-    digest = hashlib.blake2b(digest_size=8)
-    for source in sorted(PACKAGE.rglob("*.py")):
-        digest.update(source.read_bytes())
-    name = f"kernels-{digest.hexdigest()}"
+    name = "kernels"
     if given:
         return str(Path(given, f"slimpajama-{name}"))
     beside = PACKAGE / "__pycache__"
