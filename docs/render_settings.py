@@ -16,8 +16,9 @@ This page is made from the models in the code by `python docs/render_settings.py
 
 The file of `slimpajama run` has the sections `input` (a folder) or `sample`, `dedup`, `tokens` and `mixtures`; `--set
 section.key=value` overrides one setting. `slimpajama dedup --config` takes the same file, or just the settings of
-`dedup`, which `--set key=value` overrides, and which are also the arguments of `slimpajama.deduplicate`. Sizes are
-written like 8GiB or 500MB, tokens like 2M or 330B.
+`dedup`, which `--set key=value` overrides, and which are also the arguments of `slimpajama.deduplicate`. `slimpajama
+mix` takes the settings of `tokens` by `--set tokens.key=value`. Sizes are written like 8GiB or 500MB, tokens like 2M or
+330B.
 """
 
 PARTS: tuple[tuple[str, type[BaseModel]], ...] = (

@@ -10,7 +10,14 @@ import pytest
 from pydantic import ValidationError
 
 from slimpajama import Config, ConfigError, SourceConfig, load_config
-from slimpajama.config import OTHERS_BYTES, REDPAJAMA_SET_NAMES, WORKER_BYTES, checked, parse_bytes
+from slimpajama.config import (
+    OTHERS_BYTES,
+    REDPAJAMA_SET_NAMES,
+    WORKER_BYTES,
+    checked,
+    load_token_config,
+    parse_bytes,
+)
 
 
 def refusal_of(values: dict[str, Any]) -> str:
@@ -374,3 +381,20 @@ def test_a_key_that_is_no_word_is_refused(run_yaml: Path, content: str) -> None:
     run_yaml.write_text(content)
     with pytest.raises(ConfigError, match=r"run\.yaml"):
         load_config(run_yaml)
+
+
+def test_settings_of_tokens_are_assignments_then_flags() -> None:
+    assert load_token_config().vocabulary == 50_277
+    settings = load_token_config(
+        ["tokens.vocabulary=600", "tokens.seed=5", "tokens.end_of_text=</s>"], seed=6, holdout=None
+    )
+    assert (settings.vocabulary, settings.seed, settings.end_of_text, settings.holdout) == (600, 6, "</s>", 0.0017)
+
+
+@pytest.mark.parametrize("key", ["vocabulary", "dedup.seed", "tokens.", "tokens"])
+def test_a_setting_of_another_section_is_refused_where_only_tokens_count(key: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load_token_config([f"{key}=1"])
+    assert str(refusal.value).startswith(
+        f"--set {key}: here a setting is one of the section tokens, for example --set "
+    )

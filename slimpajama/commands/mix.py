@@ -20,6 +20,7 @@ from slimpajama.commands.options import (
     OneScope,
     Quiet,
     RayAddress,
+    SetInSection,
     Workers,
 )
 from slimpajama.commands.reporting import reported, results_only
@@ -42,6 +43,9 @@ def mix(
     tokenizer: Annotated[
         str | None, typer.Option(help="tokenizer.json or hub name (default: train one on the corpus).")
     ] = None,
+    end_of_text: Annotated[
+        str | None, typer.Option(help="Special token after each document (default: the one the tokenizer declares).")
+    ] = None,
     holdout: Annotated[
         float | None, typer.Option(help="Share held out for validation and test (default 0.0017).")
     ] = None,
@@ -54,6 +58,7 @@ def mix(
     workers: Workers = None,
     engine: OnEngine = EngineName.local,
     ray_address: RayAddress = None,
+    set: SetInSection = None,
     quiet: Quiet = False,
     json: Json = False,
     debug: Debug = False,
@@ -65,7 +70,7 @@ def mix(
     with reported(debug):
         import orjson
 
-        from slimpajama.config import TokenConfig, checked, load_config
+        from slimpajama.config import load_config, load_token_config
         from slimpajama.engine.choice import EngineChoice
         from slimpajama.mixture.kept import open_dedup_output
         from slimpajama.mixture.recipe import load_recipe
@@ -75,8 +80,9 @@ def mix(
         overrides = {"tokens": tokens, "sequence_length": seq_len, "scope": scope and scope.value, "seed": seed}
         recipes = [load_recipe(file, **overrides) for file in recipe]
         machine = load_config(workers=workers, memory=memory)
-        given = {"tokenizer": tokenizer, "holdout": holdout, "seed": seed}
-        settings = checked(TokenConfig, {key: value for key, value in given.items() if value is not None}, "options")
+        settings = load_token_config(
+            set or (), tokenizer=tokenizer, end_of_text=end_of_text, holdout=holdout, seed=seed
+        )
         talks = not quiet and not json
         with results_only(), EngineChoice(engine.value, ray_address).opened(machine) as opened:
             made = make_mixtures(

@@ -24,7 +24,8 @@ import orjson
 import psutil
 from numpy.typing import NDArray
 
-from slimpajama.mixture.tokenizer import TokenizerFile, plain_json, reference
+from slimpajama.mixture.tokenizer import TokenizerFile
+from slimpajama.mixture.tokenizer_json import plain_json, reference
 
 __all__ = ["Backend", "Encoder", "agreeing_backend"]
 

@@ -20,13 +20,14 @@ from slimpajama.mixture.kept import KeptShard
 from slimpajama.mixture.seeded import seeded_hash
 from slimpajama.mixture.surveying import SampleItem, excerpts
 from slimpajama.mixture.tokenizer import TokenizerFile, fetch_tokenizer, load_tokenizer
+from slimpajama.mixture.tokenizer_json import dropout_of, plain_json, reference, unknown_token
 from slimpajama.mixture.tokenizer_training import TRAINING_BYTES, train_tokenizer
 from slimpajama.storage import place
 from slimpajama.workspace import file_record, fingerprint
 
 __all__ = ["VERSION", "TokenizerItem", "choose_tokenizer", "samples_for_tokenizer", "tokenizer_of"]
 
-VERSION = 1
+VERSION = 2
 
 CHECKED_BYTES = 1_000_000
 """Text on which the fast tokenizer is compared with the reference before it is used: half a second."""
@@ -61,9 +62,10 @@ def choose_tokenizer(item: TokenizerItem) -> dict[str, Any]:
         if not texts:
             raise ConfigError("there is no document to train a tokenizer on; give --tokenizer, or some input")
         train_tokenizer(texts, item.path, item.vocabulary)
+        declared = None
     else:
-        fetch_tokenizer(item.name, item.path)
-    tokenizer = load_tokenizer(item.path, item.end_of_text)
+        declared = fetch_tokenizer(item.name, item.path)
+    tokenizer = load_tokenizer(item.path, item.end_of_text, declared)
     checked: list[str] = []
     size = 0
     # Taken evenly, for the sample is in the order of sources.
@@ -73,15 +75,57 @@ def choose_tokenizer(item: TokenizerItem) -> dict[str, Any]:
         checked.append(text)
         size += len(text.encode())
     backend, warning = agreeing_backend(tokenizer, checked)
+    warnings = [warning]
+    if item.name is not None:
+        warnings += [dropout_warning(item.name, item.path), loss_warning(item.name, tokenizer, checked)]
     return {
         "digest": tokenizer.digest,
         "vocabulary": tokenizer.vocabulary,
         "end_of_text": tokenizer.end_of_text,
         "specials": list(tokenizer.specials),
         "backend": backend,
-        "warnings": [warning] if warning else [],
+        "warnings": [warning for warning in warnings if warning],
         "files": [file_record(item.path)],
     }
+
+
+def dropout_warning(name: str, path: Path) -> str | None:
+    """What to say of a tokenizer that would leave out merges by chance; it is used without that."""
+    share = dropout_of(path)
+    if not share:
+        return None
+    return (
+        f"the tokenizer {name} asks for a dropout of {share:g}, which makes the tokens of a text differ from one time "
+        "to the next: it is used without dropout"
+    )
+
+
+def loss_warning(name: str, tokenizer: TokenizerFile, texts: Sequence[str]) -> str | None:
+    """What to say where texts do not come back from their tokens: a normaliser, or a character that is unknown."""
+    content = plain_json(tokenizer.path)
+    model = reference(content)
+    unknown = model.token_to_id(unknown_token(content) or "")
+    different, tokens, unknowns, example = 0, 0, 0, ""
+    for text in texts:
+        ids = model.encode(text, add_special_tokens=False).ids
+        back = model.decode(ids, skip_special_tokens=False).strip()
+        tokens += len(ids)
+        unknowns += ids.count(unknown) if unknown is not None else 0
+        wanted = text.strip()
+        if back == wanted:
+            continue
+        different += 1
+        if not example:
+            least = min(len(wanted), len(back))
+            at = next((place for place in range(least) if wanted[place] != back[place]), least)
+            example = f"{wanted[at : at + 20]!r} becomes {back[at : at + 20]!r}"
+    if not different:
+        return None
+    return (
+        f"the tokenizer {name} loses text: {different:,} of {len(texts):,} documents that were tried differ once they "
+        f"are decoded (e.g. {example}), and {unknowns:,} of their {tokens:,} tokens are the unknown token; if that is "
+        "not meant, give a byte-level tokenizer"
+    )
 
 
 def tokenizer_of(result: Mapping[str, Any]) -> TokenizerFile:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from slimpajama.config import TokenConfig
-from slimpajama.errors import ConfigError
 from slimpajama.mixture import shuffling, surveying, tokenizer_choice, tokenizing
 from slimpajama.mixture.kept import DedupOutput, KeptShard, kept_documents
 from slimpajama.mixture.shuffling import HeldOutItem, finish_store, gather_held_out, plan_buckets, sort_bucket
 from slimpajama.mixture.store import STORE_FILE
 from slimpajama.mixture.surveying import HoldoutItem, SurveyItem
+from slimpajama.mixture.tokenizer import declared_beside, local_file
 from slimpajama.mixture.tokenizer_choice import TokenizerItem, samples_for_tokenizer, tokenizer_of
 from slimpajama.mixture.tokenizing import RUNS, TokenizeSettings, tokenize_piece
 from slimpajama.stage import Stages
@@ -273,13 +273,11 @@ class _Store:
 
 
 def _given_tokenizer(config: TokenConfig) -> str | None:
-    """A digest of a tokenizer given as a file; a hub name stands for itself.
+    """A digest of a tokenizer given as a file and of the end that is declared with it; a hub name stands for itself.
 
     Raises :class:`ConfigError` for a file that is gone.
     """
-    path = place(config.tokenizer) if config.tokenizer is not None else None
-    if path is not None and path.is_absolute() and not path.exists():
-        raise ConfigError(f"there is no tokenizer {path}; bring it back, or give another")
-    if path is not None and path.is_dir():
-        path = path / "tokenizer.json"
-    return file_record(path)["blake2b"] if path is not None and path.is_file() else None
+    path = local_file(config.tokenizer) if config.tokenizer is not None else None
+    if path is None:
+        return None
+    return fingerprint(file_record(path)["blake2b"], declared_beside(path))

@@ -16,7 +16,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from slimpajama.mixture import encoding
 from slimpajama.mixture.documents import DocumentBatch
 from slimpajama.mixture.encoding import Encoder, agreeing_backend, divisible, fragments_of
-from slimpajama.mixture.tokenizer import TokenizerFile, load_tokenizer, plain_json, reference
+from slimpajama.mixture.tokenizer import TokenizerFile, load_tokenizer
+from slimpajama.mixture.tokenizer_json import plain_json, reference
 from slimpajama.mixture.tokenizer_training import sample_documents, train_tokenizer
 from tests.mixture.test_tokenizer import neox_like
 from tests.mixture.token_corpus import small_tokenizer, text_of
