@@ -12,7 +12,7 @@ $(VENV)/installed: pyproject.toml
 	@touch $@
 
 run: $(VENV)/installed  ## sample, deduplication and the six mixtures, into $(OUT)
-	$(BIN)/slimpajama run configs/sample.yaml --output $(OUT)
+	$(BIN)/slimpajama run sample --output $(OUT)
 
 test: $(VENV)/installed lint types  ## lint, types and the whole test suite
 	$(BIN)/pytest -n auto --dist loadgroup

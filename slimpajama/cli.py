@@ -14,6 +14,7 @@ import typer
 from slimpajama.commands.dedup import dedup
 from slimpajama.commands.mix import mix
 from slimpajama.commands.plan import plan
+from slimpajama.commands.presets import presets
 from slimpajama.commands.run import run
 from slimpajama.commands.sample import sample
 from slimpajama.commands.status import status
@@ -30,7 +31,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 2 wrong setting, 3 unusable input, 4 unwritable output, 5 worker killed, "
     "6 documents not conserved, 7 verify found something wrong, 130 interrupted, 143 terminated.",
 )
-for command in (sample, dedup, mix, status, plan, verify, run):
+for command in (sample, presets, dedup, mix, status, plan, verify, run):
     app.command()(command)
 
 

@@ -31,7 +31,9 @@ def test_the_catch_table_is_the_formula() -> None:
 
 
 def test_the_shipped_configs_are_valid() -> None:
-    assert load_run_config(ROOT / "configs" / "redpajama.yaml").tokens.tokenizer == "EleutherAI/gpt-neox-20b"
+    assert (
+        load_run_config(ROOT / "configs" / "redpajama.yaml", input="in").tokens.tokenizer == "EleutherAI/gpt-neox-20b"
+    )
     published = load_config(ROOT / "configs" / "redpajama.yaml")
     assert [source.name for source in published.sources] == [
         "common_crawl",

@@ -109,7 +109,7 @@ def test_an_empty_section_is_its_defaults(tmp_path: Path, section: str) -> None:
 @pytest.mark.parametrize("name", ["sample", "redpajama"])
 def test_the_shipped_configs_are_sound_and_ask_for_the_six_mixtures(name: str) -> None:
     file = REPOSITORY / "configs" / f"{name}.yaml"
-    loaded = load_run_config(file)
+    loaded = load_run_config(file, input="in" if name == "redpajama" else None)
     assert (loaded.sample is None) == (name == "redpajama")
     assert loaded.mixtures.recipes == tuple(f"mixtures/dc-{number}.yaml" for number in range(1, 7))
     assert all((file.parent / recipe).is_file() for recipe in loaded.mixtures.recipes)
@@ -118,11 +118,15 @@ def test_the_shipped_configs_are_sound_and_ask_for_the_six_mixtures(name: str) -
 @pytest.mark.parametrize(
     ("config", "words", "message"),
     [
-        ({}, [], "FILE: settings: give either input, a folder of shards, or sample, to make the built-in one"),
+        (
+            {},
+            [],
+            "FILE: settings: give either input, a folder of shards (--input), or sample, to make the built-in one",
+        ),
         (
             {"input": "a", "sample": {}},
             [],
-            "FILE: settings: give either input, a folder of shards, or sample, to make the built-in one",
+            "FILE: settings: give either input, a folder of shards (--input), or sample, to make the built-in one",
         ),
         (
             {"input": "a", "output": "b"},

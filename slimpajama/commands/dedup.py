@@ -39,7 +39,7 @@ def dedup(
         Path | None,
         typer.Option(**A_PLACE, help="Output of an earlier run: what is there is not kept again."),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings, or a preset, e.g. redpajama.")] = None,
     set: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="One setting, over the file's; repeatable."),
@@ -61,9 +61,10 @@ def dedup(
         from slimpajama.dedup.summary import catch_line, table
         from slimpajama.engine.choice import EngineChoice
         from slimpajama.pipeline import deduplicate
+        from slimpajama.presets import config_file
 
         settings = load_config(
-            config,
+            config and config_file(config),
             set or (),
             scope=scope and scope.value,
             workers=workers,

@@ -34,7 +34,7 @@ def mix(
         Path,
         typer.Option("--output", **A_PLACE, help="Folder for the token store and the mixtures."),
     ],
-    recipe: Annotated[list[Path], typer.Option("--recipe", help="YAML recipe; repeatable.")],
+    recipe: Annotated[list[Path], typer.Option("--recipe", help="YAML recipe, or a preset, e.g. dc-6; repeatable.")],
     tokens: Annotated[
         str | None, typer.Option(help="Token budget of each mixture, e.g. 2M (default: the recipe's).")
     ] = None,
@@ -75,10 +75,11 @@ def mix(
         from slimpajama.mixture.kept import open_dedup_output
         from slimpajama.mixture.recipe import load_recipe
         from slimpajama.pipeline.mixtures import make_mixtures
+        from slimpajama.presets import recipe_file
         from slimpajama.stage import Stages
 
         overrides = {"tokens": tokens, "sequence_length": seq_len, "scope": scope and scope.value, "seed": seed}
-        recipes = [load_recipe(file, **overrides) for file in recipe]
+        recipes = [load_recipe(recipe_file(file), **overrides) for file in recipe]
         machine = load_config(workers=workers, memory=memory)
         settings = load_token_config(
             set or (), tokenizer=tokenizer, end_of_text=end_of_text, holdout=holdout, seed=seed

@@ -15,7 +15,7 @@ __all__ = ["plan"]
 
 
 def plan(
-    config: Annotated[Path, typer.Argument(help="YAML config of a whole run, e.g. configs/redpajama.yaml.")],
+    config: Annotated[Path, typer.Argument(help="YAML config of a whole run, or a preset, e.g. redpajama.")],
     input: OtherInput = None,
     cores: Annotated[int | None, typer.Option(min=1, help="Cores of a node (default: this machine's).")] = None,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
@@ -42,10 +42,12 @@ def plan(
         from slimpajama.pipeline.planning import Assumptions, plan_run
         from slimpajama.pipeline.run import load_run_config
         from slimpajama.planning.plan_table import plan_lines
+        from slimpajama.presets import config_file
 
-        settings = load_run_config(config, set or (), input=str(input.resolve()) if input else None)
+        file = config_file(config)
+        settings = load_run_config(file, set or (), input=str(input.resolve()) if input else None)
         told = Assumptions(cores, nodes, size_in_bytes(text, "--text") if text else None, documents, kept)
-        planned = plan_run(settings, config.parent, told, bars=not quiet and not json and sys.stderr.isatty())
+        planned = plan_run(settings, file.parent, told, bars=not quiet and not json and sys.stderr.isatty())
         if json:
             hours = {"core_hours": planned.core_hours, "wall_hours": planned.wall_hours}
             typer.echo(orjson.dumps(dataclasses.asdict(planned) | hours).decode())

@@ -27,7 +27,7 @@ __all__ = ["run"]
 
 
 def run(
-    config: Annotated[Path, typer.Argument(help="YAML config of a whole run, e.g. configs/sample.yaml.")],
+    config: Annotated[Path, typer.Argument(help="YAML config of a whole run, or a preset, e.g. sample.")],
     output: Annotated[
         Path,
         typer.Option("--output", **A_PLACE, help="Folder for dedup/, mixtures/ and summary.json."),
@@ -52,16 +52,18 @@ def run(
         from slimpajama.dedup.summary import catch_line, table
         from slimpajama.engine.choice import EngineChoice
         from slimpajama.pipeline.run import load_run_config, run_all
+        from slimpajama.presets import config_file
 
         flags = {"input": str(input.resolve()) if input else None, "dedup.workers": workers}
-        settings = load_run_config(config, set or (), **flags)
+        file = config_file(config)
+        settings = load_run_config(file, set or (), **flags)
         talks = not quiet and not json
         if talks:
             typer.echo(catch_line(*banding(settings.dedup)), err=True)
         chosen = EngineChoice(engine.value, ray_address)
         bars = talks and sys.stderr.isatty()
         with results_only():
-            summary, made = run_all(settings, config.parent, output, progress=bars, engine=chosen)
+            summary, made = run_all(settings, file.parent, output, progress=bars, engine=chosen)
         if json:
             typer.echo(orjson.dumps(summary).decode())
         elif talks:

@@ -20,6 +20,7 @@ from slimpajama.mixture.recipe import Recipe, Tokens, load_recipe
 from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import Mixtures, make_mixtures
 from slimpajama.pipeline.request import from_anywhere, write_request
+from slimpajama.presets import recipe_file
 from slimpajama.stage import Stages
 from slimpajama.storage import is_remote, place
 from slimpajama.workspace import write_json
@@ -41,7 +42,7 @@ class MixtureConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    recipes: tuple[str, ...] = Field(default=(), description="YAML files, relative to the config file")
+    recipes: tuple[str, ...] = Field(default=(), description="YAML files, relative to the config file, or presets")
     tokens: Tokens | None = Field(default=None, description="budget instead of each recipe's")
     sequence_length: int | None = Field(default=None, description="instead of each recipe's")
     scope: str | None = Field(default=None, description="`global` or `local` instead of each recipe's")
@@ -63,7 +64,7 @@ class RunConfig(BaseModel):
     @model_validator(mode="after")
     def _one_origin(self) -> RunConfig:
         if (self.input is None) == (self.sample is None):
-            raise ValueError("give either input, a folder of shards, or sample, to make the built-in one")
+            raise ValueError("give either input, a folder of shards (--input), or sample, to make the built-in one")
         return self
 
 
@@ -165,9 +166,14 @@ def _make_sample(config: RunConfig, folder: Path, engine: Engine) -> None:
 
 
 def recipes_of(config: MixtureConfig, folder: Path) -> list[Recipe]:
-    """The recipes a config names by paths relative to its ``folder``. Raises :class:`ConfigError`."""
+    """The recipes a config names by paths relative to its ``folder``, or as presets. Raises :class:`ConfigError`."""
     overrides = config.model_dump(exclude={"recipes", "format"})
-    return [load_recipe(folder / path, **overrides) for path in config.recipes]
+    return [load_recipe(_recipe(folder, path), **overrides) for path in config.recipes]
+
+
+def _recipe(folder: Path, given: str) -> Path:
+    beside = folder / given
+    return beside if beside.exists() else recipe_file(Path(given))
 
 
 def _ignore(size: int) -> None:
