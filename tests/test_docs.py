@@ -6,6 +6,9 @@ import importlib.util
 import re
 from pathlib import Path
 
+import pytest
+import yaml
+
 from slimpajama.config import load_config
 from slimpajama.dedup.bands import catch_probability
 from slimpajama.pipeline.run import load_run_config
@@ -13,13 +16,15 @@ from slimpajama.pipeline.run import load_run_config
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_settings_page_is_what_the_config_model_says() -> None:
-    spec = importlib.util.spec_from_file_location("render_settings", ROOT / "docs" / "render_settings.py")
+@pytest.mark.parametrize("page", ["settings", "cli"])
+def test_a_rendered_page_is_what_the_code_says(page: str) -> None:
+    spec = importlib.util.spec_from_file_location(f"render_{page}", ROOT / "docs" / f"render_{page}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == module.rendered()
+    current = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert current == module.rendered(), f"run python docs/render_{page}.py"
 
 
 def test_the_catch_table_is_the_formula() -> None:
@@ -52,3 +57,13 @@ def test_every_relative_link_and_path_in_the_readme_exists() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for path in re.findall(r"`((?:docs|configs|scripts)/[\w./-]+)`", readme):
         assert (ROOT / path).exists(), path
+
+
+def test_every_page_is_in_the_menu_and_every_link_between_pages_leads_somewhere() -> None:
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    menu = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    assert {path for entry in menu for path in entry.values()} == pages
+    for page in pages:
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([\w./-]+\.md)", text):
+            assert (ROOT / "docs" / target).exists(), (page, target)
