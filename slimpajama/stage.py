@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,16 @@ from typing import Any
 from tqdm import tqdm
 
 from slimpajama.engine import Engine, Item
-from slimpajama.errors import OutputError
+from slimpajama.errors import InputChanged, OutputError
+from slimpajama.markers import Markers
 from slimpajama.storage import relative_name, remove_file, remove_tree
-from slimpajama.workspace import Markers, atomic_file, remove_stale_temporaries, write_json
+from slimpajama.workspace import atomic_file, remove_stale_temporaries, write_json
+from slimpajama.written_files import DamagedFile, WrittenFile, damage_of
 
 __all__ = ["StageRecord", "Stages", "Unfinished"]
+
+
+_LOOK_AFTER_DISK = "look after the disk, then run the same command again: finished work is kept"
 
 
 class Unfinished(Exception):
@@ -45,12 +50,16 @@ class StageRecord:
 
 @dataclass(slots=True)
 class Stages:
-    """What the stages of a run share. ``bars``: show progress. ``records``: of the stages so far, by name."""
+    """What the stages of a run share. ``bars``: show progress. ``records``: of the stages so far, by name.
+
+    ``sound``: paths of files that this run wrote, or found to be what was written.
+    """
 
     engine: Engine
     bars: bool = False
     inspecting: bool = False
     records: dict[str, StageRecord] = field(default_factory=dict)
+    sound: set[str] = field(default_factory=set)
 
     def run(
         self,
@@ -64,13 +73,15 @@ class Stages:
         weights: Sequence[int],
         kernels: Sequence[str] = (),
         memory: int | None = None,
+        reads: Sequence[Sequence[WrittenFile]] = (),
     ) -> list[dict[str, Any]]:
         """The results of ``function`` for all items, in their order, from markers where they still hold.
 
         ``keys``: a name for each item, unique in the stage. ``depends``: all that the item's result depends on, as
         JSON-able values with names a reader understands. ``weights``: bytes each stands for, for the progress bar.
         ``kernels``: modules that load the kernels the items call, if any. ``memory``: bytes that an item may hold, if
-        not as many as any. A result is a mapping of plain values; ``result["files"]`` are the records of the files the
+        not as many as any. ``reads``: for each item, the files of earlier stages or runs that it reads, which must be
+        what was written. A result is a mapping of plain values; ``result["files"]`` are the records of the files the
         item wrote.
         """
         began = time.perf_counter()
@@ -85,6 +96,8 @@ class Stages:
         self.records[name] = record
         if self.inspecting and missing:
             raise Unfinished(name)
+        if reads:
+            self._check_files((file for index in missing for file in reads[index]), kernels)
         names = {id(items[index]): keys[index] for index in missing}
         with (
             tqdm(
@@ -112,14 +125,39 @@ class Stages:
                     index = missing[place]
                     markers.finish(keys[index], depends[index], result)
                     results[index] = {"files": [], **result}
+                    self.sound.update(str(file["path"]) for file in result.get("files", ()))
                     bar.update(weights[index])
             except OSError as fault:  # inputs and outputs have errors of their own
                 raise OutputError(
-                    f"the stage '{name}' cannot read what an earlier one wrote: {fault}; look after the disk, then run "
-                    "the same command again: finished work is kept"
+                    f"the stage '{name}' cannot read what an earlier one wrote: {fault}; {_LOOK_AFTER_DISK}"
                 ) from fault
         record.seconds = round(time.perf_counter() - began, 3)
         return [result for result in results if result is not None]
+
+    def _check_files(self, files: Iterable[WrittenFile], kernels: Sequence[str]) -> None:
+        """Raise an :class:`OutputError` where one of ``files`` is not what its writer wrote.
+
+        Those that the run can make anew are removed, so that its earlier stages do so when they run again. ``kernels``
+        are of the stage that follows: worker processes are started here.
+        """
+        unknown = list({str(file.path): file for file in files if str(file.path) not in self.sound}.values())
+        damaged: list[tuple[WrittenFile, str]] = []
+        try:
+            with contextlib.closing(self.engine.map(damage_of, unknown, lambda file: str(file.path), kernels)) as found:
+                damaged += [(unknown[index], damage) for index, damage in found if damage]
+        except OSError as fault:
+            raise OutputError(f"cannot read what an earlier stage wrote: {fault}; {_LOOK_AFTER_DISK}") from fault
+        damaged.sort(key=lambda one: (not one[0].remedy, str(one[0].path)))
+        for file, damage in damaged:
+            if file.remedy:
+                raise InputChanged(f"{file.path} {damage}; {file.remedy}")
+        for file, _ in damaged:
+            self.remove(file.path)
+        if damaged:
+            file, damage = damaged[0]
+            more = f" (and {len(damaged) - 1:,} other files of this run are damaged)" if len(damaged) > 1 else ""
+            raise DamagedFile(f"{file.path} {damage}{more}")
+        self.sound.update(str(file.path) for file in unknown)
 
     def forget_others(self, markers: Markers, keys: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:
         """Remove what items that are no more have left: their markers, and files that are in no item's result."""

@@ -1,12 +1,9 @@
-"""Where a run's files lie, how one is written so that it is whole or absent, and how finished work is remembered.
+"""How a file of an output is written so that it is whole or absent, and how its content is told from another's.
 
 Every file is written beside its target under a ``.tmp`` name of its own, flushed to the device and renamed; a reader
 that ignores ``*.tmp`` never sees half a file. Its bytes are hashed on the way, so that whoever reads it later can tell
-whether it is still what was written. A finished work item leaves a small JSON marker: all that it depended on, the
-figures it returned, and the size and digest of each file it wrote; the state of a run can be listed with ``ls``.
-Costs two ``fsync`` (about a millisecond each) per output and the hash, 1 GB/s of compressed output. Rejected: one
-database of finished items (a second thing that can be corrupt, and it cannot live in a bucket), and "skip what exists"
-(it reuses what another setting made).
+whether it is still what was written. Costs two ``fsync`` (about a millisecond each) per output and the hash, 1 GB/s of
+compressed output.
 """
 
 from __future__ import annotations
@@ -17,8 +14,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -27,21 +23,16 @@ import orjson
 from slimpajama.errors import OutputError
 from slimpajama.storage import (
     TEMPORARY_SUFFIX,
-    FileStatus,
     is_remote,
     opened,
-    relative_name,
     remove_tree,
-    requests_at_once,
-    status_of,
-    statuses_below,
     upload,
 )
 
 __all__ = [
-    "Markers",
     "OutputFile",
     "atomic_file",
+    "cannot_read",
     "cannot_write",
     "content_digest",
     "file_record",
@@ -168,6 +159,13 @@ def cannot_write(path: Path, fault: OSError) -> OutputError:
     )
 
 
+def cannot_read(path: Path, fault: OSError) -> OutputError:
+    """The error for a file of the output that is there but cannot be read."""
+    return OutputError(
+        f"cannot read {path}: {fault.strerror or fault}; look after the disk, then run the same command again"
+    )
+
+
 def write_json(path: Path, value: object) -> None:
     """Write ``value`` as indented JSON with sorted keys, atomically."""
     with atomic_file(path) as file:
@@ -185,9 +183,7 @@ def read_json(path: Path) -> Any:
     except (FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError):
         return None
     except OSError as fault:
-        raise OutputError(
-            f"cannot read {path}: {fault.strerror or fault}; look after the disk, then run the same command again"
-        ) from fault
+        raise cannot_read(path, fault) from fault
 
 
 def fingerprint(*parts: object) -> str:
@@ -209,96 +205,6 @@ def file_record(path: Path) -> dict[str, Any]:
 def content_digest(result: Mapping[str, Any]) -> str:
     """What the files of a work item's result hold, whatever they are called."""
     return fingerprint([[file["bytes"], file["blake2b"]] for file in result["files"]])
-
-
-@dataclass(frozen=True, slots=True)
-class Markers:
-    """The finished items of one stage, one ``folder/<item>.json`` each: ``depends``, ``result`` and ``files``.
-
-    ``root``: the files of a result are remembered by their paths below it, so that the whole can be moved.
-    """
-
-    folder: Path
-    root: Path
-    _listing: Mapping[str, FileStatus] | None = None
-
-    def result(self, item: str, depends: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
-        """What the item returned if it was finished and all still holds; else ``None``, and why not.
-
-        All holds if the item depended on exactly ``depends`` and its files lie there in their sizes. The reason is
-        empty for an item that was never finished.
-        """
-        marker = read_json(self._path(item))
-        if not isinstance(marker, dict) or not all(name in marker for name in ("depends", "result", "files")):
-            return None, ""
-        changes = _changes(marker["depends"], orjson.loads(orjson.dumps(depends)))
-        if changes:
-            return None, "; ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else "")
-        files = [{**file, "path": str(self.root / file["path"])} for file in marker["files"]]
-        for file, relative in zip(files, marker["files"], strict=True):
-            fault = _missing(file, self._size(relative["path"]))
-            if fault:
-                return None, fault
-        return {**marker["result"], "files": files}, ""
-
-    def results(
-        self, items: Sequence[str], depends: Sequence[Mapping[str, Any]]
-    ) -> Iterator[tuple[dict[str, Any] | None, str]]:
-        """:meth:`result` of many items, in their order; from a store, which is listed once, many at a time."""
-        markers = replace(self, _listing=statuses_below(self.root)) if is_remote(self.root) and items else self
-        with requests_at_once(self.root) as threads:
-            yield from threads.map(markers.result, items, depends)
-
-    def finish(self, item: str, depends: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-        """Record that the item's outputs lie complete on disk. ``result["files"]``: their records, if it has any."""
-        files = [{**file, "path": relative_name(file["path"], self.root)} for file in result.get("files", ())]
-        rest = {key: value for key, value in result.items() if key != "files"}
-        write_json(self._path(item), {"depends": dict(depends), "result": rest, "files": files})
-
-    def others(self, items: Collection[str]) -> Iterator[tuple[Path, list[str]]]:
-        """The markers of items not among ``items``, and the files that those wrote, by their paths below the root."""
-        if is_remote(self.folder):
-            names = [name for name in statuses_below(self.folder) if name.endswith(".json")]
-        else:
-            names = [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.json")]
-        wanted = {f"{item}.json" for item in items}
-        for name in sorted(set(names) - wanted):
-            marker = read_json(self.folder / name)
-            files = marker.get("files", ()) if isinstance(marker, dict) else ()
-            yield self.folder / name, [file["path"] for file in files]
-
-    def _path(self, item: str) -> Path:
-        return self.folder / f"{item}.json"
-
-    def _size(self, relative: str) -> int | None:
-        """Of a file below the root, in bytes; ``None`` if there is none."""
-        if self._listing is not None:
-            return self._listing[relative].size if relative in self._listing else None
-        try:
-            return status_of(self.root / relative).size
-        except FileNotFoundError:
-            return None
-
-
-def _missing(file: Mapping[str, Any], size: int | None) -> str:
-    if size is None:
-        return f"{file['path']} is missing"
-    return "" if size == file["bytes"] else f"{file['path']} has {size:,} bytes instead of {file['bytes']:,}"
-
-
-def _changes(before: Any, now: Any, at: str = "") -> list[str]:
-    """What differs between two JSON values, as ``settings.seed: 1 -> 2``."""
-    if before == now:
-        return []
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = sorted({*before, *now})
-        return [
-            change for key in keys for change in _changes(before.get(key), now.get(key), f"{at}.{key}" if at else key)
-        ]
-    shown = [orjson.dumps(value).decode() for value in (before, now)]
-    if any(len(text) > 40 for text in shown) or any(isinstance(value, list) for value in (before, now)):
-        return [f"{at} changed"]
-    return [f"{at}: {shown[0]} -> {shown[1]}"]
 
 
 def remove_stale_temporaries(folders: Iterable[Path]) -> int:

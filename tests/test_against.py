@@ -134,6 +134,25 @@ def test_an_index_that_is_gone_or_none_is_named(old: Path, tmp_path: Path) -> No
         run(source, tmp_path / "new", against=str(old))
 
 
+def test_keys_that_were_damaged_at_the_same_size_are_refused_until_they_are_made_anew(
+    old: Path, tmp_path: Path
+) -> None:
+    source = put(tmp_path / "in", NEW)
+    keys = old / "work" / "rows" / "c4" / "a.arrow"
+    content = keys.read_bytes()
+    keys.write_bytes(bytes(byte ^ 0x55 for byte in content))
+    with pytest.raises(InputChanged) as caught:
+        run(source, tmp_path / "new", against=str(old))
+    assert str(caught.value) == (
+        f"{keys} is not what was written; remove it and run the deduplication in {old} again: it is made anew"
+    )
+    keys.unlink()
+    run(tmp_path / "old-in", old)
+    assert keys.read_bytes() == content
+    run(source, tmp_path / "new", against=str(old))
+    assert kept(tmp_path / "new", "global") == {"c4": ["dog"], "news": ["elk"]}
+
+
 def test_the_command_takes_it_as_an_option_and_shows_the_column(old: Path, tmp_path: Path) -> None:
     source = put(tmp_path / "in", NEW)
     arguments = ["dedup", "--input", str(source), "--output", str(tmp_path / "new"), "--workers", "1"]

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from slimpajama.engine.local import LocalEngine
+from slimpajama.errors import InputChanged
+from slimpajama.markers import Markers
 from slimpajama.stage import Stages, Unfinished
-from slimpajama.workspace import Markers
+from slimpajama.workspace import atomic_file, content_digest
+from slimpajama.written_files import DamagedFile, WrittenFile, written_files
 
 
 class Backwards:
@@ -147,3 +150,71 @@ def test_an_inspection_runs_and_writes_nothing_and_stops_where_something_is_to_d
     stage.stages.write(tmp_path / "new", b"")
     stage.stages.remove(tmp_path / "a.tmp")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tmp", "of"]
+
+
+class Reader:
+    """A stage of one item that reads files another stage or run wrote, and remembers whether it ran."""
+
+    def __init__(self, folder: Path) -> None:
+        self.stages = Stages(LocalEngine(1))
+        self.markers = Markers(folder / "done", folder)
+        self.ran = 0
+
+    def work(self, item: str) -> dict[str, Any]:
+        self.ran += 1
+        return {}
+
+    def run(self, *reads: WrittenFile) -> None:
+        self.stages.run(
+            "read", ["a"], self.work, markers=self.markers, keys=["a"], depends=[{}], weights=[1], reads=[reads]
+        )
+
+
+def written(path: Path, content: bytes) -> dict[str, Any]:
+    with atomic_file(path) as file:
+        file.write(content)
+    return file.record
+
+
+@pytest.mark.parametrize("content", [b"axc", b"ab", b"", None])
+def test_a_damaged_file_of_the_run_itself_is_removed_before_it_is_read(tmp_path: Path, content: bytes | None) -> None:
+    record = written(tmp_path / "rows", b"abc")
+    if content is None:
+        (tmp_path / "rows").unlink()
+    else:
+        (tmp_path / "rows").write_bytes(content)
+    reader = Reader(tmp_path)
+    with pytest.raises(DamagedFile) as caught:
+        reader.run(*written_files([record]))
+    what = "is missing" if content is None else "is not what was written"
+    assert str(caught.value) == f"{tmp_path / 'rows'} {what}; run the same command again: it is made anew"
+    assert (reader.ran, (tmp_path / "rows").exists()) == (0, False)
+
+
+def test_a_damaged_file_of_another_run_is_named_with_its_remedy_and_stays(tmp_path: Path) -> None:
+    mine, other = written(tmp_path / "mine", b"abc"), written(tmp_path / "other", b"abc")
+    for path in (tmp_path / "mine", tmp_path / "other"):
+        path.write_bytes(b"axc")
+    reader = Reader(tmp_path)
+    with pytest.raises(InputChanged) as caught:
+        reader.run(*written_files([mine]), *written_files([other], "do this"))
+    assert str(caught.value) == f"{tmp_path / 'other'} is not what was written; do this"
+    assert (reader.ran, sorted(path.name for path in tmp_path.iterdir())) == (0, ["mine", "other"])
+
+
+def test_sound_files_are_read_and_each_is_checked_once(tmp_path: Path) -> None:
+    record = written(tmp_path / "rows", b"abc")
+    reader = Reader(tmp_path)
+    whole = WrittenFile(tmp_path / "rows", content_digest({"files": [record]}))
+    reader.run(*written_files([record]), whole)
+    assert (reader.ran, reader.stages.sound) == (1, {str(tmp_path / "rows")})
+    reader.run(WrittenFile(tmp_path / "absent", ""))
+    assert reader.ran == 1, "what is not read is not checked"
+
+
+def test_what_a_run_wrote_itself_is_not_checked_again(tmp_path: Path) -> None:
+    stages = Stages(LocalEngine(1))
+    markers = Markers(tmp_path / "done", tmp_path)
+    arguments: dict[str, Any] = {"markers": markers, "keys": ["a"], "depends": [{}], "weights": [1]}
+    stages.run("write", [tmp_path / "rows"], lambda path: {"files": [written(path, b"abc")]}, **arguments)
+    assert stages.sound == {str(tmp_path / "rows")}

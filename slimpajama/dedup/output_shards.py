@@ -22,9 +22,9 @@ from slimpajama.corpus.discovery import POSITION_BITS, Piece
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.writing import ShardWriter, changed, kept_lines
 from slimpajama.dedup.rows import row_batches
+from slimpajama.markers import ANY_BYTES, Markers
 from slimpajama.storage import opened
 from slimpajama.text.normalisation import Normalisation, normaliser
-from slimpajama.workspace import Markers
 
 __all__ = ["VERSION", "WriteItem", "write_piece"]
 
@@ -62,7 +62,7 @@ def write_piece(item: WriteItem) -> dict[str, Any]:
     files: list[dict[str, Any]] = []
     first = 0
     while len(item.parts) > 1 and first < len(item.parts):
-        known, _ = item.written.result(str(first), item.depends)
+        known, _ = item.written.result(str(first), item.depends, ANY_BYTES)
         if known is None:
             break
         files += known["files"]

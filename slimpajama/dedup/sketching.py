@@ -26,9 +26,10 @@ from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter, join_rows
 from slimpajama.dedup.sketch import Sketcher
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import TooManyBadRecords
+from slimpajama.markers import ANY_BYTES, Markers
 from slimpajama.storage import opened, place, remove_file
 from slimpajama.text.normalisation import Normalisation
-from slimpajama.workspace import Markers, OutputFile, atomic_file
+from slimpajama.workspace import OutputFile, atomic_file
 
 __all__ = ["VERSION", "PieceCounts", "SketchItem", "has_parts", "sketch_piece"]
 
@@ -112,7 +113,9 @@ def sketch_piece(item: SketchItem) -> dict[str, Any]:
         return {**whole.as_result(), "parts": [0], "files": files}
     parts: list[dict[str, Any]] = []
     starts: list[int | None] = [0]
-    while starts[-1] is not None and (part := item.parts.result(str(len(parts)), item.depends)[0]) is not None:
+    while (
+        starts[-1] is not None and (part := item.parts.result(str(len(parts)), item.depends, ANY_BYTES)[0]) is not None
+    ):
         parts.append(part)
         starts.append(part["next"])
         whole.add(PieceCounts(**part["counts"]))

@@ -6,7 +6,7 @@ so that what comes out as it was before is not gone through again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,9 +20,11 @@ from slimpajama.dedup.bands import banding
 from slimpajama.dedup.index import Index
 from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.dedup.summary import versions
+from slimpajama.markers import Markers
 from slimpajama.pipeline.dedup_outputs import Outputs
 from slimpajama.storage import place, relative_name
-from slimpajama.workspace import Markers, content_digest, fingerprint
+from slimpajama.workspace import content_digest, fingerprint
+from slimpajama.written_files import WrittenFile, written_files
 
 __all__ = ["DedupItems", "Work"]
 
@@ -34,12 +36,13 @@ Results = Sequence[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Items of a stage, by ``keys``, and what each ``depends`` on."""
+    """Items of a stage, by ``keys``, what each ``depends`` on, and the files of earlier stages that each ``reads``."""
 
     items: list[Any]
     keys: list[str]
     depends: list[dict[str, Any]]
     weights: list[int]
+    reads: Sequence[Sequence[WrittenFile]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,7 @@ class DedupItems:
             [f"{item.band}-{item.number}" for item in items],
             [common | {"range": f"{item.number} of {ranges}"} for item in items],
             [8 * documents // ranges] * len(items),
+            [self._all_rows(sketched)] * len(items),
         )
 
     def cluster(self, links: Results) -> Work:
@@ -161,7 +165,8 @@ class DedupItems:
             "sources": asdict(self.sources),
         }
         item = cluster.ClusterItem(files, self.sources, self.clusters_file, self.config.lone_item_bytes())
-        return Work([item], ["all"], [depends], [sum(result["files"][0]["bytes"] for result in links)])
+        records = [result["files"][0] for result in links]
+        return Work([item], ["all"], [depends], [sum(record["bytes"] for record in records)], [written_files(records)])
 
     def compare(self, clusters: dict[str, Any]) -> Work:
         """One item."""
@@ -172,9 +177,9 @@ class DedupItems:
             "pieces": fingerprint(spans),
         }
         item = cluster_slices.SliceItem(self.clusters_file, spans)
-        return Work([item], ["all"], [depends], [clusters["files"][0]["bytes"]])
+        return Work([item], ["all"], [depends], [clusters["files"][0]["bytes"]], [written_files(clusters["files"])])
 
-    def decide(self, sketched: Results, slices: Sequence[str]) -> Work:
+    def decide(self, sketched: Results, clusters: dict[str, Any], slices: Sequence[str]) -> Work:
         """``slices``: for each piece a digest of what the clusters say of it."""
         names, sources = tuple(source.name for source in self.corpus.sources), self.sources
         items = [
@@ -200,7 +205,9 @@ class DedupItems:
             }
             for piece, own, said in zip(self.corpus.pieces, sketched, slices, strict=True)
         ]
-        return self._by_piece(items, depends)
+        return self._by_piece(
+            items, depends, [written_files([own["files"][0], *clusters["files"]]) for own in sketched]
+        )
 
     def write(self, sketched: Results, decided: Results) -> Work:
         """The last stage's."""
@@ -235,11 +242,29 @@ class DedupItems:
                     depends=depends[-1],
                 )
             )
-        return self._by_piece(items, depends)
+        return self._by_piece(
+            items,
+            depends,
+            [
+                written_files([own["files"][0], *decision["files"]])
+                for own, decision in zip(sketched, decided, strict=True)
+            ],
+        )
 
-    def _by_piece(self, items: list[Any], depends: list[dict[str, Any]]) -> Work:
+    def _by_piece(
+        self, items: list[Any], depends: list[dict[str, Any]], reads: Sequence[Sequence[WrittenFile]] = ()
+    ) -> Work:
         pieces = self.corpus.pieces
-        return Work(items, [piece.name for piece in pieces], depends, [piece.input_bytes for piece in pieces])
+        weights = [piece.input_bytes for piece in pieces]
+        return Work(items, [piece.name for piece in pieces], depends, weights, reads)
+
+    def _all_rows(self, sketched: Results) -> tuple[WrittenFile, ...]:
+        """Those of this run, and of the earlier ones it is compared with."""
+        earlier = self.earlier.rows if self.earlier else ()
+        return (
+            *written_files(result["files"][0] for result in sketched),
+            *(WrittenFile(place(row["path"]), row["blake2b"], _remedy(row)) for row in earlier),
+        )
 
     def _identities(self) -> list[dict[str, Any]]:
         """What tells the content of each piece's file from another's."""
@@ -260,6 +285,10 @@ class DedupItems:
 
     def _parts(self, stage: str, piece: Piece) -> Markers:
         return Markers(self.work / "parts" / stage / piece.name, self.work.parent)
+
+
+def _remedy(row: Mapping[str, Any]) -> str:
+    return f"remove it and run the deduplication in {row['run']} again: it is made anew"
 
 
 def _moment(nanoseconds: int) -> str:

@@ -9,6 +9,7 @@ clusters say something new are decided and written.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from slimpajama.pipeline.request import from_anywhere, write_request
 from slimpajama.stage import Stages
 from slimpajama.storage import is_remote, place, relative_name
 from slimpajama.workspace import content_digest
+from slimpajama.written_files import DamagedFile
 
 __all__ = ["deduplicate", "deduplicate_on"]
 
@@ -77,7 +79,11 @@ def deduplicate_on(stages: Stages, input: Path, output: Path, config: Config) ->
         holding.enter_context(locked(output))
         holding.enter_context(stages.cleaning(owned_folders(output)))
         write_request(output, "dedup", {"input": str(input.resolve()), "settings": config.model_dump(mode="json")})
-        return run.run()
+        try:
+            return run.run()
+        except DamagedFile as fault:
+            logging.getLogger("slimpajama").warning("%s: it is made anew", fault.what)
+            return run.run()
 
 
 def _earlier(config: Config, output: Path) -> Index | None:
@@ -115,7 +121,9 @@ class _Run:
                 "cluster", items.cluster(links), cluster.cluster_links, items, KERNELS, self.config.lone_item_bytes()
             )
             (compared,) = self._stage("compare", items.compare(clusters), cluster_slices.slice_clusters, items)
-            decided = self._stage("decide", items.decide(sketched, compared["digests"]), decisions.decide_piece, items)
+            decided = self._stage(
+                "decide", items.decide(sketched, clusters, compared["digests"]), decisions.decide_piece, items
+            )
             tally = self._tally(items, decided)
             outputs.doubt_outdated(list(map(content_digest, decided)), [len(own["parts"]) for own in sketched])
             written = self._stage("write", items.write(sketched, decided), output_shards.write_piece, items)
@@ -152,6 +160,7 @@ class _Run:
             weights=work.weights,
             kernels=kernels,
             memory=memory,
+            reads=work.reads,
         )
 
     def _judge_bad_records(self, sketched: Results) -> None:

@@ -13,6 +13,7 @@ from slimpajama.dedup.summary import versions
 from slimpajama.errors import ConfigError
 from slimpajama.lock import locked, locked_for_reading
 from slimpajama.machine import PeakMemory
+from slimpajama.markers import Markers
 from slimpajama.mixture import build
 from slimpajama.mixture.build import Format, build_file
 from slimpajama.mixture.card import dataset_card
@@ -25,7 +26,6 @@ from slimpajama.mixture.store import TokenStore, open_store
 from slimpajama.pipeline.request import from_anywhere, write_request
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.stage import Stages
-from slimpajama.workspace import Markers
 
 __all__ = ["Mixtures", "make_mixtures"]
 

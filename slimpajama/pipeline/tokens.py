@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from slimpajama.config import TokenConfig
+from slimpajama.markers import Markers
 from slimpajama.mixture import shuffling, surveying, tokenizer_choice, tokenizing
 from slimpajama.mixture.kept import DedupOutput, KeptShard, kept_documents
 from slimpajama.mixture.shuffling import HeldOutItem, finish_store, gather_held_out, plan_buckets, sort_bucket
@@ -23,7 +24,7 @@ from slimpajama.mixture.tokenizer_choice import TokenizerItem, samples_for_token
 from slimpajama.mixture.tokenizing import RUNS, TokenizeSettings, tokenize_piece
 from slimpajama.stage import Stages
 from slimpajama.storage import place
-from slimpajama.workspace import Markers, content_digest, file_record, fingerprint, write_json
+from slimpajama.workspace import content_digest, file_record, fingerprint, write_json
 
 __all__ = ["make_store", "tokenize_shard"]
 
