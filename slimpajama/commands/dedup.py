@@ -14,6 +14,7 @@ from slimpajama.commands.options import (
     Debug,
     EngineName,
     Json,
+    LogLevel,
     OnEngine,
     Quiet,
     RayAddress,
@@ -46,6 +47,7 @@ def dedup(
     ] = None,
     quiet: Quiet = False,
     json: Json = False,
+    log_level: LogLevel = None,
     debug: Debug = False,
 ) -> None:
     """Deduplicate shards within each source (local) and across all (global), in one pass.
@@ -53,7 +55,7 @@ def dedup(
     The output holds decisions/ (a verdict on every record, Parquet), global/ and local/ (deduplicated shards),
     quarantine/ (broken records) and summary.json. Run the same command again to resume.
     """
-    with reported(debug):
+    with reported(debug, quiet=quiet or json, log_level=log_level):
         import orjson
 
         from slimpajama.config import load_config

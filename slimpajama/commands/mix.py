@@ -15,6 +15,7 @@ from slimpajama.commands.options import (
     EngineName,
     FormatName,
     Json,
+    LogLevel,
     Memory,
     OnEngine,
     OneScope,
@@ -61,13 +62,14 @@ def mix(
     set: SetInSection = None,
     quiet: Quiet = False,
     json: Json = False,
+    log_level: LogLevel = None,
     debug: Debug = False,
 ) -> None:
     """Build token-exact mixtures from a deduplication, by recipes: OUTPUT/<recipe>/train-*.parquet and so on.
 
     Documents are tokenised once, into OUTPUT/tokens; later calls with the same settings use that store.
     """
-    with reported(debug):
+    with reported(debug, quiet=quiet or json, log_level=log_level):
         import orjson
 
         from slimpajama.config import load_config, load_token_config

@@ -15,6 +15,8 @@ __all__ = [
     "EngineName",
     "FormatName",
     "Json",
+    "LogLevel",
+    "LogLevelName",
     "Memory",
     "OnEngine",
     "OneScope",
@@ -45,6 +47,9 @@ A_PLACE: dict[str, Any] = {"parser": _place, "metavar": "PLACE"}
 ScopeName = Enum("ScopeName", {"both": "both", "global": "global", "local": "local"}, type=str)
 OneScope = Enum("OneScope", {"global": "global", "local": "local"}, type=str)
 FormatName = Enum("FormatName", {"parquet": "parquet", "megatron": "megatron"}, type=str)
+LogLevelName = Enum(
+    "LogLevelName", {"debug": "debug", "info": "info", "warning": "warning", "error": "error"}, type=str
+)
 EngineName = Enum("EngineName", {"local": "local", "ray": "ray"}, type=str)
 
 ARun = Annotated[Path, typer.Argument(metavar="RUN", parser=_place, help="What --output of dedup, mix or run said.")]
@@ -59,6 +64,13 @@ SetInSection = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="One setting, over the file's; repeatable."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars and no table.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no table; warnings are still shown.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of tables.")]
+LogLevel = Annotated[
+    LogLevelName | None,
+    typer.Option(
+        "--log-level",
+        help="Lines to write to standard error (default: info; with --quiet or --json, warning).",
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from slimpajama.commands.options import Debug, Json, OtherInput, Quiet, SetInSection
+from slimpajama.commands.options import Debug, Json, LogLevel, OtherInput, Quiet, SetInSection
 from slimpajama.commands.reporting import NOTHING_CHANGED, reported
 
 __all__ = ["plan"]
@@ -30,10 +30,11 @@ def plan(
     set: SetInSection = None,
     quiet: Quiet = False,
     json: Json = False,
+    log_level: LogLevel = None,
     debug: Debug = False,
 ) -> None:
     """Tell what a run will take: documents, tokens, disk, memory, hours. Runs a sample of the input; keeps nothing."""
-    with reported(debug, NOTHING_CHANGED):
+    with reported(debug, NOTHING_CHANGED, quiet=quiet or json, log_level=log_level):
         import dataclasses
 
         import orjson

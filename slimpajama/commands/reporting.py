@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 import typer
 
+from slimpajama.commands.options import LogLevelName
+from slimpajama.logging import log_to_stderr
+
 __all__ = ["NOTHING_CHANGED", "reported", "results_only"]
 
 GO_ON = "interrupted; finished work is kept: run the same command again to go on"
@@ -15,13 +18,19 @@ NOTHING_CHANGED = "interrupted; nothing was changed, nothing is kept"
 
 
 @contextlib.contextmanager
-def reported(debug: bool, interrupted: str = GO_ON) -> Iterator[None]:
-    """Errors of this program become one line and an exit code; an interrupt says how to go on."""
+def reported(
+    debug: bool, interrupted: str = GO_ON, *, quiet: bool = False, log_level: LogLevelName | None = None
+) -> Iterator[None]:
+    """Errors of this program become one line and an exit code; an interrupt says how to go on.
+
+    Lines of ``log_level`` and above go to standard error; without one, warnings, and what goes on unless ``quiet``.
+    """
     from slimpajama.errors import SlimpajamaError
     from slimpajama.interruption import Terminated, interruptible
 
     try:
-        with interruptible(interrupted):
+        level = log_level.value if log_level else "warning" if quiet else "info"
+        with log_to_stderr(level), interruptible(interrupted):
             yield
     except SlimpajamaError as error:
         if debug:

@@ -14,6 +14,7 @@ from slimpajama.commands.options import (
     Debug,
     EngineName,
     Json,
+    LogLevel,
     OnEngine,
     OtherInput,
     Quiet,
@@ -39,13 +40,14 @@ def run(
     set: SetInSection = None,
     quiet: Quiet = False,
     json: Json = False,
+    log_level: LogLevel = None,
     debug: Debug = False,
 ) -> None:
     """Everything a config asks for: sample or input, deduplication, token store, all mixtures, summary.
 
     Run the same command again to resume; what is done and still holds is not done again.
     """
-    with reported(debug):
+    with reported(debug, quiet=quiet or json, log_level=log_level):
         import orjson
 
         from slimpajama.dedup.bands import banding

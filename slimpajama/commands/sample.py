@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from slimpajama.commands.options import A_PLACE, Debug, Json, Quiet, Workers
+from slimpajama.commands.options import A_PLACE, Debug, Json, LogLevel, Quiet, Workers
 from slimpajama.commands.reporting import reported
 
 __all__ = ["sample"]
@@ -24,10 +24,11 @@ def sample(
     workers: Workers = None,
     quiet: Quiet = False,
     json: Json = False,
+    log_level: LogLevel = None,
     debug: Debug = False,
 ) -> None:
     """Write the built-in RedPajama-shaped sample: invented text, planted duplicates, ground truth."""
-    with reported(debug):
+    with reported(debug, quiet=quiet or json, log_level=log_level):
         import dataclasses
         import os
 

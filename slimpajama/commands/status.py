@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from slimpajama.commands.options import ARun, Debug, Json
+from slimpajama.commands.options import ARun, Debug, Json, LogLevel
 from slimpajama.commands.reporting import NOTHING_CHANGED, reported
 
 __all__ = ["status"]
@@ -19,10 +19,11 @@ def status(
         typer.Option("--set", metavar="KEY=VALUE", help="What would be, with this setting; repeatable."),
     ] = None,
     json: Json = False,
+    log_level: LogLevel = None,
     debug: Debug = False,
 ) -> None:
     """Show what of a run is done, what is not, and what is stale and why. Changes nothing."""
-    with reported(debug, NOTHING_CHANGED):
+    with reported(debug, NOTHING_CHANGED, quiet=json, log_level=log_level):
         import dataclasses
 
         import orjson

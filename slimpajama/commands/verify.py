@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from slimpajama.commands.options import ARun, Debug, EngineName, Json, Memory, OnEngine, Quiet, RayAddress, Workers
+from slimpajama.commands.options import (
+    ARun,
+    Debug,
+    EngineName,
+    Json,
+    LogLevel,
+    Memory,
+    OnEngine,
+    Quiet,
+    RayAddress,
+    Workers,
+)
 from slimpajama.commands.reporting import NOTHING_CHANGED, reported, results_only
 
 __all__ = ["verify"]
@@ -20,13 +31,14 @@ def verify(
     memory: Memory = None,
     quiet: Quiet = False,
     json: Json = False,
+    log_level: LogLevel = None,
     debug: Debug = False,
 ) -> None:
     """Read every output of a run again and check it: digests, counts, clusters, splits, mixtures against plans.
 
     Exit code 7 if anything is wrong; each finding says what to do. Changes nothing.
     """
-    with reported(debug, NOTHING_CHANGED):
+    with reported(debug, NOTHING_CHANGED, quiet=quiet or json, log_level=log_level):
         import dataclasses
 
         import orjson

@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from slimpajama.engine.lean import all_ours
+from slimpajama.logging import log_to_stderr_like_parent
 
+log_to_stderr_like_parent()
 all_ours("scipy")

@@ -24,8 +24,9 @@ from typing import Any, cast
 from slimpajama.engine import Item, Result
 from slimpajama.engine.heartbeat import CHECKS, STALLED_AFTER
 from slimpajama.engine.lean import is_all_ours
-from slimpajama.engine.worker import RemoteTraceback, serve
+from slimpajama.engine.worker import Answer, serve
 from slimpajama.errors import WorkerDied
+from slimpajama.logging import LOGGER
 
 __all__ = ["LocalEngine"]
 
@@ -48,7 +49,7 @@ class _Worker:
     def give(self, index: int, function: Callable[[Any], Any], item: Any, preload: Sequence[str]) -> None:
         self.index = index
         self._beats[0] = time.monotonic()
-        self.pipe.send((function, item, tuple(preload)))
+        self.pipe.send((function, item, tuple(preload), LOGGER.getEffectiveLevel()))
 
     @property
     def last_beat(self) -> float:
@@ -114,10 +115,7 @@ class LocalEngine:
                         waiting.append(worker.index)
                         continue
                     self._idle.append(worker)
-                    result, error, trace = answer
-                    if error is not None:
-                        raise error from RemoteTraceback(f"\n{trace}")
-                    yield worker.index, result
+                    yield worker.index, answer.taken()
         finally:
             for worker in busy.values():  # left early: by an error, an interrupt, or whoever took the results
                 worker.kill()
@@ -151,9 +149,9 @@ class LocalEngine:
         return {pipe: fate for pipe, worker in busy.items() if worker.last_beat < latest and not pipe.poll()}
 
 
-def _answer(pipe: Connection) -> Any:
+def _answer(pipe: Connection) -> Answer | None:
     try:
-        return pipe.recv()
+        return cast(Answer, pipe.recv())
     except (EOFError, OSError):  # it ended, maybe in the middle of an answer
         return None
 

@@ -11,21 +11,20 @@ anew by hand).
 
 from __future__ import annotations
 
-import functools
 import importlib
 import os
 import signal
 import socket
 import time
-import traceback
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from slimpajama.config import WORKER_BYTES
 from slimpajama.engine import Item, Result
 from slimpajama.engine.heartbeat import STALLED_AFTER, watched
-from slimpajama.engine.worker import RemoteTraceback, sendable
+from slimpajama.engine.worker import Answer, handle
 from slimpajama.errors import ConfigError, WorkerDied
+from slimpajama.logging import LOGGER
 
 __all__ = ["RayEngine"]
 
@@ -111,14 +110,17 @@ class RayEngine:
                 if time.monotonic() - looked > _LOOK_SECONDS:
                     slots, looked = self._slots(), time.monotonic()
                 while len(running) < IN_FLIGHT_PER_CPU * slots and (index := next(waiting, None)) is not None:
-                    running[task.remote(function, items[index], tuple(preload), self._stalled_after)] = index
+                    reference = task.remote(
+                        function, items[index], tuple(preload), LOGGER.getEffectiveLevel(), self._stalled_after
+                    )
+                    running[reference] = index
                 if not running:
                     return
                 done, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)
                 for reference in done:
                     index = running.pop(reference)
                     try:
-                        result, error, trace = ray.get(reference)
+                        answer: Answer = ray.get(reference)
                     except ray.exceptions.RayError as fault:
                         raise WorkerDied(
                             f"the work on {name(items[index])} was lost {RETRIES + 1} times with its worker or node "
@@ -126,9 +128,7 @@ class RayEngine:
                             "CPUs or set a smaller memory; or it gave no sign of life for "
                             f"{self._stalled_after / 60:.0f} minutes: look after the storage; finished work is kept"
                         ) from fault
-                    if error is not None:
-                        raise error from RemoteTraceback(f"\n{trace}")
-                    yield index, result
+                    yield index, answer.taken()
         finally:
             for reference in running:  # left early: by an error, an interrupt, or whoever took the results
                 ray.cancel(reference, force=True)
@@ -169,18 +169,8 @@ def _unreachable(address: str | None, fault: Exception) -> ConfigError:
 
 
 def _handled(
-    function: Callable[[Any], Any], item: Any, preload: tuple[str, ...], stalled_after: float
-) -> tuple[Any, BaseException | None, str]:
-    """In a worker: the result, or the error and its traceback; Ray sees only what takes the worker with it."""
-    _prepare(preload)
+    function: Callable[[Any], Any], item: Any, preload: tuple[str, ...], log_level: int, stalled_after: float
+) -> Answer:
+    """In a worker: errors of the item are part of the answer; Ray sees only what takes the worker with it."""
     with watched(stalled_after):
-        try:
-            return function(item), None, ""
-        except Exception as error:
-            return None, sendable(error), traceback.format_exc()
-
-
-@functools.cache
-def _prepare(preload: tuple[str, ...]) -> None:
-    for module in preload:
-        importlib.import_module(module)
+        return handle(function, item, preload, log_level)

@@ -13,21 +13,51 @@ import pickle
 import signal
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 from slimpajama.engine.heartbeat import listen
+from slimpajama.logging import Line, captured, repeat
 
-__all__ = ["RemoteTraceback", "sendable", "serve"]
+__all__ = ["Answer", "RemoteTraceback", "handle", "serve"]
 
 
 class RemoteTraceback(Exception):
     """Cause of an error that was raised in a worker: its text shows where."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of an item: its result, or an error and the text of its traceback; and the lines it logged."""
+
+    result: Any
+    error: Exception | None
+    trace: str
+    lines: list[Line]
+
+    def taken(self) -> Any:
+        """The result, or the error raised; the lines are logged in this process."""
+        repeat(self.lines)
+        if self.error is not None:
+            raise self.error from RemoteTraceback(f"\n{self.trace}")
+        return self.result
+
+
+def handle(function: Callable[[Any], Any], item: Any, preload: Sequence[str], log_level: int) -> Answer:
+    """Import the modules ``preload`` and call ``function(item)``."""
+    with captured(log_level) as lines:
+        try:
+            for module in preload:
+                importlib.import_module(module)
+            return Answer(function(item), None, "", lines)
+        except Exception as error:
+            return Answer(None, _sendable(error), traceback.format_exc(), lines)
+
+
 def serve(tasks: Connection, beats: Any, environment: Mapping[str, str]) -> None:
-    """Handle ``(function, item, preload)`` from ``tasks`` until there are no more; beats go to ``beats[0]``.
+    """Handle ``(function, item, preload, log level)`` from ``tasks`` until there are no more; beats go to ``beats[0]``.
 
     ``environment``: of the process that started it. Workers are forked from a server that may be older than that, and
     would not know credentials that were set since.
@@ -43,22 +73,16 @@ def serve(tasks: Connection, beats: Any, environment: Mapping[str, str]) -> None
     listen(heard)
     while True:
         try:
-            function, item, preload = tasks.recv()
+            task = tasks.recv()
         except (EOFError, OSError):
             return
         try:
-            for module in preload:
-                importlib.import_module(module)
-            answer: tuple[Any, BaseException | None, str] = (function(item), None, "")
-        except Exception as error:
-            answer = (None, sendable(error), traceback.format_exc())
-        try:
-            tasks.send(answer)
+            tasks.send(handle(*task))
         except OSError:  # nobody is there any more to take it
             return
 
 
-def sendable(error: Exception) -> Exception:
+def _sendable(error: Exception) -> Exception:
     """The error, or one with its message, if it cannot travel between processes."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - just written
