@@ -19,8 +19,8 @@ import zstandard
 
 from benchmarks.machine import describe
 from benchmarks.scale import Usage, measure, observed
-from slimpajama.corpus.sample import write_sample
 from slimpajama.engine.local import LocalEngine
+from slimpajama.sample import write_sample
 
 UNIT_DOCS = 60_000
 

@@ -28,9 +28,9 @@ from pathlib import Path
 import psutil
 
 from benchmarks.machine import describe
-from slimpajama.corpus.sample import write_sample
 from slimpajama.engine.local import LocalEngine
 from slimpajama.pipeline.status import run_status
+from slimpajama.sample import write_sample
 
 CONFIG = """\
 input: {sample}

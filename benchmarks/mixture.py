@@ -21,7 +21,6 @@ from benchmarks.machine import describe
 from benchmarks.tokenizing import CORPUS, MB, elapsed, in_process, report
 from slimpajama import deduplicate
 from slimpajama.config import TokenConfig
-from slimpajama.corpus.sample import write_sample
 from slimpajama.engine.local import LocalEngine
 from slimpajama.mixture.encoding import Encoder
 from slimpajama.mixture.holdout import candidates
@@ -32,6 +31,7 @@ from slimpajama.mixture.store import open_store
 from slimpajama.mixture.tokenizer import load_tokenizer
 from slimpajama.pipeline.mixtures import make_mixtures
 from slimpajama.pipeline.tokens import make_store
+from slimpajama.sample import write_sample
 from slimpajama.stage import Stages
 
 MEMORY = 1 << 30

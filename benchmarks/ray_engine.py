@@ -25,8 +25,8 @@ from typing import Any
 from benchmarks.dedup import CORPUS
 from benchmarks.kill import digests
 from benchmarks.machine import describe
-from slimpajama.corpus.sample import write_sample
 from slimpajama.engine.local import LocalEngine
+from slimpajama.sample import write_sample
 
 CONFIG = """\
 input: {input}

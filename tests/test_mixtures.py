@@ -21,11 +21,11 @@ from typer.testing import CliRunner, Result
 
 from slimpajama import deduplicate
 from slimpajama.cli import app
-from slimpajama.corpus.sample import write_sample
 from slimpajama.engine.local import LocalEngine
 from slimpajama.mixture.plan import apportion
 from slimpajama.mixture.recipe import load_recipe
 from slimpajama.mixture.store import TokenStore, open_store
+from slimpajama.sample import write_sample
 from tests.conftest import REPOSITORY
 
 LENGTH = 64

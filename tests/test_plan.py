@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from slimpajama.cli import app
-from slimpajama.corpus.sample import write_sample
 from slimpajama.engine.local import LocalEngine
+from slimpajama.sample import write_sample
 
 RECIPE = "{name: small, weights: {c4: 60, common_crawl: 40}, tokens: 60k, sequence_length: 128}"
 

@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 
 from slimpajama.cli import app
 from slimpajama.config import Config, TokenConfig
-from slimpajama.corpus.sample import write_sample
 from slimpajama.engine.local import LocalEngine
 from slimpajama.engine.ray import RayEngine
 from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import make_mixtures
+from slimpajama.sample import write_sample
 from slimpajama.stage import Stages
 from tests.ray_cluster import MARKS, STORE_BYTES, two_nodes
 

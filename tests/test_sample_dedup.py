@@ -14,11 +14,11 @@ import pytest
 import zstandard
 
 from slimpajama import clean, deduplicate
-from slimpajama.corpus.sample import GROUND_TRUTH, PAIRS, write_sample
 from slimpajama.dedup.bands import catch_probability
 from slimpajama.dedup.lsh import read_links
 from slimpajama.dedup.rows import read_columns
 from slimpajama.engine.local import LocalEngine
+from slimpajama.sample import GROUND_TRUTH, PAIRS, write_sample
 from tests.dedup.pairs import pairs_of
 
 POSITION = (1 << 40) - 1

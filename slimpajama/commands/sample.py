@@ -35,8 +35,8 @@ def sample(
         import orjson
         from tqdm import tqdm
 
-        from slimpajama.corpus.sample import write_sample
         from slimpajama.engine.local import LocalEngine
+        from slimpajama.sample import write_sample
 
         with (
             LocalEngine(workers or len(os.sched_getaffinity(0))) as engine,

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 
 from slimpajama.config import Config, TokenConfig
 from slimpajama.corpus.discovery import Corpus, discover
-from slimpajama.corpus.sample import write_sample
 from slimpajama.engine.local import LocalEngine
 from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe
@@ -27,6 +26,7 @@ from slimpajama.planning.estimates import Counted, extrapolated
 from slimpajama.planning.linking_speed import linking_speed
 from slimpajama.planning.run_plan import Measured, RunPlan, SourcePlan, Wanted, run_plan
 from slimpajama.planning.sampling import SampledFile, draw_sample, strata_of
+from slimpajama.sample import write_sample
 from slimpajama.stage import Stages
 from slimpajama.workspace import read_json
 

@@ -159,7 +159,7 @@ def _make_sample(config: RunConfig, folder: Path, engine: Engine) -> None:
     sample = config.sample
     if sample is None:
         return
-    from slimpajama.corpus.sample import sample_is_there, write_sample
+    from slimpajama.sample import sample_is_there, write_sample
 
     if not sample_is_there(folder, docs=sample.docs, seed=sample.seed):
         write_sample(folder, docs=sample.docs, seed=sample.seed, engine=engine, progress=_ignore)

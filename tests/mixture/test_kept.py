@@ -13,12 +13,12 @@ import zstandard
 
 from slimpajama import deduplicate
 from slimpajama.config import TokenConfig
-from slimpajama.corpus.sample import write_sample
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import ConfigError, InputChanged, InputNotFound
 from slimpajama.mixture.kept import KeptShard, kept_documents, open_dedup_output
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.pipeline.mixtures import make_mixtures
+from slimpajama.sample import write_sample
 from slimpajama.stage import Stages
 from tests.conftest import texts_of_shard
 

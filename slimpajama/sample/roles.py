@@ -17,10 +17,10 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.corpus.sample.kinds import KINDS, document_counts, mean_lengths
-from slimpajama.corpus.sample.streams import derive_key, numbers_at
+from slimpajama.sample.random_streams import derive_key, numbers_at
+from slimpajama.sample.sources import KINDS, document_counts, mean_lengths
 
-__all__ = ["COPY", "PLAIN", "SHORT", "Document", "Recipe", "Role", "documents", "roles"]
+__all__ = ["COPY", "PLAIN", "SHORT", "Document", "Role", "SampleSpec", "documents", "roles"]
 
 PLAIN, SHORT, COPY = 0, 1, 2
 
@@ -35,7 +35,7 @@ _QUANTILES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class SampleSpec:
     """All that a sample's bytes depend on."""
 
     seed: int
@@ -68,7 +68,7 @@ class Role:
     target: float
 
 
-def roles(recipe: Recipe, kind: int, start: int, stop: int) -> list[Role]:
+def roles(recipe: SampleSpec, kind: int, start: int, stop: int) -> list[Role]:
     """The roles of documents ``start`` to ``stop - 1`` of a kind."""
     indices = np.arange(start, stop, dtype=np.uint64)
     own = documents(recipe, kind, indices)
@@ -83,7 +83,7 @@ def roles(recipe: Recipe, kind: int, start: int, stop: int) -> list[Role]:
     return found
 
 
-def documents(recipe: Recipe, kind: int, indices: NDArray[np.uint64]) -> list[Document]:
+def documents(recipe: SampleSpec, kind: int, indices: NDArray[np.uint64]) -> list[Document]:
     """What the documents ``indices`` (``uint64[n]``) of a kind are made from."""
     numbers = numbers_at(derive_key(recipe.seed, kind, _LENGTH), indices)
     mean = mean_lengths(recipe.counts())[kind]
@@ -107,7 +107,7 @@ def _lognormal(spread: float) -> NDArray[np.float64]:
     return np.array([math.exp(spread * normal.inv_cdf(place) - spread * spread / 2) for place in places])
 
 
-def _role(recipe: Recipe, kind: int, indices: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _role(recipe: SampleSpec, kind: int, indices: NDArray[np.uint64]) -> NDArray[np.int64]:
     count = recipe.counts()[kind]
     role = np.zeros(indices.size, dtype=np.int64)
     if count < _FEW:
@@ -121,7 +121,7 @@ def _role(recipe: Recipe, kind: int, indices: NDArray[np.uint64]) -> NDArray[np.
     return role
 
 
-def _originals(recipe: Recipe, kind: int, indices: NDArray[np.uint64]) -> list[Document | None]:
+def _originals(recipe: SampleSpec, kind: int, indices: NDArray[np.uint64]) -> list[Document | None]:
     """The original of each copy; ``None`` in the rare case that all candidates are copies or short."""
     names = [other.name for other in KINDS]
     odds = KINDS[kind].originals
@@ -149,7 +149,7 @@ def _originals(recipe: Recipe, kind: int, indices: NDArray[np.uint64]) -> list[D
     return found
 
 
-def _targets(recipe: Recipe, kind: int, indices: NDArray[np.uint64]) -> list[float]:
+def _targets(recipe: SampleSpec, kind: int, indices: NDArray[np.uint64]) -> list[float]:
     """Wanted similarities: a quarter exact copies (2.0), one in thirty in another layout (1.0), the rest
     below 1."""
     numbers = numbers_at(derive_key(recipe.seed, kind, _TARGET), indices)

@@ -7,10 +7,10 @@ blocks (see ``blocks``). Rejected: macros of an author's own; RedPajama has expa
 
 from __future__ import annotations
 
-from slimpajama.corpus.sample.blocks import Blocks, SlotNames, template
-from slimpajama.corpus.sample.lexicon import Lexicon
-from slimpajama.corpus.sample.prose import PAPER, prose
-from slimpajama.corpus.sample.streams import Stream
+from slimpajama.sample.blocks import Blocks, SlotNames, template
+from slimpajama.sample.lexicon import Lexicon
+from slimpajama.sample.prose import PAPER, prose
+from slimpajama.sample.random_streams import RandomStream
 
 __all__ = ["paper"]
 
@@ -18,7 +18,7 @@ _DISPLAYS = Blocks(template("latex")[0])
 _SECTION = 3500
 
 
-def paper(stream: Stream, lexicon: Lexicon, characters: int) -> str:
+def paper(stream: RandomStream, lexicon: Lexicon, characters: int) -> str:
     """An article of about ``characters`` characters: an introduction, then sections of some three
     thousand."""
     names = SlotNames.draw(stream, lexicon, camel=False)

@@ -15,13 +15,13 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from slimpajama.corpus.sample.broken import broken_lines
-from slimpajama.corpus.sample.layout import Shard
-from slimpajama.corpus.sample.lexicon import lexicon
-from slimpajama.corpus.sample.records import record_line
-from slimpajama.corpus.sample.roles import Recipe, roles
-from slimpajama.corpus.sample.similarity import cleaned
-from slimpajama.corpus.sample.texts import copy_of, document_key, text_of
+from slimpajama.sample.broken import broken_lines
+from slimpajama.sample.jaccard import cleaned
+from slimpajama.sample.layout import SampleShard
+from slimpajama.sample.lexicon import lexicon
+from slimpajama.sample.metadata import record_line
+from slimpajama.sample.roles import SampleSpec, roles
+from slimpajama.sample.texts import copy_of, document_key, text_of
 from slimpajama.workspace import atomic_file
 
 __all__ = ["PAIR", "SHORT_CHARACTERS", "ShardItem", "ShardResult", "shard_name", "write_shard"]
@@ -42,8 +42,8 @@ class ShardItem:
     """What a worker needs to write one shard."""
 
     out: str
-    recipe: Recipe
-    shard: Shard
+    recipe: SampleSpec
+    shard: SampleShard
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ make their own).
 
 from __future__ import annotations
 
-from slimpajama.corpus.sample.streams import Stream, derive_key
+from slimpajama.sample.random_streams import RandomStream, derive_key
 
 __all__ = ["BROKEN_LINES", "broken_lines"]
 
@@ -34,7 +34,7 @@ def broken_lines(seed: int, shard: int, records: int) -> dict[int, list[bytes]]:
     count = min(_MOST, records // _RECORDS_PER_BROKEN)
     if count == 0:
         return {}
-    stream = Stream(derive_key(seed, shard, _PLACES))
+    stream = RandomStream(derive_key(seed, shard, _PLACES))
     faults = list(BROKEN_LINES.values())
     # Shards have numbers in a row, so six of them show all faults even with one line each.
     lines = [faults[(shard + 3 * i) % len(faults)] for i in range(count)] + [b"\n"]

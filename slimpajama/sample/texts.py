@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from slimpajama.corpus.sample import pages, papers, programs
-from slimpajama.corpus.sample.kinds import KINDS
-from slimpajama.corpus.sample.lexicon import lexicon
-from slimpajama.corpus.sample.mutation import near_copy
-from slimpajama.corpus.sample.oddities import make_odd
-from slimpajama.corpus.sample.roles import Document, Recipe, Role
-from slimpajama.corpus.sample.similarity import jaccard
-from slimpajama.corpus.sample.streams import Stream, derive_key
+from slimpajama.sample import pages, papers, programs
+from slimpajama.sample.jaccard import jaccard
+from slimpajama.sample.lexicon import lexicon
+from slimpajama.sample.mutation import near_copy
+from slimpajama.sample.oddities import make_odd
+from slimpajama.sample.random_streams import RandomStream, derive_key
+from slimpajama.sample.roles import Document, Role, SampleSpec
+from slimpajama.sample.sources import KINDS
 
 __all__ = ["copy_of", "document_key", "text_of"]
 
@@ -24,15 +24,15 @@ _WRITERS = {
 }
 
 
-def document_key(recipe: Recipe, document: Document) -> int:
+def document_key(recipe: SampleSpec, document: Document) -> int:
     """The key from which a document's text and record are drawn."""
     return derive_key(recipe.seed, document.kind, document.index, _TEXT)
 
 
-def text_of(recipe: Recipe, document: Document) -> str:
+def text_of(recipe: SampleSpec, document: Document) -> str:
     """The document's own text; the same wherever and whenever it is made."""
     key = document_key(recipe, document)
-    stream = Stream(key)
+    stream = RandomStream(key)
     words = lexicon(recipe.seed)
     if document.short:
         text = pages.short_text(stream, words)
@@ -43,10 +43,10 @@ def text_of(recipe: Recipe, document: Document) -> str:
     return make_odd(stream, text) if document.odd else text
 
 
-def copy_of(recipe: Recipe, role: Role, original: str) -> tuple[str, float]:
+def copy_of(recipe: SampleSpec, role: Role, original: str) -> tuple[str, float]:
     """The copy that ``role`` wants of its original's text, and their exact similarity."""
     if role.target > 1.0:
         return original, 1.0
-    stream = Stream(derive_key(recipe.seed, role.document.kind, role.document.index, _COPY))
+    stream = RandomStream(derive_key(recipe.seed, role.document.kind, role.document.index, _COPY))
     text = near_copy(stream, lexicon(recipe.seed), original, role.target)
     return text, jaccard(original, text)

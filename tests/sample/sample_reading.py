@@ -15,8 +15,8 @@ import orjson
 import pyarrow.parquet as pq
 import zstandard
 
-from slimpajama.corpus.sample import GROUND_TRUTH, PAIRS, SampleSummary, write_sample
 from slimpajama.engine.local import LocalEngine
+from slimpajama.sample import GROUND_TRUTH, PAIRS, SampleSummary, write_sample
 
 
 def lines_of(path: Path) -> list[tuple[int, bytes]]:

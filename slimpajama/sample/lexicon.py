@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.corpus.sample.streams import Stream, derive_key
+from slimpajama.sample.random_streams import RandomStream, derive_key
 
 __all__ = ["DRAW_BITS", "FUNCTION_WORDS", "PADDING", "VOCABULARY", "Letters", "Lexicon", "Strings", "lexicon"]
 
@@ -91,11 +91,11 @@ class Lexicon:
     invented: tuple[str, ...]
     names: tuple[str, ...]
 
-    def word(self, stream: Stream) -> str:
+    def word(self, stream: RandomStream) -> str:
         """One invented word (neither a function word nor a number), each equally often."""
         return stream.choice(self.invented)
 
-    def phrase(self, stream: Stream, count: int) -> str:
+    def phrase(self, stream: RandomStream, count: int) -> str:
         """``count`` invented words, each with a capital: a name or a heading."""
         return " ".join([stream.choice(self.names) for _ in range(count)])
 
@@ -110,7 +110,7 @@ def strings(values: list[str]) -> Strings:
 @lru_cache(maxsize=2)
 def lexicon(seed: int) -> Lexicon:
     """The lexicon of a seed; kept, because every shard of a sample needs the same one."""
-    stream = Stream(derive_key(seed, 0x1E81C0))
+    stream = RandomStream(derive_key(seed, 0x1E81C0))
     words = _ranked_words(stream)
     capital = strings([word.capitalize() for word in words])
     plain = strings(words)
@@ -130,7 +130,7 @@ def lexicon(seed: int) -> Lexicon:
     )
 
 
-def _ranked_words(stream: Stream) -> list[str]:
+def _ranked_words(stream: RandomStream) -> list[str]:
     size = VOCABULARY + VOCABULARY // 2
     rank = np.arange(size)
     # One to four syllables: how many grows with the rank, as it does in languages.
@@ -154,12 +154,12 @@ def _ranked_words(stream: Stream) -> list[str]:
     return ranked
 
 
-def _pick(stream: Stream, words: Strings) -> Strings:
+def _pick(stream: RandomStream, words: Strings) -> Strings:
     picked: Strings = words[len(FUNCTION_WORDS) + stream.places(_NAMES, 6000)]
     return picked
 
 
-def _names(stream: Stream, first: Strings, second: Strings, joint: str) -> Strings:
+def _names(stream: RandomStream, first: Strings, second: Strings, joint: str) -> Strings:
     """One invented word, or, twice as often, two."""
     heads, tails = _pick(stream, first), _pick(stream, second)
     return _without_leading_digit(np.where(stream.places(_NAMES, 3) > 0, heads + joint + tails, heads))
@@ -189,7 +189,7 @@ _FORMULAS = (
 )
 
 
-def _formulas(stream: Stream) -> list[str]:
+def _formulas(stream: RandomStream) -> list[str]:
     return [
         stream.choice(_FORMULAS).format(
             a=stream.choice(_LETTERS),

@@ -3,6 +3,6 @@ truth."""
 
 from __future__ import annotations
 
-from slimpajama.corpus.sample.writing import GROUND_TRUTH, PAIRS, SampleSummary, sample_is_there, write_sample
+from slimpajama.sample.write import GROUND_TRUTH, PAIRS, SampleSummary, sample_is_there, write_sample
 
 __all__ = ["GROUND_TRUTH", "PAIRS", "SampleSummary", "sample_is_there", "write_sample"]

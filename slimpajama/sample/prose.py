@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.compilation import kernel
-from slimpajama.corpus.sample.lexicon import DRAW_BITS, FUNCTION_WORDS, Lexicon
-from slimpajama.corpus.sample.streams import Stream
+from slimpajama.sample.lexicon import DRAW_BITS, FUNCTION_WORDS, Lexicon
+from slimpajama.sample.random_streams import RandomStream
 
 __all__ = ["ARTICLE", "BOOK", "PAPER", "POST", "WEB", "Style", "prose"]
 
@@ -58,7 +58,7 @@ BOOK = Style(gap=2, per_paragraph=6, columns=68)
 PAPER = Style(gap=2, per_paragraph=6, columns=78, formulas=26)
 
 
-def prose(stream: Stream, lexicon: Lexicon, characters: int, style: Style) -> str:
+def prose(stream: RandomStream, lexicon: Lexicon, characters: int, style: Style) -> str:
     """ASCII sentences of ``characters`` characters, up to one word more; ends with a mark, not with white
     space."""
     text = np.empty(characters + _LEAST_WORDS * _LONGEST_PIECE, dtype=np.uint8)

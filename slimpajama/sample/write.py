@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slimpajama.corpus.sample.kinds import FEWEST_DOCUMENTS, KINDS
-from slimpajama.corpus.sample.layout import Shard, shards
-from slimpajama.corpus.sample.roles import Recipe
-from slimpajama.corpus.sample.shard import ShardItem, ShardResult, shard_name, write_shard
-from slimpajama.corpus.sample.truth import pair_counts, write_pairs
 from slimpajama.engine import Engine
 from slimpajama.errors import ConfigError, OutputError
+from slimpajama.sample.layout import SampleShard, shards
+from slimpajama.sample.roles import SampleSpec
+from slimpajama.sample.shard import ShardItem, ShardResult, shard_name, write_shard
+from slimpajama.sample.sources import FEWEST_DOCUMENTS, KINDS
+from slimpajama.sample.truth import pair_counts, write_pairs
 from slimpajama.storage import TEMPORARY_SUFFIX
 from slimpajama.workspace import read_json, write_json
 
@@ -66,7 +66,7 @@ def write_sample(
         )
     if not 0 <= seed < 1 << 63:
         raise ConfigError(f"the seed {seed} is out of range: choose one from 0 to 2^63 - 1 (--seed)")
-    recipe = Recipe(seed, docs)
+    recipe = SampleSpec(seed, docs)
     planned = shards(recipe)
     _make_room(out)
     head = {
@@ -80,7 +80,7 @@ def write_sample(
 
     items = [ShardItem(str(out), recipe, shard) for shard in planned]
     found: dict[int, ShardResult] = {}
-    for place, result in engine.map(write_shard, items, shard_name, ["slimpajama.corpus.sample.compiled"]):
+    for place, result in engine.map(write_shard, items, shard_name, ["slimpajama.sample.compiled"]):
         found[place] = result
         progress(result.bytes)
     results = [found[place] for place in range(len(items))]
@@ -120,7 +120,7 @@ def sample_is_there(out: Path, *, docs: int, seed: int) -> bool:
     )
 
 
-def _source_counts(planned: list[Shard], results: list[ShardResult]) -> dict[str, dict[str, int]]:
+def _source_counts(planned: list[SampleShard], results: list[ShardResult]) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     for shard, result in zip(planned, results, strict=True):
         source = counts.setdefault(
@@ -157,7 +157,7 @@ def _make_room(out: Path) -> None:
             "choose a new folder, or empty this one"
         )
     # Only names that this program gives to shards are removed, whatever the file claims.
-    known = {shard.path for shard in shards(Recipe(earlier["seed"], earlier["docs"]))}
+    known = {shard.path for shard in shards(SampleSpec(earlier["seed"], earlier["docs"]))}
     names = [PAIRS, *(path for path in earlier["files"] if path in known)]
     ours = {out / GROUND_TRUTH, *(out / (name + end) for name in names for end in ("", TEMPORARY_SUFFIX))}
     stranger = next((path for path in sorted(out.rglob("*")) if not path.is_dir() and path not in ours), None)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from slimpajama.compilation import compilation_announced
-from slimpajama.corpus.sample.roles import Document, Recipe
-from slimpajama.corpus.sample.similarity import jaccard
-from slimpajama.corpus.sample.texts import text_of
+from slimpajama.sample.jaccard import jaccard
+from slimpajama.sample.roles import Document, SampleSpec
+from slimpajama.sample.texts import text_of
 
 __all__: list[str] = []
 
 with compilation_announced():
-    _text = text_of(Recipe(seed=1, docs=5000), Document(kind=1, index=0, length=2000, short=False, odd=False))
+    _text = text_of(SampleSpec(seed=1, docs=5000), Document(kind=1, index=0, length=2000, short=False, odd=False))
     jaccard(_text, _text[1000:])

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sample_reading import WrittenSample, write
 
-from slimpajama.corpus.sample import GROUND_TRUTH, PAIRS, write_sample
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import ConfigError, OutputError
+from slimpajama.sample import GROUND_TRUTH, PAIRS, write_sample
 
 
 def digests(out: Path) -> dict[str, str]:

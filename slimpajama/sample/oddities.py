@@ -8,7 +8,7 @@ none of them is what real text goes wrong on).
 
 from __future__ import annotations
 
-from slimpajama.corpus.sample.streams import Stream
+from slimpajama.sample.random_streams import RandomStream
 
 __all__ = ["make_odd"]
 
@@ -33,7 +33,7 @@ _FRAGMENTS: tuple[tuple[str, ...], ...] = (
 _WORDS_BETWEEN = 40
 
 
-def make_odd(stream: Stream, text: str) -> str:
+def make_odd(stream: RandomStream, text: str) -> str:
     """``text`` with fragments of one kind (or two) put between its words; one in eight gets CRLF instead."""
     kind = stream.below(len(_FRAGMENTS) + 1)
     if kind == len(_FRAGMENTS):

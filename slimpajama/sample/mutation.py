@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 
-from slimpajama.corpus.sample.lexicon import FUNCTION_WORDS, VOCABULARY, Lexicon
-from slimpajama.corpus.sample.prose import WEB, prose
-from slimpajama.corpus.sample.streams import Stream
+from slimpajama.sample.lexicon import FUNCTION_WORDS, VOCABULARY, Lexicon
+from slimpajama.sample.prose import WEB, prose
+from slimpajama.sample.random_streams import RandomStream
 
 __all__ = ["near_copy"]
 
@@ -23,7 +23,7 @@ _WORDS, _PASSAGES = 6, 8
 _SHINGLE = 13
 
 
-def near_copy(stream: Stream, lexicon: Lexicon, text: str, target: float) -> str:
+def near_copy(stream: RandomStream, lexicon: Lexicon, text: str, target: float) -> str:
     """A copy of ``text`` whose similarity to it is about ``target`` (0 < target <= 1)."""
     if target >= 1.0:
         return _other_layout(stream, text)
@@ -35,7 +35,7 @@ def near_copy(stream: Stream, lexicon: Lexicon, text: str, target: float) -> str
     return _add_text(stream, lexicon, text, target)
 
 
-def _other_layout(stream: Stream, text: str) -> str:
+def _other_layout(stream: RandomStream, text: str) -> str:
     way = stream.below(4)
     if way == 0:
         return text.upper()
@@ -46,7 +46,7 @@ def _other_layout(stream: Stream, text: str) -> str:
     return f"  *** {text} ***\n"
 
 
-def _replace_words(stream: Stream, lexicon: Lexicon, text: str, target: float) -> str:
+def _replace_words(stream: RandomStream, lexicon: Lexicon, text: str, target: float) -> str:
     words = text.split(" ")
     lost = (1 - target) / (1 + target)
     reach = len(text) / len(words) + _SHINGLE - 1
@@ -61,7 +61,7 @@ def _replace_words(stream: Stream, lexicon: Lexicon, text: str, target: float) -
     return " ".join(words)
 
 
-def _rewrite_passages(stream: Stream, lexicon: Lexicon, text: str, target: float) -> str:
+def _rewrite_passages(stream: RandomStream, lexicon: Lexicon, text: str, target: float) -> str:
     passages = 1 + stream.below(3)
     lost = (1 - target) / (1 + target)
     size = max(1, int(lost * len(text) / passages) - _SHINGLE)
@@ -75,7 +75,7 @@ def _rewrite_passages(stream: Stream, lexicon: Lexicon, text: str, target: float
     return "".join(parts)
 
 
-def _add_text(stream: Stream, lexicon: Lexicon, text: str, target: float) -> str:
+def _add_text(stream: RandomStream, lexicon: Lexicon, text: str, target: float) -> str:
     size = int(len(text) * (1 - target) / target)
     added = prose(stream, lexicon, size, WEB) if size > 40 else lexicon.word(stream)
     return f"{added}\n{text}" if stream.below(2) else f"{text}\n{added}"

@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Stream", "derive_key", "numbers_at"]
+__all__ = ["RandomStream", "derive_key", "numbers_at"]
 
 Chosen = TypeVar("Chosen")
 
@@ -58,7 +58,7 @@ def numbers_at(key: int, places: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return _mix_array((places + np.uint64(1)) * np.uint64(_GAMMA) + np.uint64(key))
 
 
-class Stream:
+class RandomStream:
     """The numbers of one key in order; two streams with equal keys give equal numbers."""
 
     __slots__ = ("_state",)

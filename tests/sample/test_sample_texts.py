@@ -10,26 +10,26 @@ import numpy as np
 import pytest
 from sample_reading import WrittenSample, jaccard_of_sets
 
-from slimpajama.corpus.sample import pages, papers, programs
-from slimpajama.corpus.sample.lexicon import VOCABULARY, lexicon
-from slimpajama.corpus.sample.mutation import near_copy
-from slimpajama.corpus.sample.oddities import make_odd
-from slimpajama.corpus.sample.prose import BOOK, PAPER, POST, WEB, prose
-from slimpajama.corpus.sample.similarity import cleaned, jaccard
-from slimpajama.corpus.sample.streams import Stream, derive_key, numbers_at
+from slimpajama.sample import pages, papers, programs
+from slimpajama.sample.jaccard import cleaned, jaccard
+from slimpajama.sample.lexicon import VOCABULARY, lexicon
+from slimpajama.sample.mutation import near_copy
+from slimpajama.sample.oddities import make_odd
+from slimpajama.sample.prose import BOOK, PAPER, POST, WEB, prose
+from slimpajama.sample.random_streams import RandomStream, derive_key, numbers_at
 
 WORDS = lexicon(1)
 
 
 def test_a_stream_gives_the_same_numbers_singly_in_arrays_and_by_place() -> None:
     for count in (5, 20_000):
-        singly, at_once = Stream(42), Stream(42)
+        singly, at_once = RandomStream(42), RandomStream(42)
         numbers = [singly.number() for _ in range(count)]
         assert at_once.numbers(count).tolist() == numbers
         assert at_once.number() == singly.number()
         assert numbers_at(42, np.arange(count, dtype=np.uint64)).tolist() == numbers
     # The published test values of SplitMix64 from state 0.
-    assert Stream(0).number() == 0xE220A8397B1DCDAF
+    assert RandomStream(0).number() == 0xE220A8397B1DCDAF
 
 
 def test_keys_depend_on_every_part_and_on_the_order() -> None:
@@ -50,14 +50,14 @@ def test_words_are_different_and_their_frequencies_follow_zipf(sample: WrittenSa
 @pytest.mark.parametrize("style", [WEB, POST, BOOK, PAPER])
 @pytest.mark.parametrize("characters", [1, 60, 2000, 70_000])
 def test_prose_is_as_long_as_asked(style: object, characters: int) -> None:
-    text = prose(Stream(7), WORDS, characters, style)  # type: ignore[arg-type]
+    text = prose(RandomStream(7), WORDS, characters, style)  # type: ignore[arg-type]
     assert characters - 10 <= len(text) <= characters + 200
     assert text[-1] in ".?"
     assert text[0].isupper() or text[0].isdigit()
 
 
 def test_lines_of_books_are_broken_and_paragraphs_are_apart() -> None:
-    text = prose(Stream(7), WORDS, 20_000, BOOK)
+    text = prose(RandomStream(7), WORDS, 20_000, BOOK)
     assert max(map(len, text.split("\n"))) < 100
     assert "\n\n" in text
 
@@ -71,14 +71,14 @@ def test_mean_lengths_are_those_of_their_kind(sample: WrittenSample) -> None:
 
 
 def test_texts_look_like_their_kind() -> None:
-    assert pages.thread(Stream(1), WORDS, 2000).startswith("Q: ")
-    assert "\n\nA: " in pages.thread(Stream(1), WORDS, 2000)
-    assert "\\section{" in papers.paper(Stream(1), WORDS, 9000)
-    assert "\\begin{" in papers.paper(Stream(1), WORDS, 9000)
-    assert "CHAPTER 2" in pages.book(Stream(1), WORDS, 40_000)
-    assert "\nCategory:" in pages.encyclopaedia_entry(Stream(1), WORDS, 3000)
+    assert pages.thread(RandomStream(1), WORDS, 2000).startswith("Q: ")
+    assert "\n\nA: " in pages.thread(RandomStream(1), WORDS, 2000)
+    assert "\\section{" in papers.paper(RandomStream(1), WORDS, 9000)
+    assert "\\begin{" in papers.paper(RandomStream(1), WORDS, 9000)
+    assert "CHAPTER 2" in pages.book(RandomStream(1), WORDS, 40_000)
+    assert "\nCategory:" in pages.encyclopaedia_entry(RandomStream(1), WORDS, 3000)
     for language in programs.LANGUAGES:
-        text = programs.program(Stream(3), WORDS, 4000, language)
+        text = programs.program(RandomStream(3), WORDS, 4000, language)
         assert 2000 < len(text) < 8000
         assert not re.search(r"\{[vftnw]\}", text)
 
@@ -96,8 +96,8 @@ def test_short_and_odd_documents_occur_where_they_should(sample: WrittenSample) 
 
 
 def test_odd_texts_show_every_trouble() -> None:
-    text = prose(Stream(1), WORDS, 600, WEB)
-    odd = [make_odd(Stream(key), text) for key in range(200)]
+    text = prose(RandomStream(1), WORDS, 600, WEB)
+    odd = [make_odd(RandomStream(key), text) for key in range(200)]
     every = "".join(odd)
     for trouble in ("\x00", "\u0130", "\u03a3", "\U0001f600", "\u00a0", "\u2028", "\r\n", "\u05dc", "e\u0301"):
         assert trouble in every
@@ -107,8 +107,8 @@ def test_odd_texts_show_every_trouble() -> None:
 @pytest.mark.parametrize("target", [0.3, 0.5, 0.7, 0.8, 0.9, 0.98, 1.0])
 def test_near_copies_come_close_to_their_target(target: float) -> None:
     for key in range(12):
-        text = pages.web_page(Stream(key), WORDS, 6000)
-        copy = near_copy(Stream(key + 100), WORDS, text, target)
+        text = pages.web_page(RandomStream(key), WORDS, 6000)
+        copy = near_copy(RandomStream(key + 100), WORDS, text, target)
         assert copy != text
         assert abs(jaccard(text, copy) - target) < 0.06
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import orjson
 
-from slimpajama.corpus.sample.kinds import DUMPS, KINDS
-from slimpajama.corpus.sample.lexicon import Lexicon
-from slimpajama.corpus.sample.programs import LANGUAGES, language_of
-from slimpajama.corpus.sample.streams import Stream, derive_key
+from slimpajama.sample.lexicon import Lexicon
+from slimpajama.sample.programs import LANGUAGES, language_of
+from slimpajama.sample.random_streams import RandomStream, derive_key
+from slimpajama.sample.sources import DUMPS, KINDS
 
 __all__ = ["record_line"]
 
@@ -30,7 +30,7 @@ _PUBLIC = 0x3E7A
 
 def record_line(kind: int, key: int, text: str, words: Lexicon) -> bytes:
     """One line of JSONL, newline included, for a document of ``kind`` whose key is ``key``."""
-    stream = Stream(derive_key(key, _PUBLIC))
+    stream = RandomStream(derive_key(key, _PUBLIC))
     name = KINDS[kind].name
     escaped = KINDS[kind].ascii_json and not text.isascii()
     encoded = json.dumps(text).encode() if escaped else orjson.dumps(text)
@@ -39,7 +39,7 @@ def record_line(kind: int, key: int, text: str, words: Lexicon) -> bytes:
     return b'{"text": ' + encoded + b', "meta": ' + json.dumps(_META[name](stream, text, words, key)).encode() + b"}\n"
 
 
-def _common_crawl(stream: Stream) -> dict[str, Any]:
+def _common_crawl(stream: RandomStream) -> dict[str, Any]:
     label = stream.below(2)
     certainty = (5000 + stream.below(5000)) / 10000
     dump, line = stream.choice(DUMPS), stream.below(400_000)
@@ -51,7 +51,7 @@ def _common_crawl(stream: Stream) -> dict[str, Any]:
     }
 
 
-def _time(stream: Stream, first_year: int, years: int) -> str:
+def _time(stream: RandomStream, first_year: int, years: int) -> str:
     month, second = divmod(stream.below(12 * years * 2_419_200), 2_419_200)  # four weeks of a month
     day, second = divmod(second, 86_400)
     return (
@@ -60,12 +60,12 @@ def _time(stream: Stream, first_year: int, years: int) -> str:
     )
 
 
-def _c4(stream: Stream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
+def _c4(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
     address = f"https://www.{words.word(stream)}.com/{words.word(stream)}-{words.word(stream)}/"
     return {"timestamp": _time(stream, 2019, 1) + "Z", "url": address, "language": "en", "source": "c4"}
 
 
-def _github(stream: Stream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
+def _github(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
     language = language_of(key)
     encoded = np.frombuffer(text.encode(), dtype=np.uint8)
     widths = [len(line) for line in text.split("\n")]
@@ -94,7 +94,7 @@ def _github(stream: Stream, text: str, words: Lexicon, key: int) -> dict[str, An
     }
 
 
-def _books(stream: Stream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
+def _books(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
     return {
         "short_book_title": words.phrase(stream, 2 + stream.below(3)),
         "publication_date": 1800 + stream.below(119),
@@ -102,7 +102,7 @@ def _books(stream: Stream, text: str, words: Lexicon, key: int) -> dict[str, Any
     }
 
 
-def _arxiv(stream: Stream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
+def _arxiv(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
     month = f"{8 + stream.below(15):02}{1 + stream.below(12):02}"
     name = f"{month}.{1 + stream.below(9999):04}"
     return {
@@ -114,13 +114,13 @@ def _arxiv(stream: Stream, text: str, words: Lexicon, key: int) -> dict[str, Any
     }
 
 
-def _wikipedia(stream: Stream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
+def _wikipedia(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
     title = text.partition("\n")[0][:80]
     address = f"https://en.wikipedia.org/wiki/{words.phrase(stream, 2).replace(' ', '%20')}"
     return {"title": title, "url": address, "language": "en", "timestamp": "20230320"}
 
 
-def _stackexchange(stream: Stream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
+def _stackexchange(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
     return {
         "language": "en",
         "url": f"https://stackoverflow.com/questions/{1 + stream.below(75_000_000)}",

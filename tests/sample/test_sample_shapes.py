@@ -10,9 +10,9 @@ import pytest
 import zstandard
 from sample_reading import WrittenSample
 
-from slimpajama.corpus.sample.broken import BROKEN_LINES, broken_lines
-from slimpajama.corpus.sample.layout import shards
-from slimpajama.corpus.sample.roles import Recipe
+from slimpajama.sample.broken import BROKEN_LINES, broken_lines
+from slimpajama.sample.layout import shards
+from slimpajama.sample.roles import SampleSpec
 
 KEYS = {
     "common_crawl": ["text", "pred_label", "pred_label_prob", "wiki_prob", "source"],
@@ -109,7 +109,7 @@ def test_no_fault_is_a_usable_record(fault: str) -> None:
 
 
 def test_a_large_sample_has_many_shards_of_bounded_size_that_hold_every_document_once() -> None:
-    recipe = Recipe(1, 27_000_000)  # about 100 GB
+    recipe = SampleSpec(1, 27_000_000)  # about 100 GB
     planned = shards(recipe)
     assert 1500 < len(planned) < 4000
     assert [shard.number for shard in planned] == list(range(len(planned)))

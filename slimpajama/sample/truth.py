@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from slimpajama.corpus.sample.kinds import KINDS
-from slimpajama.corpus.sample.layout import Shard
-from slimpajama.corpus.sample.shard import ShardResult
+from slimpajama.sample.layout import SampleShard
+from slimpajama.sample.shard import ShardResult
+from slimpajama.sample.sources import KINDS
 from slimpajama.workspace import atomic_file
 
 __all__ = ["SCHEMA", "pair_counts", "write_pairs"]
@@ -42,7 +42,7 @@ came to."""
 _BIN = 0.05
 
 
-def write_pairs(path: Path, planned: list[Shard], results: list[ShardResult]) -> None:
+def write_pairs(path: Path, planned: list[SampleShard], results: list[ShardResult]) -> None:
     """Write all pairs of the shards ``planned``, whose ``results`` are in the same order."""
     firsts = [[shard.start for shard in planned if shard.kind == kind] for kind in range(len(KINDS))]
     offsets = [next(shard.number for shard in planned if shard.kind == kind) for kind in range(len(KINDS))]

@@ -16,8 +16,8 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.corpus.sample.lexicon import DRAW_BITS, Lexicon, Strings
-from slimpajama.corpus.sample.streams import Stream
+from slimpajama.sample.lexicon import DRAW_BITS, Lexicon, Strings
+from slimpajama.sample.random_streams import RandomStream
 
 __all__ = ["Blocks", "SlotNames", "template"]
 
@@ -36,7 +36,7 @@ class SlotNames:
     names: Strings
 
     @classmethod
-    def draw(cls, stream: Stream, lexicon: Lexicon, *, camel: bool) -> SlotNames:
+    def draw(cls, stream: RandomStream, lexicon: Lexicon, *, camel: bool) -> SlotNames:
         """Names for one document, in camelCase or snake_case."""
         variables = lexicon.camel if camel else lexicon.snake
         functions = lexicon.camel if camel else lexicon.snake
@@ -60,7 +60,7 @@ class SlotNames:
 
 def template(name: str) -> list[list[str]]:
     """The sections of ``templates/<name>.txt`` (divided by ``====``), each a list of blocks (by ``----``)."""
-    path = resources.files("slimpajama.corpus.sample") / "templates" / f"{name}.txt"
+    path = resources.files("slimpajama.sample") / "templates" / f"{name}.txt"
     text = path.read_text(encoding="utf-8").removesuffix("\n")
     return [section.split("\n----\n") for section in text.split("\n====\n")]
 
@@ -75,7 +75,7 @@ class Blocks:
         self._width = [np.array([_KINDS[letter] for letter in found], dtype=np.int64) for found in letters]
         self._size = [len(form) + _TYPICAL_SLOT * len(found) for form, found in zip(self._forms, letters, strict=True)]
 
-    def fill(self, stream: Stream, names: SlotNames, characters: int) -> str:
+    def fill(self, stream: RandomStream, names: SlotNames, characters: int) -> str:
         """Blocks one after another until there are about ``characters`` characters; at least one block."""
         count = len(self._forms)
         average = sum(self._size) / count
@@ -87,7 +87,7 @@ class Blocks:
         return "\n".join([self._forms[block] for block in chosen]) % tuple(fillings)
 
 
-def _skewed(stream: Stream, width: NDArray[np.int64]) -> NDArray[np.int64]:
+def _skewed(stream: RandomStream, width: NDArray[np.int64]) -> NDArray[np.int64]:
     """Numbers below ``width``, the small ones more often: the product of two even draws."""
     numbers = stream.numbers(width.size)
     product = ((numbers >> np.uint64(32)) * (numbers & np.uint64(0xFFFFFFFF))) >> np.uint64(32)

@@ -9,11 +9,11 @@ plant duplicates that the ground truth does not know of).
 
 from __future__ import annotations
 
-from slimpajama.corpus.sample.blocks import SlotNames
-from slimpajama.corpus.sample.lexicon import Lexicon
-from slimpajama.corpus.sample.programs import LANGUAGES
-from slimpajama.corpus.sample.prose import ARTICLE, BOOK, POST, WEB, prose
-from slimpajama.corpus.sample.streams import Stream
+from slimpajama.sample.blocks import SlotNames
+from slimpajama.sample.lexicon import Lexicon
+from slimpajama.sample.programs import LANGUAGES
+from slimpajama.sample.prose import ARTICLE, BOOK, POST, WEB, prose
+from slimpajama.sample.random_streams import RandomStream
 
 __all__ = ["article", "book", "encyclopaedia_entry", "short_text", "thread", "web_page"]
 
@@ -39,7 +39,7 @@ _HEADINGS = (
 )
 
 
-def web_page(stream: Stream, lexicon: Lexicon, characters: int) -> str:
+def web_page(stream: RandomStream, lexicon: Lexicon, characters: int) -> str:
     """A page of Common Crawl as text: title, menu, paragraphs one per line, footer."""
     lines = [f"{lexicon.phrase(stream, 2 + stream.below(4))} - {lexicon.phrase(stream, 1)}"]
     lines += _furniture(stream, lexicon, _MENU, min(3 + stream.below(16), characters // 100))
@@ -49,12 +49,12 @@ def web_page(stream: Stream, lexicon: Lexicon, characters: int) -> str:
     return "\n".join(lines + footer)
 
 
-def article(stream: Stream, lexicon: Lexicon, characters: int) -> str:
+def article(stream: RandomStream, lexicon: Lexicon, characters: int) -> str:
     """A text of C4: paragraphs only."""
     return prose(stream, lexicon, characters, ARTICLE)
 
 
-def encyclopaedia_entry(stream: Stream, lexicon: Lexicon, characters: int) -> str:
+def encyclopaedia_entry(stream: RandomStream, lexicon: Lexicon, characters: int) -> str:
     """A Wikipedia article as its dump is cleaned: title, lead, sections with a heading line, categories."""
     title = lexicon.phrase(stream, 1 + stream.below(3))
     year = 1000 + stream.below(1020)
@@ -69,7 +69,7 @@ def encyclopaedia_entry(stream: Stream, lexicon: Lexicon, characters: int) -> st
     return "".join(parts)
 
 
-def book(stream: Stream, lexicon: Lexicon, characters: int) -> str:
+def book(stream: RandomStream, lexicon: Lexicon, characters: int) -> str:
     """A book: title, author, chapters of broken lines; every other one with CRLF, as Project Gutenberg has
     them."""
     title, author = lexicon.phrase(stream, 2 + stream.below(3)), lexicon.phrase(stream, 2)
@@ -82,7 +82,7 @@ def book(stream: Stream, lexicon: Lexicon, characters: int) -> str:
     return text.replace("\n", "\r\n") if stream.below(2) else text
 
 
-def thread(stream: Stream, lexicon: Lexicon, characters: int) -> str:
+def thread(stream: RandomStream, lexicon: Lexicon, characters: int) -> str:
     """A Stack Exchange question with its answers, some with code."""
     answers = 1 + stream.below(3)
     size = max(80, characters // (answers + 1))
@@ -98,7 +98,7 @@ def thread(stream: Stream, lexicon: Lexicon, characters: int) -> str:
     return "".join(parts)
 
 
-def short_text(stream: Stream, lexicon: Lexicon) -> str:
+def short_text(stream: RandomStream, lexicon: Lexicon) -> str:
     """A text below the 200 cleaned characters of the length filter: a tenth empty, a fifth below one
     shingle."""
     kind = stream.below(10)
@@ -109,11 +109,11 @@ def short_text(stream: Stream, lexicon: Lexicon) -> str:
     return prose(stream, lexicon, 20 + stream.below(150), WEB)
 
 
-def _furniture(stream: Stream, lexicon: Lexicon, shapes: tuple[str, ...], count: int) -> list[str]:
+def _furniture(stream: RandomStream, lexicon: Lexicon, shapes: tuple[str, ...], count: int) -> list[str]:
     return [_line(stream, lexicon, shapes) for _ in range(count)]
 
 
-def _line(stream: Stream, lexicon: Lexicon, shapes: tuple[str, ...]) -> str:
+def _line(stream: RandomStream, lexicon: Lexicon, shapes: tuple[str, ...]) -> str:
     """One shape with its slots (at most three) filled; one number decides all, pages have dozens of these
     lines."""
     number = stream.number()

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slimpajama.corpus.sample.blocks import Blocks, SlotNames, template
-from slimpajama.corpus.sample.lexicon import Lexicon
-from slimpajama.corpus.sample.streams import Stream
+from slimpajama.sample.blocks import Blocks, SlotNames, template
+from slimpajama.sample.lexicon import Lexicon
+from slimpajama.sample.random_streams import RandomStream
 
 __all__ = ["LANGUAGES", "Language", "language_of", "program"]
 
@@ -52,7 +52,7 @@ def language_of(key: int) -> Language:
     return LANGUAGES[key % len(LANGUAGES)]
 
 
-def program(stream: Stream, lexicon: Lexicon, characters: int, language: Language) -> str:
+def program(stream: RandomStream, lexicon: Lexicon, characters: int, language: Language) -> str:
     """A source file of about ``characters`` characters."""
     names = SlotNames.draw(stream, lexicon, camel=language.camel)
     opening = language.opening.fill(stream, names, 1)

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slimpajama.corpus.sample.kinds import DUMPS, KINDS, mean_lengths
-from slimpajama.corpus.sample.roles import Recipe
-from slimpajama.corpus.sample.streams import Stream, derive_key
+from slimpajama.sample.random_streams import RandomStream, derive_key
+from slimpajama.sample.roles import SampleSpec
+from slimpajama.sample.sources import DUMPS, KINDS, mean_lengths
 
-__all__ = ["Shard", "shards"]
+__all__ = ["SampleShard", "shards"]
 
 _SHARD_BYTES = 40_000_000
 _NAMES = 0x4A3E
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class SampleShard:
     """One file: ``path`` below the sample's folder, ``start`` to ``stop - 1`` of the documents of ``kind``.
 
     ``number`` counts all shards of the sample, in the order of sources and indices.
@@ -33,23 +33,23 @@ class Shard:
     stop: int
 
 
-def shards(recipe: Recipe) -> list[Shard]:
+def shards(recipe: SampleSpec) -> list[SampleShard]:
     """All shards of a sample, in order."""
     counts = recipe.counts()
-    found: list[Shard] = []
+    found: list[SampleShard] = []
     for place, (kind, count, length) in enumerate(zip(KINDS, counts, mean_lengths(counts), strict=True)):
         files = max(min(kind.files, count), -(-count * (length + kind.overhead) // _SHARD_BYTES))
         if kind.name == "common_crawl":
             files = -(-files // len(DUMPS)) * len(DUMPS)
         for file in range(files):
             path = _path(recipe, place, file, files)
-            found.append(Shard(len(found), place, path, count * file // files, count * (file + 1) // files))
+            found.append(SampleShard(len(found), place, path, count * file // files, count * (file + 1) // files))
     return found
 
 
-def _path(recipe: Recipe, kind: int, file: int, files: int) -> str:
+def _path(recipe: SampleSpec, kind: int, file: int, files: int) -> str:
     name = KINDS[kind].name
-    stream = Stream(derive_key(recipe.seed, _NAMES, kind, file))
+    stream = RandomStream(derive_key(recipe.seed, _NAMES, kind, file))
     digits = f"{stream.number():016x}{stream.number():016x}"
     if name == "common_crawl":
         per_dump = files // len(DUMPS)
