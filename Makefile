@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
+PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test lint types docs clean
+.PHONY: run test test-all lint types docs clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -14,8 +15,11 @@ $(VENV)/installed: pyproject.toml
 run: $(VENV)/installed  ## sample, deduplication and the six mixtures, into $(OUT)
 	$(BIN)/slimpajama run sample --output $(OUT)
 
-test: $(VENV)/installed lint types  ## lint, types and the whole test suite
-	$(BIN)/pytest -n auto --dist loadgroup
+test: $(VENV)/installed lint types  ## lint, types and all tests but the slow sweeps
+	$(BIN)/pytest $(PARALLEL) -m "not slow"
+
+test-all: $(VENV)/installed lint types  ## lint, types and every test, with more examples of each property
+	$(BIN)/pytest $(PARALLEL) --hypothesis-profile=thorough
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -1,8 +1,15 @@
-"""What all tests share: how hypothesis searches, and the real corpus where there is one."""
+"""Shared by all tests: how hypothesis searches, which tests share a process, and the real corpus.
+
+`make test` leaves out tests marked `slow` and tries 50 examples of each property; `make test-all` and CI run every test
+with 200 examples. Tests of one file share a process under xdist, so that module fixtures are made once, and the tests
+on Ray come first, as they take the longest.
+"""
 
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +23,34 @@ REAL_CORPUS = REPOSITORY.parent / "shared" / "corpus" / "sample"
 
 # The same examples on every machine; `pytest --hypothesis-profile=explore` looks further, with new ones each time.
 settings.register_profile(
-    "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "quick",
+    max_examples=50,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("explore", settings.get_profile("repeatable"), derandomize=False, max_examples=2000)
-settings.load_profile("repeatable")
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=200)
+settings.register_profile("explore", settings.get_profile("quick"), derandomize=False, max_examples=2000)
+settings.load_profile("quick")
+
+KERNELS = ("slimpajama.dedup.compiled", "slimpajama.corpus.sample.compiled", "slimpajama.mixture.compiled")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the kernels before xdist starts its workers: each of them would compile its own otherwise."""
+    if session.config.getoption("numprocesses", None):
+        imports = "; ".join(f"import {name}" for name in KERNELS)
+        subprocess.run([sys.executable, "-c", imports], cwd=REPOSITORY, check=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests that share fixtures into one xdist group, and the group that takes the longest first."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(REPOSITORY))))
+    items.sort(key=lambda item: item.path.parent.name != "ray")
 
 
 @pytest.fixture(scope="session")

@@ -19,22 +19,16 @@ from slimpajama.config import Config
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.local import LocalEngine
 from slimpajama.engine.ray import IN_FLIGHT_PER_CPU, RETRIES, RayEngine
-from tests.ray_cluster import MARKS, STORE_BYTES, two_nodes
+from tests.ray.cluster import MARKS, STORE_BYTES
 
 ray = pytest.importorskip("ray")
 
 pytestmark = MARKS
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    with two_nodes() as cluster:
-        yield cluster
-
-
 @pytest.fixture
-def engine(cluster: Any) -> Iterator[RayEngine]:
-    with RayEngine(cluster.address) as engine:
+def engine(ray_cluster: Any) -> Iterator[RayEngine]:
+    with RayEngine(ray_cluster.address) as engine:
         yield engine
 
 
@@ -115,8 +109,8 @@ def hang_once(path: Path) -> str:
     return "got on"
 
 
-def test_a_worker_that_hangs_ends_itself_and_its_item_is_tried_again(cluster: Any, tmp_path: Path) -> None:
-    with RayEngine(cluster.address, stalled_after=1.0) as engine:
+def test_a_worker_that_hangs_ends_itself_and_its_item_is_tried_again(ray_cluster: Any, tmp_path: Path) -> None:
+    with RayEngine(ray_cluster.address, stalled_after=1.0) as engine:
         assert list(engine.map(hang_once, [tmp_path / "hung"])) == [(0, "got on")]
 
 
@@ -147,41 +141,41 @@ def test_an_interrupt_leaves_at_once(engine: RayEngine) -> None:
     assert time.monotonic() - began < 2
 
 
-def test_the_handler_of_sigterm_is_left_as_it_was(cluster: Any) -> None:
+def test_the_handler_of_sigterm_is_left_as_it_was(ray_cluster: Any) -> None:
     def handler(number: int, frame: Any) -> None:
         raise AssertionError
 
     before = signal.signal(signal.SIGTERM, handler)
     try:
-        with RayEngine(cluster.address):
+        with RayEngine(ray_cluster.address):
             assert signal.getsignal(signal.SIGTERM) is handler
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def test_losing_a_node_loses_no_item(cluster: Any) -> None:
-    node = cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
-    cluster.wait_for_nodes()
-    with RayEngine(cluster.address) as engine:
+def test_losing_a_node_loses_no_item(ray_cluster: Any) -> None:
+    node = ray_cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
+    ray_cluster.wait_for_nodes()
+    with RayEngine(ray_cluster.address) as engine:
         assert engine.workers == 4
-        threading.Timer(0.7, lambda: cluster.remove_node(node, allow_graceful=False)).start()
+        threading.Timer(0.7, lambda: ray_cluster.remove_node(node, allow_graceful=False)).start()
         found = dict(engine.map(large, range(80)))
     assert {index: content[:1] for index, content in found.items()} == {index: bytes([index]) for index in range(80)}
 
 
-def test_an_item_that_no_node_can_hold_is_refused(cluster: Any) -> None:
+def test_an_item_that_no_node_can_hold_is_refused(ray_cluster: Any) -> None:
     refusal = r"an item may take 1073742336 MiB, but no node of the Ray cluster has more"
     with pytest.raises(ConfigError, match=refusal):
-        RayEngine(cluster.address, memory=1 << 50).__enter__()
+        RayEngine(ray_cluster.address, memory=1 << 50).__enter__()
     assert not ray.is_initialized()
-    with RayEngine(cluster.address, memory=1 << 20) as engine:
+    with RayEngine(ray_cluster.address, memory=1 << 20) as engine:
         assert list(engine.map(square, [3], memory=1 << 30)) == [(0, 9)]
         with pytest.raises(ConfigError, match=refusal):
             next(engine.map(square, [3], memory=1 << 50))
 
 
-def test_the_engine_is_chosen_by_name(cluster: Any) -> None:
-    with EngineChoice("ray", cluster.address).opened(Config(memory="2GiB", workers=1)) as engine:
+def test_the_engine_is_chosen_by_name(ray_cluster: Any) -> None:
+    with EngineChoice("ray", ray_cluster.address).opened(Config(memory="2GiB", workers=1)) as engine:
         assert isinstance(engine, RayEngine)
         assert list(engine.map(square, [3])) == [(0, 9)]
     with EngineChoice().opened(Config(workers=3)) as engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import make_mixtures
 from slimpajama.sample import write_sample
 from slimpajama.stage import Stages
-from tests.ray_cluster import MARKS, STORE_BYTES, two_nodes
+from tests.ray.cluster import MARKS, STORE_BYTES
 
 pytest.importorskip("ray")
 
@@ -43,12 +43,6 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    with two_nodes() as cluster:
-        yield cluster
-
-
 def whole_run(engine: Any, corpus: Path, out: Path) -> dict[str, bytes]:
     """All results of a run, by path."""
     stages = Stages(engine)
@@ -68,9 +62,9 @@ def expected(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 
 def test_ray_gives_the_bytes_of_one_machine(
-    cluster: Any, corpus: Path, tmp_path: Path, expected: dict[str, bytes]
+    ray_cluster: Any, corpus: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
-    with RayEngine(cluster.address) as engine:
+    with RayEngine(ray_cluster.address) as engine:
         assert whole_run(engine, corpus, tmp_path) == expected
     assert len(expected) > 30
 
@@ -78,12 +72,12 @@ def test_ray_gives_the_bytes_of_one_machine(
 class LosingNodes:
     """Runs items on Ray and, in each stage, kills a node that has some of them, and adds another."""
 
-    def __init__(self, engine: RayEngine, cluster: Any) -> None:
+    def __init__(self, engine: RayEngine, ray_cluster: Any) -> None:
         self.workers = engine.workers
         self.lost = 0
         self._engine = engine
-        self._cluster = cluster
-        self._node = cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
+        self._cluster = ray_cluster
+        self._node = ray_cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
 
     def map(
         self,
@@ -100,22 +94,29 @@ class LosingNodes:
                 self.lost += 1
             yield result
 
+    def close(self) -> None:
+        """Leave the cluster as it was."""
+        self._cluster.remove_node(self._node, allow_graceful=False)
 
+
+@pytest.mark.slow
 def test_losing_a_node_in_each_stage_changes_nothing(
-    cluster: Any, corpus: Path, tmp_path: Path, expected: dict[str, bytes]
+    ray_cluster: Any, corpus: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
-    with RayEngine(cluster.address) as engine:
-        losing = LosingNodes(engine, cluster)
+    with RayEngine(ray_cluster.address) as engine:
+        losing = LosingNodes(engine, ray_cluster)
         assert whole_run(losing, corpus, tmp_path) == expected
+        losing.close()
     assert losing.lost > 8
 
 
-def test_the_command_runs_on_a_cluster(cluster: Any, corpus: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_command_runs_on_a_cluster(ray_cluster: Any, corpus: Path, tmp_path: Path) -> None:
     arguments = ["dedup", "--input", str(corpus), "--output", str(tmp_path / "out"), "--set", "memory=2GiB", "--quiet"]
-    result = CliRunner().invoke(app, [*arguments, "--engine", "ray", "--ray-address", cluster.address])
+    result = CliRunner().invoke(app, [*arguments, "--engine", "ray", "--ray-address", ray_cluster.address])
     assert (result.exit_code, result.stdout) == (0, "")  # Ray may tell of a node lost before: on standard error
     result = CliRunner().invoke(app, ["verify", str(tmp_path / "out"), "--workers", "1"])
     assert result.output.splitlines()[-1] == "nothing is wrong"
-    result = CliRunner().invoke(app, [*arguments, "--ray-address", cluster.address])
+    result = CliRunner().invoke(app, [*arguments, "--ray-address", ray_cluster.address])
     assert result.exit_code == 2
     assert "is for --engine ray; give both or neither" in result.output
