@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from slimpajama.machine import PeakMemory
 from slimpajama.pipeline.dedup_items import DedupItems, Results, Work
 from slimpajama.pipeline.dedup_outputs import Outputs, owned_folders
 from slimpajama.pipeline.request import from_anywhere, write_request
+from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
 from slimpajama.stage import Stages
 from slimpajama.storage import is_remote, place, relative_name
 from slimpajama.workspace import content_digest
@@ -61,8 +63,13 @@ def deduplicate(
         return deduplicate_on(Stages(opened, bars=progress), place(input), place(output), chosen)
 
 
-def deduplicate_on(stages: Stages, input: Path, output: Path, config: Config) -> dict[str, Any]:
-    """:func:`deduplicate` on an engine that is there already; ``stages`` takes the record of the stages."""
+def deduplicate_on(
+    stages: Stages, input: Path, output: Path, config: Config, mixed: Sequence[int] | None = None
+) -> dict[str, Any]:
+    """:func:`deduplicate` on an engine that is there already; ``stages`` takes the record of the stages.
+
+    ``mixed``: tokens of each mixture that will be made beside the output, for which the disk needs room too.
+    """
     if is_remote(input) == is_remote(output) and output.resolve().is_relative_to(input.resolve()):
         raise ConfigError(f"the output {output} lies inside the input {input}; choose another place")
     config = config.model_copy(update={"against": from_anywhere(config.against)})
@@ -76,6 +83,10 @@ def deduplicate_on(stages: Stages, input: Path, output: Path, config: Config) ->
         run = _Run(corpus, output, config, stages, earlier)
         if stages.inspecting:
             return run.run()
+        if not (output / "request.json").exists():
+            text = text_bytes(corpus.files)
+            needed = dedup_bytes(text, 2 if config.scope == "both" else 1)
+            warn_if_full(output, needed if mixed is None else needed + mixture_bytes(text, mixed))
         holding.enter_context(locked(output))
         holding.enter_context(stages.cleaning(owned_folders(output)))
         write_request(output, "dedup", {"input": str(input.resolve()), "settings": config.model_dump(mode="json")})
