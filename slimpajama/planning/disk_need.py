@@ -9,12 +9,12 @@ what lies in the output already: a run that goes on is not checked.
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from slimpajama.corpus.discovery import ShardFile
+from slimpajama.logging import LOGGER
 from slimpajama.storage import is_remote
 
 __all__ = ["EXPANSION", "dedup_bytes", "mixture_bytes", "text_bytes", "warn_if_full"]
@@ -64,7 +64,7 @@ def warn_if_full(output: Path, needed: int, free: int | None = None) -> None:
         there = next(folder for folder in (output.absolute(), *output.absolute().parents) if folder.exists())
         free = shutil.disk_usage(there).free
     if needed > free:
-        logging.getLogger("slimpajama").warning(
+        LOGGER.warning(
             "%s may need up to about %s, and its disk has %s free: free some space, choose another output, or see by "
             "slimpajama plan what the run takes",
             output,
