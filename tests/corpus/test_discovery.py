@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from slimpajama import ConfigError, InputNotFound, ShardUnreadable, SourceConfig
 from slimpajama.config import REDPAJAMA_SET_NAMES
 from slimpajama.corpus.discovery import POSITION_BITS, Corpus, discover
+from slimpajama.corpus.file_formats import ENDINGS
 from tests.corpus.shards import put
 
 PUBLISHED = ["common_crawl", "c4", "github", "books", "arxiv", "wikipedia", "stackexchange"]
@@ -132,13 +133,12 @@ def test_a_folder_of_one_source_is_not_mixed(tmp_path: Path) -> None:
     assert not piece.mixed
     assert piece.set_names == ("RedPajamaC4",)
 
-
-# -------------------------------------------------------------------------------------------- what is not read
+    # -------------------------------------------------------------------------------------------- what is not read
 
 
 def test_files_that_are_no_shards_or_of_no_source_are_listed(tmp_path: Path) -> None:
-    touch(tmp_path, "c4/a.jsonl", "c4/README.md", "c4/a.json", "top.jsonl", "urls.txt", "c4/x.jsonl.bz2")
-    assert discover(tmp_path).ignored == ("c4/README.md", "c4/a.json", "c4/x.jsonl.bz2", "top.jsonl", "urls.txt")
+    touch(tmp_path, "c4/a.jsonl", "c4/README.md", "c4/b.tar.gz", "top.jsonl", "urls.txt", "c4/x.csv.bz2")
+    assert discover(tmp_path).ignored == ("c4/README.md", "c4/b.tar.gz", "c4/x.csv.bz2", "top.jsonl", "urls.txt")
 
 
 def test_hidden_and_unfinished_files_are_passed_over_in_silence(tmp_path: Path) -> None:
@@ -206,9 +206,7 @@ def test_an_input_that_is_not_there_or_a_file_is_refused(tmp_path: Path) -> None
 
 def test_an_input_without_shards_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "c4/README.md", "c4/.a.jsonl")
-    assert message(InputNotFound, tmp_path) == (
-        f"no shard below {tmp_path}: looked for files ending in .jsonl, .jsonl.zst, .jsonl.gz, .parquet"
-    )
+    assert message(InputNotFound, tmp_path) == (f"no shard below {tmp_path}: looked for files ending in {ENDINGS}")
 
 
 def test_a_configured_source_without_shards_is_refused(tmp_path: Path) -> None:
