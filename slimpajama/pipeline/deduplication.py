@@ -27,12 +27,14 @@ from slimpajama.engine.choice import EngineChoice
 from slimpajama.errors import ConfigError
 from slimpajama.lock import locked, locked_for_reading
 from slimpajama.machine import PeakMemory
+from slimpajama.path_overlap import lies_inside, refuse_overlap, refuse_shards_in_output
 from slimpajama.pipeline.dedup_items import DedupItems, Results, Work
-from slimpajama.pipeline.dedup_outputs import Outputs, owned_folders
+from slimpajama.pipeline.dedup_outputs import OWNED_FOLDERS, Outputs, owned_folders
+from slimpajama.pipeline.output_names import refuse_long_names
 from slimpajama.pipeline.request import from_anywhere, write_request
 from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
 from slimpajama.stage import Stages
-from slimpajama.storage import is_remote, place, relative_name
+from slimpajama.storage import place, relative_name
 from slimpajama.workspace import content_digest
 from slimpajama.written_files import DamagedFile
 
@@ -70,8 +72,7 @@ def deduplicate_on(
 
     ``mixed``: tokens of each mixture that will be made beside the output, for which the disk needs room too.
     """
-    if is_remote(input) == is_remote(output) and output.resolve().is_relative_to(input.resolve()):
-        raise ConfigError(f"the output {output} lies inside the input {input}; choose another place")
+    refuse_overlap(input, output, subfolders=OWNED_FOLDERS)
     config = config.model_copy(update={"against": from_anywhere(config.against)})
     with contextlib.ExitStack() as holding:
         earlier = _earlier(config, output)
@@ -80,7 +81,9 @@ def deduplicate_on(
                 holding.enter_context(locked_for_reading(place(earlier_run)))
             earlier.check(config)
         corpus = discover(input, config.sources, config.piece_bytes, earlier.shards if earlier else 0)
+        refuse_shards_in_output(corpus.files, output)
         run = _Run(corpus, output, config, stages, earlier)
+        refuse_long_names(Outputs(output, corpus, "both", stages), config.part_bytes)
         if stages.inspecting:
             return run.run()
         if not (output / "request.json").exists():
@@ -101,8 +104,10 @@ def _earlier(config: Config, output: Path) -> Index | None:
     if config.against is None:
         return None
     earlier = open_index(place(config.against))
-    if str(output.resolve()) in earlier.runs:
-        raise ConfigError(f"{output} cannot be deduplicated against itself; choose another output")
+    for run in map(place, earlier.runs):
+        if lies_inside(run, output) and lies_inside(output, run):
+            raise ConfigError(f"{output} cannot be deduplicated against itself; choose another output")
+        refuse_overlap(run, output, read_as="earlier run", subfolders=OWNED_FOLDERS)
     return earlier
 
 

@@ -22,6 +22,7 @@ from slimpajama.mixture.output_files import OUTPUT_FILE, file_items, plan_from_s
 from slimpajama.mixture.plan import Plan
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, open_store
+from slimpajama.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer
 from slimpajama.pipeline.request import from_anywhere, write_request
 from slimpajama.pipeline.tokens import make_store
@@ -61,13 +62,15 @@ def make_mixtures(
     costs nothing. ``input`` is locked before it is looked at. Raises :class:`ConfigError` for a recipe that cannot be
     met, and :class:`~slimpajama.errors.InputNotFound` where ``input`` is no finished deduplication.
     """
+    written = ["tokens", *(recipe.name for recipe in recipes)]
+    refuse_overlap(input, output, read_as="deduplication", subfolders=written)
     expect_dedup_output(input)
     config = config.model_copy(update={"tokenizer": from_anywhere(config.tokenizer)})
     if stages.inspecting:
         documents = open_dedup_output(input)
         _check(documents, recipes, output, format)
         return _make(documents, recipes, config, output, stages, memory, format, dry_run)
-    owned = [output / name for name in ("tokens", *(recipe.name for recipe in recipes))]
+    owned = [output / name for name in written]
     with locked_for_reading(input):
         documents = open_dedup_output(input)
         _check(documents, recipes, output, format)

@@ -16,6 +16,7 @@ from slimpajama.errors import ConfigError
 from slimpajama.lock import locked
 from slimpajama.mixture.build import Format
 from slimpajama.mixture.recipe import Recipe, Tokens, load_recipe
+from slimpajama.path_overlap import refuse_overlap
 from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import Mixtures, make_mixtures
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer, sources_of
@@ -109,6 +110,8 @@ def run_all(
     config = located(config, folder)
     recipes = recipes_of(config.mixtures, folder)
     source = source_of(config, folder, output)
+    if config.sample is None:
+        refuse_overlap(source, output)
     if recipes:
         _check(config, recipes, source, output)
     mixtures = Mixtures({}, {}, {})
@@ -170,7 +173,8 @@ def source_of(config: RunConfig, folder: Path, output: Path) -> Path:
     """Where the shards are: the input, or the sample in the output."""
     if config.input is None:
         return output / "sample"
-    return place(config.input) if "://" in config.input else folder / config.input
+    given = place(config.input)
+    return folder / given if "://" not in config.input else given
 
 
 def _make_sample(config: RunConfig, folder: Path, engine: Engine) -> None:
