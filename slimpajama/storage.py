@@ -1,10 +1,10 @@
 """Local paths and URLs of object stores alike: where a text says, what lies there, reading, and replacing as a whole.
 
 A place without ``://``, or with ``file://``, is a ``pathlib.Path``; any other is a ``UPath`` of ``universal_pathlib``,
-which has the same methods over whatever ``fsspec`` knows (``s3://``, ``gs://``, ``hf://`` …). What those methods lack is
-here, twice: for the local disk, which has ``rename``, and for stores, which have not: there a file appears when its
-upload is complete. Streams are read in ranges of 8 MiB. Rejected: a mount (``s3fs-fuse`` and the like rename by
-copying and hide faults).
+which has the same methods over whatever ``fsspec`` knows (``s3://``, ``gs://``, ``hf://`` …). What those methods lack
+is here, twice: for the local disk, which has ``rename``, and for stores, which have not: there a file appears when its
+upload is complete. Streams are read in ranges of 8 MiB. Rejected: a mount (``s3fs-fuse`` and the like rename by copying
+and hide faults).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -262,6 +263,7 @@ def _walk(root: Path) -> tuple[list[ShardFile], list[str]]:
                 status = os.stat(path)
             except OSError as fault:
                 _refuse_unreadable(fault)
+            refuse_special(path, status)
             shards.append(ShardFile(path, relative, suffix, status.st_size, status.st_mtime_ns))
     shards.sort(key=lambda file: file.relative)
     return shards, others
@@ -269,6 +271,24 @@ def _walk(root: Path) -> tuple[list[ShardFile], list[str]]:
 
 def _refuse_unreadable(fault: OSError) -> NoReturn:
     raise InputNotFound(f"cannot read {fault.filename}: {fault.strerror}; mend or remove it") from fault
+
+
+def refuse_special(path: str, status: os.stat_result) -> None:
+    """Raise :class:`ShardUnreadable` for what cannot be read as a file is: opening it could wait for ever."""
+    if stat.S_ISREG(status.st_mode):
+        return
+    kinds = {
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+        stat.S_IFDIR: "a folder",
+    }
+    kind = kinds.get(stat.S_IFMT(status.st_mode), "of an unknown kind")
+    raise ShardUnreadable(
+        f"{path} is {kind}, not a file: it can be read only once or not at all; write its content to a file, or remove "
+        "or rename it"
+    )
 
 
 def _printable(path: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +277,40 @@ def test_a_folder_that_may_not_be_read_is_refused_and_not_passed_over(
 
     monkeypatch.setattr(os, "scandir", guarded)
     assert message(InputNotFound, tmp_path) == f"cannot read {locked}: Permission denied; mend or remove it"
+
+
+def make_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        folder = os.open(path.parent, os.O_RDONLY)  # the path of a socket must be short
+        try:
+            server.bind(f"/proc/self/fd/{folder}/{path.name}")
+        finally:
+            os.close(folder)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (make_fifo, "a named pipe"),
+        (make_socket, "a socket"),
+        (lambda path: path.symlink_to("/dev/null"), "a device"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device"),
+    ],
+)
+@pytest.mark.parametrize("name", ["b.jsonl", "b.jsonl.zst", "b.parquet"])
+def test_what_is_no_file_is_refused_by_name_and_never_opened(
+    tmp_path: Path, make: Callable[[Path], None], kind: str, name: str
+) -> None:
+    touch(tmp_path, "c4/a.jsonl")
+    make(tmp_path / "c4" / name)
+    assert message(ShardUnreadable, tmp_path) == (
+        f"{tmp_path}/c4/{name} is {kind}, not a file: it can be read only once or not at all; write its content to a "
+        "file, or remove or rename it"
+    )
 
 
 @pytest.mark.parametrize("folder", ["my data", "-a", "déjà", "a+b"])
