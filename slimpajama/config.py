@@ -85,6 +85,8 @@ def size_in_bytes(text: str, origin: str) -> int:
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxstring, _short.maxother = 2, 100, 100  # aliases can make nine lines of YAML endless
 
+FIELD_PATH = r"^[^.]+(\.[^.]+)*$"
+
 Bytes = Annotated[int, BeforeValidator(parse_bytes)]
 
 
@@ -127,6 +129,17 @@ class Config(BaseModel):
         "folders by name, or, where there are none, the published SlimPajama layout (source named in each record)",
     )
     scope: Scope = Field(default="both", description="which deduplicated shards are written; both are always decided")
+
+    text_field: str = Field(
+        default="text",
+        pattern=FIELD_PATH,
+        description="field or column that holds the text; a dot leads into an object, as in document.text",
+    )
+    id_field: str | None = Field(
+        default=None,
+        pattern=FIELD_PATH,
+        description="field or column that names a document to people; decisions/ then has it as document_id",
+    )
 
     normalisation: Literal["nfc", "ftfy", "none"] = Field(default="nfc", description="Unicode form of the stored text")
     min_cleaned_characters: int = Field(default=200, ge=0, description="shorter documents are dropped before LSH")

@@ -174,7 +174,7 @@ def test_a_broken_parquet_file_stops_the_run_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        (pa.table({"text": [1]}), "'text' of type int64"),
+        (pa.table({"text": [1]}), "'text' is of type int64"),
         (pa.table({"content": ["a"]}), "its columns are content"),
     ],
 )
@@ -182,7 +182,8 @@ def test_a_parquet_file_of_other_columns_stops_the_run_by_name(tmp_path: Path, t
     source = put(tmp_path / "in", {"c4/a.jsonl": SOUND})
     pq.write_table(table, source / "c4" / "b.parquet")
     assert message(source) == (
-        f"{source}/c4/b.parquet has no string column 'text' ({reason}); rename or convert the column"
+        f"{source}/c4/b.parquet has no string column 'text' ({reason}); set text_field to the column that holds "
+        "the text, or rename or convert that column"
     )
 
 

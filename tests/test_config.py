@@ -30,6 +30,8 @@ def test_the_defaults_are_the_published_ones() -> None:
     assert Config().model_dump() == {
         "sources": (),
         "scope": "both",
+        "text_field": "text",
+        "id_field": None,
         "normalisation": "nfc",
         "min_cleaned_characters": 200,
         "num_perm": 128,

@@ -3,31 +3,33 @@
 JSON is parsed by ``orjson``, whole and strictly: of the libraries compared (``benchmarks/readers.py``) it is the
 fastest that refuses every line this project must refuse. ``msgspec`` with a typed record is as fast, but skips the
 fields it is not asked for, invalid UTF-8 in them included. Rejected: ``pyarrow.json`` and ``polars`` (slower, they give
-no byte offsets, and one broken line fails its whole block).
+no byte offsets, and one broken line fails its whole block). A line whose text is sound, and whose only fault is a
+number or a surrogate beside the text, is no broken record: it is repaired when it is written.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+import itertools
+import reprlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from slimpajama.corpus.discovery import POSITION_BITS, Piece
+from slimpajama.corpus.discovery import POSITION_BITS, Piece, Shard
+from slimpajama.corpus.fields import TEXT_ALONE, Fields, document_id_of, value_at
 from slimpajama.corpus.lines import LineBlock, LineReader
-from slimpajama.errors import InputChanged, ShardUnreadable
-from slimpajama.storage import is_remote, opened, place
+from slimpajama.corpus.parquet import BATCH_BYTES, text_rows
+from slimpajama.corpus.strict_json import LARGE_LINE, parse, parse_large, repaired, utf8_fault
+from slimpajama.errors import ShardUnreadable
 
-__all__ = ["BadRecord", "RecordBatch", "parquet_batches", "read_records", "texts_of"]
+__all__ = ["BadRecord", "RecordBatch", "read_records"]
 
-PARQUET_ROWS = 4096
-PARQUET_BYTES = 8 << 20
-"""About how much of a table is read at a time; its rows may be large (a book each), or small and many."""
+BATCH_ROWS = 4096
 FIRST_BYTES = 120
+NAMED_FIELDS = 12
+"""How many of a record's fields a reason lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +45,47 @@ class BadRecord:
 @dataclass(slots=True)
 class RecordBatch:
     """Successive records of a piece. ``ids``, ``sources`` and ``sizes`` (bytes of the record) cover all of them,
-    ``texts`` only the sound ones; ``bad`` maps an index into ``ids`` to what is wrong there."""
+    ``texts`` only the sound ones; ``bad`` maps an index into ``ids`` to what is wrong there. ``repaired`` are indices
+    of sound records that are not strict JSON. ``document_ids`` covers all records, or none where none are wanted."""
 
     ids: list[int] = field(default_factory=list)
     sources: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    document_ids: list[str | None] = field(default_factory=list)
+    repaired: list[int] = field(default_factory=list)
     bad: dict[int, BadRecord] = field(default_factory=dict)
 
 
-def read_records(piece: Piece, reader: LineReader, start: int = 0) -> Iterator[RecordBatch]:
+def read_records(
+    piece: Piece, reader: LineReader, start: int = 0, fields: Fields = TEXT_ALONE
+) -> Iterator[RecordBatch]:
     """All records of a piece, in order, in batches of about 8 MiB. Blank lines are no records.
 
     ``start``: a position (as in ids) at which a record begins; those before it are left out.
     """
     if piece.file.format == "parquet":
-        yield from _read_parquet(piece, reader.max_line_bytes, start)
+        yield from _read_parquet(piece, reader.max_line_bytes, start, fields)
         return
     for block in reader.blocks(piece, start):
         if block.starts.size and block.offset + int(block.starts[-1]) >= 1 << POSITION_BITS:
             raise ShardUnreadable(
                 f"{piece.file.path} holds more than {1 << POSITION_BITS:,} bytes, which ids cannot name; split it"
             )
-        yield _parse(block, piece)
+        yield _parse(block, piece, fields)
 
 
-def _parse(block: LineBlock, piece: Piece) -> RecordBatch:
+def _parse(block: LineBlock, piece: Piece, fields: Fields) -> RecordBatch:
     batch = RecordBatch()
     ids, sources, sizes, texts = batch.ids, batch.sources, batch.sizes, batch.texts
-    data, offset, loads = block.data, block.offset, orjson.loads
+    data, offset, loads, paths, with_ids = (
+        block.data,
+        block.offset,
+        orjson.loads,
+        fields.paths,
+        bool(fields.document_id),
+    )
+    text_path = () if fields.text == ("text",) else fields.text
     by_name = dict(zip(piece.set_names, piece.shards, strict=True))
     shard = piece.shards[0]
     first_id = (shard.index << POSITION_BITS) + offset
@@ -80,55 +94,98 @@ def _parse(block: LineBlock, piece: Piece) -> RecordBatch:
             continue
         line = data[start:stop]
         try:
-            record = loads(line)
-            text = record["text"]
+            record = loads(line) if stop - start < LARGE_LINE else parse_large(bytes(line), paths)
+            text = value_at(record, text_path) if text_path else record["text"]
             if type(text) is str and not block.too_large:
                 if piece.mixed:
                     shard = by_name[record["meta"]["redpajama_set_name"]]
                     first_id = (shard.index << POSITION_BITS) + offset
+                if with_ids:
+                    batch.document_ids.append(document_id_of(record, fields))
                 ids.append(first_id + start)
                 sources.append(shard.source)
                 sizes.append(stop - start)
                 texts.append(text)
                 continue
-        except (orjson.JSONDecodeError, TypeError, KeyError, IndexError):
+        except (ValueError, TypeError, KeyError, IndexError):
             pass
         content = bytes(line)
         if not block.too_large and not content.strip(b" \t\r\n"):
             continue
-        reason = "too large" if block.too_large else _what_is_wrong(content, piece)
-        size = block.too_large or stop - start
-        batch.bad[len(ids)] = BadRecord(offset + start, reason, size, content[:FIRST_BYTES])
-        # Whose it is cannot be read, so a broken record of a mixed file is booked on the first source.
-        ids.append((piece.shards[0].index << POSITION_BITS) + offset + start)
-        sources.append(piece.shards[0].source)
+        found: str | _Repaired = "too large" if block.too_large else _second_look(content, piece, fields)
+        if isinstance(found, _Repaired):
+            batch.repaired.append(len(ids))
+            texts.append(found.text)
+            owner, size, document_id = found.shard, stop - start, document_id_of(found.record, fields)
+        else:
+            # Whose it is cannot be read, so a broken record of a mixed file is booked on the first source.
+            owner, size, document_id = piece.shards[0], block.too_large or stop - start, None
+            batch.bad[len(ids)] = BadRecord(offset + start, found, size, content[:FIRST_BYTES])
+        if with_ids:
+            batch.document_ids.append(document_id)
+        ids.append((owner.index << POSITION_BITS) + offset + start)
+        sources.append(owner.source)
         sizes.append(size)
     return batch
 
 
-def _what_is_wrong(line: bytes, piece: Piece) -> str:
-    """The reason a line that cannot be used is quarantined for; the slow path, on broken lines only."""
+@dataclass(frozen=True, slots=True)
+class _Repaired:
+    """A record that is sound but for numbers or surrogates beside its text."""
+
+    record: Any
+    text: str
+    shard: Shard
+
+
+def _second_look(line: bytes, piece: Piece, fields: Fields) -> str | _Repaired:
+    """The record that a line holds once it is repaired, or the reason that it is quarantined for.
+
+    The slow path: only lines that cannot be used as they are come here.
+    """
+    count = 0
     try:
-        text = line.decode()
-    except UnicodeDecodeError as fault:
-        return f"not UTF-8 (byte {fault.start} of the record)"
-    try:
-        record: Any = orjson.loads(line)
-    except orjson.JSONDecodeError as fault:
+        record: Any = parse(line, fields.paths)
+    except ValueError as fault:
+        wrong_byte = utf8_fault(line)
+        if wrong_byte is not None:
+            return f"not UTF-8 (byte {wrong_byte} of the record)"
+        strict, count = repaired(line)
         try:
-            json.loads(text)
-        except (ValueError, RecursionError):
-            return f"not JSON ({fault.msg} at character {fault.pos})"
-        return f"not strict JSON: a lone surrogate, NaN or Infinity ({fault.msg} at character {fault.pos})"
+            record = parse(strict, fields.paths) if count else None
+        except ValueError:
+            count = 0
+        if not count:
+            return f"not JSON ({_explained(fault)})"
     if not isinstance(record, dict):
         return f"not an object but {_json_type(record)}"
-    if "text" not in record:
-        return "no field 'text'"
-    if not isinstance(record["text"], str):
-        return f"'text' is {_json_type(record['text'])}, not a string"
-    meta = record.get("meta")
-    named = meta.get("redpajama_set_name") if isinstance(meta, dict) else None
-    return f"meta.redpajama_set_name is {named!r}, none of {', '.join(piece.set_names)}"
+    name = fields.text_name
+    try:
+        text = value_at(record, fields.text)
+    except (KeyError, TypeError, IndexError):
+        names = ", ".join(map(reprlib.repr, itertools.islice(record, NAMED_FIELDS)))
+        return f"no field {name!r}" + (f" but {names}; the setting text_field names the text" if names else "")
+    if not isinstance(text, str):
+        return f"{name!r} is {_json_type(text)}, not a string"
+    # Surrogates in the text itself are found by putting something else in their place.
+    if count and value_at(parse(repaired(line, rb"\ufffc")[0], fields.paths), fields.text) != text:
+        return f"{name!r} holds a lone surrogate"
+    shard = piece.shards[0]
+    if piece.mixed:
+        meta = record.get("meta")
+        named = meta.get("redpajama_set_name") if isinstance(meta, dict) else None
+        if not isinstance(named, str) or named not in piece.set_names:
+            return _names_no_source(named, piece)
+        shard = piece.shards[piece.set_names.index(named)]
+    return _Repaired(record, text, shard)
+
+
+def _explained(fault: ValueError) -> str:
+    return f"{fault.msg} at character {fault.pos}" if isinstance(fault, orjson.JSONDecodeError) else str(fault)
+
+
+def _names_no_source(named: object, piece: Piece) -> str:
+    return f"meta.redpajama_set_name is {reprlib.repr(named)}, none of {', '.join(piece.set_names)}"
 
 
 def _json_type(value: object) -> str:
@@ -143,106 +200,37 @@ def _json_type(value: object) -> str:
     return names.get(type(value), "an object")
 
 
-def _read_parquet(piece: Piece, max_bytes: int, start: int) -> Iterator[RecordBatch]:
-    columns = ["text", "meta"] if piece.mixed else ["text"]
-    position = start
-    for table in parquet_batches(piece, columns, start):
-        batch = RecordBatch()
-        metas: Sequence[Any] = table.column("meta").to_pylist() if piece.mixed else ()
-        by_name = dict(zip(piece.set_names, piece.shards, strict=True))
-        for index, text in enumerate(texts_of(table.column("text"))):
+def _read_parquet(piece: Piece, max_bytes: int, start: int, fields: Fields) -> Iterator[RecordBatch]:
+    batch, held = RecordBatch(), 0
+    for rows in text_rows(piece, fields, start):
+        coming = sum(len(text) for text in rows.texts if text is not None)
+        if batch.ids and (held + coming > BATCH_BYTES or len(batch.ids) + len(rows.texts) > BATCH_ROWS):
+            yield batch
+            batch, held = RecordBatch(), 0
+        for position, (text, named) in enumerate(zip(rows.texts, rows.set_names, strict=True), start=rows.first):
+            encoded = text.encode() if isinstance(text, str) else text or b""
+            size = len(encoded)
             shard = piece.shards[0]
-            size = len(text.encode() if isinstance(text, str) else text or b"")
-            reason = "" if isinstance(text, str) else "'text' is null" if text is None else "'text' is not UTF-8"
-            if size > max_bytes:
-                reason = "too large"
-            elif not reason and piece.mixed:
-                meta = metas[index]
-                named = meta.get("redpajama_set_name") if isinstance(meta, dict) else None
-                if named in by_name:
-                    shard = by_name[named]
+            reason = _fault_in_row(text, size, max_bytes, fields.text_name)
+            if not reason and piece.mixed:
+                if isinstance(named, str) and named in piece.set_names:
+                    shard = piece.shards[piece.set_names.index(named)]
                 else:
-                    reason = f"meta.redpajama_set_name is {named!r}, none of {', '.join(piece.set_names)}"
+                    reason = _names_no_source(named, piece)
             if reason:
-                first = text.encode()[:FIRST_BYTES] if isinstance(text, str) else bytes(text or b"")[:FIRST_BYTES]
-                batch.bad[len(batch.ids)] = BadRecord(position + index, reason, size, first)
+                batch.bad[len(batch.ids)] = BadRecord(position, reason, size, encoded[:FIRST_BYTES])
             else:
                 batch.texts.append(text)
-            batch.ids.append((shard.index << POSITION_BITS) + position + index)
+            batch.ids.append((shard.index << POSITION_BITS) + position)
             batch.sources.append(shard.source)
             batch.sizes.append(size)
-        position += table.num_rows
+            held += size
+        batch.document_ids += rows.document_ids
+    if batch.ids:
         yield batch
 
 
-def texts_of(column: Any) -> list[Any]:
-    """The column's values: ``str``, ``None``, or ``bytes`` where a value is not UTF-8."""
-    try:
-        values: list[Any] = column.to_pylist()
-    except UnicodeDecodeError:
-        values = []
-        for value in column.cast(pa.large_binary()).to_pylist():
-            try:
-                values.append(None if value is None else value.decode())
-            except UnicodeDecodeError:
-                values.append(value)
-    return values
-
-
-def _rows_at_a_time(metadata: pq.FileMetaData) -> int:
-    """As many rows as make about ``PARQUET_BYTES``, by the row group whose rows are the largest."""
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    largest = max((group.total_byte_size / group.num_rows for group in groups if group.num_rows), default=0.0)
-    return max(1, min(PARQUET_ROWS, int(PARQUET_BYTES / max(largest, 1.0))))
-
-
-def _groups_from(metadata: pq.FileMetaData, start: int) -> tuple[list[int], int]:
-    """The row groups that hold row ``start`` and all after it, and how many rows of the first are before it."""
-    first = 0
-    while first < metadata.num_row_groups and start >= metadata.row_group(first).num_rows:
-        start -= metadata.row_group(first).num_rows
-        first += 1
-    return list(range(first, metadata.num_row_groups)), start
-
-
-def parquet_batches(piece: Piece, columns: Sequence[str] | None, start: int = 0) -> Iterator[Any]:
-    """Record batches of a Parquet shard from row ``start`` on; its faults are errors that name it.
-
-    ``columns``: ``None`` asks for all.
-    """
-    path = piece.file.path
-    try:
-        # Otherwise whole row groups are held.
-        place_of_shard = place(path)
-        source = opened(place_of_shard) if is_remote(place_of_shard) else path
-        with pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20) as file:
-            schema = file.schema_arrow
-            kind = schema.field("text").type if schema.names.count("text") == 1 else None
-            if kind not in (pa.string(), pa.large_string(), pa.string_view()):
-                found = f"'text' of type {kind}" if kind is not None else f"its columns are {', '.join(schema.names)}"
-                raise ShardUnreadable(f"{path} has no string column 'text' ({found}); rename or convert the column")
-            if columns is not None and "meta" in columns and "meta" not in schema.names:
-                raise ShardUnreadable(
-                    f"{path} has no column 'meta' that names the source; list the sources in a config"
-                )
-            groups, skipped = _groups_from(file.metadata, start)
-            missing = file.metadata.num_rows - start
-            for batch in file.iter_batches(_rows_at_a_time(file.metadata), row_groups=groups, columns=columns):
-                batch, skipped = batch.slice(skipped), max(0, skipped - batch.num_rows)
-                if not batch.num_rows:
-                    continue
-                missing -= batch.num_rows
-                for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                    if name != "text":  # texts are judged one by one; other fields of a record must be sound
-                        column.validate(full=True)
-                yield batch
-            if missing:
-                raise ShardUnreadable(
-                    f"{path} has {missing:,} rows fewer than the {file.metadata.num_rows:,} that it says; "
-                    "replace or remove it"
-                )
-    except FileNotFoundError as fault:
-        raise InputChanged(f"{path} has gone since the run began; put it back, or run again without it") from fault
-    except (pa.ArrowException, OSError, OverflowError, ValueError) as fault:
-        reason = " ".join(str(fault).split())
-        raise ShardUnreadable(f"{path} is not a readable Parquet file ({reason}); replace or remove it") from fault
+def _fault_in_row(text: str | bytes | None, size: int, max_bytes: int, name: str) -> str:
+    if size > max_bytes:
+        return "too large"
+    return "" if isinstance(text, str) else f"{name!r} is null" if text is None else f"{name!r} is not UTF-8"

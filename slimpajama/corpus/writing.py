@@ -1,48 +1,65 @@
 """Records out: the kept records of a piece, in input order, as ``{"text", "meta"}`` lines in one zstd frame per file.
 
 The text and the members of ``meta`` are copied as the JSON they came as, byte for byte; only ``redpajama_set_name`` is
-added, and a text is encoded anew only if normalisation changed it. Other fields of the record move into ``meta``, so
-nothing is lost (Common Crawl's ``pred_label`` and ``source`` stand at the top of the record). Lines that are not kept
-are never parsed. One frame per file, because common readers stop at the end of the first without a word.
+added, and a text is encoded anew only if normalisation changed it. A line that is not strict JSON is repaired (see
+:mod:`slimpajama.corpus.strict_json`), and the values replaced are counted. Other fields of the record move into
+``meta``, so nothing is lost (Common Crawl's ``pred_label`` and ``source`` stand at the top of the record). Lines that
+are not kept are never parsed. One frame per file, because common readers stop at the end of the first without a word.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import orjson
-import pyarrow as pa
 import zstandard
 from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import Piece
+from slimpajama.corpus.fields import TEXT_ALONE, Fields, value_at
 from slimpajama.corpus.lines import LineReader
-from slimpajama.corpus.records import parquet_batches, texts_of
-from slimpajama.errors import InputChanged, ShardUnreadable
+from slimpajama.corpus.parquet import kept_rows
+from slimpajama.corpus.strict_json import decode_deep, strict
+from slimpajama.errors import InputChanged
 from slimpajama.storage import place, status_of
 from slimpajama.workspace import OutputFile, atomic_file
 
-__all__ = ["ShardWriter", "changed", "kept_lines", "rebuilt_line"]
+__all__ = ["Replacements", "ShardWriter", "changed", "kept_lines", "rebuilt_line"]
 
 FLUSH_BYTES = 1 << 20
-NESTING = 1 << 11
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def rebuilt_line(line: bytes | memoryview, set_name: str, text: bytes | None = None) -> bytes:
+@dataclass(slots=True)
+class Replacements:
+    """How many values beside the text had to be replaced, by source order, and where the first record of them is."""
+
+    values: dict[int, int] = field(default_factory=dict)
+    first: str = ""
+
+    def add(self, source: int, count: int, where: str) -> None:
+        """Count ``count`` values of a record."""
+        if count:
+            self.values[source] = self.values.get(source, 0) + count
+            self.first = self.first or where
+
+
+def rebuilt_line(
+    line: bytes | memoryview, set_name: str, text: bytes | None = None, paths: Fields = TEXT_ALONE
+) -> bytes:
     """One record of the output, with its newline, from the JSON of an input record.
 
-    ``text``: its text as JSON, where that is to be replaced.
+    ``text``: its text as JSON, where that is to be replaced. ``paths``: where the record holds its text.
     """
     fields = _fields(line)
-    own = fields.pop("text")
+    own = _taken_out(fields, paths.text)
     meta = fields.pop("meta", None)
     members = b"" if meta is None else bytes(meta).strip()
     if members.startswith(b"{"):
@@ -63,17 +80,20 @@ def rebuilt_line(line: bytes | memoryview, set_name: str, text: bytes | None = N
     )
 
 
-def _fields(record: bytes | memoryview | msgspec.Raw) -> dict[str, msgspec.Raw]:
-    try:
-        return _decoder.decode(record)
-    except RecursionError:
-        # The reader lets 1,024 levels through, of which Python's own limit may allow fewer.
-        usual = sys.getrecursionlimit()
-        sys.setrecursionlimit(usual + NESTING)
-        try:
-            return _decoder.decode(record)
-        finally:
-            sys.setrecursionlimit(usual)
+def _fields(record: bytes | memoryview | msgspec.Raw) -> dict[str, Any]:
+    found: dict[str, Any] = decode_deep(_decoder, record)
+    return found
+
+
+def _taken_out(fields: dict[str, Any], path: tuple[str, ...]) -> bytes | msgspec.Raw:
+    """The value at ``path``, which ``fields`` holds no longer; the objects it was in stay, with their other members."""
+    if len(path) == 1:
+        value: msgspec.Raw = fields.pop(path[0])
+        return value
+    inner = _fields(fields[path[0]])
+    found = _taken_out(inner, path[1:])
+    fields[path[0]] = b"{" + _joined(inner) + b"}"
+    return found
 
 
 def _with_others(meta: dict[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,11 +118,14 @@ def kept_lines(
     rewritten: NDArray[np.bool_],
     normalise: Callable[[str], str],
     start: int = 0,
+    fields: Fields = TEXT_ALONE,
+    replaced: Replacements | None = None,
 ) -> Iterator[bytes]:
     """The output lines of the records at ``positions`` ``int64[n]`` (ascending), in order.
 
     ``start``: where a record begins, at or before the first of them. ``sources`` ``int64[n]``: source of each.
-    ``rewritten`` ``bool[n]``: whether ``normalise`` changes its text. Raises :class:`InputChanged` where the shard is
+    ``rewritten`` ``bool[n]``: whether ``normalise`` changes its text, or the line is not strict JSON. ``replaced``
+    counts the values that JSON cannot hold. Raises :class:`InputChanged` where the shard is
     another than was found at first, or one of them is no longer at its place; ends early where the shard does.
     """
     with suppress(FileNotFoundError):  # which is explained where the shard is opened
@@ -112,18 +135,16 @@ def kept_lines(
             raise InputChanged(
                 f"{piece.file.path} changed during the run; run the same command again, it starts this shard anew"
             )
+    replaced = Replacements() if replaced is None else replaced
     set_names = dict(zip((shard.source for shard in piece.shards), piece.set_names, strict=True))
     if piece.file.format == "parquet":
-        row = start
-        for batch in parquet_batches(piece, None, start):
-            first, last = np.searchsorted(positions, (row, row + batch.num_rows))
-            records = _as_python(batch.take(positions[first:last] - row), piece)
-            for index, (record, source) in enumerate(zip(records, sources[first:last].tolist(), strict=True)):
-                if not isinstance(record["text"], str):
-                    raise changed(piece, int(positions[first + index]))
-                text = orjson.dumps(normalise(record["text"]))
-                yield rebuilt_line(orjson.dumps(record, default=str), set_names[source], text)
-            row += batch.num_rows
+        for index, row in enumerate(kept_rows(piece, fields, positions, start)):
+            source, position = int(sources[index]), int(positions[index])
+            if not isinstance(row.text, str):
+                raise changed(piece, position)
+            replaced.add(source, row.replaced, f"{piece.file.path}, row {position:,}")
+            text = orjson.dumps(normalise(row.text))
+            yield rebuilt_line(orjson.dumps(row.record), set_names[source], text, fields)
         return
     for block in reader.blocks(piece, start):
         if block.starts.size and not block.too_large:
@@ -140,27 +161,16 @@ def kept_lines(
                 rewritten[first:last].tolist(),
                 strict=True,
             ):
-                line = block.data[start:stop]
+                line: bytes | memoryview = block.data[start:stop]
                 try:
-                    renewed = orjson.dumps(normalise(orjson.loads(line)["text"])) if renew else None
-                    yield rebuilt_line(line, set_names[source], renewed)
-                except (msgspec.DecodeError, orjson.JSONDecodeError, KeyError, TypeError) as fault:
+                    renewed = None
+                    if renew:
+                        line, record, count = strict(line, fields.paths)
+                        renewed = orjson.dumps(normalise(value_at(record, fields.text)))
+                        replaced.add(source, count, f"{piece.file.path}, byte {block.offset + start:,}")
+                    yield rebuilt_line(line, set_names[source], renewed, fields)
+                except (msgspec.DecodeError, ValueError, KeyError, TypeError) as fault:
                     raise changed(piece, block.offset + start) from fault
-
-
-def _as_python(batch: pa.RecordBatch, piece: Piece) -> list[dict[str, Any]]:
-    try:
-        records: list[dict[str, Any]] = batch.to_pylist()
-    except UnicodeDecodeError:
-        # Only a text can be at fault here, and it was sound when it was first read.
-        records = [{"text": text} for text in texts_of(batch.column("text"))]
-    except (pa.ArrowException, ArithmeticError, LookupError, ValueError) as fault:
-        reason = " ".join(str(fault).split())
-        raise ShardUnreadable(
-            f"{piece.file.path} has a column beside 'text' with values that cannot be written as JSON ({reason}); "
-            "convert or drop that column"
-        ) from fault
-    return records
 
 
 class ShardWriter:

@@ -1,8 +1,9 @@
 """Stage 4: clusters become a verdict on every record, in one Parquet table per piece.
 
-One row per non-blank input line: what it is, whose cluster it is in, and whether it is kept, globally and locally. The
-tables are the evidence for everything that follows; shards, mixtures and reports are read off them. What is counted
-here is counted from the rows written, and checked: records read = kept + short + duplicate + bad, in both scopes.
+One row per non-blank input line: what it is, whose cluster it is in, and whether it is kept, globally and locally; with
+``id_field``, also its own id. The tables are the evidence for everything that follows; shards, mixtures and reports are
+read off them. What is counted here is counted from the rows written, and checked: records read = kept + short +
+duplicate + bad, in both scopes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.cluster import read_clusters
 from slimpajama.dedup.components import Clusters
-from slimpajama.dedup.rows import BAD, SHORT, SOUND, row_batches
+from slimpajama.dedup.rows import BAD, DOCUMENT_ID, SHORT, SOUND, row_batches
 from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import ConservationError
@@ -168,6 +169,7 @@ class DecisionItem:
     source_names: tuple[str, ...]
     sources: SourceRanges
     spans: tuple[tuple[int, int], ...]
+    with_document_ids: bool = False
 
 
 def decide_piece(item: DecisionItem) -> dict[str, Any]:
@@ -177,14 +179,16 @@ def decide_piece(item: DecisionItem) -> dict[str, Any]:
     """
     kept = hashlib.blake2b(digest_size=16)
     clusters = read_clusters(item.clusters_file, item.spans)
+    schema = SCHEMA.append(DOCUMENT_ID) if item.with_document_ids else SCHEMA
+    more = [DOCUMENT_ID.name] if item.with_document_ids else []
     tally = Tally(len(item.source_names), item.sources.reported_count)
     names = pa.array(item.source_names)
     with (
         atomic_file(item.decisions_file) as file,
-        pq.ParquetWriter(file, SCHEMA, compression="zstd", compression_level=1) as writer,
+        pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer,
     ):
-        for ids, sources, status, sizes, cleaned in row_batches(
-            item.rows_file, ["id", "source", "status", "bytes", "cleaned_chars"]
+        for ids, sources, status, sizes, cleaned, *document_ids in row_batches(
+            item.rows_file, ["id", "source", "status", "bytes", "cleaned_chars", *more]
         ):
             beat()
             verdicts = decide(ids, status, clusters)
@@ -204,8 +208,9 @@ def decide_piece(item: DecisionItem) -> dict[str, Any]:
                 pa.array(verdicts.kept_local),
                 pa.array(sizes),
                 pa.array(cleaned, mask=status == BAD),
+                *document_ids,
             ]
-            writer.write_batch(pa.record_batch(columns, SCHEMA))
+            writer.write_batch(pa.record_batch(columns, schema))
     tally.check(item.source_names)
     return {
         "counts": tally.counts.tolist(),

@@ -8,7 +8,7 @@ written before a run was killed is not written again. Holds 10 bytes for each re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import POSITION_BITS, Piece
+from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import LineReader
-from slimpajama.corpus.writing import ShardWriter, changed, kept_lines
+from slimpajama.corpus.writing import Replacements, ShardWriter, changed, kept_lines
 from slimpajama.dedup.rows import row_batches
 from slimpajama.markers import ANY_BYTES, Markers
 from slimpajama.storage import opened
@@ -28,7 +29,7 @@ from slimpajama.text.normalisation import Normalisation, normaliser
 
 __all__ = ["VERSION", "WriteItem", "write_piece"]
 
-VERSION = 2
+VERSION = 3
 
 _BITS = {"global": 1, "local": 2}
 """Of a record's code: kept in that scope. The rest of the code is its source."""
@@ -44,6 +45,7 @@ class WriteItem:
 
     piece: Piece
     reader: LineReader
+    fields: Fields
     normalisation: Normalisation
     decisions_file: Path
     rows_file: Path
@@ -57,19 +59,24 @@ class WriteItem:
 def write_piece(item: WriteItem) -> dict[str, Any]:
     """Write the outputs of a piece; returns the records of their ``files``, in the order of ``outputs``.
 
+    ``replaced`` in the result counts the values of kept records that JSON cannot hold, by source order, and ``first``
+    names the first record of them.
     Raises :class:`InputChanged` where a kept record is no longer at its place.
     """
     files: list[dict[str, Any]] = []
+    whole = Replacements()
     first = 0
     while len(item.parts) > 1 and first < len(item.parts):
         known, _ = item.written.result(str(first), item.depends, ANY_BYTES)
         if known is None:
             break
         files += known["files"]
+        _add(whole, known)
         first += 1
     if first == len(item.parts):
-        return {"files": files}
+        return {"files": files} | _as_result(whole)
     kept = _kept_records(item, item.parts[first])
+    replaced = Replacements()
     lines = kept_lines(
         item.piece,
         item.reader,
@@ -78,6 +85,8 @@ def write_piece(item: WriteItem) -> dict[str, Any]:
         kept.rewritten,
         normaliser(item.normalisation),
         item.parts[first],
+        item.fields,
+        replaced,
     )
     ends = np.searchsorted(kept.positions, [*item.parts[first + 1 :], 1 << POSITION_BITS])
     begin = 0
@@ -87,10 +96,22 @@ def write_piece(item: WriteItem) -> dict[str, Any]:
         if count != end - begin:
             raise changed(item.piece, int(kept.positions[begin + count]))
         if len(item.parts) > 1:
-            item.written.finish(str(number), item.depends, {"files": records})
+            item.written.finish(str(number), item.depends, {"files": records} | _as_result(replaced))
+        _add(whole, _as_result(replaced))
+        replaced.values.clear()
+        replaced.first = ""
         files += records
         begin = end
-    return {"files": files}
+    return {"files": files} | _as_result(whole)
+
+
+def _as_result(replaced: Replacements) -> dict[str, Any]:
+    return {"replaced": {str(source): count for source, count in replaced.values.items()}, "first": replaced.first}
+
+
+def _add(whole: Replacements, result: Mapping[str, Any]) -> None:
+    for source, count in result["replaced"].items():
+        whole.add(int(source), count, result["first"])
 
 
 def _write_part(

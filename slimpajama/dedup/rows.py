@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 from slimpajama.local_copies import local_copy
 from slimpajama.text.shingles import SHINGLE_CHARACTERS
 
-__all__ = ["BAD", "BATCH_ROWS", "SHORT", "SOUND", "Rows", "RowsWriter", "join_rows", "read_columns", "row_batches"]
+__all__ = [
+    "BAD",
+    "BATCH_ROWS",
+    "DOCUMENT_ID",
+    "SHORT",
+    "SOUND",
+    "Rows",
+    "RowsWriter",
+    "join_rows",
+    "read_columns",
+    "row_batches",
+]
 
 SOUND, SHORT, BAD = 0, 1, 2
 """Values of ``status``: a document that takes part, one below the length filter, a broken record."""
@@ -32,6 +43,8 @@ class Rows:
     """Rows of n successive records; all arrays have length n but ``keys``, ``uint64[n, bands]``.
 
     ``bytes``: of the stored text, or of the broken record. ``cleaned``: cleaned characters, 0 if broken.
+    ``document_ids``: the ids that the records themselves hold, if those are wanted. ``rewritten``: the record cannot be
+    copied as it is, for its text changes or its line is not strict JSON.
     """
 
     ids: NDArray[np.uint64]
@@ -41,6 +54,7 @@ class Rows:
     cleaned: NDArray[np.int64]
     rewritten: NDArray[np.bool_]
     keys: NDArray[np.uint64]
+    document_ids: pa.Array | None = None
 
 
 _FIELDS = [
@@ -53,10 +67,18 @@ _FIELDS = [
     ("in_lsh", pa.bool_()),
 ]
 _BAND = "band_"
+_ARRAYS = [name for name in Rows.__slots__ if name != "document_ids"]
 
 
-def _schema(bands: int) -> pa.Schema:
-    return pa.schema([*_FIELDS, *((f"{_BAND}{band}", pa.uint64()) for band in range(bands))])
+DOCUMENT_ID = pa.field("document_id", pa.string())
+
+ID_BYTES = 32 << 20
+"""Document ids are gathered up to this size, whatever the number of rows."""
+
+
+def _schema(bands: int, with_document_ids: bool) -> pa.Schema:
+    last = [DOCUMENT_ID] if with_document_ids else []
+    return pa.schema([*_FIELDS, *last, *((f"{_BAND}{band}", pa.uint64()) for band in range(bands))])
 
 
 @dataclass(slots=True)
@@ -65,31 +87,37 @@ class RowsWriter:
 
     file: Any
     bands: int
+    with_document_ids: bool = False
     _waiting: list[Rows] = field(default_factory=list)
     _count: int = 0
+    _id_bytes: int = 0
     _writer: Any = None
 
     def __enter__(self) -> RowsWriter:
-        self._writer = pa.ipc.new_file(self.file, _schema(self.bands))
+        self._writer = pa.ipc.new_file(self.file, _schema(self.bands, self.with_document_ids))
         return self
 
     def append(self, rows: Rows) -> None:
         """Add rows after those already there."""
         self._waiting.append(rows)
         self._count += rows.ids.size
-        if self._count >= BATCH_ROWS:
+        self._id_bytes += 0 if rows.document_ids is None else rows.document_ids.nbytes
+        if self._count >= BATCH_ROWS or self._id_bytes >= ID_BYTES:
             self._flush()
 
     def _flush(self) -> None:
         if self._count:
             ids, sources, status, sizes, cleaned, rewritten, keys = (
-                np.concatenate([getattr(rows, name) for rows in self._waiting]) for name in Rows.__slots__
+                np.concatenate([getattr(rows, name) for rows in self._waiting]) for name in _ARRAYS
             )
             in_lsh = (status == SOUND) & (cleaned >= SHINGLE_CHARACTERS)
-            columns = [ids, sources, status, sizes, cleaned, rewritten, in_lsh, *np.ascontiguousarray(keys.T)]
-            self._writer.write_batch(pa.record_batch([pa.array(one) for one in columns], _schema(self.bands)))
+            columns = [pa.array(one) for one in (ids, sources, status, sizes, cleaned, rewritten, in_lsh)]
+            if self.with_document_ids:
+                columns.append(pa.concat_arrays([rows.document_ids for rows in self._waiting]))
+            columns += [pa.array(one) for one in np.ascontiguousarray(keys.T)]
+            self._writer.write_batch(pa.record_batch(columns, _schema(self.bands, self.with_document_ids)))
         self._waiting.clear()
-        self._count = 0
+        self._count = self._id_bytes = 0
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
@@ -97,19 +125,20 @@ class RowsWriter:
         self._writer.close()
 
 
-def join_rows(paths: Sequence[Path], file: Any, bands: int) -> None:
+def join_rows(paths: Sequence[Path], file: Any, bands: int, with_document_ids: bool = False) -> None:
     """Write the rows of several files as one, in their order; a batch is in memory at a time."""
-    with pa.ipc.new_file(file, _schema(bands)) as writer:
+    with pa.ipc.new_file(file, _schema(bands, with_document_ids)) as writer:
         for path in paths:
             with pa.memory_map(str(local_copy(path))) as source, pa.ipc.open_file(source) as part:
                 for number in range(part.num_record_batches):
                     writer.write_batch(part.get_batch(number))
 
 
-def row_batches(path: Path, columns: Sequence[str]) -> Iterator[list[NDArray[Any]]]:
+def row_batches(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
     """The named columns of a rows file, batch by batch, as arrays over the memory map where possible.
 
-    The others stay unread: nobody touches them. (Arrow's choice of fields would read ahead, at a greater cost.)
+    Document ids come as Arrow's array. The others stay unread: nobody touches them. (Arrow's choice of fields would
+    read ahead, at a greater cost.)
     """
     with pa.memory_map(str(local_copy(path))) as source, pa.ipc.open_file(source) as file:
         for number in range(file.num_record_batches):
@@ -117,7 +146,9 @@ def row_batches(path: Path, columns: Sequence[str]) -> Iterator[list[NDArray[Any
             yield [_array(batch.column(name)) for name in columns]
 
 
-def _array(column: pa.Array) -> NDArray[Any]:
+def _array(column: pa.Array) -> Any:
+    if column.type == DOCUMENT_ID.type:
+        return column
     if not pa.types.is_boolean(column.type):
         values: NDArray[Any] = column.to_numpy()
         return values

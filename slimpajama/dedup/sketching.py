@@ -18,11 +18,13 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
 
 from slimpajama.corpus.discovery import POSITION_BITS, Piece
+from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import BadRecord, RecordBatch, read_records
-from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter, join_rows
+from slimpajama.dedup.rows import BAD, DOCUMENT_ID, SHORT, SOUND, Rows, RowsWriter, join_rows
 from slimpajama.dedup.sketch import Sketcher
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import TooManyBadRecords
@@ -33,7 +35,7 @@ from slimpajama.workspace import OutputFile, atomic_file
 
 __all__ = ["VERSION", "PieceCounts", "SketchItem", "has_parts", "sketch_piece"]
 
-VERSION = 2
+VERSION = 3
 """Raised when what this stage writes changes, so that older results are not reused."""
 
 ENOUGH_TO_JUDGE = 10_000
@@ -50,6 +52,7 @@ class SketchItem:
 
     piece: Piece
     reader: LineReader
+    fields: Fields
     num_perm: int
     seed: int
     bands: int
@@ -108,7 +111,7 @@ def sketch_piece(item: SketchItem) -> dict[str, Any]:
         normalisation=item.normalisation,
     )
     if not item.part_bytes:
-        batches = read_records(item.piece, item.reader)
+        batches = read_records(item.piece, item.reader, fields=item.fields)
         files, _ = _sketch_part(item, sketcher, batches, whole, item.rows_file, item.quarantine_file)
         return {**whole.as_result(), "parts": [0], "files": files}
     parts: list[dict[str, Any]] = []
@@ -119,7 +122,7 @@ def sketch_piece(item: SketchItem) -> dict[str, Any]:
         parts.append(part)
         starts.append(part["next"])
         whole.add(PieceCounts(**part["counts"]))
-    batches = read_records(item.piece, item.reader, starts[-1]) if starts[-1] is not None else iter(())
+    batches = read_records(item.piece, item.reader, starts[-1], item.fields) if starts[-1] is not None else iter(())
     while starts[-1] is not None:
         counts = PieceCounts()
         stem = item.parts.folder / str(len(parts))
@@ -153,7 +156,7 @@ def _sketch_part(
     quarantine: OutputFile | None = None
     with ExitStack() as stack:
         file = stack.enter_context(atomic_file(rows_file))
-        writer = stack.enter_context(RowsWriter(file, item.bands))
+        writer = stack.enter_context(RowsWriter(file, item.bands, bool(item.fields.document_id)))
         for batch in batches:
             beat()
             if item.part_bytes and size >= item.part_bytes and batch.ids:
@@ -183,8 +186,9 @@ def _sketch_part(
 
 def _joined(item: SketchItem, parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One rows file and one quarantine out of those of the parts; returns their records."""
+    with_ids = bool(item.fields.document_id)
     with atomic_file(item.rows_file) as file:
-        join_rows([place(part["files"][0]["path"]) for part in parts], file, item.bands)
+        join_rows([place(part["files"][0]["path"]) for part in parts], file, item.bands, with_ids)
     files = [file.record]
     quarantines = [place(part["files"][1]["path"]) for part in parts if len(part["files"]) > 1]
     if not quarantines:
@@ -224,10 +228,12 @@ def _rows(batch: RecordBatch, sketcher: Sketcher, item: SketchItem) -> Rows:
     cleaned[sound] = sketches.cleaned
     rewritten = np.zeros(count, dtype=np.bool_)
     rewritten[sound] = sketches.rewritten
+    rewritten[batch.repaired] = True
     keys = np.zeros((count, item.bands), dtype=np.uint64)
     keys[sound] = sketches.keys
     ids = np.array(batch.ids, dtype=np.uint64)
-    return Rows(ids, np.array(batch.sources, dtype=np.uint8), status, sizes, cleaned, rewritten, keys)
+    document_ids = pa.array(batch.document_ids, DOCUMENT_ID.type) if item.fields.document_id else None
+    return Rows(ids, np.array(batch.sources, dtype=np.uint8), status, sizes, cleaned, rewritten, keys, document_ids)
 
 
 def _quarantined(bad: BadRecord, piece: Piece) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 
 from slimpajama.config import Config
 from slimpajama.corpus.discovery import Corpus, Piece, content_samples
+from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import LineReader
 from slimpajama.dedup import cluster, cluster_slices, decisions, lsh, output_shards, sketching
 from slimpajama.dedup.bands import banding
@@ -26,9 +27,18 @@ from slimpajama.storage import place, relative_name
 from slimpajama.workspace import content_digest, fingerprint
 from slimpajama.written_files import WrittenFile, written_files
 
-__all__ = ["DedupItems", "Work", "moment_text"]
+__all__ = ["DedupItems", "Work"]
 
-READING = ("num_perm", "seed", "min_cleaned_characters", "normalisation", "max_document_bytes", "truncated")
+READING = (
+    "num_perm",
+    "seed",
+    "min_cleaned_characters",
+    "normalisation",
+    "max_document_bytes",
+    "truncated",
+    "text_field",
+    "id_field",
+)
 """Settings that the first stage depends on as they are."""
 
 Results = Sequence[dict[str, Any]]
@@ -99,6 +109,7 @@ class DedupItems:
                 sketching.SketchItem(
                     piece=piece,
                     reader=self._reader(),
+                    fields=self._fields,
                     num_perm=config.num_perm,
                     seed=config.seed,
                     bands=bands,
@@ -191,6 +202,7 @@ class DedupItems:
                 source_names=names,
                 sources=sources,
                 spans=cluster_slices.spans_of(piece),
+                with_document_ids=self.config.id_field is not None,
             )
             for piece in self.corpus.pieces
         ]
@@ -221,7 +233,12 @@ class DedupItems:
             depends.append(
                 {
                     "version": [output_shards.VERSION, versions()["unicode"]],
-                    "settings": settings | {"scopes": list(self.outputs.scopes), "truncated": config.truncated},
+                    "settings": settings
+                    | {
+                        "scopes": list(self.outputs.scopes),
+                        "truncated": config.truncated,
+                        "text_field": config.text_field,
+                    },
                     "input": identity,
                     "kept": decision["kept"],
                     "parts": own["parts"],
@@ -232,6 +249,7 @@ class DedupItems:
                 output_shards.WriteItem(
                     piece=piece,
                     reader=self._reader(),
+                    fields=self._fields,
                     normalisation=config.normalisation,
                     decisions_file=self.outputs.decisions_file(piece),
                     rows_file=self.rows_file(piece),
@@ -273,12 +291,16 @@ class DedupItems:
             {
                 "path": piece.file.relative,
                 "size": piece.file.size,
-                "modified": moment_text(piece.file.modified_ns),
+                "modified": _moment(piece.file.modified_ns),
                 "sample": samples[piece.file.path],
                 "names": list(piece.set_names),
             }
             for piece in self.corpus.pieces
         ]
+
+    @property
+    def _fields(self) -> Fields:
+        return Fields.of(self.config.text_field, self.config.id_field)
 
     def _reader(self) -> LineReader:
         return LineReader(max_line_bytes=self.config.max_document_bytes, truncated=self.config.truncated)
@@ -291,10 +313,6 @@ def _remedy(row: Mapping[str, Any]) -> str:
     return f"remove it and run the deduplication in {row['run']} again: it is made anew"
 
 
-def moment_text(nanoseconds: int) -> str:
-    """When a file was changed, in UTC, as people read it."""
+def _moment(nanoseconds: int) -> str:
     seconds, rest = divmod(nanoseconds, 10**9)
-    try:
-        return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
-    except (ValueError, OverflowError, OSError):  # file systems know years before 1 and after 9999
-        return f"{nanoseconds} ns since 1970"
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

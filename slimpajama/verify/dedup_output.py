@@ -23,6 +23,7 @@ from slimpajama.corpus.discovery import POSITION_BITS, Piece, Shard, ShardFile
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import read_records
 from slimpajama.dedup.decisions import SCHEMA, VERDICTS
+from slimpajama.dedup.rows import DOCUMENT_ID
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import InputNotFound
 from slimpajama.storage import opened, status_of
@@ -110,7 +111,7 @@ def _check_decisions(item: PartItem, path: Path, account: _Account) -> Iterator[
         return
     last: dict[int, int] = {}
     with opened(path) as source, pq.ParquetFile(source) as file:
-        if not file.schema_arrow.equals(SCHEMA):
+        if file.schema_arrow not in (SCHEMA, SCHEMA.append(DOCUMENT_ID)):
             yield f"{path} has other columns than decisions have; {REMEDY}"
             return
         for batch in file.iter_batches():

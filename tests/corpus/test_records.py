@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from slimpajama.config import REDPAJAMA_SET_NAMES
 from slimpajama.corpus.discovery import POSITION_BITS, Piece, discover
+from slimpajama.corpus.fields import TEXT_ALONE, Fields
 from slimpajama.corpus.lines import LineBlock, LineReader
-from slimpajama.corpus.records import BadRecord, parquet_batches, read_records
+from slimpajama.corpus.records import BadRecord, read_records
 from slimpajama.errors import InputChanged, ShardUnreadable
 from tests.corpus.shards import jsonl, put
 
@@ -27,13 +28,17 @@ SET_NAMES = ", ".join(REDPAJAMA_SET_NAMES.values())
 class Read:
     """All batches of a piece, as one."""
 
-    def __init__(self, piece: Piece, **reader: Any) -> None:
+    def __init__(self, piece: Piece, fields: Fields = TEXT_ALONE, **reader: Any) -> None:
         self.ids: list[int] = []
         self.sources: list[int] = []
         self.sizes: list[int] = []
         self.texts: list[str] = []
         self.bad: list[BadRecord] = []
-        for batch in read_records(piece, LineReader(**reader)):
+        self.document_ids: list[str | None] = []
+        self.repaired: list[int] = []
+        for batch in read_records(piece, LineReader(**reader), fields=fields):
+            self.repaired += [len(self.ids) + index for index in batch.repaired]
+            self.document_ids += batch.document_ids
             assert len(batch.ids) == len(batch.sources) == len(batch.sizes) == len(batch.texts) + len(batch.bad)
             for index, bad in batch.bad.items():
                 assert batch.ids[index] & ((1 << POSITION_BITS) - 1) == bad.position
@@ -86,11 +91,12 @@ BROKEN = {
     "invalid UTF-8 in meta": (b'{"text": "a", "meta": {"url": "\xc3("}}', "not UTF-8 (byte 31 of the record)"),
     "invalid UTF-8 in a key": (b'{"text": "a", "\xed\xa0\x80": 1}', "not UTF-8 (byte 15 of the record)"),
     "overlong UTF-8": (b'{"text": "\xc0\x80"}', "not UTF-8 (byte 10 of the record)"),
-    "lone surrogate": (b'{"text": "a\\ud800b"}', "not strict JSON: a lone surrogate, NaN or Infinity ("),
-    "surrogates in the wrong order": (b'{"text": "\\udc00\\ud800"}', "not strict JSON: a lone surrogate"),
-    "lone surrogate in meta": (b'{"text": "a", "meta": {"b": "\\udfff"}}', "not strict JSON: a lone surrogate"),
-    "NaN": (b'{"text": "a", "score": NaN}', "not strict JSON: a lone surrogate, NaN or Infinity ("),
-    "Infinity": (b'{"text": "a", "score": -Infinity}', "not strict JSON: a lone surrogate, NaN or Infinity ("),
+    "lone surrogate": (b'{"text": "a\\ud800b"}', "'text' holds a lone surrogate"),
+    "surrogates in the wrong order": (b'{"text": "\\udc00\\ud800"}', "'text' holds a lone surrogate"),
+    "lone surrogate in the text and NaN beside it": (b'{"n": NaN, "text": "\\udfff"}', "'text' holds a lone surrogate"),
+    "NaN as the text": (b'{"text": NaN}', "'text' is null, not a string"),
+    "NaN and no object": (b"[NaN]", "not an object but an array"),
+    "NaN and another fault": (b'{"text": "a", "score": NaN, }', "not JSON ("),
 }
 
 
@@ -145,6 +151,84 @@ def test_the_last_of_two_texts_wins(tmp_path: Path) -> None:
     found = read(tmp_path, b'{"text": "first", "text": "last"}\n{"text": 1, "te\\u0078t": "escaped"}')
     assert found.texts == ["last", "escaped"]
     assert found.bad == []
+
+
+UNLIKE_JSON = [
+    b'{"text": "a", "score": NaN}',
+    b'{"text": "a", "score": -Infinity, "meta": [Infinity, "Infinity"]}',
+    b'{"text": "a", "meta": {"b": "\\udfff", "\\ud800": 1}}',
+    b'{"text": "a", "n": [1e999, -1e999, 1' + b"0" * 400 + b"]}",
+    b'{"text": "first", "text": "a", "n": NaN}',
+    b'{"text": "\\ud800", "text": "a"}',
+]
+
+
+@pytest.mark.parametrize("line", UNLIKE_JSON)
+def test_a_fault_in_another_field_does_not_cost_the_document(tmp_path: Path, line: bytes) -> None:
+    (piece,) = discover(put(tmp_path, {"c4/a.jsonl": b'{"text": "before"}\n' + line + b'\n{"text": "after"}'})).pieces
+    found = Read(piece)
+    assert found.texts == ["before", "a", "after"]
+    assert (found.bad, found.repaired) == ([], [1])
+    assert found.sizes[1] == len(line)
+
+
+def test_a_repaired_record_of_a_mixed_shard_belongs_to_the_source_it_names(tmp_path: Path) -> None:
+    lines = b'{"text": "a", "meta": {"redpajama_set_name": "%s", "n": NaN}}\n'
+    found = read(tmp_path, lines % b"RedPajamaArXiv" + lines % b"Other", "train/a.jsonl")
+    assert (found.texts, found.sources) == (["a"], [4, 0])
+    assert [bad.reason for bad in found.bad] == [f"meta.redpajama_set_name is 'Other', none of {SET_NAMES}"]
+
+
+def test_a_record_without_the_text_names_the_fields_it_has_and_the_setting(tmp_path: Path) -> None:
+    found = read(tmp_path, [{"id": 1, "raw_content": "a"}, {}])
+    assert [bad.reason for bad in found.bad] == [
+        "no field 'text' but 'id', 'raw_content'; the setting text_field names the text",
+        "no field 'text'",
+    ]
+
+
+# ------------------------------------------------------------------------------------------- other fields as text
+
+NESTED = [
+    {"document": {"text": "one", "id": 7}},
+    {"document": {"text": "two", "id": "b"}, "text": "not this"},
+    {"document": {"text": "three", "id": None}},
+    {"document": {"text": "four"}},
+    {"document": {"text": "five", "id": 1.5}},
+]
+
+
+@pytest.mark.parametrize("name", ["c4/a.jsonl", "c4/a.parquet"])
+def test_the_text_and_the_id_may_be_anywhere(tmp_path: Path, name: str) -> None:
+    records = [{"document": {"text": None, "id": None}, "text": None} | record for record in NESTED]
+    if name.endswith("parquet"):
+        records = [
+            {"document": {"text": one["document"]["text"], "id": str(number)}} for number, one in enumerate(NESTED)
+        ]
+    (piece,) = discover(put(tmp_path, {name: records})).pieces
+    batch = Read(piece, Fields.of("document.text", "document.id"))
+    assert batch.texts == ["one", "two", "three", "four", "five"]
+    assert batch.document_ids == (["7", "b", None, None, "1.5"] if name.endswith("l") else ["0", "1", "2", "3", "4"])
+
+
+def test_ids_cover_broken_and_repaired_records_too(tmp_path: Path) -> None:
+    content = b'{"text": "a", "id": 1}\n{"id": 2}\nno JSON\n{"text": "b", "id": true}\n{"text": "c", "id": 5, "n": NaN}'
+    (piece,) = discover(put(tmp_path, {"c4/a.jsonl": content})).pieces
+    batch = Read(piece, Fields.of("text", "id"))
+    assert batch.document_ids == ["1", None, None, None, "5"]
+    assert len(batch.ids) == 5
+
+
+def test_a_record_that_lacks_the_text_chosen_is_bad(tmp_path: Path) -> None:
+    lines = b'{"text": "a"}\n{"document": 1}\n{"document": {"text": 1}}\n{"document": ["text"]}'
+    (piece,) = discover(put(tmp_path, {"c4/a.jsonl": lines})).pieces
+    batch = Read(piece, Fields.of("document.text", None))
+    assert [bad.reason.partition(" but")[0] for bad in batch.bad] == [
+        "no field 'document.text'",
+        "no field 'document.text'",
+        "'document.text' is a number, not a string",
+        "no field 'document.text'",
+    ]
 
 
 def test_odd_but_sound_texts_come_as_they_are(tmp_path: Path) -> None:
@@ -229,6 +313,7 @@ def test_records_of_a_mixed_shard_belong_to_the_source_they_name(tmp_path: Path)
         ({"text": "a", "meta": {"redpajama_set_name": "c4"}}, "'c4'"),
         ({"text": "a", "meta": {"redpajama_set_name": ["RedPajamaC4"]}}, "['RedPajamaC4']"),
         ({"text": "a", "meta": {"redpajama_set_name": {}}}, "{}"),
+        ({"text": "a", "meta": {"redpajama_set_name": 4}}, "4"),
     ],
 )
 def test_a_record_of_a_mixed_shard_that_names_no_source_is_bad_and_booked_on_the_first(
@@ -254,7 +339,16 @@ def not_utf8(kind: pa.DataType = pa.string()) -> pa.Array:  # noqa: B008
     return pa.Array.from_buffers(kind, 2, [None, offsets.buffers()[1], pa.py_buffer(b"a\xff\xfe")])
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.string(),
+        pa.large_string(),
+        pa.string_view(),
+        pa.dictionary(pa.int32(), pa.string()),
+        pa.dictionary(pa.int8(), pa.large_string()),
+    ],
+)
 def test_strings_of_any_width_are_read_by_row_number(tmp_path: Path, kind: pa.DataType) -> None:
     table = pa.table({"n": [1, 2, 3], "text": pa.array(["a", "é", ""], kind)})
     path = put(tmp_path, {"c4/a.parquet": b""}) / "c4" / "a.parquet"
@@ -316,10 +410,10 @@ def test_a_table_of_few_rows_is_read(tmp_path: Path, rows: int) -> None:
     ("table", "what"),
     [
         (pa.table({"content": ["a"], "n": [1]}), "its columns are content, n"),
-        (pa.table({"text": [1]}), "'text' of type int64"),
-        (pa.table({"text": [["a"]]}), "'text' of type list<element: string>"),
-        (pa.table({"text": pa.array([b"a"])}), "'text' of type binary"),
-        (pa.table({"text": pa.array(["a"]).dictionary_encode()}), "'text' of type dictionary<"),
+        (pa.table({"text": [1]}), "'text' is of type int64"),
+        (pa.table({"text": [["a"]]}), "'text' is of type list<element: string>"),
+        (pa.table({"text": pa.array([b"a"])}), "'text' is of type binary"),
+        (pa.table({"text": pa.array([b"a"]).dictionary_encode()}), "'text' is of type "),
         (pa.table([["a"], ["b"]], ["text", "text"]), "its columns are text, text"),
     ],
 )
@@ -330,7 +424,9 @@ def test_a_table_without_one_column_of_texts_is_refused(tmp_path: Path, table: p
     with pytest.raises(ShardUnreadable) as caught:
         Read(piece)
     assert str(caught.value).startswith(f"{piece.file.path} has no string column 'text' ({what}")
-    assert str(caught.value).endswith("); rename or convert the column")
+    assert str(caught.value).endswith(
+        "); set text_field to the column that holds the text, or rename or convert that column"
+    )
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -392,16 +488,21 @@ def test_a_mixed_table_without_meta_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_another_field_that_is_not_utf8_is_refused_where_it_is_read(tmp_path: Path) -> None:
-    meta = pa.StructArray.from_arrays([not_utf8()], names=["redpajama_set_name"])
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (not_utf8(), ["'a'", "'\ufffd\ufffd'"]),
+        (pa.array([["RedPajamaC4"], None]), ["['RedPajamaC4']", "None"]),
+        (pa.array([{"a": 1}, {"a": 2}]), ["{'a': 1}", "{'a': 2}"]),
+        (pa.array([1, 2]), ["1", "2"]),
+    ],
+)
+def test_a_row_whose_source_is_no_known_name_is_bad(tmp_path: Path, names: pa.Array, shown: list[str]) -> None:
+    meta = pa.StructArray.from_arrays([names], names=["redpajama_set_name"])
     stored = parquet_bytes(pa.table({"text": ["a", "b"], "meta": meta}))
-    (mixed,) = discover(put(tmp_path / "mixed", {"train/a.parquet": stored})).pieces
-    with pytest.raises(ShardUnreadable, match=r"a\.parquet is not a readable Parquet file \(.*UTF8"):
-        Read(mixed)
-    (plain,) = discover(put(tmp_path / "plain", {"c4/a.parquet": stored})).pieces
-    assert Read(plain).texts == ["a", "b"], "only the text is read at first"
-    with pytest.raises(ShardUnreadable, match=r"a\.parquet is not a readable Parquet file \(.*UTF8"):
-        list(parquet_batches(plain, None))
+    (mixed,) = discover(put(tmp_path, {"train/a.parquet": stored})).pieces
+    reasons = [bad.reason for bad in Read(mixed).bad]
+    assert reasons == [f"meta.redpajama_set_name is {one}, none of {SET_NAMES}" for one in shown]
 
 
 @given(
