@@ -72,12 +72,11 @@ def mixture(dedup: Path, out: Path, tokens: int, format: Any) -> dict[str, Any]:
     total = sum(available.values())
     weights = {name: 100 * count / total for name, count in available.items() if count}
     recipe = Recipe(name=format, weights=weights, tokens=tokens, sequence_length=LENGTH, max_epochs=1e6)
-    documents = open_dedup_output(dedup)
     config = TokenConfig(tokenizer=str(dedup.parent / "tokenizer.json"))
     with LocalEngine(1) as engine:
         stages = Stages(engine)
         began, busy = time.perf_counter(), time.process_time()
-        made = make_mixtures(documents, [recipe], config, out, stages=stages, memory=MEMORY, format=format)
+        made = make_mixtures(dedup, [recipe], config, out, stages=stages, memory=MEMORY, format=format)
         spent = elapsed(began, busy)
     if "tokenise" in stages.records:
         raise SystemExit("the token store was made again: this is not what was to be measured")

@@ -1,9 +1,10 @@
 """Local paths and URLs of object stores alike: where a text says, what lies there, reading, and replacing as a whole.
 
-A place without ``://`` is a ``pathlib.Path``; any other is a ``UPath`` of ``universal_pathlib``, which has the same
-methods over whatever ``fsspec`` knows (``s3://``, ``gs://``, ``hf://`` …). What those methods lack is here, twice: for
-the local disk, which has ``rename``, and for stores, which have not: there a file appears when its upload is complete.
-Streams are read in ranges of 8 MiB. Rejected: a mount (``s3fs-fuse`` and the like rename by copying and hide faults).
+A place without ``://``, or with ``file://``, is a ``pathlib.Path``; any other is a ``UPath`` of ``universal_pathlib``,
+which has the same methods over whatever ``fsspec`` knows (``s3://``, ``gs://``, ``hf://`` …). What those methods lack
+is here, twice: for the local disk, which has ``rename``, and for stores, which have not: there a file appears when its
+upload is complete. Streams are read in ranges of 8 MiB. Rejected: a mount (``s3fs-fuse`` and the like rename by copying
+and hide faults).
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ __all__ = [
 
 TEMPORARY_SUFFIX = ".tmp"
 
+DISK_SCHEMES = ("file", "local")
+
 RANGE_BYTES = 8 << 20
 """Read from a store at a time."""
 
@@ -63,9 +66,13 @@ def place(text: str | Path) -> Path:
     Raises :class:`ConfigError` for a kind of store that cannot be reached.
     """
     if not isinstance(text, str):
-        return text
-    if "://" not in text:
+        # A UPath of the local disk is no pathlib.Path.
+        return Path(cast(Any, text).path) if getattr(text, "protocol", None) in DISK_SCHEMES else text
+    scheme, separator, path = text.partition("://")
+    if not separator:
         return Path(text)
+    if scheme in DISK_SCHEMES:
+        return Path(path)  # it has links, locks and `rename`, as any path of a disk
     from upath import UPath
 
     try:

@@ -30,6 +30,7 @@ from slimpajama.storage import (
 )
 
 __all__ = [
+    "MOST_NAME_BYTES",
     "OutputFile",
     "atomic_file",
     "cannot_read",
@@ -44,6 +45,9 @@ __all__ = [
 
 SCRATCH_PREFIX = "scratch-"
 """Of folders that a work item keeps beside its output while it runs."""
+
+MOST_NAME_BYTES = 255
+"""Of a file or folder, on every usual file system."""
 
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{8}}{re.escape(TEMPORARY_SUFFIX)}$")
 """Names that :func:`atomic_file` gives."""
@@ -113,7 +117,7 @@ def atomic_file(path: Path) -> Iterator[OutputFile]:
             except OSError as fault:
                 raise cannot_write(path, fault) from fault
         return
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    temporary = path.with_name(_temporary_name(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = temporary.open("wb")
@@ -140,6 +144,15 @@ def atomic_file(path: Path) -> Iterator[OutputFile]:
         ):  # the fault that led here is the one to report; the next run removes the rest
             temporary.unlink(missing_ok=True)
         raise
+
+
+def _temporary_name(name: str) -> str:
+    """``name`` with a random ending; the end of a long name is left out, as a name has at most 255 bytes."""
+    ending = f".{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
+    encoded = os.fsencode(name)
+    if len(encoded) + len(ending) > MOST_NAME_BYTES:
+        name = encoded[: MOST_NAME_BYTES - len(ending)].decode("utf-8", "ignore")
+    return name + ending
 
 
 def _flush_folder(folder: Path) -> None:

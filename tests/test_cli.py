@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 import slimpajama
 from slimpajama import pipeline
 from slimpajama.cli import app
+from slimpajama.corpus.file_formats import ENDINGS
 from tests.corpus.shards import compressed, files_below, jsonl, put
 
 REPOSITORY = Path(__file__).parents[1]
@@ -188,7 +189,7 @@ FAILURES: dict[str, tuple[int, Spoil, str]] = {
     "no shard": (
         3,
         lambda source, out: ["--input", put(source.parent / "empty", {"a.txt": b""})],
-        "no shard below {out}/../empty: looked for files ending in .jsonl, .jsonl.zst, .jsonl.gz, .parquet",
+        f"no shard below {{out}}/../empty: looked for files ending in {ENDINGS}",
     ),
     "no such source": (
         3,

@@ -395,7 +395,11 @@ def test_mistakes_are_one_sentence_and_change_nothing(
     for words, code, said in [
         (["--recipe", recipes["mine"], "--recipe", recipes["mine"]], 2, "two recipes are named 'mine'; each needs a "),
         (["--recipe", write_recipe(tmp_path, "tokens", {"c4": 100})], 2, "a recipe cannot be named 'tokens'"),
-        (["--recipe", tmp_path / "none.yaml"], 2, f"cannot read the recipe {tmp_path / 'none.yaml'}: No such file"),
+        (
+            ["--recipe", tmp_path / "none.yaml"],
+            2,
+            f"the recipe {tmp_path / 'none.yaml'} does not exist; give a YAML file or one of",
+        ),
         (
             ["--recipe", recipes["mine"], "--recipe", REPOSITORY / "configs" / "mixtures" / "dc-7.yaml"],
             2,

@@ -715,12 +715,13 @@ def test_an_output_inside_the_input_through_a_link_is_refused(tmp_path: Path) ->
         run(tmp_path / "in", tmp_path / "link" / "out")
 
 
-def test_an_input_inside_the_output_is_not_touched(tmp_path: Path) -> None:
+def test_an_input_inside_the_output_is_refused_and_not_touched(tmp_path: Path) -> None:
     put(tmp_path / "data" / "in", {"c4/a.jsonl": [A]})
     (tmp_path / "data" / "in" / "c4" / "b.jsonl.tmp").write_bytes(b"still being copied")
-    before = files_below(tmp_path / "data" / "in")
-    run(tmp_path / "data" / "in", tmp_path / "data")
-    assert files_below(tmp_path / "data" / "in") == before
+    before = files_below(tmp_path / "data")
+    with pytest.raises(ConfigError, match="lies inside the output"):
+        run(tmp_path / "data" / "in", tmp_path / "data")
+    assert files_below(tmp_path / "data") == before
 
 
 def test_a_source_may_not_be_called_as_the_summary_calls_all_of_them(tmp_path: Path) -> None:

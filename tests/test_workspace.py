@@ -187,3 +187,13 @@ def test_what_interrupted_writers_left_is_removed_and_nothing_else(tmp_path: Pat
     assert files == set(kept)
     assert not (tmp_path / "scratch-1.tmp").exists()
     assert remove_stale_temporaries([tmp_path / "absent"]) == 0
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "a" * 251 + ".txt", "é" * 127, "\U0001f999" * 63 + "abc", "short"])
+def test_a_file_of_any_name_that_a_disk_allows_is_written(tmp_path: Path, name: str) -> None:
+    with atomic_file(tmp_path / name) as file:
+        file.write(b"whole")
+        (temporary,) = tmp_path.iterdir()
+        assert len(os.fsencode(temporary.name)) <= 255
+        assert re.fullmatch(r".*\.[0-9a-f]{8}\.tmp", temporary.name)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: b"whole"}

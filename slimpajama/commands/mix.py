@@ -74,7 +74,6 @@ def mix(
 
         from slimpajama.config import load_config, load_token_config
         from slimpajama.engine.choice import EngineChoice
-        from slimpajama.mixture.kept import open_dedup_output
         from slimpajama.mixture.recipe import load_recipe
         from slimpajama.pipeline.mixtures import make_mixtures
         from slimpajama.presets import recipe_file
@@ -89,7 +88,7 @@ def mix(
         talks = not quiet and not json
         with results_only(), EngineChoice(engine.value, ray_address).opened(machine) as opened:
             made = make_mixtures(
-                open_dedup_output(input),
+                input,
                 recipes,
                 settings,
                 output,

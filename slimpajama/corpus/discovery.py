@@ -12,15 +12,17 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from pydantic import ValidationError
 
 from slimpajama.config import REDPAJAMA_SET_NAMES, SourceConfig
+from slimpajama.corpus.file_formats import ENDINGS, Compression, Format, format_and_compression, suffix_of
 from slimpajama.errors import ConfigError, InputChanged, InputNotFound, ShardUnreadable
 from slimpajama.storage import is_remote, opened, place, statuses_below
 
@@ -32,13 +34,6 @@ POSITION_BITS = 40
 MOST_SOURCES = 255
 
 SAMPLE_BYTES = 8 << 10
-
-_SUFFIXES: dict[str, tuple[Literal["jsonl", "parquet"], Literal["none", "zst", "gz"]]] = {
-    ".jsonl": ("jsonl", "none"),
-    ".jsonl.zst": ("jsonl", "zst"),
-    ".jsonl.gz": ("jsonl", "gz"),
-    ".parquet": ("parquet", "none"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +49,14 @@ class ShardFile:
     version: str = ""
 
     @property
-    def format(self) -> Literal["jsonl", "parquet"]:
-        """``jsonl`` or ``parquet``."""
-        return _SUFFIXES[self.suffix][0]
+    def format(self) -> Format:
+        """``jsonl``, ``json`` (lines, or one array of records) or ``parquet``."""
+        return format_and_compression(self.suffix)[0]
 
     @property
-    def compression(self) -> Literal["none", "zst", "gz"]:
-        """``zst``, ``gz`` or ``none``."""
-        return _SUFFIXES[self.suffix][1]
+    def compression(self) -> Compression:
+        """``none``, ``gz`` or ``zst``."""
+        return format_and_compression(self.suffix)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +142,7 @@ def discover(
         raise InputNotFound(f"the input {root} is not a folder; give the folder that holds the sources' folders")
     files, others = _listed(root) if is_remote(root) else _walk(root)
     if not files:
-        raise InputNotFound(f"no shard below {root}: looked for files ending in {', '.join(_SUFFIXES)}")
+        raise InputNotFound(f"no shard below {root}: looked for files ending in {ENDINGS}")
     chosen = tuple(sources) or _sources_by_layout(files)
     if chosen:
         members = {source.name: _matching(files, source.paths) for source in chosen}
@@ -226,7 +221,7 @@ def _listed(root: Path) -> tuple[list[ShardFile], list[str]]:
     others: list[str] = []
     for relative, status in sorted(found.items()):
         name = relative.rsplit("/", 1)[-1]
-        suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix) and name != suffix), None)
+        suffix = suffix_of(name)
         if any(part.startswith((".", "_")) for part in relative.split("/")) or name.endswith(".tmp"):
             continue
         if suffix is None:
@@ -256,7 +251,7 @@ def _walk(root: Path) -> tuple[list[ShardFile], list[str]]:
         for name in sorted(names):
             path = os.path.join(folder, name)
             relative = os.path.relpath(path, root).replace(os.sep, "/")
-            suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix) and name != suffix), None)
+            suffix = suffix_of(name)
             if name.startswith((".", "_")) or name.endswith(".tmp"):
                 continue
             if suffix is None:
@@ -268,6 +263,7 @@ def _walk(root: Path) -> tuple[list[ShardFile], list[str]]:
                 status = os.stat(path)
             except OSError as fault:
                 _refuse_unreadable(fault)
+            refuse_special(path, status)
             shards.append(ShardFile(path, relative, suffix, status.st_size, status.st_mtime_ns))
     shards.sort(key=lambda file: file.relative)
     return shards, others
@@ -275,6 +271,24 @@ def _walk(root: Path) -> tuple[list[ShardFile], list[str]]:
 
 def _refuse_unreadable(fault: OSError) -> NoReturn:
     raise InputNotFound(f"cannot read {fault.filename}: {fault.strerror}; mend or remove it") from fault
+
+
+def refuse_special(path: str, status: os.stat_result) -> None:
+    """Raise :class:`ShardUnreadable` for what cannot be read as a file is: opening it could wait for ever."""
+    if stat.S_ISREG(status.st_mode):
+        return
+    kinds = {
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+        stat.S_IFDIR: "a folder",
+    }
+    kind = kinds.get(stat.S_IFMT(status.st_mode), "of an unknown kind")
+    raise ShardUnreadable(
+        f"{path} is {kind}, not a file: it can be read only once or not at all; write its content to a file, or remove "
+        "or rename it"
+    )
 
 
 def _printable(path: str) -> str:
@@ -359,7 +373,7 @@ def _pieces(
         by_file[shard.file].append(shard)
     for file, own in zip(files, by_file, strict=True):
         names = tuple(sources[shard.source].set_name for shard in own)
-        splits = file.suffix == ".jsonl" and file.size > piece_bytes
+        splits = (file.format, file.compression) == ("jsonl", "none") and file.size > piece_bytes
         parts = -(-file.size // piece_bytes) if splits else 1
         for part in range(parts):
             start = part * piece_bytes

@@ -37,7 +37,8 @@ def dataset_card(
     lines += ["", *_markdown(plan_table(plan)), ""]
     lines += [
         "Every file holds each source within one sequence of its share, nothing padded. Validation and test hold",
-        "documents of the same sources, unweighted; train has no part of their near-duplicate clusters.",
+        "documents of the same sources, unweighted; train has no document of the clusters of near-duplicates that they",
+        "are of. MinHash-LSH misses some near-duplicates, so train may still hold a few.",
         "",
         *contents,
         "",

@@ -9,7 +9,8 @@ document to each; a smaller one may round to none, and the account says so.
 Workers reduce their ids to ``candidates`` (a few times the rate), so that the draw over a billion documents needs
 some tens of megabytes; the result is a sorted array of 16 bytes per held-out cluster. Rejected: a fixed threshold of
 the hash (a source of 1,000 documents would give anything from none to six), and drawing documents instead of
-clusters (a near-duplicate of a training document would be tested on).
+clusters (a known near-duplicate of a training document would be tested on). Near-duplicates that LSH missed are in
+clusters of their own, so a few of them may be in train and in another split.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from slimpajama.mixture.documents import DocumentBatch
 from slimpajama.storage import is_remote, opened, relative_name, status_of, statuses_below
 from slimpajama.workspace import fingerprint, read_json
 
-__all__ = ["DedupOutput", "KeptShard", "kept_documents", "kept_rows", "open_dedup_output"]
+__all__ = ["DedupOutput", "KeptShard", "expect_dedup_output", "kept_documents", "kept_rows", "open_dedup_output"]
 
 LONGEST = 1 << 40
 """Documents were judged when they were deduplicated; here none is too large."""
@@ -64,12 +64,22 @@ class DedupOutput:
     summary: dict[str, Any]
 
 
+def expect_dedup_output(folder: Path) -> None:
+    """Raise :class:`InputNotFound` where ``folder`` cannot be an output, before it is locked (which writes there)."""
+    if not any((folder / name).exists() for name in ("summary.json", "work")):
+        raise _no_dedup(folder)
+
+
+def _no_dedup(folder: Path) -> InputNotFound:
+    return InputNotFound(f"{folder} holds no finished deduplication; give the output of slimpajama dedup")
+
+
 def open_dedup_output(folder: Path) -> DedupOutput:
     """What ``slimpajama dedup`` left in ``folder``. Raises :class:`InputNotFound` where that is not complete."""
     summary = read_json(folder / "summary.json")
     pieces = read_json(folder / "work" / "pieces.json")
     if not isinstance(summary, dict) or not isinstance(pieces, list) or "overlap" not in summary:
-        raise InputNotFound(f"{folder} holds no finished deduplication; give the output of slimpajama dedup")
+        raise _no_dedup(folder)
     scope: Literal["local", "global"] = "global" if summary["settings"]["scope"] == "global" else "local"
     shards = tuple(
         KeptShard(

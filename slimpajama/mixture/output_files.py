@@ -11,9 +11,22 @@ from slimpajama.mixture.plan import Plan, plan_mixture, share_out
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, open_store
 
-__all__ = ["OUTPUT_FILE", "file_items", "plan_from_store"]
+__all__ = ["OUTPUT_FILE", "file_items", "is_foreign", "plan_from_store"]
 
 OUTPUT_FILE = re.compile(rf"({'|'.join(SPLITS)})-\d+-of-\d+\.(parquet|bin|idx)(\.tmp)?")
+
+
+def is_foreign(folder: Path) -> bool:
+    """Whether something else than a mixture, begun or finished, lies in ``folder``."""
+    if not folder.exists():
+        return False
+    if not folder.is_dir():
+        return True
+    names = {path.name for path in folder.iterdir()}
+    if {"manifest.json", ".done"} & names:
+        return False
+    ours = re.compile(rf"({OUTPUT_FILE.pattern}|README\.md|manifest\.json)(\.[0-9a-f]+\.tmp)?")
+    return not all(ours.fullmatch(name) for name in names)
 
 
 def plan_from_store(store: TokenStore, recipe: Recipe) -> Plan:

@@ -8,6 +8,7 @@ milliseconds. Rejected: drawing sources by chance (proportions only in expectati
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from slimpajama.errors import ConfigError
 from slimpajama.mixture.recipe import Recipe
 
-__all__ = ["Plan", "SourcePlan", "apportion", "plan_mixture", "plan_table", "share_out"]
+__all__ = ["Plan", "SourcePlan", "apportion", "check_sources", "plan_mixture", "plan_table", "share_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,19 @@ def share_out(counts: Sequence[int], files: int) -> NDArray[np.int64]:
     return bounds
 
 
+def check_sources(recipe: Recipe, sources: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` for a source that the recipe asks for and that is none of ``sources``."""
+    for source, share in recipe.shares().items():
+        if source not in sources:
+            near = difflib.get_close_matches(source, sources, n=1)
+            raise ConfigError(
+                f"{recipe.name} asks {float(100 * share):.4g} % of source {source!r}, but there is none; "
+                f"there are {', '.join(sources)}: "
+                + (f"write {near[0]!r} if you mean that, " if near else "")
+                + "add it to the input, or leave it out of the recipe"
+            )
+
+
 def plan_mixture(recipe: Recipe, available: Mapping[str, int]) -> Plan:
     """The plan of ``recipe`` given the tokens of one epoch of each source there is.
 
@@ -97,12 +111,8 @@ def plan_mixture(recipe: Recipe, available: Mapping[str, int]) -> Plan:
     change.
     """
     shares = recipe.shares()
+    check_sources(recipe, tuple(available))
     for source, share in shares.items():
-        if source not in available:
-            raise ConfigError(
-                f"{recipe.name} asks {float(100 * share):.4g} % of source {source!r}, but there is none; "
-                f"there are {', '.join(available)}: add it to the input, or leave it out of the recipe"
-            )
         if not available[source]:
             raise ConfigError(
                 f"{recipe.name} asks {float(100 * share):.4g} % of source {source!r}, which has no training document "

@@ -27,7 +27,7 @@ from slimpajama.storage import place, relative_name
 from slimpajama.workspace import content_digest, fingerprint
 from slimpajama.written_files import WrittenFile, written_files
 
-__all__ = ["DedupItems", "Work"]
+__all__ = ["DedupItems", "Work", "moment_text"]
 
 READING = (
     "num_perm",
@@ -291,7 +291,7 @@ class DedupItems:
             {
                 "path": piece.file.relative,
                 "size": piece.file.size,
-                "modified": _moment(piece.file.modified_ns),
+                "modified": moment_text(piece.file.modified_ns),
                 "sample": samples[piece.file.path],
                 "names": list(piece.set_names),
             }
@@ -313,6 +313,10 @@ def _remedy(row: Mapping[str, Any]) -> str:
     return f"remove it and run the deduplication in {row['run']} again: it is made anew"
 
 
-def _moment(nanoseconds: int) -> str:
+def moment_text(nanoseconds: int) -> str:
+    """When a file was changed, in UTC, as people read it."""
     seconds, rest = divmod(nanoseconds, 10**9)
-    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    try:
+        return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    except (ValueError, OverflowError, OSError):  # file systems know years before 1 and after 9999
+        return f"{nanoseconds} ns since 1970"

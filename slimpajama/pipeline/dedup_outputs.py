@@ -18,7 +18,7 @@ from slimpajama.stage import Stages
 from slimpajama.storage import place, relative_name
 from slimpajama.workspace import read_json
 
-__all__ = ["PIECES", "Outputs", "owned_folders"]
+__all__ = ["OWNED_FOLDERS", "PIECES", "Outputs", "owned_folders"]
 
 LISTING = "outputs.json"
 
@@ -28,9 +28,12 @@ PIECES = "pieces.json"
 BOTH: tuple[Scope, ...] = ("global", "local")
 
 
+OWNED_FOLDERS = ("decisions", "global", "local", "quarantine", "work")
+
+
 def owned_folders(root: Path) -> list[Path]:
     """The folders of an output that hold nothing but what runs wrote."""
-    return [root / name for name in ("decisions", "global", "local", "quarantine", "work")]
+    return [root / name for name in OWNED_FOLDERS]
 
 
 @dataclass(frozen=True, slots=True)

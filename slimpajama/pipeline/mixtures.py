@@ -10,7 +10,6 @@ from typing import Any
 
 from slimpajama.config import TokenConfig
 from slimpajama.dedup.summary import versions
-from slimpajama.errors import ConfigError
 from slimpajama.lock import locked, locked_for_reading
 from slimpajama.machine import PeakMemory
 from slimpajama.markers import Markers
@@ -18,14 +17,18 @@ from slimpajama.mixture import build
 from slimpajama.mixture.build import Format, build_file
 from slimpajama.mixture.card import dataset_card
 from slimpajama.mixture.holdout import SPLITS
-from slimpajama.mixture.kept import DedupOutput
+from slimpajama.mixture.kept import DedupOutput, expect_dedup_output, open_dedup_output
 from slimpajama.mixture.output_files import OUTPUT_FILE, file_items, plan_from_store
 from slimpajama.mixture.plan import Plan
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, open_store
+from slimpajama.path_overlap import refuse_overlap
+from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer
 from slimpajama.pipeline.request import from_anywhere, write_request
 from slimpajama.pipeline.tokens import make_store
+from slimpajama.planning.disk_need import SHARD_EXPANSION, mixture_bytes, warn_if_full
 from slimpajama.stage import Stages
+from slimpajama.storage import is_remote
 
 __all__ = ["Mixtures", "make_mixtures"]
 
@@ -42,7 +45,7 @@ class Mixtures:
 
 
 def make_mixtures(
-    documents: DedupOutput,
+    input: Path,
     recipes: Sequence[Recipe],
     config: TokenConfig,
     output: Path,
@@ -52,27 +55,38 @@ def make_mixtures(
     format: Format = "parquet",
     dry_run: bool = False,
 ) -> Mixtures:
-    """Make the token store ``output/tokens``, or use it, and each recipe's mixture ``output/<name>`` from it.
+    """Make the token store ``output/tokens`` of the deduplication ``input``, or use it, and of each recipe its mixture
+    ``output/<name>``.
 
-    All recipes are planned before the first is built, so a mistake in the last costs nothing. Raises
-    :class:`ConfigError` for a recipe that cannot be met.
+    All recipes are checked before anything is done and planned before the first is built, so a mistake in the last
+    costs nothing. ``input`` is locked before it is looked at. Raises :class:`ConfigError` for a recipe that cannot be
+    met, and :class:`~slimpajama.errors.InputNotFound` where ``input`` is no finished deduplication.
     """
-    _check(documents, recipes)
+    written = ["tokens", *(recipe.name for recipe in recipes)]
+    refuse_overlap(input, output, read_as="deduplication", subfolders=written)
+    expect_dedup_output(input)
     config = config.model_copy(update={"tokenizer": from_anywhere(config.tokenizer)})
     if stages.inspecting:
+        documents = open_dedup_output(input)
+        _check(documents, recipes, output, format)
         return _make(documents, recipes, config, output, stages, memory, format, dry_run)
-    owned = [output / name for name in ("tokens", *(recipe.name for recipe in recipes))]
-    with locked(output), locked_for_reading(documents.folder), stages.cleaning(owned):
-        request = {
-            "input": str(documents.folder.resolve()),
-            "recipes": [recipe.model_dump(mode="json") for recipe in recipes],
-            "settings": config.model_dump(mode="json"),
-            "format": format,
-        }
-        write_request(output, "mix", request)
-        with PeakMemory() as peak:
-            made = _make(documents, recipes, config, output, stages, memory, format, dry_run)
-        return replace(made, peak_memory_bytes=peak.bytes)
+    owned = [output / name for name in written]
+    with locked_for_reading(input):
+        documents = open_dedup_output(input)
+        _check(documents, recipes, output, format)
+        check_tokenizer(config, output / "tokens")
+        _check_disk(documents, recipes, output, dry_run)
+        with locked(output), stages.cleaning(owned):
+            request = {
+                "input": str(documents.folder.resolve()),
+                "recipes": [recipe.model_dump(mode="json") for recipe in recipes],
+                "settings": config.model_dump(mode="json"),
+                "format": format,
+            }
+            write_request(output, "mix", request)
+            with PeakMemory() as peak:
+                made = _make(documents, recipes, config, output, stages, memory, format, dry_run)
+            return replace(made, peak_memory_bytes=peak.bytes)
 
 
 def _make(
@@ -95,19 +109,22 @@ def _make(
     return Mixtures(store_summary, plans, manifests)
 
 
-def _check(documents: DedupOutput, recipes: Sequence[Recipe]) -> None:
-    names = [recipe.name for recipe in recipes]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"two recipes are named {name!r}; each needs a folder of its own")
-        if name == "tokens":
-            raise ConfigError("a recipe cannot be named 'tokens': that folder holds the token store")
-    for recipe in recipes:
-        if recipe.scope == "local" and documents.scope == "global":
-            raise ConfigError(
-                f"{recipe.name} asks for the local scope, but {documents.folder} holds only globally deduplicated "
-                "shards; run slimpajama dedup again with --scope both"
-            )
+def _check(documents: DedupOutput, recipes: Sequence[Recipe], output: Path, format: str) -> None:
+    check_targets(recipes, output, format)
+    global_only = (
+        f"{documents.folder} holds only globally deduplicated shards; run slimpajama dedup again with --scope both"
+        if documents.scope == "global"
+        else ""
+    )
+    check_recipes(recipes, documents.sources, global_only=global_only)
+
+
+def _check_disk(documents: DedupOutput, recipes: Sequence[Recipe], output: Path, dry_run: bool) -> None:
+    """Of a new output on a disk; sizes of shards in a store would take a request each."""
+    if is_remote(output) or is_remote(documents.folder) or (output / "request.json").exists():
+        return
+    text = SHARD_EXPANSION * sum(shard.bytes for shard in documents.shards)
+    warn_if_full(output, mixture_bytes(text, [] if dry_run else [recipe.tokens for recipe in recipes]))
 
 
 def _build(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: Format, stages: Stages) -> dict[str, Any]:

@@ -17,11 +17,12 @@ import pyarrow.parquet as pq
 from slimpajama.config import Config, TokenConfig
 from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.engine.local import LocalEngine
-from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import make_mixtures
+from slimpajama.pipeline.preflight import check_recipes, check_tokenizer
 from slimpajama.pipeline.run import RunConfig, located, recipes_of, source_of
+from slimpajama.planning.disk_need import text_bytes
 from slimpajama.planning.estimates import Counted, extrapolated
 from slimpajama.planning.linking_speed import linking_speed
 from slimpajama.planning.run_plan import Measured, RunPlan, SourcePlan, Wanted, run_plan
@@ -35,9 +36,6 @@ __all__ = ["Assumptions", "plan_run"]
 SAMPLE_TEXT = 50_000_000
 MOST_TEXT = 200_000_000
 """Bytes of text that are sampled: at least (of a corpus that has so much) and at most; in between, 1 %."""
-
-EXPANSION = {"none": 1, "gz": 3, "zst": 4}
-"""About how much text a byte of a file is, for how much of it to take; what it really is, is then measured."""
 
 SEED = 1
 FEWEST_SEQUENCES, MOST_MIXED = 64, 16_000_000
@@ -68,7 +66,10 @@ def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, bars:
                 source, docs=config.sample.docs, seed=config.sample.seed, engine=engine, progress=lambda size: None
             )
         corpus = discover(source, config.dedup.sources, config.dedup.piece_bytes)
-        expanded = sum(file.size * EXPANSION[file.compression] for file in corpus.files)
+        if recipes:
+            check_recipes(recipes, [one.name for one in corpus.sources])
+            check_tokenizer(config.tokens, scratch)
+        expanded = text_bytes(corpus.files)
         part = min(MOST_TEXT, max(SAMPLE_TEXT, expanded // 100)) / max(1, expanded)
         wanted = round(part * sum(file.size for file in corpus.files))
         sampled = draw_sample(corpus, wanted, scratch / "sample", SEED)
@@ -133,15 +134,14 @@ def _measure_mixing(
     config: TokenConfig, recipe: Recipe, scratch: Path, stages: Stages
 ) -> tuple[dict[str, float], int, int]:
     """Seconds of the stages of the store and of ``mixtures``, the store's tokens, and those of the mixture."""
-    documents = open_dedup_output(scratch / "out")
     of_store, of_mixture = Stages(stages.engine, stages.bars), Stages(stages.engine, stages.bars)
-    store = make_mixtures(documents, [], config, scratch / "mix", stages=of_store, memory=1 << 28).store
+    store = make_mixtures(scratch / "out", [], config, scratch / "mix", stages=of_store, memory=1 << 28).store
     available = {name: account["local"]["tokens"]["train"] for name, account in store["sources"].items()}
     # Repeated documents would compress better than others; but a source may have next to nothing in the sample.
     once = min(int(available.get(name, 0) / share) for name, share in recipe.shares().items())
     mixed = min(MOST_MIXED, max(FEWEST_SEQUENCES * recipe.sequence_length, once))
     small = recipe.model_copy(update={"tokens": mixed, "max_epochs": 1e9, "name": "mixture"})
-    make_mixtures(documents, [small], config, scratch / "mix", stages=of_mixture, memory=1 << 28)
+    make_mixtures(scratch / "out", [small], config, scratch / "mix", stages=of_mixture, memory=1 << 28)
     seconds = {name: record.seconds for name, record in of_store.records.items()}
     return seconds | {"mixtures": of_mixture.records["mix mixture"].seconds}, sum(available.values()), mixed
 

@@ -9,16 +9,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from slimpajama.config import Config, TokenConfig, assigned, checked, read_yaml
+from slimpajama.config import REDPAJAMA_SET_NAMES, Config, TokenConfig, assigned, checked, read_yaml
 from slimpajama.engine import Engine
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.errors import ConfigError
 from slimpajama.lock import locked
 from slimpajama.mixture.build import Format
-from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe, Tokens, load_recipe
+from slimpajama.path_overlap import refuse_overlap
 from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import Mixtures, make_mixtures
+from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer, sources_of
 from slimpajama.pipeline.request import from_anywhere, write_request
 from slimpajama.presets import recipe_file
 from slimpajama.stage import Stages
@@ -99,7 +100,7 @@ def run_all(
 
     ``engine``: this machine, if not another is chosen. Writes ``sample/`` (if asked for), ``dedup/``, ``mixtures/`` and
     ``summary.json``, whose content is returned with the mixtures. What is done and still holds is not done again. All
-    recipes are read before anything is started.
+    recipes are read and checked, and the tokenizer is loaded, before anything is started.
     """
     began = time.perf_counter()
     if config.sample is not None and is_remote(output):
@@ -108,16 +109,26 @@ def run_all(
         )
     config = located(config, folder)
     recipes = recipes_of(config.mixtures, folder)
+    source = source_of(config, folder, output)
+    if config.sample is None:
+        refuse_overlap(source, output)
+    if recipes:
+        _check(config, recipes, source, output)
     mixtures = Mixtures({}, {}, {})
     with (engine or EngineChoice()).opened(config.dedup) as opened, locked(output):
         write_request(output, "run", {"config": config.model_dump(mode="json"), "folder": str(folder.resolve())})
-        source = source_of(config, folder, output)
         _make_sample(config, source, opened)
-        deduplicated = deduplicate_on(Stages(opened, bars=progress), source, output / "dedup", config.dedup)
+        deduplicated = deduplicate_on(
+            Stages(opened, bars=progress),
+            source,
+            output / "dedup",
+            config.dedup,
+            mixed=[recipe.tokens for recipe in recipes] if recipes else None,
+        )
         stages = Stages(opened, bars=progress)
         if recipes:
             mixtures = make_mixtures(
-                open_dedup_output(output / "dedup"),
+                output / "dedup",
                 recipes,
                 config.tokens,
                 output / "mixtures",
@@ -141,6 +152,16 @@ def run_all(
     return summary, mixtures
 
 
+def _check(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: Path) -> None:
+    """Whether all recipes and the tokenizer can be used after hours of deduplication."""
+    check_targets(recipes, output / "mixtures", config.mixtures.format)
+    of_sample = config.sample is not None and not config.dedup.sources
+    names = tuple(REDPAJAMA_SET_NAMES) if of_sample else sources_of(config.dedup, source)
+    global_only = "dedup.scope is global, so only globally deduplicated shards are written; set it to both"
+    check_recipes(recipes, names, global_only=global_only if config.dedup.scope == "global" else "")
+    check_tokenizer(config.tokens, output / "mixtures" / "tokens")
+
+
 def located(config: RunConfig, folder: Path) -> RunConfig:
     """With the places of an earlier run and a tokenizer that lie below ``folder``, or here, as absolute paths."""
     dedup = config.dedup.model_copy(update={"against": from_anywhere(config.dedup.against, folder)})
@@ -152,7 +173,8 @@ def source_of(config: RunConfig, folder: Path, output: Path) -> Path:
     """Where the shards are: the input, or the sample in the output."""
     if config.input is None:
         return output / "sample"
-    return place(config.input) if "://" in config.input else folder / config.input
+    given = place(config.input)
+    return folder / given if "://" not in config.input else given
 
 
 def _make_sample(config: RunConfig, folder: Path, engine: Engine) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 from slimpajama.config import Config, TokenConfig, assigned, checked
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import SlimpajamaError
-from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import make_mixtures
@@ -71,8 +70,8 @@ def _dedup(request: dict[str, Any], output: Path, changes: dict[str, object], st
 def _mix(request: dict[str, Any], output: Path, changes: dict[str, object], stages: Stages) -> None:
     recipes = [checked(Recipe, recipe, "request.json") for recipe in request["recipes"]]
     settings = checked(TokenConfig, request["settings"] | changes, "--set")
-    documents = open_dedup_output(place(request["input"]))
-    make_mixtures(documents, recipes, settings, output, stages=stages, memory=1 << 30, format=request["format"])
+    source = place(request["input"])
+    make_mixtures(source, recipes, settings, output, stages=stages, memory=1 << 30, format=request["format"])
 
 
 def _run(request: dict[str, Any], output: Path, changes: dict[str, object], stages: Stages) -> None:
@@ -89,7 +88,7 @@ def _run(request: dict[str, Any], output: Path, changes: dict[str, object], stag
     recipes = recipes_of(config.mixtures, folder)
     if recipes:
         make_mixtures(
-            open_dedup_output(output / "dedup"),
+            output / "dedup",
             recipes,
             config.tokens,
             output / "mixtures",

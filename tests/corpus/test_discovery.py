@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from slimpajama import ConfigError, InputNotFound, ShardUnreadable, SourceConfig
 from slimpajama.config import REDPAJAMA_SET_NAMES
 from slimpajama.corpus.discovery import POSITION_BITS, Corpus, discover
+from slimpajama.corpus.file_formats import ENDINGS
 from tests.corpus.shards import put
 
 PUBLISHED = ["common_crawl", "c4", "github", "books", "arxiv", "wikipedia", "stackexchange"]
@@ -132,13 +135,12 @@ def test_a_folder_of_one_source_is_not_mixed(tmp_path: Path) -> None:
     assert not piece.mixed
     assert piece.set_names == ("RedPajamaC4",)
 
-
-# -------------------------------------------------------------------------------------------- what is not read
+    # -------------------------------------------------------------------------------------------- what is not read
 
 
 def test_files_that_are_no_shards_or_of_no_source_are_listed(tmp_path: Path) -> None:
-    touch(tmp_path, "c4/a.jsonl", "c4/README.md", "c4/a.json", "top.jsonl", "urls.txt", "c4/x.jsonl.bz2")
-    assert discover(tmp_path).ignored == ("c4/README.md", "c4/a.json", "c4/x.jsonl.bz2", "top.jsonl", "urls.txt")
+    touch(tmp_path, "c4/a.jsonl", "c4/README.md", "c4/b.tar.gz", "top.jsonl", "urls.txt", "c4/x.csv.bz2")
+    assert discover(tmp_path).ignored == ("c4/README.md", "c4/b.tar.gz", "c4/x.csv.bz2", "top.jsonl", "urls.txt")
 
 
 def test_hidden_and_unfinished_files_are_passed_over_in_silence(tmp_path: Path) -> None:
@@ -206,9 +208,7 @@ def test_an_input_that_is_not_there_or_a_file_is_refused(tmp_path: Path) -> None
 
 def test_an_input_without_shards_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "c4/README.md", "c4/.a.jsonl")
-    assert message(InputNotFound, tmp_path) == (
-        f"no shard below {tmp_path}: looked for files ending in .jsonl, .jsonl.zst, .jsonl.gz, .parquet"
-    )
+    assert message(InputNotFound, tmp_path) == (f"no shard below {tmp_path}: looked for files ending in {ENDINGS}")
 
 
 def test_a_configured_source_without_shards_is_refused(tmp_path: Path) -> None:
@@ -277,6 +277,40 @@ def test_a_folder_that_may_not_be_read_is_refused_and_not_passed_over(
 
     monkeypatch.setattr(os, "scandir", guarded)
     assert message(InputNotFound, tmp_path) == f"cannot read {locked}: Permission denied; mend or remove it"
+
+
+def make_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        folder = os.open(path.parent, os.O_RDONLY)  # the path of a socket must be short
+        try:
+            server.bind(f"/proc/self/fd/{folder}/{path.name}")
+        finally:
+            os.close(folder)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (make_fifo, "a named pipe"),
+        (make_socket, "a socket"),
+        (lambda path: path.symlink_to("/dev/null"), "a device"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device"),
+    ],
+)
+@pytest.mark.parametrize("name", ["b.jsonl", "b.jsonl.zst", "b.parquet"])
+def test_what_is_no_file_is_refused_by_name_and_never_opened(
+    tmp_path: Path, make: Callable[[Path], None], kind: str, name: str
+) -> None:
+    touch(tmp_path, "c4/a.jsonl")
+    make(tmp_path / "c4" / name)
+    assert message(ShardUnreadable, tmp_path) == (
+        f"{tmp_path}/c4/{name} is {kind}, not a file: it can be read only once or not at all; write its content to a "
+        "file, or remove or rename it"
+    )
 
 
 @pytest.mark.parametrize("folder", ["my data", "-a", "déjà", "a+b"])

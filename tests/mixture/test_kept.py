@@ -151,7 +151,7 @@ def test_a_local_mixture_of_globally_deduplicated_shards_is_refused(only_global:
     recipe = Recipe(name="web", weights={"common_crawl": 100}, tokens=100, sequence_length=10, scope="local")
     with LocalEngine(1) as engine, pytest.raises(ConfigError) as caught:
         make_mixtures(
-            open_dedup_output(only_global),
+            only_global,
             [recipe],
             TokenConfig(),
             tmp_path,

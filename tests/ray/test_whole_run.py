@@ -13,7 +13,6 @@ from slimpajama.cli import app
 from slimpajama.config import Config, TokenConfig
 from slimpajama.engine.local import LocalEngine
 from slimpajama.engine.ray import RayEngine
-from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import make_mixtures
@@ -47,9 +46,8 @@ def whole_run(engine: Any, corpus: Path, out: Path) -> dict[str, bytes]:
     """All results of a run, by path."""
     stages = Stages(engine)
     deduplicate_on(stages, corpus, out / "dedup", Config(workers=1, memory="2GiB", piece_bytes="200KiB"))
-    documents = open_dedup_output(out / "dedup")
     settings = TokenConfig(holdout=0.05)
-    make_mixtures(documents, [RECIPE], settings, out / "mixtures", stages=stages, memory=1 << 28)
+    make_mixtures(out / "dedup", [RECIPE], settings, out / "mixtures", stages=stages, memory=1 << 28)
     endings = (".parquet", ".zst", ".npy", ".jsonl")
     files = [path for path in out.rglob("*") if path.suffix in endings and "work" not in path.parts]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}

@@ -21,7 +21,6 @@ from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import WorkspaceLocked
 from slimpajama.local_copies import local_copy
 from slimpajama.lock import locked
-from slimpajama.mixture.kept import open_dedup_output
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.pipeline.mixtures import make_mixtures
 from slimpajama.pipeline.status import run_status
@@ -124,7 +123,7 @@ def test_mixtures_in_a_bucket_are_those_on_a_disk(bucket: Path, tmp_path: Path) 
     for root in (tmp_path, bucket):
         with LocalEngine(1) as engine:
             make_mixtures(
-                open_dedup_output(root / "out"),
+                root / "out",
                 [recipe],
                 TokenConfig(vocabulary=600, holdout=0.1),
                 root / "mix",

@@ -1,0 +1,84 @@
+"""What can be known before work starts is checked here: recipes against sources and scopes, names, the tokenizer.
+
+A run reads its input for hours before a recipe or a tokenizer is needed, so a slip in one of them must not wait until
+then. Costs a listing of the input, if the config does not name the sources, and a parse of the tokenizer, if one is
+given. What cannot be known yet (how many tokens a source has) is left to the plan of the mixture.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from slimpajama.config import Config, TokenConfig
+from slimpajama.corpus.discovery import discover
+from slimpajama.errors import ConfigError, OutputError
+from slimpajama.mixture.build import Format
+from slimpajama.mixture.output_files import is_foreign
+from slimpajama.mixture.plan import check_sources
+from slimpajama.mixture.recipe import Recipe
+from slimpajama.mixture.tokenizer import END_OF_TEXT, declared_beside, fetch_tokenizer, load_tokenizer, local_file
+from slimpajama.workspace import read_json
+
+__all__ = ["check_recipes", "check_targets", "check_tokenizer", "sources_of"]
+
+
+def sources_of(config: Config, input: Path) -> tuple[str, ...]:
+    """The names of the sources that a deduplication of ``input`` will have. Raises what :func:`discover` raises."""
+    sources = config.sources or discover(input, (), config.piece_bytes).sources
+    return tuple(source.name for source in sources)
+
+
+def check_recipes(recipes: Sequence[Recipe], sources: Sequence[str], *, global_only: str = "") -> None:
+    """Raise :class:`ConfigError` for a recipe that asks for a source or a scope that there is not.
+
+    ``global_only``: where only globally deduplicated shards are written, who says so and what to do.
+    """
+    for recipe in recipes:
+        check_sources(recipe, sources)
+        if recipe.scope == "local" and global_only:
+            raise ConfigError(f"{recipe.name} asks for the local scope, but {global_only}")
+
+
+def check_targets(recipes: Sequence[Recipe], output: Path, format: str) -> None:
+    """Raise where a recipe cannot have the folder ``output/<name>`` for itself, or the format is none."""
+    if format not in get_args(Format):
+        raise ConfigError(f"there is no format {format!r}; the formats are {' and '.join(get_args(Format))}")
+    names = [recipe.name for recipe in recipes]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two recipes are named {name!r}; each needs a folder of its own")
+        if name == "tokens":
+            raise ConfigError("a recipe cannot be named 'tokens': that folder holds the token store")
+        if is_foreign(output / name):
+            raise OutputError(
+                f"{output / name} is there already and is no mixture; rename the recipe {name!r}, or choose another "
+                "output"
+            )
+
+
+def check_tokenizer(config: TokenConfig, store: Path) -> None:
+    """Raise :class:`ConfigError` for a tokenizer that is not there, does not load or does not have its end of text.
+
+    A name on the hub that the ``store`` was made with was good once, so the hub is not asked again.
+    """
+    if config.tokenizer is None:
+        if config.end_of_text not in (None, END_OF_TEXT[0]):
+            raise ConfigError(
+                f"tokens.end_of_text is {config.end_of_text!r}, but a tokenizer trained on the corpus has "
+                f"{END_OF_TEXT[0]} alone; leave it out, or give a tokenizer"
+            )
+        return
+    path = local_file(config.tokenizer)
+    if path is not None:
+        load_tokenizer(path, config.end_of_text, declared_beside(path))
+        return
+    summary = read_json(store / "summary.json")
+    if isinstance(summary, dict) and summary.get("tokenizer", {}).get("name") == config.tokenizer:
+        return
+    with tempfile.TemporaryDirectory(prefix="slimpajama-tokenizer-") as scratch:
+        target = Path(scratch) / "tokenizer.json"
+        declared = fetch_tokenizer(config.tokenizer, target)
+        load_tokenizer(target, config.end_of_text, declared)
