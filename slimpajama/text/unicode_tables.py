@@ -12,12 +12,21 @@ import functools
 import re
 import string
 import unicodedata
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CASE_LIMIT", "DELETED", "NEEDS_PYTHON", "NFC_LIMIT", "NFC_UNSURE", "fold_table", "nfc_classes"]
+__all__ = [
+    "CASE_LIMIT",
+    "DELETED",
+    "NEEDS_PYTHON",
+    "NFC_LIMIT",
+    "NFC_UNSURE",
+    "combining_classes",
+    "fold_table",
+    "nfc_classes",
+    "non_starters",
+]
 
 CASE_LIMIT = 0x20000
 """No code point at or above this has a lower case, is punctuation of ``string.punctuation`` or white space."""
@@ -73,14 +82,35 @@ def nfc_classes() -> NDArray[np.uint8]:
     return table
 
 
-def _points_of_interest() -> Iterator[int]:
+@functools.cache
+def combining_classes() -> NDArray[np.uint8]:
+    """``uint8[NFC_LIMIT]``: the canonical combining class, 0 of a starter."""
+    table = np.zeros(NFC_LIMIT, dtype=np.uint8)
+    for point in _points_of_interest():
+        table[point] = unicodedata.combining(chr(point))
+    return table
+
+
+@functools.cache
+def non_starters() -> NDArray[np.bool_]:
+    """``bool[NFC_LIMIT]``: whether canonical ordering may move the code point, or what it decomposes into."""
+    table = np.zeros(NFC_LIMIT, dtype=np.bool_)
+    for point in _points_of_interest():
+        table[point] = unicodedata.combining(unicodedata.normalize("NFD", chr(point))[0]) != 0
+    return table
+
+
+@functools.cache
+def _points_of_interest() -> list[int]:
     """All code points below ``NFC_LIMIT`` but those of blocks in which none is combining or decomposes.
 
     Such a block stays as it is between marks of the highest class and of the lowest, which any mark would pass.
     """
+    points: list[int] = []
     for first in range(0, NFC_LIMIT, _BLOCK):
         block = [chr(point) for point in range(first, first + _BLOCK)]
         for text in ("\u0345".join(["", *block]), "\u0334".join([*block, ""])):
             if unicodedata.normalize("NFD", text) != text:
-                yield from range(first, first + _BLOCK)
+                points += range(first, first + _BLOCK)
                 break
+    return points

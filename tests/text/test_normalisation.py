@@ -39,6 +39,7 @@ def test_ftfy_mends_and_then_composes(broken: str, mended: str) -> None:
 
 def test_ftfy_without_the_package_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ftfy", None)
+    monkeypatch.delitem(sys.modules, "slimpajama.text.ftfy_repair", raising=False)
     with pytest.raises(
         ConfigError, match=r"'ftfy' but that package is not installed: pip install 'slimpajama\[ftfy\]'"
     ):
