@@ -1,12 +1,15 @@
 """The command line: its commands, its exit codes. Results go to standard output, progress and notes to error.
 
-Exit codes: 0 done; 2 a setting or argument is wrong; 3 the input cannot be used; 4 the output cannot be written;
-5 a worker was killed twice; 6 documents were not conserved; 7 verify found something wrong; 130 interrupted; 143
-terminated.
+Exit codes: 0 done; 2 a setting or argument is wrong; 3 the input cannot be used; 4 the output cannot be written, or the
+result cannot be printed; 5 a worker was killed twice; 6 documents were not conserved; 7 verify found something wrong;
+129 the terminal went away; 130 interrupted; 141 the reader of standard output went away; 143 terminated.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -29,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Deduplicate multi-source pretraining text, locally and globally, and mix it.",
     epilog="Exit codes: 0 done, 2 wrong setting, 3 unusable input, 4 unwritable output, 5 worker killed, "
-    "6 documents not conserved, 7 verify found something wrong, 130 interrupted, 143 terminated.",
+    "6 documents not conserved, 7 verify found something wrong, 129 terminal gone, 130 interrupted, 143 terminated.",
 )
 for command in (sample, presets, dedup, mix, status, plan, verify, run):
     app.command()(command)
@@ -56,6 +59,32 @@ def _options(
 def main() -> None:
     """Run the command line."""
     from slimpajama.engine.lean import all_ours
+    from slimpajama.streams import prepare_streams
 
+    results = prepare_streams()
     all_ours()
-    app()
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        sys.exit(_fail("the current folder was removed; change to another and run the command again", 2))
+    code: int | str | None = 0
+    try:
+        app()
+    except SystemExit as leaving:
+        code = leaving.code
+    sys.stdout.flush()
+    if results.fault is not None and not code:
+        code = _unprinted(results.fault)
+    sys.exit(code)
+
+
+def _unprinted(fault: OSError) -> int:
+    """The exit code of a command that did its work but could not print the result."""
+    if isinstance(fault, BrokenPipeError):
+        return 128 + signal.SIGPIPE
+    return _fail(f"the work is done, but the result could not be printed: {fault.strerror or fault}", 4)
+
+
+def _fail(message: str, code: int) -> int:
+    typer.echo(f"error: {message}", err=True)
+    return code

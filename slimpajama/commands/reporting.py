@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -39,7 +40,8 @@ def reported(
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as interrupt:
         typer.echo(interrupted, err=True)
-        raise typer.Exit(143 if isinstance(interrupt, Terminated) else 130) from interrupt
+        number = interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT
+        raise typer.Exit(128 + number) from interrupt
 
 
 def results_only() -> contextlib.AbstractContextManager[object]:

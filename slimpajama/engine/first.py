@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from slimpajama.engine.lean import all_ours
 from slimpajama.logging import log_to_stderr_like_parent
+from slimpajama.streams import prepare_streams
 
+prepare_streams()
 log_to_stderr_like_parent()
 all_ours("scipy")
