@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from slimpajama.engine.lean import imported_numba
+from slimpajama.own_folders import kernel_folder
 
 __all__ = ["compilation_announced", "content_digest", "kernel"]
 
@@ -55,10 +55,11 @@ class _Kernel:
                     names[name] = names[name].compiled()
             config: Any = numba.config
             before = config.CACHE_DIR
+            folder = _cache_folder(before)
             # numba reads it now; other packages' kernels stay where they are.
-            config.CACHE_DIR = str(Path(_cache_folder(before), content_digest(self._function)))
+            config.CACHE_DIR = str(folder / content_digest(self._function)) if folder else before
             try:
-                self._compiled = numba.njit(nogil=True, cache=True)(self._function)
+                self._compiled = numba.njit(nogil=True, cache=folder is not None)(self._function)
             finally:
                 config.CACHE_DIR = before
         return self._compiled
@@ -95,17 +96,8 @@ def _source(path: str) -> bytes:
 
 
 @functools.cache
-def _cache_folder(given: str) -> str:
-    """``NUMBA_CACHE_DIR``, the package's ``__pycache__`` or the user's cache: the first that can be written."""
-    name = "kernels"
-    if given:
-        return str(Path(given, f"slimpajama-{name}"))
-    beside = PACKAGE / "__pycache__"
-    with contextlib.suppress(OSError):
-        beside.mkdir(exist_ok=True)
-    if os.access(beside, os.W_OK):
-        return str(beside / name)
-    return str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "slimpajama", name))
+def _cache_folder(given: str) -> Path | None:
+    return kernel_folder(given, PACKAGE)
 
 
 @contextlib.contextmanager
@@ -119,7 +111,9 @@ def compilation_announced() -> Iterator[None]:
         def on_start(self, event: Any) -> None:
             if not self.said:
                 self.said = True
-                print("compiling kernels (once per installation, some seconds) ...", file=sys.stderr, flush=True)
+                with contextlib.suppress(OSError, AttributeError):  # a notice, and standard error may be closed or full
+                    sys.stderr.write("compiling kernels (once per installation, some seconds) ...\n")
+                    sys.stderr.flush()
 
         def on_end(self, event: Any) -> None:
             pass

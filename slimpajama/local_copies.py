@@ -13,12 +13,10 @@ import hashlib
 import os
 import secrets
 import shutil
-import stat
-import tempfile
 import time
 from pathlib import Path
 
-from slimpajama.errors import OutputError
+from slimpajama.own_folders import own_folder
 from slimpajama.storage import RANGE_BYTES, TEMPORARY_SUFFIX, is_remote, opened, status_of
 
 __all__ = ["local_copy"]
@@ -29,13 +27,13 @@ _IN_USE_SECONDS = 60.0
 def local_copy(path: Path) -> Path:
     """``path`` itself on a disk; of a file in a store, a copy on this machine, fetched if it is not there.
 
-    Raises :class:`OSError`, and :class:`OutputError` where the scratch folder is another user's.
+    Raises :class:`OSError`, and :class:`~slimpajama.errors.OutputError` where the scratch folder is another user's.
     """
     if not is_remote(path):
         return path
     status = status_of(path)
     name = hashlib.blake2b(f"{path} {status}".encode(), digest_size=16).hexdigest()
-    folder = _own_folder()
+    folder = own_folder()
     copy = folder / name
     try:
         os.utime(copy)
@@ -49,16 +47,6 @@ def local_copy(path: Path) -> Path:
         finally:
             temporary.unlink(missing_ok=True)
     return copy
-
-
-def _own_folder() -> Path:
-    """Made if need be; what another user put under its name beforehand is not read."""
-    folder = Path(tempfile.gettempdir()) / f"slimpajama-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
-        raise OutputError(f"{folder}, for copies of files in a store, is not a folder of this user: set TMPDIR")
-    return folder
 
 
 def make_room(folder: Path, size: int) -> None:

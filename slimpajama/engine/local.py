@@ -27,6 +27,7 @@ from slimpajama.engine.lean import is_all_ours
 from slimpajama.engine.worker import Answer, serve
 from slimpajama.errors import WorkerDied
 from slimpajama.logging import LOGGER
+from slimpajama.own_folders import prepare_socket_folder
 
 __all__ = ["LocalEngine"]
 
@@ -92,6 +93,7 @@ class LocalEngine:
                 yield index, function(item)
             return
         # If the server is not there yet, it loads what is needed now, once for all workers.
+        prepare_socket_folder()
         first = ["slimpajama.engine.first"] if is_all_ours() else []
         forkserver.set_forkserver_preload([*first, function.__module__, *preload])
         waiting = list(range(len(items) - 1, -1, -1))
