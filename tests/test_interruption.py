@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end the process soon, also one that is deep in compiled code."""
+"""Ctrl-C, SIGTERM and SIGHUP end the process soon, also one that is deep in compiled code."""
 
 from __future__ import annotations
 
@@ -14,12 +14,25 @@ import pytest
 from slimpajama.interruption import Terminated, interruptible
 
 
-@pytest.mark.parametrize(("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated), (signal.SIGHUP, Terminated)]
+)
 def test_a_signal_is_an_interrupt_in_the_block_and_what_it_was_after_it(number: int, kind: type) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(kind), interruptible("ended by force"):
+    before = signal.getsignal(number)
+    with pytest.raises(kind) as interrupt, interruptible("ended by force"):
         signal.raise_signal(number)
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert getattr(interrupt.value, "number", signal.SIGINT) == number
+    assert signal.getsignal(number) == before
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible("ended by force"):
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_elsewhere_than_in_the_main_thread_it_does_nothing() -> None:
@@ -51,7 +64,7 @@ finally:
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_what_takes_no_notice_is_ended_by_force_with_all_it_started(number: int, code: int) -> None:
     process = subprocess.Popen([sys.executable, "-c", DEEP], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
