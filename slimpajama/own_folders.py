@@ -9,7 +9,6 @@ Costs one temporary file per candidate and process.
 from __future__ import annotations
 
 import contextlib
-
 import multiprocessing.util
 import os
 import stat
