@@ -208,10 +208,18 @@ def test_a_split_too_small_for_a_sequence_has_no_file_and_is_named(
     made: Path, output: Path, copy: Path, tmp_path: Path
 ) -> None:
     recipe = write_recipe(tmp_path, "long", {"github": 100}, sequence_length=20_000, tokens=60_000)
-    assert mix(output, copy, "--recipe", recipe).exit_code == 0
+    result = mix(output, copy, "--recipe", recipe, "--quiet")
+    assert result.exit_code == 0
     manifest = manifest_of(copy / "long")
     assert manifest["sequences"] == {"train": 3, "validation": 0, "test": 0}
     assert manifest["empty_splits"] == ["validation", "test"]
+    assert [warning.split(":")[0].split(" (")[0] for warning in manifest["warnings"]] == [
+        f"long has no {split} sequence of 20,000 tokens from 'github'" for split in ("validation", "test")
+    ]
+    card = (copy / "long" / "README.md").read_text()
+    for warning in manifest["warnings"]:
+        assert f"warning: {warning}\n" in result.stderr
+        assert f"* Note: {warning}\n" in card
     names = [path.name for path in (copy / "long").glob("*.parquet")]
     assert all(name.startswith("train-") for name in names)
     header = yaml.safe_load((copy / "long" / "README.md").read_text().split("---\n")[1])
@@ -355,10 +363,13 @@ def test_two_workers_make_the_same_files(made: Path, output: Path, recipes: dict
 # ------------------------------------------------------------------------------------------------ what is said
 
 
-def test_a_dry_run_prints_the_plan_and_builds_nothing(output: Path, recipes: dict[str, Path], copy: Path) -> None:
+def test_a_dry_run_prints_the_plan_and_builds_nothing(
+    made: Path, output: Path, recipes: dict[str, Path], copy: Path
+) -> None:
     shutil.rmtree(copy / "mine")
     result = mix(output, copy, "--recipe", recipes["mine"], "--tokens", "10k", "--dry-run")
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.exit_code == 0
+    assert result.stderr == "".join(f"warning: {warning}\n" for warning in manifest_of(made / "mine")["warnings"])
     table = [line.split() for line in result.stdout.splitlines()]
     assert ["mine:", "156", "sequences", "of", "64", "tokens"] in table
     rows = {line[0]: line[1:] for line in table if line}
@@ -384,7 +395,7 @@ def test_json_is_the_store_and_the_manifests(made: Path, output: Path, recipes: 
     printed = orjson.loads(result.stdout)
     assert printed["tokens"]["fingerprint"] == open_store(made / "tokens").fingerprint
     assert printed["mixtures"]["mine"]["files"] == manifest_of(made / "mine")["files"]
-    assert mix(output, made, "--recipe", recipes["mine"], "--quiet").output == ""
+    assert mix(output, made, "--recipe", recipes["mine"], "--quiet").stdout == ""
 
 
 def test_mistakes_are_one_sentence_and_change_nothing(
@@ -431,6 +442,7 @@ def test_the_script_is_the_command(made: Path, output: Path, recipes: dict[str, 
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert all(line.startswith("warning: mine has no ") for line in done.stderr.splitlines())
     assert "sequences held out" in done.stdout
     assert files_of(copy / "mine") == files_of(made / "mine")

@@ -35,7 +35,7 @@ def mixture_lines(made: Any, output: Path) -> str:
     from slimpajama.dedup.summary import aligned
     from slimpajama.mixture.plan import plan_table
 
-    lines = [f"warning: {warning}" for warning in made.store.get("warnings", [])]
+    lines = []
     if made.store:
         train = sum(account["local"]["tokens"]["train"] for account in made.store["sources"].values())
         lines.append(

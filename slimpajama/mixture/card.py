@@ -21,9 +21,15 @@ _MEGATRON = ("Each `.bin` and `.idx` pair is an indexed dataset of Megatron-LM; 
 
 
 def dataset_card(
-    recipe: Recipe, plan: Plan, rows: Mapping[str, int], facts: Mapping[str, object], format: Format = "parquet"
+    recipe: Recipe,
+    plan: Plan,
+    rows: Mapping[str, int],
+    facts: Mapping[str, object],
+    format: Format = "parquet",
+    warnings: Sequence[str] = (),
 ) -> str:
-    """The text of ``README.md``. ``rows``: sequences of each split that was written; ``facts``: lines to list."""
+    """The text of ``README.md``. ``rows``: sequences of each split that was written; ``facts``: lines to list;
+    ``warnings``: what a reader should know of the plan."""
     header: dict[str, Any] = {"task_categories": ["text-generation"], "pretty_name": recipe.name}
     contents: tuple[str, ...] = _MEGATRON
     if format == "parquet":
@@ -35,6 +41,8 @@ def dataset_card(
     lines += [f"* {name}: {value}" for name, value in facts.items()]
     lines += [f"* {split}: {count:,} sequences of {plan.sequence_length:,} tokens" for split, count in rows.items()]
     lines += ["", *_markdown(plan_table(plan)), ""]
+    if warnings:
+        lines += [*(f"* Note: {warning}" for warning in warnings), ""]
     lines += [
         "Every file holds each source within one sequence of its share, nothing padded. Validation and test hold",
         "documents of the same sources, unweighted; train has no document of the clusters of near-duplicates that they",

@@ -11,7 +11,7 @@ from slimpajama.mixture.plan import Plan, plan_mixture, share_out
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, open_store
 
-__all__ = ["OUTPUT_FILE", "file_items", "is_foreign", "plan_from_store"]
+__all__ = ["OUTPUT_FILE", "file_items", "held_out_tokens", "is_foreign", "plan_from_store"]
 
 OUTPUT_FILE = re.compile(rf"({'|'.join(SPLITS)})-\d+-of-\d+\.(parquet|bin|idx)(\.tmp)?")
 
@@ -33,6 +33,13 @@ def plan_from_store(store: TokenStore, recipe: Recipe) -> Plan:
     """The recipe's plan, given what the store has. Raises :class:`~slimpajama.errors.ConfigError`."""
     available = {source: store.stream(source, "train", recipe.scope).tokens for source in store.sources}
     return plan_mixture(recipe, available)
+
+
+def held_out_tokens(store: TokenStore, scope: str) -> dict[str, dict[str, int]]:
+    """By held-out split, the tokens that each source of the store has in it."""
+    return {
+        split: {source: store.stream(source, split, scope).tokens for source in store.sources} for split in SPLITS[1:]
+    }
 
 
 def file_items(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: Format) -> list[FileItem]:

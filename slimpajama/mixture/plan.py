@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 from slimpajama.errors import ConfigError
 from slimpajama.mixture.recipe import Recipe
 
-__all__ = ["Plan", "SourcePlan", "apportion", "check_sources", "plan_mixture", "plan_table", "share_out"]
+__all__ = [
+    "Plan",
+    "SourcePlan",
+    "apportion",
+    "check_sources",
+    "plan_mixture",
+    "plan_table",
+    "plan_warnings",
+    "share_out",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +154,29 @@ def _too_many_epochs(recipe: Recipe, source: str, share: Fraction, wanted: int, 
         f"are; max_epochs is {recipe.max_epochs:g}: lower tokens to at most {tokens:,}, its weight to {weight:g} %, or "
         "raise max_epochs"
     )
+
+
+def plan_warnings(recipe: Recipe, plan: Plan, held_out: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """What of the plan may not be meant: a source without a sequence in train, or in a held-out split.
+
+    ``held_out``: by split, the tokens that each source has in it; empty where nothing was to be held out.
+    """
+    total, length = plan.sequences, plan.sequence_length
+    said = [
+        f"{recipe.name} asks {float(100 * source.share):.4g} % of source {source.name!r}, which is "
+        f"{float(source.share * total):.2g} of {total:,} sequences: it gets no sequence; raise tokens or its weight"
+        for source in plan.sources
+        if not source.sequences
+    ]
+    for split, tokens in held_out.items():
+        without = [source.name for source in plan.sources if tokens[source.name] < length]
+        if without:
+            figures = ", ".join(f"{name!r} ({tokens[name]:,} tokens held out)" for name in without)
+            said.append(
+                f"{recipe.name} has no {split} sequence of {length:,} tokens from {figures}; a larger "
+                "holdout or shorter sequences give some"
+            )
+    return said
 
 
 def plan_table(plan: Plan) -> list[tuple[str, ...]]:

@@ -11,6 +11,7 @@ from typing import Any
 from slimpajama.config import TokenConfig
 from slimpajama.dedup.summary import versions
 from slimpajama.lock import locked, locked_for_reading
+from slimpajama.logging import LOGGER
 from slimpajama.machine import PeakMemory
 from slimpajama.markers import Markers
 from slimpajama.mixture import build
@@ -18,8 +19,8 @@ from slimpajama.mixture.build import Format, build_file
 from slimpajama.mixture.card import dataset_card
 from slimpajama.mixture.holdout import SPLITS
 from slimpajama.mixture.kept import DedupOutput, expect_dedup_output, open_dedup_output
-from slimpajama.mixture.output_files import OUTPUT_FILE, file_items, plan_from_store
-from slimpajama.mixture.plan import Plan
+from slimpajama.mixture.output_files import OUTPUT_FILE, file_items, held_out_tokens, plan_from_store
+from slimpajama.mixture.plan import Plan, plan_warnings
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, open_store
 from slimpajama.path_overlap import refuse_overlap
@@ -103,9 +104,19 @@ def _make(
     store_summary = make_store(documents, config, tokens, stages=stages, memory=memory)
     store = open_store(tokens)
     plans = {recipe.name: plan_from_store(store, recipe) for recipe in recipes}
+    warnings = {
+        recipe.name: plan_warnings(
+            recipe, plans[recipe.name], held_out_tokens(store, recipe.scope) if config.holdout else {}
+        )
+        for recipe in recipes
+    }
+    if not stages.inspecting:
+        for warning in (*store_summary["warnings"], *(line for lines in warnings.values() for line in lines)):
+            LOGGER.warning("%s", warning)
     manifests = {}
     for recipe in recipes if not dry_run else ():
-        manifests[recipe.name] = _build(store, recipe, plans[recipe.name], output / recipe.name, format, stages)
+        plan, said = plans[recipe.name], warnings[recipe.name]
+        manifests[recipe.name] = _build(store, recipe, plan, said, output / recipe.name, format, stages)
     return Mixtures(store_summary, plans, manifests)
 
 
@@ -127,7 +138,15 @@ def _check_disk(documents: DedupOutput, recipes: Sequence[Recipe], output: Path,
     warn_if_full(output, mixture_bytes(text, [] if dry_run else [recipe.tokens for recipe in recipes]))
 
 
-def _build(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: Format, stages: Stages) -> dict[str, Any]:
+def _build(
+    store: TokenStore,
+    recipe: Recipe,
+    plan: Plan,
+    warnings: Sequence[str],
+    out: Path,
+    format: Format,
+    stages: Stages,
+) -> dict[str, Any]:
     began = time.perf_counter()
     items = file_items(store, recipe, plan, out, format)
     depends = {
@@ -173,6 +192,7 @@ def _build(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: For
         "store": {"fingerprint": store.fingerprint, "vocabulary": store.vocabulary, "end_of_text": store.end_of_text},
         "format": format,
         "sequences": rows,
+        "warnings": list(warnings),
         "empty_splits": [split for split, count in rows.items() if not count],
         "files": [
             {
@@ -191,7 +211,7 @@ def _build(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: For
     _remove_outdated(out, manifest, stages)
     facts: dict[str, object] = {"scope": recipe.scope, "seed": recipe.seed, "vocabulary": store.vocabulary}
     facts |= {"end of text": store.end_of_text, "token store": store.fingerprint}
-    card = dataset_card(recipe, plan, {split: count for split, count in rows.items() if count}, facts, format)
+    card = dataset_card(recipe, plan, {split: count for split, count in rows.items() if count}, facts, format, warnings)
     stages.write(out / "README.md", card.encode())
     stages.write_json(out / "manifest.json", manifest)
     return {**manifest, "seconds": round(time.perf_counter() - began, 3)}

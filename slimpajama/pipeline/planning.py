@@ -7,6 +7,7 @@ folder. Nothing is written elsewhere.
 from __future__ import annotations
 
 import importlib
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from slimpajama.config import Config, TokenConfig
 from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.engine.local import LocalEngine
+from slimpajama.logging import captured
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import make_mixtures
@@ -135,13 +137,16 @@ def _measure_mixing(
 ) -> tuple[dict[str, float], int, int]:
     """Seconds of the stages of the store and of ``mixtures``, the store's tokens, and those of the mixture."""
     of_store, of_mixture = Stages(stages.engine, stages.bars), Stages(stages.engine, stages.bars)
-    store = make_mixtures(scratch / "out", [], config, scratch / "mix", stages=of_store, memory=1 << 28).store
+    # Warnings would be of the sample, not of the run.
+    with captured(logging.WARNING):
+        store = make_mixtures(scratch / "out", [], config, scratch / "mix", stages=of_store, memory=1 << 28).store
     available = {name: account["local"]["tokens"]["train"] for name, account in store["sources"].items()}
     # Repeated documents would compress better than others; but a source may have next to nothing in the sample.
     once = min(int(available.get(name, 0) / share) for name, share in recipe.shares().items())
     mixed = min(MOST_MIXED, max(FEWEST_SEQUENCES * recipe.sequence_length, once))
     small = recipe.model_copy(update={"tokens": mixed, "max_epochs": 1e9, "name": "mixture"})
-    make_mixtures(scratch / "out", [small], config, scratch / "mix", stages=of_mixture, memory=1 << 28)
+    with captured(logging.WARNING):
+        make_mixtures(scratch / "out", [small], config, scratch / "mix", stages=of_mixture, memory=1 << 28)
     seconds = {name: record.seconds for name, record in of_store.records.items()}
     return seconds | {"mixtures": of_mixture.records["mix mixture"].seconds}, sum(available.values()), mixed
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama.errors import ConfigError
-from slimpajama.mixture.plan import apportion, plan_mixture, plan_table, share_out
+from slimpajama.mixture.plan import apportion, plan_mixture, plan_table, plan_warnings, share_out
 from slimpajama.mixture.recipe import Recipe, load_recipe
 from tests.conftest import REPOSITORY
 
@@ -238,3 +238,41 @@ def test_doing_what_the_refusal_says_is_enough(
     assert plan_mixture(wanted.model_copy(update={"tokens": lower}), there).sequences * length == lower
     lighter = {"web": float(100 - Fraction(said[2])), "wiki": float(said[2])}
     assert plan_mixture(wanted.model_copy(update={"weights": lighter}), there).sequences == tokens // length
+
+
+# ---------------------------------------------------------------------------------------------- what may not be meant
+
+
+def test_a_source_whose_share_is_too_small_for_a_sequence_is_told_with_the_numbers() -> None:
+    wanted = recipe({"web": 99.97, "wiki": 0.03})
+    plan = plan_mixture(wanted, {"web": 10_000, "wiki": 10_000})
+    assert [source.sequences for source in plan.sources] == [100, 0]
+    (said,) = plan_warnings(wanted, plan, {})
+    assert said == (
+        "r asks 0.03 % of source 'wiki', which is 0.03 of 100 sequences: it gets no sequence; raise tokens "
+        "or its weight"
+    )
+
+
+def test_a_source_without_a_held_out_sequence_is_told_with_the_numbers() -> None:
+    wanted = recipe({"web": 50, "wiki": 50})
+    plan = plan_mixture(wanted, {"web": 10_000, "wiki": 10_000, "code": 1})
+    held_out = {"validation": {"web": 10, "wiki": 9, "code": 0}, "test": {"web": 0, "wiki": 3, "code": 0}}
+    validation, test = plan_warnings(wanted, plan, held_out)
+    assert validation == (
+        "r has no validation sequence of 10 tokens from 'wiki' (9 tokens held out); a larger holdout or shorter "
+        "sequences give some"
+    )
+    assert test.startswith("r has no test sequence of 10 tokens from 'web' (0 tokens held out), 'wiki' (3 tokens held ")
+
+
+@given(weights, st.integers(10, 5000))
+def test_exactly_the_sources_without_a_sequence_are_told(parts: list[int], tokens: int) -> None:
+    total = sum(parts)
+    percent = {f"s{at}": 100 * part / total for at, part in enumerate(parts)}
+    wanted = recipe(percent, tokens=tokens)
+    plan = plan_mixture(wanted, dict.fromkeys(percent, 10**9))
+    said = plan_warnings(wanted, plan, {})
+    without = [source.name for source in plan.sources if source.sequences == 0]
+    assert len(said) == len(without)
+    assert all(f"source {name!r}" in line for name, line in zip(without, said, strict=True))
