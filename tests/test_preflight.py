@@ -57,13 +57,11 @@ def test_sources_are_those_of_the_config_or_of_the_folders(tmp_path: Path) -> No
 
 
 def test_names_that_cannot_be_folders_of_mixtures(tmp_path: Path) -> None:
-    check_targets([recipe(), recipe("other")], tmp_path / "new", "megatron")
+    check_targets([recipe(), recipe("other")], tmp_path / "new")
     with pytest.raises(ConfigError, match="two recipes are named 'mine'"):
-        check_targets([recipe(), recipe()], tmp_path, "parquet")
+        check_targets([recipe(), recipe()], tmp_path)
     with pytest.raises(ConfigError, match="cannot be named 'tokens'"):
-        check_targets([recipe("tokens")], tmp_path, "parquet")
-    with pytest.raises(ConfigError, match="there is no format 'arrow'; the formats are parquet and megatron"):
-        check_targets([recipe()], tmp_path, "arrow")
+        check_targets([recipe("tokens")], tmp_path)
 
 
 @pytest.mark.parametrize("content", ["c4/a.jsonl.zst", "notes.txt", "train.parquet"])
@@ -72,7 +70,7 @@ def test_a_folder_of_something_else_is_not_written_into(content: str, tmp_path: 
     file.parent.mkdir(parents=True)
     file.touch()
     with pytest.raises(OutputError, match=r"global is there already and is no mixture; rename the recipe 'global'"):
-        check_targets([recipe("global")], tmp_path, "parquet")
+        check_targets([recipe("global")], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -89,13 +87,13 @@ def test_a_mixture_that_was_begun_is_gone_on_with(names: list[str], tmp_path: Pa
     (tmp_path / "mine").mkdir()
     for name in names:
         (tmp_path / "mine" / name).touch()
-    check_targets([recipe()], tmp_path, "parquet")
+    check_targets([recipe()], tmp_path)
 
 
 def test_a_file_in_the_place_of_a_mixture_is_told(tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
     with pytest.raises(OutputError, match="mine is there already"):
-        check_targets([recipe()], tmp_path, "parquet")
+        check_targets([recipe()], tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------ the tokenizer

@@ -146,7 +146,7 @@ def test_the_shipped_configs_are_sound_and_ask_for_the_six_mixtures(name: str) -
         (
             {"input": "a"},
             ["mixtures.format=arrow"],
-            "FILE: mixtures.format: Input should be 'parquet' or 'megatron' (given: 'arrow')",
+            "FILE: mixtures.format: there is no format 'arrow'; the formats are parquet, megatron",
         ),
         (
             {"input": "a"},

@@ -13,7 +13,6 @@ from slimpajama.commands.options import (
     A_PLACE,
     Debug,
     EngineName,
-    FormatName,
     Json,
     LogLevel,
     Memory,
@@ -51,7 +50,7 @@ def mix(
         float | None, typer.Option(help="Share held out for validation and test (default 0.0017).")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of holdout, shuffle and mixtures (default 1).")] = None,
-    format: Annotated[FormatName | None, typer.Option(help="Files to write (default: parquet).")] = None,
+    format: Annotated[str, typer.Option(help="Files to write: parquet or megatron.")] = "parquet",
     memory: Memory = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Make the token store, print the plans, build no mixture.")
@@ -94,7 +93,7 @@ def mix(
                 output,
                 stages=Stages(opened, bars=talks and sys.stderr.isatty()),
                 memory=machine.item_bytes(),
-                format=format.value if format else "parquet",
+                format=format,
                 dry_run=dry_run,
             )
         if json:

@@ -13,7 +13,6 @@ __all__ = [
     "ARun",
     "Debug",
     "EngineName",
-    "FormatName",
     "Json",
     "LogLevel",
     "LogLevelName",
@@ -46,7 +45,6 @@ A_PLACE: dict[str, Any] = {"parser": _place, "metavar": "PLACE"}
 # `global` is a keyword, so these are made from values.
 ScopeName = Enum("ScopeName", {"both": "both", "global": "global", "local": "local"}, type=str)
 OneScope = Enum("OneScope", {"global": "global", "local": "local"}, type=str)
-FormatName = Enum("FormatName", {"parquet": "parquet", "megatron": "megatron"}, type=str)
 LogLevelName = Enum(
     "LogLevelName", {"debug": "debug", "info": "info", "warning": "warning", "error": "error"}, type=str
 )

@@ -13,23 +13,22 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimpajama.engine.heartbeat import beat
-from slimpajama.mixture.megatron import write_bin, write_idx
+from slimpajama.mixture.formats.base import MixtureFormat, SequenceGroup, SequenceShape
 from slimpajama.mixture.packing import Stream, pack
-from slimpajama.mixture.parquet import GROUP_TOKENS, SequenceWriter
 from slimpajama.mixture.seeded import seeded_hash
 from slimpajama.workspace import atomic_file
 
-__all__ = ["VERSION", "FileItem", "Format", "Store", "build_file", "file_groups"]
+__all__ = ["GROUP_TOKENS", "VERSION", "FileItem", "Store", "build_file", "file_groups"]
 
 VERSION = 2
 
-Format = Literal["parquet", "megatron"]
+GROUP_TOKENS = 1 << 22
+"""Tokens of a group of sequences: 16 MiB, which a writer and a streaming reader hold at once."""
 
 
 class Store(Protocol):
@@ -50,6 +49,7 @@ class FileItem:
     """One output file: sequences ``slices[i] = (first, last)`` of ``sources[i]``.
 
     ``stem``: path without ending; ``number`` and ``seed`` shuffle it; ``opener`` opens the store in the worker.
+    ``group_tokens``: how many tokens are gathered, shuffled and written at once.
     """
 
     store: Path
@@ -62,36 +62,29 @@ class FileItem:
     length: int
     sources: tuple[str, ...]
     slices: tuple[tuple[int, int], ...]
-    format: Format
+    format: MixtureFormat
+    group_tokens: int = GROUP_TOKENS
 
     @property
     def output_files(self) -> tuple[Path, ...]:
         """The files that come of it."""
-        endings = (".parquet",) if self.format == "parquet" else (".bin", ".idx")
-        return tuple(self.stem.with_name(self.stem.name + ending) for ending in endings)
+        return tuple(self.stem.with_name(self.stem.name + ending) for ending in self.format.endings)
+
+    def shape(self, store: Store) -> SequenceShape:
+        """What the file's sequences share."""
+        return SequenceShape(self.length, self.sources, store.vocabulary)
 
 
 def build_file(item: FileItem) -> dict[str, Any]:
     """Write one file; returns the records of its ``files``, ``sequences`` by source, and ``documents`` begun."""
     store = item.opener(item.store)
-    documents = rows = 0
+    documents = 0
     with ExitStack() as stack:
         files = [stack.enter_context(atomic_file(path)) for path in item.output_files]
-        first = cast(BinaryIO, files[0])
-        if item.format == "parquet":
-            writer = stack.enter_context(SequenceWriter(first, item.length, item.sources))
-        for tokens, starts, sources in file_groups(item, store):
-            beat()
-            if item.format == "parquet":
-                writer.write(tokens, starts, sources)
-            else:
-                write_bin(first, tokens, store.vocabulary)
-            documents += starts.size
-            rows += tokens.shape[0]
-        if item.format == "parquet":
-            writer.close()
-        else:
-            write_idx(cast(BinaryIO, files[1]), rows, item.length, store.vocabulary)
+        writer = stack.enter_context(item.format.writer([cast(BinaryIO, file) for file in files], item.shape(store)))
+        for group in file_groups(item, store):
+            writer.write(group)
+            documents += group.starts.size
     return {
         "split": item.split,
         "files": [file.record for file in files],
@@ -100,20 +93,15 @@ def build_file(item: FileItem) -> dict[str, Any]:
     }
 
 
-def file_groups(
-    item: FileItem, store: Store
-) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int32]]]:
-    """The file's sequences in their final order, row group by row group: tokens, starts of documents, sources.
-
-    The arrays are used again for the next group.
-    """
+def file_groups(item: FileItem, store: Store) -> Iterator[SequenceGroup]:
+    """The file's sequences in their final order, group by group; the arrays are used again for the next."""
     counts = [last - first for first, last in item.slices]
     labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     purpose = f"{item.split} file {item.number}"
     labels = labels[np.argsort(seeded_hash(np.arange(labels.size, dtype=np.uint64), item.seed, purpose), kind="stable")]
     streams = [store.stream(source, item.split, item.scope) for source in item.sources]
     following = [first for first, _ in item.slices]
-    size = max(1, GROUP_TOKENS // item.length)
+    size = max(1, item.group_tokens // item.length)
     buffer = np.empty((min(size, labels.size), item.length), dtype=np.uint32)
     for begin in range(0, labels.size, size):
         sources = labels[begin : begin + size]
@@ -130,4 +118,5 @@ def file_groups(
             tokens[rows] = packed.tokens
             sequence, inside = np.divmod(packed.starts, item.length)
             starts.append(rows[sequence] * item.length + inside)
-        yield tokens, np.sort(np.concatenate(starts)), sources
+        beat()
+        yield SequenceGroup(tokens, np.sort(np.concatenate(starts)), sources)

@@ -7,17 +7,11 @@ from typing import Any
 
 import yaml
 
-from slimpajama.mixture.build import Format
+from slimpajama.mixture.formats.base import MixtureFormat
 from slimpajama.mixture.plan import Plan, plan_table
 from slimpajama.mixture.recipe import Recipe
 
 __all__ = ["dataset_card"]
-
-_PARQUET = (
-    "`input_ids` are tokens; `source` names the source of the whole sequence; `doc_starts` lists where documents begin",
-    "in it.",
-)
-_MEGATRON = ("Each `.bin` and `.idx` pair is an indexed dataset of Megatron-LM; each sequence is one document of it.",)
 
 
 def dataset_card(
@@ -25,17 +19,16 @@ def dataset_card(
     plan: Plan,
     rows: Mapping[str, int],
     facts: Mapping[str, object],
-    format: Format = "parquet",
+    format: MixtureFormat,
     warnings: Sequence[str] = (),
 ) -> str:
     """The text of ``README.md``. ``rows``: sequences of each split that was written; ``facts``: lines to list;
     ``warnings``: what a reader should know of the plan."""
-    header: dict[str, Any] = {"task_categories": ["text-generation"], "pretty_name": recipe.name}
-    contents: tuple[str, ...] = _MEGATRON
-    if format == "parquet":
-        files = [{"split": split, "path": f"{split}-*.parquet"} for split in rows]
-        header = {"configs": [{"config_name": "default", "data_files": files}], **header}
-        contents = _PARQUET
+    header: dict[str, Any] = {
+        **format.card_header(list(rows)),
+        "task_categories": ["text-generation"],
+        "pretty_name": recipe.name,
+    }
     lines = ["---", yaml.safe_dump(header, sort_keys=False).strip(), "---", "", f"# {recipe.name}", ""]
     lines += [recipe.description.strip() or "A token-exact mixture of deduplicated text.", ""]
     lines += [f"* {name}: {value}" for name, value in facts.items()]
@@ -48,7 +41,7 @@ def dataset_card(
         "documents of the same sources, unweighted; train has no document of the clusters of near-duplicates that they",
         "are of. MinHash-LSH misses some near-duplicates, so train may still hold a few.",
         "",
-        *contents,
+        *format.contents,
         "",
     ]
     return "\n".join(lines)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from slimpajama.mixture.build import FileItem, Format
+from slimpajama.mixture.build import FileItem
+from slimpajama.mixture.formats.base import MixtureFormat, mixture_format, mixture_format_names
 from slimpajama.mixture.holdout import SPLITS
 from slimpajama.mixture.plan import Plan, plan_mixture, share_out
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, open_store
 
-__all__ = ["OUTPUT_FILE", "file_items", "held_out_tokens", "is_foreign", "plan_from_store"]
+__all__ = ["file_items", "held_out_tokens", "is_foreign", "is_output_file", "plan_from_store"]
 
-OUTPUT_FILE = re.compile(rf"({'|'.join(SPLITS)})-\d+-of-\d+\.(parquet|bin|idx)(\.tmp)?")
+
+def is_output_file(name: str) -> bool:
+    """Whether a file of that name in the folder of a mixture is one of its files, in any format."""
+    endings = (ending for one in mixture_format_names() for ending in mixture_format(one).endings)
+    pattern = rf"({'|'.join(SPLITS)})-\d+-of-\d+({'|'.join(map(re.escape, endings))})(\.tmp)?"
+    return re.fullmatch(pattern, name) is not None
 
 
 def is_foreign(folder: Path) -> bool:
@@ -25,8 +31,8 @@ def is_foreign(folder: Path) -> bool:
     names = {path.name for path in folder.iterdir()}
     if {"manifest.json", ".done"} & names:
         return False
-    ours = re.compile(rf"({OUTPUT_FILE.pattern}|README\.md|manifest\.json)(\.[0-9a-f]+\.tmp)?")
-    return not all(ours.fullmatch(name) for name in names)
+    whole = (re.sub(r"\.[0-9a-f]+\.tmp$", "", name) for name in names)
+    return not all(name in ("README.md", "manifest.json") or is_output_file(name) for name in whole)
 
 
 def plan_from_store(store: TokenStore, recipe: Recipe) -> Plan:
@@ -42,12 +48,14 @@ def held_out_tokens(store: TokenStore, scope: str) -> dict[str, dict[str, int]]:
     }
 
 
-def file_items(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: Format) -> list[FileItem]:
+def file_items(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, format: MixtureFormat) -> list[FileItem]:
     """All files of the mixture in the folder ``out``, split by split."""
     return [item for split in SPLITS for item in _of_split(store, recipe, plan, out, split, format)]
 
 
-def _of_split(store: TokenStore, recipe: Recipe, plan: Plan, out: Path, split: str, format: Format) -> list[FileItem]:
+def _of_split(
+    store: TokenStore, recipe: Recipe, plan: Plan, out: Path, split: str, format: MixtureFormat
+) -> list[FileItem]:
     """Validation and test take all whole sequences that their streams have, once."""
     sources = tuple(source.name for source in plan.sources)
     bounds = plan.bounds

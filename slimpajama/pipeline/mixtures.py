@@ -15,11 +15,12 @@ from slimpajama.logging import LOGGER
 from slimpajama.machine import PeakMemory
 from slimpajama.markers import Markers
 from slimpajama.mixture import build
-from slimpajama.mixture.build import Format, build_file
+from slimpajama.mixture.build import build_file
 from slimpajama.mixture.card import dataset_card
+from slimpajama.mixture.formats.base import MixtureFormat, mixture_format
 from slimpajama.mixture.holdout import SPLITS
 from slimpajama.mixture.kept import DedupOutput, expect_dedup_output, open_dedup_output
-from slimpajama.mixture.output_files import OUTPUT_FILE, file_items, held_out_tokens, plan_from_store
+from slimpajama.mixture.output_files import file_items, held_out_tokens, is_output_file, plan_from_store
 from slimpajama.mixture.plan import Plan, plan_warnings
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, open_store
@@ -53,7 +54,7 @@ def make_mixtures(
     *,
     stages: Stages,
     memory: int,
-    format: Format = "parquet",
+    format: str = "parquet",
     dry_run: bool = False,
 ) -> Mixtures:
     """Make the token store ``output/tokens`` of the deduplication ``input``, or use it, and of each recipe its mixture
@@ -63,18 +64,19 @@ def make_mixtures(
     costs nothing. ``input`` is locked before it is looked at. Raises :class:`ConfigError` for a recipe that cannot be
     met, and :class:`~slimpajama.errors.InputNotFound` where ``input`` is no finished deduplication.
     """
+    chosen = mixture_format(format)
     written = ["tokens", *(recipe.name for recipe in recipes)]
     refuse_overlap(input, output, read_as="deduplication", subfolders=written)
     expect_dedup_output(input)
     config = config.model_copy(update={"tokenizer": from_anywhere(config.tokenizer)})
     if stages.inspecting:
         documents = open_dedup_output(input)
-        _check(documents, recipes, output, format)
-        return _make(documents, recipes, config, output, stages, memory, format, dry_run)
+        _check(documents, recipes, output)
+        return _make(documents, recipes, config, output, stages, memory, chosen, dry_run)
     owned = [output / name for name in written]
     with locked_for_reading(input):
         documents = open_dedup_output(input)
-        _check(documents, recipes, output, format)
+        _check(documents, recipes, output)
         check_tokenizer(config, output / "tokens")
         _check_disk(documents, recipes, output, dry_run)
         with locked(output), stages.cleaning(owned):
@@ -86,7 +88,7 @@ def make_mixtures(
             }
             write_request(output, "mix", request)
             with PeakMemory() as peak:
-                made = _make(documents, recipes, config, output, stages, memory, format, dry_run)
+                made = _make(documents, recipes, config, output, stages, memory, chosen, dry_run)
             return replace(made, peak_memory_bytes=peak.bytes)
 
 
@@ -97,7 +99,7 @@ def _make(
     output: Path,
     stages: Stages,
     memory: int,
-    format: Format,
+    format: MixtureFormat,
     dry_run: bool,
 ) -> Mixtures:
     tokens = output / "tokens"
@@ -120,8 +122,8 @@ def _make(
     return Mixtures(store_summary, plans, manifests)
 
 
-def _check(documents: DedupOutput, recipes: Sequence[Recipe], output: Path, format: str) -> None:
-    check_targets(recipes, output, format)
+def _check(documents: DedupOutput, recipes: Sequence[Recipe], output: Path) -> None:
+    check_targets(recipes, output)
     global_only = (
         f"{documents.folder} holds only globally deduplicated shards; run slimpajama dedup again with --scope both"
         if documents.scope == "global"
@@ -144,7 +146,7 @@ def _build(
     plan: Plan,
     warnings: Sequence[str],
     out: Path,
-    format: Format,
+    format: MixtureFormat,
     stages: Stages,
 ) -> dict[str, Any]:
     began = time.perf_counter()
@@ -153,7 +155,7 @@ def _build(
         "version": build.VERSION,
         "store": store.fingerprint,
         "recipe": recipe.model_dump(mode="json"),
-        "format": format,
+        "format": format.name,
     }
     results = stages.run(
         f"mix {recipe.name}",
@@ -190,7 +192,7 @@ def _build(
             ],
         },
         "store": {"fingerprint": store.fingerprint, "vocabulary": store.vocabulary, "end_of_text": store.end_of_text},
-        "format": format,
+        "format": format.name,
         "sequences": rows,
         "warnings": list(warnings),
         "empty_splits": [split for split, count in rows.items() if not count],
@@ -221,5 +223,5 @@ def _remove_outdated(out: Path, manifest: dict[str, Any], stages: Stages) -> Non
     """Remove the files of mixtures that this manifest does not list, also of one that was never finished."""
     current = {file["name"] for file in manifest["files"]}
     for path in out.iterdir():
-        if OUTPUT_FILE.fullmatch(path.name) and path.name not in current:
+        if is_output_file(path.name) and path.name not in current:
             stages.remove(path)

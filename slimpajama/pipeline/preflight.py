@@ -10,12 +10,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 from slimpajama.config import Config, TokenConfig
 from slimpajama.corpus.discovery import discover
 from slimpajama.errors import ConfigError, OutputError
-from slimpajama.mixture.build import Format
 from slimpajama.mixture.output_files import is_foreign
 from slimpajama.mixture.plan import check_sources
 from slimpajama.mixture.recipe import Recipe
@@ -42,10 +40,8 @@ def check_recipes(recipes: Sequence[Recipe], sources: Sequence[str], *, global_o
             raise ConfigError(f"{recipe.name} asks for the local scope, but {global_only}")
 
 
-def check_targets(recipes: Sequence[Recipe], output: Path, format: str) -> None:
-    """Raise where a recipe cannot have the folder ``output/<name>`` for itself, or the format is none."""
-    if format not in get_args(Format):
-        raise ConfigError(f"there is no format {format!r}; the formats are {' and '.join(get_args(Format))}")
+def check_targets(recipes: Sequence[Recipe], output: Path) -> None:
+    """Raise where a recipe cannot have the folder ``output/<name>`` for itself."""
     names = [recipe.name for recipe in recipes]
     for name in names:
         if names.count(name) > 1:

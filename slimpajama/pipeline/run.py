@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from slimpajama.config import REDPAJAMA_SET_NAMES, Config, TokenConfig, assigned, checked, read_yaml
 from slimpajama.engine import Engine
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.errors import ConfigError
 from slimpajama.lock import locked
-from slimpajama.mixture.build import Format
+from slimpajama.mixture.formats.base import mixture_format_names
 from slimpajama.mixture.recipe import Recipe, Tokens, load_recipe
 from slimpajama.path_overlap import refuse_overlap
 from slimpajama.pipeline.deduplication import deduplicate_on
@@ -48,7 +48,14 @@ class MixtureConfig(BaseModel):
     sequence_length: int | None = Field(default=None, description="instead of each recipe's")
     scope: str | None = Field(default=None, description="`global` or `local` instead of each recipe's")
     seed: int | None = Field(default=None, description="instead of each recipe's")
-    format: Format = Field(default="parquet", description="`parquet`, or `megatron` for .bin/.idx pairs")
+    format: str = Field(default="parquet", description="`parquet`, or `megatron` for .bin/.idx pairs")
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in mixture_format_names():
+            raise ValueError(f"there is no format {value!r}; the formats are {', '.join(mixture_format_names())}")
+        return value
 
 
 class RunConfig(BaseModel):
@@ -154,7 +161,7 @@ def run_all(
 
 def _check(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: Path) -> None:
     """Whether all recipes and the tokenizer can be used after hours of deduplication."""
-    check_targets(recipes, output / "mixtures", config.mixtures.format)
+    check_targets(recipes, output / "mixtures")
     of_sample = config.sample is not None and not config.dedup.sources
     names = tuple(REDPAJAMA_SET_NAMES) if of_sample else sources_of(config.dedup, source)
     global_only = "dedup.scope is global, so only globally deduplicated shards are written; set it to both"

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from slimpajama.engine.local import LocalEngine
 from slimpajama.mixture.build import FileItem, build_file
+from slimpajama.mixture.formats.base import SequenceGroup, SequenceShape
+from slimpajama.mixture.formats.parquet import ParquetFormat, ParquetWriter, schema
 from slimpajama.mixture.packing import pack
-from slimpajama.mixture.parquet import GROUP_TOKENS, SequenceWriter, schema
 from slimpajama.mixture.plan import Plan, plan_mixture, share_out
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, open_store
@@ -66,7 +67,7 @@ def items_of(store: TokenStore, out: Path, scope: str = "global", **settings: An
             length=recipe.sequence_length,
             sources=tuple(source.name for source in plan.sources),
             slices=tuple(zip(plan.bounds[number].tolist(), plan.bounds[number + 1].tolist(), strict=True)),
-            format="parquet",
+            format=ParquetFormat(),
         )
         for number in range(plan.files)
     ]
@@ -105,8 +106,8 @@ def test_written_rows_are_read_back(length: int) -> None:
     tokens = np.arange(6 * length, dtype=np.uint32).reshape(6, length)
     starts = np.array([0, 1, length + 1, 3 * length - 1, 3 * length, 6 * length - 1])
     file = io.BytesIO()
-    with SequenceWriter(file, length, ["web", "wiki"]) as writer:
-        writer.write(tokens, starts, np.array([1, 0, 1, 1, 0, 1], dtype=np.int32))
+    with ParquetWriter(file, SequenceShape(length, ("web", "wiki"), 1 << 20)) as writer:
+        writer.write(SequenceGroup(tokens, starts, np.array([1, 0, 1, 1, 0, 1], dtype=np.int32)))
     table = pq.read_table(file)
     assert table.schema.field("input_ids").type == pa.list_(pa.int32(), length)
     assert table.schema.field("source").type == pa.dictionary(pa.int32(), pa.string())
@@ -120,9 +121,9 @@ def test_each_write_is_a_row_group() -> None:
     tokens = np.zeros((6, 4096), dtype=np.uint32)
     starts = np.arange(0, tokens.size, 5000)
     file = io.BytesIO()
-    with SequenceWriter(file, 4096, ["web"]) as writer:
+    with ParquetWriter(file, SequenceShape(4096, ("web",), 1)) as writer:
         for _ in range(2):
-            writer.write(tokens, starts, np.zeros(6, dtype=np.int32))
+            writer.write(SequenceGroup(tokens, starts, np.zeros(6, dtype=np.int32)))
     metadata = pq.ParquetFile(file).metadata
     assert [metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)] == [6, 6]
     table = pq.read_table(file, columns=["doc_starts"]).column("doc_starts").to_pylist()
@@ -132,9 +133,9 @@ def test_each_write_is_a_row_group() -> None:
 
 def test_the_largest_token_ids_stay_as_they_are() -> None:
     file = io.BytesIO()
-    with SequenceWriter(file, 3, ["web"]) as writer:
+    with ParquetWriter(file, SequenceShape(3, ("web",), 1 << 31)) as writer:
         tokens = np.array([[0, 2**31 - 1, 70_000]], dtype=np.uint32)
-        writer.write(tokens, np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int32))
+        writer.write(SequenceGroup(tokens, np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int32)))
     assert pq.read_table(file).column("input_ids").to_pylist() == [[0, 2**31 - 1, 70_000]]
 
 
@@ -234,12 +235,8 @@ def test_each_file_has_an_order_of_its_own(store: TokenStore, tmp_path: Path) ->
     assert read(item) != read(other)
 
 
-def test_a_file_of_many_row_groups_holds_each_group_in_stream_order(
-    store: TokenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert GROUP_TOKENS == 1 << 22
-    monkeypatch.setattr("slimpajama.mixture.build.GROUP_TOKENS", 5 * LENGTH + 1)
-    item = items_of(store, tmp_path)[1]
+def test_a_file_of_many_row_groups_holds_each_group_in_stream_order(store: TokenStore, tmp_path: Path) -> None:
+    item = dataclasses.replace(items_of(store, tmp_path)[1], group_tokens=5 * LENGTH + 1)
     build_file(item)
     rows, expected = read(item), in_plan_order(store, item)
     assert Counter(rows) == Counter(expected)
@@ -275,6 +272,8 @@ def test_any_slices_are_written_as_they_are_packed(
     out = tmp_path_factory.mktemp("any")
     slices = tuple(zip(bounds[0].tolist(), bounds[1].tolist(), strict=True))
     sources = ("s2", "s0", "s1")
-    item = FileItem(store.path, open_store, out / "f", "train", "local", 5, seed, length, sources, slices, "parquet")
+    item = FileItem(
+        store.path, open_store, out / "f", "train", "local", 5, seed, length, sources, slices, ParquetFormat()
+    )
     build_file(item)
     assert Counter(read(item)) == Counter(in_plan_order(store, item))

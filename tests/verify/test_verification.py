@@ -335,7 +335,7 @@ def test_one_changed_value_in_a_mixture_is_found(run: Path, column: str) -> None
         columns[column][row][0] ^= 1
     pq.write_table(pa.table(columns, schema=table.schema), path)
     admit_file(run, path)
-    only(run, f"{path}: column {column} differs from plan and store in row group 0; {REMEDY}")
+    only(run, f"{path} differs from plan and store in column {column} of row group 0; {REMEDY}")
 
 
 def test_a_missing_sequence_is_found(run: Path) -> None:
@@ -343,7 +343,7 @@ def test_a_missing_sequence_is_found(run: Path) -> None:
     table = pq.read_table(path)
     pq.write_table(table.slice(0, table.num_rows - 1), path)
     admit_file(run, path)
-    only(run, f"{path}: column input_ids differs from plan and store")
+    only(run, f"{path} differs from plan and store in column input_ids")
 
 
 def test_a_sequence_too_many_is_found(run: Path) -> None:

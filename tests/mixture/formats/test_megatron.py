@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama.mixture.build import FileItem, build_file
-from slimpajama.mixture.megatron import token_dtype, write_bin, write_idx
+from slimpajama.mixture.formats.megatron import MegatronFormat, token_dtype, write_bin, write_idx
 from slimpajama.mixture.packing import pack
 from slimpajama.mixture.store import open_store
 from tests.mixture.token_corpus import build, corpus, small_tokenizer
@@ -90,7 +90,7 @@ def test_a_file_of_a_mixture_holds_its_slices(tmp_path: Path) -> None:
         length=50,
         sources=("s0", "s1"),
         slices=slices,
-        format="megatron",
+        format=MegatronFormat(),
     )
     result = build_file(item)
     assert [file["path"] for file in result["files"]] == [str(path) for path in item.output_files]

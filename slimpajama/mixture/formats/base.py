@@ -1,0 +1,118 @@
+"""What a format of mixture files is, and the list of those there are.
+
+To add one, write a subclass of :class:`MixtureFormat` in a module that workers can import, and call
+:func:`register_mixture_format` with it before the format is asked for by name. Its writer gets sequences group by
+group, in their final order; its ``differences`` reads a written file back for ``slimpajama verify``. Built-in formats
+are imported when they are first used. Rejected: a format as a pair of functions (the card and the check would need two
+more places), and discovering formats by scanning installed packages (it costs every start a second).
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimpajama.errors import ConfigError
+
+__all__ = [
+    "MixtureFormat",
+    "SequenceGroup",
+    "SequenceShape",
+    "SequenceWriter",
+    "mixture_format",
+    "mixture_format_names",
+    "register_mixture_format",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceShape:
+    """What all sequences of a file share: ``length`` in tokens, the ``sources`` that a group's numbers name, and the
+    ``vocabulary``, one more than the largest token id."""
+
+    length: int
+    sources: tuple[str, ...]
+    vocabulary: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceGroup:
+    """Successive sequences of a file. ``tokens`` ``uint32[n, length]``; ``starts`` ``int64[m]``, ascending: places in
+    ``tokens.ravel()`` at which documents begin; ``sources`` ``int32[n]``: the source of each sequence, by number."""
+
+    tokens: NDArray[np.uint32]
+    starts: NDArray[np.int64]
+    sources: NDArray[np.int32]
+
+
+class SequenceWriter(Protocol):
+    """Takes the groups of a file in order."""
+
+    def write(self, group: SequenceGroup) -> None:
+        """Append a group, whose arrays are used again for the next one."""
+
+
+class MixtureFormat(ABC):
+    """A way to write packed sequences into files.
+
+    ``name``: what ``--format`` and a manifest call it. ``endings``: of the files that one part of a split becomes.
+    ``contents``: lines for the dataset card that say what the files hold.
+    """
+
+    name: ClassVar[str]
+    endings: ClassVar[tuple[str, ...]]
+    contents: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def writer(self, files: Sequence[BinaryIO], shape: SequenceShape) -> AbstractContextManager[SequenceWriter]:
+        """Write to ``files``, one for each ending, open for appending. Leaving the context completes them."""
+
+    @abstractmethod
+    def differences(self, path: Path, shape: SequenceShape, groups: Iterator[SequenceGroup]) -> Iterator[str]:
+        """Read a written file again: yield a clause for each way in which it differs from ``groups``.
+
+        The clause continues the sentence that begins with the path. ``path`` has one of ``endings``.
+        """
+
+    def card_header(self, splits: Sequence[str]) -> Mapping[str, object]:
+        """What the YAML head of the dataset card says, so that ``datasets`` finds the files of each split."""
+        return {}
+
+
+_BUILT_IN = {
+    "parquet": "slimpajama.mixture.formats.parquet:ParquetFormat",
+    "megatron": "slimpajama.mixture.formats.megatron:MegatronFormat",
+}
+
+_registered: dict[str, MixtureFormat] = {}
+
+
+def register_mixture_format(format: MixtureFormat) -> None:
+    """Make ``format`` known by its name. Raises :class:`ConfigError` where another format has that name."""
+    known = _registered.get(format.name)
+    if format.name in _BUILT_IN or (known is not None and type(known) is not type(format)):
+        raise ConfigError(f"there is a mixture format {format.name!r} already; give the new one another name")
+    _registered[format.name] = format
+
+
+def mixture_format(name: str) -> MixtureFormat:
+    """The format of that name. Raises :class:`ConfigError` naming those there are."""
+    if name not in _registered and name in _BUILT_IN:
+        module, _, cls = _BUILT_IN[name].partition(":")
+        _registered[name] = getattr(importlib.import_module(module), cls)()
+    if name not in _registered:
+        raise ConfigError(f"there is no mixture format {name!r}; the formats are {', '.join(mixture_format_names())}")
+    return _registered[name]
+
+
+def mixture_format_names() -> tuple[str, ...]:
+    """The names of all formats, the built-in ones first."""
+    return (*_BUILT_IN, *(name for name in _registered if name not in _BUILT_IN))

@@ -1,0 +1,95 @@
+"""Formats are found by name, and one from outside the package is written and checked like any other."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pytest
+
+from slimpajama.errors import ConfigError
+from slimpajama.mixture.build import FileItem, build_file
+from slimpajama.mixture.formats.base import (
+    MixtureFormat,
+    SequenceGroup,
+    SequenceShape,
+    SequenceWriter,
+    mixture_format,
+    mixture_format_names,
+    register_mixture_format,
+)
+from slimpajama.mixture.formats.parquet import ParquetFormat
+from slimpajama.mixture.store import open_store
+from slimpajama.verify.mixture_files import FileCheck, check_file
+from slimpajama.workspace import file_record
+from tests.mixture.token_corpus import build, corpus, small_tokenizer
+
+
+class _Lines:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, group: SequenceGroup) -> None:
+        self._file.write(b"".join(b"%d " % token for token in group.tokens.ravel().tolist()))
+
+
+class Decimal(MixtureFormat):
+    """Tokens as decimal numbers: the smallest format there can be."""
+
+    name = "decimal"
+    endings = (".tokens.txt",)
+    contents = ("Tokens, in decimal.",)
+
+    @contextlib.contextmanager
+    def writer(self, files: Sequence[BinaryIO], shape: SequenceShape) -> Iterator[SequenceWriter]:
+        yield _Lines(files[0])
+
+    def differences(self, path: Path, shape: SequenceShape, groups: Iterator[SequenceGroup]) -> Iterator[str]:
+        expected = np.concatenate([group.tokens.ravel() for group in groups])
+        if path.read_text().split() != [str(token) for token in expected.tolist()]:
+            yield "holds other tokens than planned"
+
+
+def test_built_in_formats_are_found_by_name() -> None:
+    assert mixture_format_names()[:2] == ("parquet", "megatron")
+    assert isinstance(mixture_format("parquet"), ParquetFormat)
+    with pytest.raises(ConfigError, match="there is no mixture format 'arrow'; the formats are parquet, megatron"):
+        mixture_format("arrow")
+
+
+def test_a_name_belongs_to_one_format() -> None:
+    class Other(Decimal):
+        name = "parquet"
+
+    with pytest.raises(ConfigError, match="there is a mixture format 'parquet' already"):
+        register_mixture_format(Other())
+
+
+def test_a_format_from_outside_is_written_and_checked(tmp_path: Path) -> None:
+    build(tmp_path / "store", corpus(2, (60, 40)), small_tokenizer(tmp_path))
+    item = FileItem(
+        store=tmp_path / "store",
+        opener=open_store,
+        stem=tmp_path / "train-00000-of-00001",
+        split="train",
+        scope="local",
+        number=0,
+        seed=1,
+        length=20,
+        sources=("s0", "s1"),
+        slices=((0, 6), (0, 4)),
+        format=Decimal(),
+    )
+    result = build_file(item)
+    (path,) = item.output_files
+    assert path.name == "train-00000-of-00001.tokens.txt"
+    assert len(path.read_text().split()) == 200
+    entry = {**file_record(path), "name": path.name, "sequences": result["sequences"]}
+    assert check_file(FileCheck(tmp_path, entry, item))["findings"] == []
+    path.write_text(path.read_text().replace(" ", "  1 ", 1))
+    changed = {**file_record(path), "name": path.name, "sequences": result["sequences"]}
+    (finding,) = check_file(FileCheck(tmp_path, changed, item))["findings"]
+    assert finding.startswith(f"{path} holds other tokens than planned")
