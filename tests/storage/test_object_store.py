@@ -72,7 +72,7 @@ def reach(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def bucket(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     """A new bucket with the corpus in ``in/``."""
     reach(server, monkeypatch)
-    root = place(f"s3://bucket-{abs(hash(request.node.name)):x}")
+    root = place(f"s3://{request.node.name.replace('_', '-')[:60].rstrip('-')}")
     root.mkdir()
     return root
 
@@ -89,38 +89,55 @@ def stored(remote: Path) -> dict[str, bytes]:
 
 
 def run(source: Path, out: Path, **chosen: Any) -> dict[str, Any]:
-    return deduplicate(source, out, **{"workers": 1, "max_bad_fraction": 1.0, "part_bytes": "64KiB", **chosen})
+    """With two bands, as each of more would only be some more files in the bucket."""
+    fixed = {"workers": 1, "max_bad_fraction": 1.0, "part_bytes": "64KiB", "bands": 2, "rows": 13}
+    return deduplicate(source, out, **{**fixed, **chosen})
 
 
-def on_a_disk(folder: Path) -> dict[str, bytes]:
+@pytest.fixture(scope="module")
+def on_a_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the corpus in ``in/`` and what a run leaves in ``out/``."""
+    folder = tmp_path_factory.mktemp("disk")
     put(folder / "in", CORPUS)
     run(folder / "in", folder / "out")
-    return {path: content for path, content in files_below(folder / "out").items() if path.startswith(FOLDERS)}
+    return folder
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_deduplication_in_a_bucket_is_that_on_a_disk(bucket: Path, tmp_path: Path, workers: int) -> None:
-    expected = on_a_disk(tmp_path)
-    upload(tmp_path / "in", bucket / "in")
-    summary = run(bucket / "in", bucket / "out", workers=workers)
+@pytest.fixture
+def expected(on_a_disk: Path) -> dict[str, bytes]:
+    return {path: content for path, content in files_below(on_a_disk / "out").items() if path.startswith(FOLDERS)}
+
+
+def test_two_workers_deduplicate_in_a_bucket_as_on_a_disk(
+    bucket: Path, on_a_disk: Path, expected: dict[str, bytes]
+) -> None:
+    upload(on_a_disk / "in", bucket / "in")
+    run(bucket / "in", bucket / "out", workers=2)
+    assert stored(bucket / "out") == expected
+
+
+def test_a_deduplication_in_a_bucket_is_that_on_a_disk(
+    bucket: Path, on_a_disk: Path, expected: dict[str, bytes]
+) -> None:
+    upload(on_a_disk / "in", bucket / "in")
+    summary = run(bucket / "in", bucket / "out")
     assert stored(bucket / "out") == expected
     assert summary["sources"]["total"]["bad"]["documents"] == 1
-    again = run(bucket / "in", bucket / "out", workers=workers)
+    again = run(bucket / "in", bucket / "out")
     assert all(stage["reused"] == stage["items"] for stage in again["stages"].values())
     assert run_status(bucket / "out").finished
     (bucket / "out" / "global" / "c4" / "b.jsonl.zst").unlink()
-    mended = run(bucket / "in", bucket / "out", workers=workers)
+    mended = run(bucket / "in", bucket / "out")
     assert mended["stages"]["write"]["reused"] == mended["stages"]["write"]["items"] - 1
     assert stored(bucket / "out") == expected
 
 
-def test_mixtures_in_a_bucket_are_those_on_a_disk(bucket: Path, tmp_path: Path) -> None:
-    on_a_disk(tmp_path)
-    upload(tmp_path / "in", bucket / "in")
+def test_mixtures_in_a_bucket_are_those_on_a_disk(bucket: Path, on_a_disk: Path) -> None:
+    upload(on_a_disk / "in", bucket / "in")
     run(bucket / "in", bucket / "out")
     recipe = Recipe(name="web", weights={"c4": 60, "arxiv": 40}, tokens=4000, sequence_length=50, max_epochs=50)
     files = []
-    for root in (tmp_path, bucket):
+    for root in (on_a_disk, bucket):
         with LocalEngine(1) as engine:
             make_mixtures(
                 root / "out",
@@ -130,7 +147,7 @@ def test_mixtures_in_a_bucket_are_those_on_a_disk(bucket: Path, tmp_path: Path) 
                 stages=Stages(engine),
                 memory=1 << 28,
             )
-        files.append(files_below(root / "mix") if root == tmp_path else stored_all(root / "mix"))
+        files.append(files_below(root / "mix") if root == on_a_disk else stored_all(root / "mix"))
     chosen = [
         {name: content for name, content in one.items() if name.startswith(("tokens/sources", "web/train"))}
         for one in files
@@ -146,10 +163,9 @@ def stored_all(remote: Path) -> dict[str, bytes]:
 
 
 def test_a_run_in_a_bucket_that_was_cut_off_goes_on(
-    bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Path, on_a_disk: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = on_a_disk(tmp_path)
-    upload(tmp_path / "in", bucket / "in")
+    upload(on_a_disk / "in", bucket / "in")
     write, calls = output_shards.write_piece, itertools.count()
 
     def stopping(item: Any) -> Any:
@@ -166,10 +182,9 @@ def test_a_run_in_a_bucket_that_was_cut_off_goes_on(
 
 
 def test_a_store_that_fails_now_and_then_changes_nothing(
-    bucket: Path, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Path, server: str, on_a_disk: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = on_a_disk(tmp_path)
-    upload(tmp_path / "in", bucket / "in")
+    upload(on_a_disk / "in", bucket / "in")
     faults = Faults(every=13)
     with failing_proxy(server, faults) as address:
         reach(address, monkeypatch)
