@@ -10,12 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import InputChanged, ShardUnreadable, SlimpajamaError, TooManyBadRecords, deduplicate
 from slimpajama.dedup import output_shards, sketching
 from tests.corpus.shards import compressed, files_below, jsonl, put, records_of
+from tests.examples import one_in
 
 
 def document(number: int) -> str:
@@ -292,7 +293,7 @@ def results(out: Path) -> dict[str, bytes]:
     return {path: content for path, content in files_below(out).items() if path.startswith(folders)}
 
 
-@settings(max_examples=15)
+@one_in(10)
 @given(st.lists(STEPS, min_size=2, max_size=4))
 def test_whatever_ran_into_an_output_before_a_run_leaves_what_a_first_run_would(
     tmp_path_factory: pytest.TempPathFactory, steps: list[dict[str, Any]]

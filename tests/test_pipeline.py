@@ -15,13 +15,14 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import ConfigError, TooManyBadRecords, clean, deduplicate
 from slimpajama.corpus.lines import LineReader
 from slimpajama.dedup import lsh, output_shards
 from tests.corpus.shards import compressed, decompressed, files_below, jsonl, put, records_of
+from tests.examples import one_in
 
 STAGES = ["read and sketch", "link", "cluster", "compare", "decide", "write"]
 
@@ -230,7 +231,7 @@ CORPORA = st.dictionaries(
 )
 
 
-@settings(max_examples=25)
+@one_in(5)
 @given(CORPORA)
 def test_of_equal_documents_the_first_by_source_then_path_then_position_is_kept(
     tmp_path_factory: pytest.TempPathFactory, corpus: dict[str, list[int]]

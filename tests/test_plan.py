@@ -21,7 +21,7 @@ RECIPE = "{name: small, weights: {c4: 60, common_crawl: 40}, tokens: 60k, sequen
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     with LocalEngine(1) as engine:
-        write_sample(folder, docs=400, seed=3, engine=engine, progress=lambda size: None)
+        write_sample(folder, docs=200, seed=3, engine=engine, progress=lambda size: None)
     return folder
 
 

@@ -57,6 +57,6 @@ def test_documents_that_are_no_pair_are_unlike(sample: WrittenSample) -> None:
                     for position, record in records.items()
                     if (path, position) not in paired and len(record["text"]) > 200
                 ]
-        found = found[:60]
+        found = found[:40]
         highest = max(len(a & b) / len(a | b) for i, a in enumerate(found) for b in found[:i])
         assert highest < 0.2, source
