@@ -55,7 +55,7 @@ class ShardFile:
 
     @property
     def compression(self) -> Compression:
-        """``none``, ``gz`` or ``zst``."""
+        """``none``, ``gz``, ``zst``, ``bz2``, ``xz`` or ``lz4``."""
         return format_and_compression(self.suffix)[1]
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 __all__ = ["ENDINGS", "SUFFIXES", "Compression", "Format", "format_and_compression", "suffix_of"]
 
 Format = Literal["jsonl", "json", "parquet"]
-Compression = Literal["none", "gz", "zst"]
+Compression = Literal["none", "gz", "zst", "bz2", "xz", "lz4"]
 
 _JSON_ENDINGS: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"}
 _COMPRESSION_ENDINGS: dict[str, Compression] = {
@@ -20,6 +20,9 @@ _COMPRESSION_ENDINGS: dict[str, Compression] = {
     ".zst": "zst",
     ".zstd": "zst",
     ".gz": "gz",
+    ".bz2": "bz2",
+    ".xz": "xz",
+    ".lz4": "lz4",
 }
 
 SUFFIXES: dict[str, tuple[Format, Compression]] = {

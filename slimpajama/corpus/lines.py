@@ -1,26 +1,28 @@
 """Lines of a JSONL shard with their byte offsets, in blocks, whatever the size of the shard or of a line.
 
-A block of decompressed bytes is read into one buffer that is used again for the next; the lines are slices of it and
-nothing is copied. A line that does not fit grows the buffer up to the largest record allowed; a longer one is
-skipped without being held. Memory is that buffer (8 MiB, or the largest line) plus the decompressor's window, which
-Arrow limits to 128 MiB. Decompression is Arrow's, because it notices a stream that breaks off; ``zstandard``'s reader
-is as fast but ends such a stream without a word. Rejected: one ``bytes`` per line (a third slower), and reading a
-shard whole.
+A block of decoded bytes is read into one buffer that is used again for the next; the lines are slices of it and nothing
+is copied. A line that does not fit grows the buffer up to the largest record allowed; a longer one is skipped without
+being held. Memory is that buffer (8 MiB, or the largest line), and at most 32,768 lines are given at a time, so that a
+block of nothing but line ends costs no more than another. The elements of a JSON array are lines too (``json_array``).
+
+Bytes that frame records are no part of them: a byte order mark or the RS of RFC 7464 before a record is replaced by
+spaces, so that offsets stay, and NULs behind the last line, as files that were allocated ahead have, are left out.
+Rejected: one ``bytes`` per line (a third slower), and reading a shard whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from slimpajama.corpus.discovery import Piece, ShardFile
-from slimpajama.errors import InputChanged, ShardUnreadable
-from slimpajama.storage import is_remote, opened, place
+from slimpajama.corpus.decoding import ShardBytes
+from slimpajama.corpus.discovery import Piece
+from slimpajama.corpus.json_array import ArrayLines, holds_array
 
 __all__ = ["BLOCK_BYTES", "LineBlock", "LineReader"]
 
@@ -28,10 +30,12 @@ BLOCK_BYTES = 8 << 20
 FIRST_BYTES = 256
 """How much of a record that is too large is kept for the quarantine."""
 
-REQUEST_BYTES = {"stop": 1 << 20, "keep": 1 << 14}
-"""Bytes decompressed per call. A call that fails gives nothing, so who keeps what precedes a fault asks for less."""
+MOST_LINES = 1 << 15
+"""Lines in a block; far more than there are in 8 MiB of documents."""
 
 _NEWLINE = 10
+_RECORD_SEPARATOR = 0x1E
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,22 @@ class LineBlock:
     too_large: int = 0
 
 
+@dataclass(slots=True)
+class _LargeLine:
+    """A line above the limit while it is skipped: where it begins, its size so far, its first bytes, and whether it
+    is made of NULs."""
+
+    offset: int
+    size: int
+    first: bytes
+    only_nuls: bool
+
+    def add(self, more: bytearray, size: int) -> None:
+        """Count ``more[:size]`` as well."""
+        self.size += size
+        self.only_nuls = self.only_nuls and _only_nuls(more, size)
+
+
 @dataclass(frozen=True, slots=True)
 class LineReader:
     """How shards are read: the largest line kept, and what becomes of a shard that breaks off."""
@@ -64,62 +84,61 @@ class LineReader:
         before, and :class:`ShardUnreadable` for a shard that is corrupt, breaks off (unless ``truncated`` is ``keep``:
         then what was decoded is used up to the last whole line) or needs a window above 128 MiB.
         """
-        with _open(piece.file) as stream:
-            source = _Faulty(stream, piece.file, self.truncated)
-            if start and piece.file.compression != "none":
-                source.skip(start)
-            elif start or piece.start:
-                stream.seek(start or piece.start - 1)
-            yield from self._split(source, piece, start)
+        with closing(ShardBytes(piece.file, self.truncated)) as source:
+            source.skip(start or max(0, piece.start - 1))
+            array = holds_array(piece.file, self.truncated)
+            yield from self._split(ArrayLines(source, inside=start > 0) if array else source, piece, start)
 
-    def _split(self, source: _Faulty, piece: Piece, start: int) -> Iterator[LineBlock]:
+    def _split(self, source: ShardBytes | ArrayLines, piece: Piece, start: int) -> Iterator[LineBlock]:
         buffer = bytearray(self.block_bytes)
         filled = 0
         # A line belongs to the piece it begins in, so what is before the first newline of a later piece is skipped;
         # reading begins one byte early, for that newline may be the last byte of the piece before.
         offset = start or max(0, piece.start - 1)
         skipping = piece.start > 0 and not start
-        large: tuple[int, int, bytes] | None = None  # offset, bytes so far and beginning of a line that is too large
+        large: _LargeLine | None = None
         while True:
             read = source.read_into(memoryview(buffer)[filled:])
-            ended = read == 0
             searched, filled = filled, filled + read
-            ends = np.flatnonzero(np.frombuffer(buffer, dtype=np.uint8)[searched:filled] == _NEWLINE) + searched
-            if ended and filled and not source.broke_off:
-                ends = np.array([filled], dtype=np.int64)  # the last line needs no newline
-            if skipping:
-                stop = int(ends[0]) if ends.size else filled
-                if large is not None:
-                    large = (large[0], large[1] + stop, large[2])
-                if ends.size or ended:
+            begin = 0  # of the first line in the buffer that was not given yet
+            last = [] if read or source.broke_off else _end_of_last_line(buffer, filled, self.max_line_bytes)
+            for ends in _line_ends(buffer, searched, filled) if read else last:
+                if skipping:
                     skipping = False
                     if large is not None:
-                        yield _only_line(large[2], large[0], large[1])
+                        large.add(buffer, int(ends[0]))
+                        yield _only_line(large.first, large.offset, large.size)
                         large = None
-                    stop = min(stop + 1, filled)
-                    ends = ends[1:]
-                _move_to_front(buffer, stop, filled)
-                ends, offset, filled = ends - stop, offset + stop, filled - stop
+                    begin, ends = int(ends[0]) + 1, ends[1:]
+                if piece.stop is not None and offset + begin >= piece.stop:
+                    return
+                if ends.size:
+                    starts = np.concatenate((np.full(1, begin, dtype=np.int64), ends[:-1] + 1))
+                    owned = starts.size if piece.stop is None else int(np.searchsorted(starts, piece.stop - offset))
+                    _blank_framing(buffer, starts, filled)
+                    yield from self._whole_lines(buffer, starts[:owned], ends[:owned], offset)
+                    begin = int(ends[-1]) + 1
+            if not read:
+                if large is not None and not large.only_nuls:
+                    yield _only_line(large.first, large.offset, large.size)
+                return
+            if skipping:
+                if large is not None:
+                    large.add(buffer, filled)
+                begin = filled
+            _move_to_front(buffer, begin, filled)
+            offset, filled = offset + begin, filled - begin
             if piece.stop is not None and offset >= piece.stop and large is None:
                 return
-            if ends.size:
-                starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1] + 1))
-                consumed = min(int(ends[-1]) + 1, filled)
-                owned = starts.size if piece.stop is None else int(np.searchsorted(starts, piece.stop - offset))
-                yield from self._whole_lines(buffer, starts[:owned], ends[:owned], offset)
-                _move_to_front(buffer, consumed, filled)
-                offset, filled = offset + consumed, filled - consumed
-            elif filled == len(buffer):
+            if filled == len(buffer):
                 if filled <= self.max_line_bytes:
                     grown = bytearray(min(2 * filled, self.max_line_bytes + 1))
                     grown[:filled] = buffer  # a new one: slices of the old may still be held
                     buffer = grown
                 else:
-                    large = (offset, filled, bytes(buffer[:FIRST_BYTES]))
+                    large = _LargeLine(offset, filled, bytes(buffer[:FIRST_BYTES]), _only_nuls(buffer, filled))
                     offset, filled, skipping = offset + filled, 0, True
                     buffer = bytearray(self.block_bytes)
-            if ended:
-                return
 
     def _whole_lines(
         self, buffer: bytearray, starts: NDArray[np.int64], stops: NDArray[np.int64], offset: int
@@ -134,73 +153,54 @@ class LineReader:
             yield LineBlock(view, starts[begin:], stops[begin:], offset)
 
 
+def _line_ends(buffer: bytearray, searched: int, filled: int) -> Iterator[NDArray[np.int64]]:
+    """Where the newlines from ``searched`` on are, at most ``MOST_LINES`` at a time."""
+    newlines = np.frombuffer(buffer, dtype=np.uint8)[searched:filled] == _NEWLINE
+    if np.count_nonzero(newlines) <= MOST_LINES:
+        parts = [newlines]
+    else:
+        parts = [newlines[low : low + MOST_LINES] for low in range(0, newlines.size, MOST_LINES)]
+    waiting = np.empty(0, dtype=np.int64)
+    for part in parts:
+        ends = np.flatnonzero(part) + searched
+        searched += part.size
+        if waiting.size + ends.size > MOST_LINES:
+            yield waiting
+            waiting = ends
+        else:
+            waiting = np.concatenate((waiting, ends))
+    if waiting.size:
+        yield waiting
+
+
+def _end_of_last_line(buffer: bytearray, filled: int, most: int) -> list[NDArray[np.int64]]:
+    """Where the last line ends, which needs no newline: before the NULs that a file may be padded with."""
+    if filled and not buffer[filled - 1]:
+        kept = len(bytes(memoryview(buffer)[:filled]).rstrip(b"\0"))
+        filled = kept if filled <= most or not kept else filled  # a line that is too large is so whatever the blocks
+    return [np.array([filled], dtype=np.int64)] if filled else []
+
+
+def _blank_framing(buffer: bytearray, starts: NDArray[np.int64], filled: int) -> None:
+    first = np.frombuffer(buffer, dtype=np.uint8)[starts]
+    for start in starts[(first == _BYTE_ORDER_MARK[0]) | (first == _RECORD_SEPARATOR)].tolist():
+        while start < filled:
+            size = 3 if buffer.startswith(_BYTE_ORDER_MARK, start) else int(buffer[start] == _RECORD_SEPARATOR)
+            if not size:
+                break
+            buffer[start : start + size] = b" " * size
+            start += size
+
+
 def _only_line(first: bytes, offset: int, size: int) -> LineBlock:
     span = np.array([0, len(first)], dtype=np.int64)
     return LineBlock(memoryview(first), span[:1], span[1:], offset, too_large=size)
 
 
+def _only_nuls(buffer: bytearray, size: int) -> bool:
+    return not np.frombuffer(buffer, dtype=np.uint8, count=size).any()
+
+
 def _move_to_front(buffer: bytearray, start: int, stop: int) -> None:
     if start:
         buffer[: stop - start] = memoryview(buffer)[start:stop].tobytes()
-
-
-def _open(file: ShardFile) -> Any:
-    path = place(file.path)
-    try:
-        raw = pa.PythonFile(opened(path), mode="r") if is_remote(path) else pa.OSFile(file.path)
-    except FileNotFoundError as fault:
-        raise InputChanged(f"{file.path} has gone since the run began; put it back, or run again without it") from fault
-    except OSError as fault:
-        raise ShardUnreadable(f"cannot open {file.path}: {fault}; mend its permissions or remove it") from fault
-    codec = {"zst": "zstd", "gz": "gzip"}.get(file.compression)
-    return pa.CompressedInputStream(raw, codec) if codec else raw
-
-
-class _Faulty:
-    """A decompressed stream whose faults name the shard and the remedy."""
-
-    def __init__(self, stream: Any, file: ShardFile, truncated: Literal["stop", "keep"]) -> None:
-        self._stream = stream
-        self._file = file
-        self._truncated = truncated
-        self._request = REQUEST_BYTES[truncated]
-        self.broke_off = False
-
-    def read_into(self, target: memoryview) -> int:
-        """Fill ``target`` as far as the stream goes; 0 at its end, or at a fault that is to be overlooked."""
-        filled = 0
-        try:
-            while filled < len(target) and not self.broke_off:
-                read = self._stream.readinto(target[filled : filled + self._request])
-                if not read:
-                    break
-                filled += read
-        except OSError as fault:
-            self._explain(fault)
-        return filled
-
-    def skip(self, count: int) -> None:
-        """Throw away ``count`` bytes."""
-        scratch = memoryview(bytearray(min(count, BLOCK_BYTES)))
-        while count:
-            read = self.read_into(scratch[:count])
-            if not read:
-                raise InputChanged(
-                    f"{self._file.path} is shorter than it was; run the same command again, it starts this shard anew"
-                )
-            count -= read
-
-    def _explain(self, fault: OSError) -> None:
-        reason = " ".join(str(fault).split())
-        if "too much memory" in reason:
-            raise ShardUnreadable(
-                f"{self._file.path} needs a zstd window of more than 128 MiB ({reason}); "
-                "compress it again without --long or --ultra"
-            ) from fault
-        if self._truncated == "keep":
-            self.broke_off = True
-            return
-        raise ShardUnreadable(
-            f"{self._file.path} is corrupt or breaks off ({reason}); replace it, remove it, or set truncated=keep "
-            "to use the whole records before the fault"
-        ) from fault

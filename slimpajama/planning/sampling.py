@@ -9,20 +9,20 @@ have to be read).
 
 from __future__ import annotations
 
-import gzip
 import io
 import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zstandard
 
+from slimpajama.corpus.decoding import ShardBytes, compressed
 from slimpajama.corpus.discovery import Corpus, ShardFile
+from slimpajama.corpus.json_array import ArrayLines, holds_array
 from slimpajama.errors import ShardUnreadable
 from slimpajama.storage import is_remote, opened, place
 
@@ -105,6 +105,11 @@ class _Sips(io.RawIOBase):
         self.given += len(block)
         return block
 
+    def readinto(self, target: Any) -> int:
+        block = self.read(len(target))
+        target[: len(block)] = block
+        return len(block)
+
     def readable(self) -> bool:
         return True
 
@@ -121,12 +126,12 @@ def _copied_lines(file: ShardFile, most: int, target: Path) -> int:
     try:
         with opened(place(file.path)) as source:
             sips = _Sips(source)
-            codec = {"zst": "zstd", "gz": "gzip"}.get(file.compression)
-            stream = pa.PythonFile(sips, mode="r")
-            stream = pa.CompressedInputStream(stream, codec) if codec else stream
+            content_bytes = ShardBytes(file, raw=cast(BinaryIO, sips))
+            stream = ArrayLines(content_bytes, inside=False) if holds_array(file) else content_bytes
+            scratch = memoryview(bytearray(_BLOCK))
             while sips.given < LOOK * most or (not whole and len(content) < LONGEST_LINE):
                 before = sips.given, size
-                block = stream.read(_BLOCK)
+                block = scratch[: stream.read_into(scratch)]
                 used = before if sips.given > before[0] else used
                 if not block:
                     used = file.size, size
@@ -142,10 +147,7 @@ def _copied_lines(file: ShardFile, most: int, target: Path) -> int:
         ) from fault
     if used == (file.size, len(content)):
         whole = len(content)  # the last line may have no newline
-    packed = bytes(content[:whole])
-    if file.compression != "none":
-        packed = zstandard.compress(packed) if file.compression == "zst" else gzip.compress(packed)
-    target.write_bytes(packed)
+    target.write_bytes(compressed(bytes(content[:whole]), file.compression))
     return round(used[0] * whole / used[1]) if used[1] else file.size
 
 

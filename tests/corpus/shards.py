@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,14 @@ import zstandard
 
 def compressed(name: str, data: bytes) -> bytes:
     """``data`` in the form that the name of a file promises."""
-    if name.endswith(".zst"):
+    if name.endswith((".zst", ".zstd")):
         return zstandard.ZstdCompressor().compress(data)
+    if name.endswith(".bz2"):
+        return bz2.compress(data)
+    if name.endswith(".xz"):
+        return lzma.compress(data)
+    if name.endswith(".lz4"):
+        return bytes(pa.compress(data, "lz4"))
     return gzip.compress(data, mtime=0) if name.endswith(".gz") else data
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import itertools
+import lzma
+import re
 import tracemalloc
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -27,7 +31,7 @@ Found = list[tuple[int, bytes, int]]
 
 def pieces(folder: Path, name: str, stored: bytes, piece_bytes: int = 1 << 40) -> tuple[Piece, ...]:
     path = folder / "c4" / name
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(stored)
     return discover(folder, piece_bytes=piece_bytes).pieces
 
@@ -45,10 +49,16 @@ def found(reader: LineReader, of: Iterable[Piece]) -> Found:
 
 
 def expected(data: bytes, largest: int = 1 << 40) -> Found:
-    """The slow way: split, and count."""
+    """The slow way: split, take off what frames, and count."""
     lines, offset = [], 0
-    parts = data.split(b"\n")
-    for line in parts if parts[-1] else parts[:-1]:
+    *parts, last = data.split(b"\n")
+    if last.strip(b"\0"):
+        parts.append(last if len(last) > largest else last.rstrip(b"\0"))
+    for line in parts:
+        if len(line) <= largest:
+            framing = re.match(rb"(\xef\xbb\xbf|\x1e)*", line)
+            assert framing is not None
+            line = b" " * framing.end() + line[framing.end() :]
         lines.append((offset, line[:FIRST], len(line)) if len(line) > largest else (offset, line, 0))
         offset += len(line) + 1
     return lines
@@ -57,15 +67,16 @@ def expected(data: bytes, largest: int = 1 << 40) -> Found:
 # Newlines are as likely as anything else, and so are lines beyond every block size used here.
 CONTENT = st.lists(
     st.one_of(
-        st.sampled_from([b"\n", b"\n\n", b"\r\n", b"\0", b" \n", b"{}\n"]),
+        st.sampled_from([b"\n", b"\n\n", b"\r\n", b"\0", b" \n", b"{}\n", b"\xef\xbb\xbf", b"\x1e"]),
         st.binary(max_size=12),
-        st.builds(lambda byte, size: byte * size, st.sampled_from([b"x", b"\xff", b"\n"]), st.integers(1, 700)),
+        st.builds(lambda byte, size: byte * size, st.sampled_from([b"x", b"\xff", b"\n", b"\0"]), st.integers(1, 700)),
     ),
     max_size=12,
 ).map(b"".join)
 BLOCKS = st.one_of(st.integers(1, 40), st.sampled_from([64, 255, 256, 257, 1000]))
 LARGEST = st.one_of(st.integers(FIRST, 800), st.just(1 << 20))
-SUFFIXES = ["a.jsonl", "a.jsonl.zst", "a.jsonl.gz"]
+PACKED = ["a.jsonl.zst", "a.jsonl.gz", "a.jsonl.bz2", "a.jsonl.xz", "a.jsonl.lz4"]
+SUFFIXES = ["a.jsonl", *PACKED]
 
 
 # ------------------------------------------------------------------------------------------------ whole shards
@@ -82,7 +93,7 @@ SUFFIXES = ["a.jsonl", "a.jsonl.zst", "a.jsonl.gz"]
         (b"a\nbc", [(0, b"a", 0), (2, b"bc", 0)]),
         (b"a\r\nb\r\n", [(0, b"a\r", 0), (3, b"b\r", 0)]),
         (b"\n\n a\n\n", [(0, b"", 0), (1, b"", 0), (2, b" a", 0), (5, b"", 0)]),
-        (b"a\rb\x0bc\x85\xe2\x80\xa8d\n\0", [(0, b"a\rb\x0bc\x85\xe2\x80\xa8d", 0), (11, b"\0", 0)]),
+        (b"a\rb\x0bc\x85\xe2\x80\xa8d\n\1", [(0, b"a\rb\x0bc\x85\xe2\x80\xa8d", 0), (11, b"\1", 0)]),
     ],
 )
 def test_lines_end_at_line_feeds_and_nowhere_else(name: str, data: bytes, lines: Found, tmp_path: Path) -> None:
@@ -173,10 +184,67 @@ def test_a_bomb_without_a_newline_becomes_one_large_line_in_bounded_memory(tmp_p
     assert peak < 16 << 20
 
 
+# ------------------------------------------------------------------------------------------------ many small lines
+
+
+def test_a_shard_of_line_ends_is_given_in_small_blocks_and_in_bounded_memory(tmp_path: Path) -> None:
+    (part,) = pieces(tmp_path, "a.jsonl", b"\n" * (4 << 20) + b"last")
+    tracemalloc.start()
+    try:
+        sizes = [block.starts.size for block in LineReader().blocks(part)]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sum(sizes) == (4 << 20) + 1
+    assert max(sizes) == 1 << 15
+    assert peak < 32 << 20
+
+
+@pytest.mark.parametrize("line", [b"", b"x", b"xy" * 9])
+def test_lines_are_the_same_in_small_blocks(tmp_path: Path, line: bytes) -> None:
+    data = (line + b"\n") * 40_000 + b"z" * 100_000 + b"\n" + (b"\n" + line) * 40_000
+    assert found(LineReader(), pieces(tmp_path, "a.jsonl", data)) == expected(data)
+
+
+# ------------------------------------------------------------------------------------------------- bytes that frame
+
+
+@pytest.mark.parametrize("name", SUFFIXES)
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"\xef\xbb\xbf", [(0, b"   ", 0)]),
+        (b"\xef\xbb\xbfa\nb\n\xef\xbb\xbfc\n", [(0, b"   a", 0), (5, b"b", 0), (7, b"   c", 0)]),
+        (b"\x1ea\n\x1eb\n", [(0, b" a", 0), (3, b" b", 0)]),
+        (b"\xef\xbb\xbf\x1ea", [(0, b"    a", 0)]),
+        (b"a\xef\xbb\xbf\n\xef\xbb", [(0, b"a\xef\xbb\xbf", 0), (5, b"\xef\xbb", 0)]),
+        (b"a\n" + bytes(4096), [(0, b"a", 0)]),
+        (b"a" + bytes(4096), [(0, b"a", 0)]),
+        (bytes(4096), []),
+        (b"\0\na", [(0, b"\0", 0), (2, b"a", 0)]),
+    ],
+)
+def test_marks_before_records_and_nuls_behind_the_last_are_no_content(
+    name: str, data: bytes, lines: Found, tmp_path: Path
+) -> None:
+    for block in (1, 1000, 8 << 20):
+        reader = LineReader(max_line_bytes=5000, block_bytes=block)
+        assert found(reader, pieces(tmp_path, name, compressed(name, data))) == lines
+
+
+def test_padding_larger_than_a_record_may_be_is_left_out(tmp_path: Path) -> None:
+    reader = LineReader(max_line_bytes=1000, block_bytes=64)
+    assert found(reader, pieces(tmp_path, "a.jsonl", b"a\n" + bytes(5000))) == [(0, b"a", 0)]
+    assert found(reader, pieces(tmp_path, "a.jsonl", b"a\n" + bytes(5000) + b"b")) == [
+        (0, b"a", 0),
+        (2, bytes(FIRST), 5001),
+    ]
+
+
 # --------------------------------------------------------------------------------------- compressed in many ways
 
 
-@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.jsonl.gz"])
+@pytest.mark.parametrize("name", PACKED)
 def test_frames_and_members_that_follow_each_other_are_one_stream(name: str, tmp_path: Path) -> None:
     parts = [b"a\nb", b"", b"c\n\nd\n", b"e" * 5000, b"\nf"]
     stored = b"".join(compressed(name, part) for part in parts)
@@ -221,7 +289,7 @@ def refusal(part: Piece, truncated: str = "stop") -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.jsonl.gz"])
+@pytest.mark.parametrize("name", PACKED)
 def test_a_shard_cut_at_any_byte_is_noticed(name: str, tmp_path: Path) -> None:
     stored = compressed(name, b"some words and some words\n" * 2 + b"end")
     for size in range(1, len(stored)):
@@ -234,36 +302,88 @@ def test_a_shard_cut_at_any_byte_is_noticed(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
-@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.jsonl.gz"])
-def test_keeping_a_shard_that_breaks_off_gives_the_whole_lines_before_the_fault(
+@pytest.mark.parametrize("name", PACKED[:-1])
+def test_keeping_a_shard_that_breaks_off_gives_every_whole_line_before_the_fault(
     name: str, share: float, tmp_path: Path
 ) -> None:
     stored = compressed(name, LINES)
-    (part,) = pieces(tmp_path, name, stored[: int(len(stored) * share)])
+    stored = stored[: int(len(stored) * share)]
+    (part,) = pieces(tmp_path, name, stored)
+    whole = LINES[: len(_decodable(name, stored))].rpartition(b"\n")[0]
     for block in (5_000, 8 << 20):
         lines = found(LineReader(truncated="keep", block_bytes=block), [part])
-        assert lines == expected(LINES)[: len(lines)]
-        kept = sum(len(line) + 1 for _, line, _ in lines)
-        decodable = _decodable(name, stored[: int(len(stored) * share)])
-        assert decodable - (1 << 15) < kept <= decodable, "what is lost is the last request and the unfinished line"
+        assert lines == expected(whole + b"\n" * bool(whole))
 
 
-def _decodable(name: str, stored: bytes) -> int:
-    if name.endswith(".zst"):
-        return len(zstandard.ZstdDecompressor().decompressobj().decompress(stored))
-    return len(zlib.decompressobj(31).decompress(stored))
+def _decodable(name: str, stored: bytes) -> bytes:
+    """All that comes out of ``stored``, a byte at a time."""
+    decoders: dict[str, Any] = {
+        "zst": zstandard.ZstdDecompressor().decompressobj(),
+        "bz2": bz2.BZ2Decompressor(),
+        "jsonl.xz": lzma.LZMADecompressor(),
+        "gz": zlib.decompressobj(31),
+    }
+    decoder = next(decoder for ending, decoder in decoders.items() if name.endswith(ending))
+    return b"".join(decoder.decompress(stored[at : at + 1]) for at in range(len(stored)))
 
 
-@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.jsonl.gz"])
-def test_garbage_is_refused_and_after_sound_text_the_text_can_be_kept(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", PACKED)
+@pytest.mark.parametrize("behind", [b"garbage that follows", bytes(3) + b"garbage"])
+def test_garbage_is_refused_and_all_text_before_it_can_be_kept(
+    name: str, behind: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (part,) = pieces(tmp_path, name, b"this is no compressed stream at all")
     assert "is corrupt or breaks off (" in refusal(part)
     assert found(LineReader(truncated="keep"), [part]) == []
-    (part,) = pieces(tmp_path, name, compressed(name, LINES) + b"garbage that follows")
+    (part,) = pieces(tmp_path, name, compressed(name, LINES) + behind)
     assert "is corrupt or breaks off (" in refusal(part)
-    kept = found(LineReader(truncated="keep"), [part])
-    assert kept == expected(LINES)[: len(kept)]
-    assert len(kept) > 38_000
+    caplog.clear()
+    assert found(LineReader(truncated="keep"), [part]) == expected(LINES)
+    assert caplog.text.count(f"only its whole records in the first {len(LINES):,} bytes of text are used") == 1
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.bz2", "a.jsonl.xz"])
+@pytest.mark.parametrize("zeros", [1, 512, 200_000])
+def test_zeros_behind_a_member_are_padding(name: str, zeros: int, tmp_path: Path) -> None:
+    member = compressed(name, b"a\nb\n")
+    for stored in (member + bytes(zeros), member + bytes(zeros) + member + bytes(zeros)):
+        (part,) = pieces(tmp_path, name, stored)
+        assert found(LineReader(), [part]) == expected(b"a\nb\n" * stored.count(member))
+
+
+def test_zeros_before_the_first_member_and_behind_a_zstd_frame_are_no_padding(tmp_path: Path) -> None:
+    for name, stored in (
+        ("a.jsonl.gz", bytes(9) + compressed(".gz", b"a\n")),
+        ("a.jsonl.zst", compressed(".zst", b"a\n") + bytes(9)),
+    ):
+        (part,) = pieces(tmp_path / name, name, stored)
+        assert "is corrupt or breaks off (" in refusal(part)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.jsonl.gz", compressed(".zst", b"{}\n"), "it seems to be zstd-compressed data"),
+        ("a.jsonl.zst", gzip.compress(b"{}\n"), "it seems to be gzip-compressed data"),
+        ("a.jsonl.xz", b'{"text": "a"}\n', "it seems to be JSON that is not compressed"),
+        ("a.json.bz2", b"PAR1....", "it seems to be a Parquet file"),
+    ],
+)
+def test_another_kind_of_file_is_named(name: str, content: bytes, reason: str, tmp_path: Path) -> None:
+    (part,) = pieces(tmp_path, name, content)
+    assert refusal(part).startswith(f"{part.file.path} is corrupt or breaks off ({reason}); ")
+
+
+def test_an_xz_window_of_more_than_128_mib_is_refused(tmp_path: Path) -> None:
+    stored = bytearray(lzma.compress(b"a\n"))
+    header = slice(12, 12 + 4 * (stored[12] + 1))
+    stored[16] = 32  # a dictionary of 256 MiB
+    stored[header.stop - 4 : header.stop] = zlib.crc32(stored[12 : header.stop - 4]).to_bytes(4, "little")
+    (part,) = pieces(tmp_path, "a.jsonl.xz", bytes(stored))
+    for truncated in ("stop", "keep"):
+        message = refusal(part, truncated)
+        assert message.startswith(f"{part.file.path} needs an xz window of more than 128 MiB (")
+        assert message.endswith("; compress it again with -9 or less")
 
 
 def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:

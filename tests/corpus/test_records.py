@@ -69,7 +69,7 @@ BROKEN = {
     "two values": (b'{"text": "a"}{"text": "b"}', "not JSON ("),
     "raw control character": (b'{"text": "a\x01b"}', "not JSON ("),
     "single quotes": (b"{'text': 'a'}", "not JSON ("),
-    "byte order mark": (b'\xef\xbb\xbf{"text": "a"}', "not JSON ("),
+    "byte order mark inside": (b' \xef\xbb\xbf{"text": "a"}', "not JSON ("),
     "UTF-16": ('{"text": "a"}'.encode("utf-16-le"), "not JSON ("),
     "nested too deep": (DEEP, "not JSON ("),
     "an array": (b'["text"]', "not an object but an array"),
