@@ -63,21 +63,22 @@ class LinkItem:
     links_file: Path
 
 
-def link_band(item: LinkItem) -> dict[str, Any]:
+def link_band(item: LinkItem, most_keys: int = MOST_KEYS, spare_rows: int = BATCH_ROWS) -> dict[str, Any]:
     """Write the links of one band and range, in the order of documents.
 
-    Returns how many keys and links there were, and the file's record. Raises :class:`InputError` where more documents
-    than can be numbered share a range.
+    There is room for ``spare_rows`` more than an even share of the keys, and where that does not do, it grows. Returns
+    how many keys and links there were, and the file's record. Raises :class:`InputError` where a range has more than
+    ``most_keys``, which is as many as can be numbered.
     """
-    keys, ids = _gathered(item)
+    keys, ids = _gathered(item, most_keys, spare_rows)
     links = links_of_keys(keys, ids, item.sources)
     return {"keys": keys.size, "links": links.documents.size, "files": [write_links(links, item.links_file)]}
 
 
-def _gathered(item: LinkItem) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def _gathered(item: LinkItem, most_keys: int, spare_rows: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The keys of the range and their documents' ids. Room that is not written to is no memory yet."""
     room = item.documents // item.ranges
-    slack = room // 16 + BATCH_ROWS
+    slack = room // 16 + spare_rows
     keys, ids = (np.empty(room + slack, dtype=np.uint64) for _ in range(2))
     count = 0
     for path in read_json(item.rows_list):
@@ -87,10 +88,10 @@ def _gathered(item: LinkItem) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
             if count + own_keys.size > keys.size:
                 for array in (keys, ids):
                     array.resize(count + own_keys.size + slack, refcheck=False)
-            if count > MOST_KEYS - own_keys.size:
+            if count > most_keys - own_keys.size:
                 raise InputError(
                     f"range {item.number} of {item.ranges} of band {item.band} has over {count:,} keys, and "
-                    f"{MOST_KEYS:,} are the most: set a smaller memory, or take out the page that they share"
+                    f"{most_keys:,} are the most: set a smaller memory, or take out the page that they share"
                 )
             count += select_range(own_keys, own_ids, in_lsh, item.number, item.ranges, keys[count:], ids[count:])
     return keys[:count], ids[:count]

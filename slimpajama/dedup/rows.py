@@ -83,11 +83,12 @@ def _schema(bands: int, with_document_ids: bool) -> pa.Schema:
 
 @dataclass(slots=True)
 class RowsWriter:
-    """Appends rows to an Arrow file; small batches are gathered to ``BATCH_ROWS``."""
+    """Appends rows to an Arrow file; small batches are gathered to ``batch_rows``."""
 
     file: Any
     bands: int
     with_document_ids: bool = False
+    batch_rows: int = BATCH_ROWS
     _waiting: list[Rows] = field(default_factory=list)
     _count: int = 0
     _id_bytes: int = 0
@@ -102,7 +103,7 @@ class RowsWriter:
         self._waiting.append(rows)
         self._count += rows.ids.size
         self._id_bytes += 0 if rows.document_ids is None else rows.document_ids.nbytes
-        if self._count >= BATCH_ROWS or self._id_bytes >= ID_BYTES:
+        if self._count >= self.batch_rows or self._id_bytes >= ID_BYTES:
             self._flush()
 
     def _flush(self) -> None:

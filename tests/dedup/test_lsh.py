@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import InputError, signature
-from slimpajama.dedup import lsh
 from slimpajama.dedup.equal_keys import links_of_keys
 from slimpajama.dedup.lsh import BYTES_PER_KEY, LinkItem, key_ranges, link_band, read_links
 from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter
@@ -162,11 +161,12 @@ def rows_list(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "rows.json"
 
 
-def links_in_ranges(rows_list: Path, ranges: int, band: int = 1) -> tuple[list[tuple[int, int]], int]:
+def links_in_ranges(rows_list: Path, ranges: int, band: int = 1, **limits: int) -> tuple[list[tuple[int, int]], int]:
     links, keys = [], 0
     for number in range(ranges):
         target = rows_list.with_name(f"{band}-{number}-of-{ranges}.arrow")
-        result = link_band(LinkItem(band, number, ranges, 3000, rows_list, plain(FIRST_SHARDS), target))
+        item = LinkItem(band, number, ranges, 3000, rows_list, plain(FIRST_SHARDS), target)
+        result = link_band(item, **limits)
         documents, anchors = pairs_of(read_links(target))
         assert result["links"] == documents.size
         keys += result["keys"]
@@ -181,20 +181,16 @@ def test_any_number_of_ranges_gives_the_links_of_one(rows_list: Path, ranges: in
     assert links_in_ranges(rows_list, ranges) == (whole, keys)
 
 
-def test_more_keys_in_a_range_than_can_be_numbered_are_an_error(
-    rows_list: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lsh, "MOST_KEYS", 2000)
+def test_more_keys_in_a_range_than_can_be_numbered_are_an_error(rows_list: Path) -> None:
     with pytest.raises(InputError, match=r"range 0 of 1 of band 1 has over 1,\d{3} keys, and 2,000 are the most: "):
-        links_in_ranges(rows_list, 1)
+        links_in_ranges(rows_list, 1, most_keys=2000)
 
 
-def test_more_keys_than_were_announced_find_room(rows_list: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_keys_than_were_announced_find_room(rows_list: Path) -> None:
     whole = links_in_ranges(rows_list, 1)
     # There is room for 1,603 in two ranges, and 1,500 rows are looked at at a time.
-    monkeypatch.setattr(lsh, "BATCH_ROWS", 10)
-    assert links_in_ranges(rows_list, 64) == whole
-    assert links_in_ranges(rows_list, 2) == whole
+    assert links_in_ranges(rows_list, 64, spare_rows=10) == whole
+    assert links_in_ranges(rows_list, 2, spare_rows=10) == whole
 
 
 def test_short_and_bad_records_are_never_linked(rows_list: Path) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from slimpajama.dedup import rows as rows_module
-from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter, read_columns, row_batches
+from slimpajama.dedup.rows import BAD, BATCH_ROWS, SHORT, SOUND, Rows, RowsWriter, read_columns, row_batches
 from slimpajama.workspace import atomic_file
 
 COLUMNS = ["id", "source", "status", "bytes", "cleaned_chars", "rewritten", "in_lsh", "band_0", "band_2"]
@@ -27,16 +25,16 @@ def some_rows(first: int, count: int) -> Rows:
     )
 
 
-def written(path: Path, *parts: Rows) -> Path:
-    with atomic_file(path) as file, RowsWriter(file, 3) as writer:
+def written(path: Path, *parts: Rows, batch_rows: int = BATCH_ROWS) -> Path:
+    with atomic_file(path) as file, RowsWriter(file, 3, batch_rows=batch_rows) as writer:
         for part in parts:
             writer.append(part)
     return path
 
 
-def test_rows_are_read_back_in_order_across_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "BATCH_ROWS", 10)
-    path = written(tmp_path / "rows.arrow", some_rows(0, 4), some_rows(4, 25), some_rows(29, 0), some_rows(29, 3))
+def test_rows_are_read_back_in_order_across_batches(tmp_path: Path) -> None:
+    parts = [some_rows(0, 4), some_rows(4, 25), some_rows(29, 0), some_rows(29, 3)]
+    path = written(tmp_path / "rows.arrow", *parts, batch_rows=10)
     assert [batch[0].size for batch in row_batches(path, ["id"])] == [29, 3]
     ids, sources, status, sizes, cleaned, rewritten, in_lsh, first, last = read_columns(path, COLUMNS)
     assert ids.tolist() == list(range(32))
