@@ -34,13 +34,13 @@ settings.register_profile("thorough", settings.get_profile("quick"), max_example
 settings.register_profile("explore", settings.get_profile("quick"), derandomize=False, max_examples=2000)
 settings.load_profile("quick")
 
-KERNELS = ("slimpajama.dedup.compiled", "slimpajama.corpus.sample.compiled", "slimpajama.mixture.compiled")
-
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile the kernels before xdist starts its workers: each of them would compile its own otherwise."""
     if session.config.getoption("numprocesses", None):
-        imports = "; ".join(f"import {name}" for name in KERNELS)
+        files = (REPOSITORY / "slimpajama").rglob("compiled.py")
+        names = (".".join(file.relative_to(REPOSITORY).with_suffix("").parts) for file in files)
+        imports = "; ".join(f"import {name}" for name in names)
         subprocess.run([sys.executable, "-c", imports], cwd=REPOSITORY, check=True)
 
 
