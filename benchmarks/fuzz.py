@@ -94,17 +94,12 @@ class Batch:
 def is_sound(line: bytes) -> str | None:
     """The text of a record, the slow way; ``None`` if it is broken."""
 
-    def number(digits: str) -> float:
+    def number(digits: str) -> float | None:
         value = float(digits)
-        if abs(value) == float("inf"):
-            raise ValueError("a number that no double holds")
-        return value
-
-    def refused(constant: str) -> None:
-        raise ValueError(constant)
+        return None if abs(value) == float("inf") else value
 
     try:
-        numbers: Any = {"parse_int": number, "parse_float": number, "parse_constant": refused}
+        numbers: Any = {"parse_int": number, "parse_float": number, "parse_constant": lambda _: None}
         record = json.loads(line.decode(), object_pairs_hook=_Members, **numbers)
         level, depth = [record], 0
         while level:
@@ -115,7 +110,7 @@ def is_sound(line: bytes) -> str | None:
     except (ValueError, RecursionError):
         return None
     text = dict(record).get("text") if isinstance(record, _Members) else None
-    return text if isinstance(text, str) else None
+    return text if isinstance(text, str) and not any("\ud800" <= one <= "\udfff" for one in text) else None
 
 
 class _Members(list[Any]):
@@ -123,9 +118,7 @@ class _Members(list[Any]):
 
 
 def _inside(value: Any) -> list[Any]:
-    """What a JSON value holds; raises for a string that is not Unicode."""
-    if isinstance(value, str):
-        value.encode()
+    """What a JSON value holds."""
     if isinstance(value, _Members):
         return [one for member in value for one in member]
     return value if isinstance(value, list) else []
@@ -208,7 +201,7 @@ def check_lines(content: bytes, folder: Path, rng: random.Random) -> Counter[str
     path.write_bytes(content)
     found = []
     for piece in pieces_of(path, rng):
-        kept = []
+        kept, repaired = [], set[int]()
         for batch in read_records(piece, reader):
             texts = iter(batch.texts)
             sound = [index for index in range(len(batch.ids)) if index not in batch.bad]
@@ -216,19 +209,22 @@ def check_lines(content: bytes, folder: Path, rng: random.Random) -> Counter[str
             for index, (position, size) in enumerate(zip(batch.ids, batch.sizes, strict=True)):
                 found.append((position, size, None if index in batch.bad else next(texts)))
             kept += [batch.ids[index] for index in sound]
+            repaired |= {batch.ids[index] for index in batch.repaired}
             assert next(texts, None) is None, "more texts than sound records"
             sketch(batch.texts)
-        check_written(piece, reader, kept, {position: text for position, _, text in found})
+        check_written(piece, reader, kept, repaired, {position: text for position, _, text in found})
         verdicts["sound"] += len(kept)
     assert found == expected, first_difference(found, expected)
     return verdicts
 
 
-def check_written(piece: Piece, reader: LineReader, kept: list[int], texts: dict[int, str | None]) -> None:
-    """What is written of the records at ``kept`` is JSON, with their text and source."""
+def check_written(
+    piece: Piece, reader: LineReader, kept: list[int], repaired: set[int], texts: dict[int, str | None]
+) -> None:
+    """What is written of the records at ``kept`` is JSON, with their text and source; ``repaired`` are not JSON yet."""
     positions = np.array(kept, dtype=np.int64)
     nowhere = np.zeros(positions.size, dtype=np.int64)
-    lines = list(kept_lines(piece, reader, positions, nowhere, nowhere.astype(np.bool_), str))
+    lines = list(kept_lines(piece, reader, positions, nowhere, np.isin(positions, list(repaired)), str))
     assert len(lines) == len(kept), "not all kept records were written"
     for position, line in zip(kept, lines, strict=True):
         assert line.endswith(b"\n"), line[-20:]
@@ -275,6 +271,7 @@ def check_container(content: bytes, ending: str, folder: Path, rng: random.Rando
     (piece,) = pieces_of(path, rng)
     reader = LineReader(truncated=rng.choice(["stop", "keep"]), block_bytes=rng.choice([100, 1 << 16]))
     last, kept, texts = -1, [], {}
+    repaired: set[int] = set()
     try:
         for batch in read_records(piece, reader):
             assert len(batch.ids) == len(batch.sizes) == len(batch.sources) == len(batch.texts) + len(batch.bad)
@@ -282,9 +279,10 @@ def check_container(content: bytes, ending: str, folder: Path, rng: random.Rando
             last = batch.ids[-1] if batch.ids else last
             own = [position for index, position in enumerate(batch.ids) if index not in batch.bad]
             kept += own
+            repaired |= {batch.ids[index] for index in batch.repaired}
             texts.update(zip(own, batch.texts, strict=True))
             sketch(batch.texts)
-        check_written(piece, reader, kept, texts)
+        check_written(piece, reader, kept, repaired, texts)
     except SlimpajamaError as error:
         if str(path) not in str(error) or "\n" in str(error):
             raise AssertionError(f"an error that does not name the shard in a line: {error}") from error
