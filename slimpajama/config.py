@@ -7,8 +7,8 @@ one before. Everything is checked here, once; the rest of the program handles pl
 from __future__ import annotations
 
 import re
-import reprlib
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from slimpajama.errors import ConfigError
+from slimpajama.refusals import kind_of, reason, shown, truth_for_number
 
 __all__ = [
     "REDPAJAMA_SET_NAMES",
@@ -67,10 +68,10 @@ _UNITS = {
 def parse_bytes(value: object) -> object:
     """``"8GiB"``, ``"250 MB"`` or a number as a number of bytes; anything else is returned for pydantic to refuse."""
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", value.lower())
+        match = re.fullmatch(r"\s*(\d{1,24}(?:\.\d{1,24})?)\s*([kmgt]?i?)b?\s*", value.lower())
         if match and match[2] in _UNITS:
-            return int(float(match[1]) * _UNITS[match[2]])
-        raise ValueError(f"{value!r} is not a size; write for example 8GiB, 500MB or a number of bytes")
+            return int(Fraction(match[1]) * _UNITS[match[2]])
+        raise ValueError(f"{shown(value)} is not a size; write for example 8GiB, 500MB or a number of bytes")
     return value
 
 
@@ -81,9 +82,6 @@ def size_in_bytes(text: str, origin: str) -> int:
     except ValueError as fault:
         raise ConfigError(f"{origin}: {fault}") from fault
 
-
-_short = reprlib.Repr()
-_short.maxlevel, _short.maxstring, _short.maxother = 2, 100, 100  # aliases can make nine lines of YAML endless
 
 FIELD_PATH = r"^[^.]+(\.[^.]+)*$"
 
@@ -265,7 +263,10 @@ Model = TypeVar("Model", bound=BaseModel)
 def checked(model: type[Model], values: object, origin: str) -> Model:
     """``values`` as ``model``; the first fault becomes a :class:`ConfigError` naming ``origin``, key and remedy."""
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{origin} holds a {type(values).__name__}; it must be a mapping of settings to values")
+        raise ConfigError(f"{origin} holds {kind_of(values)}; it must be a mapping of settings to values")
+    truth = truth_for_number(model, values)
+    if truth is not None:
+        raise ConfigError(f"{origin}: {truth[0]}: must be a number (given: {shown(truth[1])})")
     try:
         return model.model_validate(values)
     except ValidationError as fault:
@@ -274,8 +275,7 @@ def checked(model: type[Model], values: object, origin: str) -> Model:
         if first["type"] == "extra_forbidden":
             known = ", ".join(_model_at(model, first["loc"]).model_fields)
             raise ConfigError(f"{origin}: there is no setting {key!r}; the settings are {known}") from fault
-        given = "" if first["type"] in ("value_error", "missing") else f" (given: {_short.repr(first['input'])})"
-        raise ConfigError(f"{origin}: {key}: {first['msg'].removeprefix('Value error, ')}{given}") from fault
+        raise ConfigError(f"{origin}: {key}: {reason(first)}") from fault
 
 
 def _model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
@@ -290,11 +290,12 @@ def _model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseMo
 def read_yaml(file: Path, kind: str) -> object:
     """What the YAML ``file`` holds, ``{}`` if nothing; plain values only. Raises :class:`ConfigError`."""
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as fault:
         raise ConfigError(f"cannot read the {kind} {file}: {fault.strerror}") from fault
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
         raise ConfigError(f"{file} is not YAML: {' '.join(str(fault).split())}") from fault
+    return {} if content is None else content
 
 
 def assigned(assignment: str) -> tuple[str, object]:
@@ -319,7 +320,7 @@ def load_config(file: Path | None = None, assignments: Sequence[str] = (), **fla
         # The file of a whole run holds these settings in a section of their own.
         section = (loaded["dedup"] or {}) if isinstance(loaded, dict) and "dedup" in loaded else loaded
         if not isinstance(section, dict):
-            raise ConfigError(f"{file} holds a {type(section).__name__}; it must be a mapping of settings to values")
+            raise ConfigError(f"{file} holds {kind_of(section)}; it must be a mapping of settings to values")
         values.update(section)
     values.update(map(assigned, assignments))
     values.update({key: value for key, value in flags.items() if value is not None})

@@ -141,7 +141,7 @@ def test_the_shipped_configs_are_sound_and_ask_for_the_six_mixtures(name: str) -
         (
             {"sample": {"docs": 49}},
             [],
-            "FILE: sample.docs: Input should be greater than or equal to 50 (given: 49)",
+            "FILE: sample.docs: must be at least 50 (given: 49)",
         ),
         (
             {"input": "a"},
@@ -151,7 +151,7 @@ def test_the_shipped_configs_are_sound_and_ask_for_the_six_mixtures(name: str) -
         (
             {"input": "a"},
             ["tokens.holdout=0.6"],
-            "FILE: tokens.holdout: Input should be less than or equal to 0.5 (given: 0.6)",
+            "FILE: tokens.holdout: must be at most 0.5 (given: 0.6)",
         ),
         ({"input": "a"}, ["input.deeper=1"], "--set input.deeper: 'input' is not a section of FILE"),
         ({"input": "a"}, ["dedup.memory"], "--set dedup.memory: write it as key=value, for example --set memory=8GiB"),
@@ -240,7 +240,7 @@ def test_a_run_goes_on_where_one_was_cut_off(config: Path, done: tuple[Path, Res
     (out / "mixtures" / "web" / "manifest.json").unlink()
     (out / "summary.json").unlink()
     before = times(out)
-    assert run(config, out, "--quiet", "--input", complete / "sample").output == ""
+    assert run(config, out, "--quiet", "--input", complete / "sample").stdout == ""
     assert times(out).items() >= before.items()
     for path in (complete / "mixtures").rglob("*.parquet"):
         assert (out / path.relative_to(complete)).read_bytes() == path.read_bytes()

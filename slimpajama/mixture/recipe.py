@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from slimpajama.config import checked, read_yaml
+from slimpajama.refusals import shown
 
 __all__ = ["Recipe", "Tokens", "load_recipe", "parse_tokens"]
 
@@ -26,12 +27,12 @@ _MULTIPLES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12
 def parse_tokens(value: object) -> object:
     """``"2M"``, ``"330B"``, ``"1.5e9"`` or a number as a number of tokens; anything else is pydantic's to refuse."""
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+(?:[\d_]*\d)?(?:\.\d+)?(?:e\+?\d+)?)\s*([kmbgt]?)\s*", value.lower())
+        match = re.fullmatch(r"\s*(\d(?:[\d_]{0,24}\d)?(?:\.\d{1,24})?(?:e\+?\d{1,2})?)\s*([kmbgt]?)\s*", value.lower())
         if not match:
-            raise ValueError(f"{value!r} is not a number of tokens; write for example 2M, 330B or 1.5e9")
+            raise ValueError(f"{shown(value)} is not a number of tokens; write for example 2M, 330B or 1.5e9")
         count = Fraction(match[1].replace("_", "")) * _MULTIPLES[match[2]]
         if count.denominator != 1:
-            raise ValueError(f"{value!r} is not a whole number of tokens")
+            raise ValueError(f"{shown(value)} is not a whole number of tokens")
         return int(count)
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

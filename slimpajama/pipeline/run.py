@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -22,6 +22,7 @@ from slimpajama.pipeline.mixtures import Mixtures, make_mixtures
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer, sources_of
 from slimpajama.pipeline.request import from_anywhere, write_request
 from slimpajama.presets import recipe_file
+from slimpajama.refusals import kind_of
 from slimpajama.stage import Stages
 from slimpajama.storage import is_remote, place
 from slimpajama.workspace import write_json
@@ -45,9 +46,11 @@ class MixtureConfig(BaseModel):
 
     recipes: tuple[str, ...] = Field(default=(), description="YAML files, relative to the config file, or presets")
     tokens: Tokens | None = Field(default=None, description="budget instead of each recipe's")
-    sequence_length: int | None = Field(default=None, description="instead of each recipe's")
-    scope: str | None = Field(default=None, description="`global` or `local` instead of each recipe's")
-    seed: int | None = Field(default=None, description="instead of each recipe's")
+    sequence_length: int | None = Field(default=None, ge=2, le=1 << 20, description="instead of each recipe's")
+    scope: Literal["global", "local"] | None = Field(
+        default=None, description="`global` or `local` instead of each recipe's"
+    )
+    seed: int | None = Field(default=None, ge=0, lt=1 << 32, description="instead of each recipe's")
     format: str = Field(default="parquet", description="`parquet`, or `megatron` for .bin/.idx pairs")
 
     @field_validator("format")
@@ -83,7 +86,7 @@ def load_run_config(file: Path, assignments: Sequence[str] = (), **flags: Any) -
     """
     values = read_yaml(file, "config")
     if not isinstance(values, dict):
-        raise ConfigError(f"{file} holds a {type(values).__name__}; it must be a mapping of settings to values")
+        raise ConfigError(f"{file} holds {kind_of(values)}; it must be a mapping of settings to values")
     # A section with nothing in it is as good as none.
     values = {key: value for key, value in values.items() if value is not None}
     if flags.get("input") is not None:
