@@ -22,7 +22,7 @@ from slimpajama.pipeline.mixtures import Mixtures, make_mixtures
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer, sources_of
 from slimpajama.pipeline.request import from_anywhere, write_request
 from slimpajama.presets import recipe_file
-from slimpajama.refusals import kind_of
+from slimpajama.refusals import kind_of, shown
 from slimpajama.stage import Stages
 from slimpajama.storage import is_remote, place
 from slimpajama.workspace import write_json
@@ -57,7 +57,7 @@ class MixtureConfig(BaseModel):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in mixture_format_names():
-            raise ValueError(f"there is no format {value!r}; the formats are {', '.join(mixture_format_names())}")
+            raise ValueError(f"there is no format {shown(value)}; the formats are {', '.join(mixture_format_names())}")
         return value
 
 

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from slimpajama.corpus.discovery import ShardFile
+from slimpajama.corpus.file_formats import Compression
 from slimpajama.logging import LOGGER
 from slimpajama.storage import is_remote
 
 __all__ = ["EXPANSION", "dedup_bytes", "mixture_bytes", "text_bytes", "warn_if_full"]
 
-EXPANSION = {"none": 1, "gz": 3, "zst": 4}
+EXPANSION: dict[Compression, int] = {"none": 1, "gz": 3, "zst": 4, "bz2": 4, "xz": 5, "lz4": 2}
 """About how much text a byte of a file holds, by its compression."""
 
 SHARD_EXPANSION = 3

@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 
 from slimpajama.corpus.discovery import ShardFile
-from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
+from slimpajama.corpus.file_formats import SUFFIXES
+from slimpajama.planning.disk_need import EXPANSION, dedup_bytes, mixture_bytes, text_bytes, warn_if_full
 
 
 def test_text_is_guessed_from_size_and_compression() -> None:
     files = [ShardFile("", "", suffix, 100, 0) for suffix in (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")]
     assert text_bytes(files) == 100 + 300 + 400 + 100
+
+
+def test_every_compression_that_can_be_read_has_a_guess() -> None:
+    assert {compression for _, compression in SUFFIXES.values()} == set(EXPANSION)
 
 
 def test_what_is_written_goes_by_text_scopes_and_tokens() -> None:
