@@ -52,7 +52,8 @@ class StageRecord:
 class Stages:
     """What the stages of a run share. ``bars``: show progress. ``records``: of the stages so far, by name.
 
-    ``sound``: paths of files that this run wrote, or found to be what was written.
+    ``sound``: paths of files that this run wrote, or found to be what was written. ``written``: records, by path, of
+    all files that stages wrote in this run or in one before that still holds.
     """
 
     engine: Engine
@@ -60,6 +61,7 @@ class Stages:
     inspecting: bool = False
     records: dict[str, StageRecord] = field(default_factory=dict)
     sound: set[str] = field(default_factory=set)
+    written: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def run(
         self,
@@ -132,7 +134,9 @@ class Stages:
                     f"the stage '{name}' cannot read what an earlier one wrote: {fault}; {_LOOK_AFTER_DISK}"
                 ) from fault
         record.seconds = round(time.perf_counter() - began, 3)
-        return [result for result in results if result is not None]
+        found = [result for result in results if result is not None]
+        self.list_files(file for result in found for file in result["files"])
+        return found
 
     def _check_files(self, files: Iterable[WrittenFile], kernels: Sequence[str]) -> None:
         """Raise an :class:`OutputError` where one of ``files`` is not what its writer wrote.
@@ -175,6 +179,7 @@ class Stages:
         result, reason = markers.result(key, depends)
         if result is not None or (self.inspecting and reason):
             self.records[name] = StageRecord(1, int(result is not None), 0.0, {key: reason} if reason else {})
+        self.list_files(result["files"] if result else ())
         return result
 
     def times(self) -> dict[str, dict[str, Any]]:
@@ -201,23 +206,31 @@ class Stages:
         if not self.inspecting:
             with atomic_file(path) as file:
                 file.write(content)
+            self.list_files([file.record])
 
     def write_json(self, path: Path, value: object) -> None:
         """Write what belongs to no item, atomically; not while inspecting."""
         if not self.inspecting:
-            write_json(path, value)
+            self.list_files([write_json(path, value)])
 
     def remove(self, path: Path) -> None:
         """Remove a file, if it is there; not while inspecting."""
         if not self.inspecting:
             with _removing(path):
                 remove_file(path)
+            self.written.pop(str(path), None)
+
+    def list_files(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Count files among those ``written``."""
+        self.written.update((str(record["path"]), record) for record in records)
 
     def remove_tree(self, folder: Path) -> None:
         """Remove a folder, if it is there; not while inspecting."""
         if not self.inspecting:
             with _removing(folder):
                 remove_tree(folder)
+            for path in [path for path in self.written if path.startswith(f"{folder}/")]:
+                del self.written[path]
 
 
 @contextlib.contextmanager

@@ -179,10 +179,11 @@ def cannot_read(path: Path, fault: OSError) -> OutputError:
     )
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write ``value`` as indented JSON with sorted keys, atomically."""
+def write_json(path: Path, value: object) -> dict[str, Any]:
+    """Write ``value`` as indented JSON with sorted keys, atomically; returns the file's record."""
     with atomic_file(path) as file:
         file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
+    return file.record
 
 
 def read_json(path: Path) -> Any:

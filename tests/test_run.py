@@ -182,7 +182,14 @@ def test_all_recipes_are_read_before_anything_is_started(tmp_path: Path) -> None
 def test_a_run_makes_sample_deduplication_store_mixtures_and_summary(done: tuple[Path, Result]) -> None:
     out, result = done
     assert result.exit_code == 0, result.stderr
-    assert {path.name for path in out.iterdir()} == {"sample", "dedup", "mixtures", "summary.json", "request.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "sample",
+        "dedup",
+        "mixtures",
+        "summary.json",
+        "request.json",
+        "files.json",
+    }
     assert {path.name for path in (out / "mixtures").iterdir()} == {"tokens", "web", "both", "request.json"}
     summary = orjson.loads((out / "summary.json").read_bytes())
     assert summary["config"]["sample"] == {"docs": 300, "seed": 4}
@@ -283,4 +290,9 @@ def test_without_recipes_a_run_only_deduplicates(done: tuple[Path, Result], tmp_
     summary, made = run_all(load_run_config(file), file.parent, tmp_path / "out")
     assert made.plans == {}
     assert summary["mixtures"] == {}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"dedup", "summary.json", "request.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "dedup",
+        "summary.json",
+        "request.json",
+        "files.json",
+    }

@@ -16,8 +16,9 @@ from typing import Any
 from slimpajama.config import Config
 from slimpajama.dedup.bands import banding
 from slimpajama.errors import ConfigError, InputChanged, InputNotFound
+from slimpajama.sealed_json import read_sealed
 from slimpajama.storage import place, status_of
-from slimpajama.workspace import fingerprint, read_json
+from slimpajama.workspace import fingerprint
 
 __all__ = ["INDEX", "Index", "index_content", "key_settings", "open_index"]
 
@@ -111,8 +112,8 @@ def index_content(
 def open_index(given: Path) -> Index:
     """The index of the deduplication in ``given`` or ``given/dedup``. Raises :class:`InputNotFound` without one."""
     for folder in (given, given / "dedup"):
-        content = read_json(folder / "work" / INDEX)
-        if isinstance(content, dict) and content.get("version") == _VERSION:
+        content = read_sealed(folder / "work" / INDEX)
+        if content is not None and content.get("version") == _VERSION:
             return Index(
                 folder,
                 tuple((name, first) for name, first in content["ranges"]),

@@ -24,8 +24,11 @@ from slimpajama.errors import InputChanged, InputNotFound
 from slimpajama.mixture.documents import DocumentBatch
 from slimpajama.storage import is_remote, opened, relative_name, status_of, statuses_below
 from slimpajama.workspace import fingerprint, read_json
+from slimpajama.written_files import WrittenFile
 
 __all__ = ["DedupOutput", "KeptShard", "expect_dedup_output", "kept_documents", "kept_rows", "open_dedup_output"]
+
+REMAKE = "remove it and run slimpajama dedup again with the same output: it is made anew"
 
 LONGEST = 1 << 40
 """Documents were judged when they were deduplicated; here none is too large."""
@@ -35,7 +38,7 @@ LONGEST = 1 << 40
 class KeptShard:
     """One written shard of one source, and the decisions on records ``[start, stop)`` that say what is in it.
 
-    ``digest``: of what the shard and those decisions hold.
+    ``digest``: of what the shard and those decisions hold; ``shard_digest`` and ``decided``: of each of the two files.
     """
 
     source: str
@@ -46,6 +49,13 @@ class KeptShard:
     start: int
     stop: int | None
     digest: str
+    shard_digest: str
+    decided: str
+
+    @property
+    def files(self) -> tuple[WrittenFile, WrittenFile]:
+        """The shard and its decisions, to be checked before they are read."""
+        return WrittenFile(self.shard, self.shard_digest, REMAKE), WrittenFile(self.decisions, self.decided, REMAKE)
 
     @property
     def bytes(self) -> int:
@@ -91,6 +101,8 @@ def open_dedup_output(folder: Path) -> DedupOutput:
             piece["positions"][0],
             piece["positions"][1],
             fingerprint(piece["decided"], piece["positions"], piece["digests"][paths[scope]]),
+            piece["digests"][paths[scope]],
+            piece["decided"],
         )
         for piece in pieces
         for source, paths in piece["shards"].items()

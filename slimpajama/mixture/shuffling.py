@@ -41,7 +41,7 @@ __all__ = [
     "sort_bucket",
 ]
 
-VERSION = 2
+VERSION = 3
 
 HELD_OUT_TEXTS = "held-out-texts.npy"
 

@@ -119,6 +119,20 @@ class TokenStream:
             place += 1
         return out, np.concatenate(begins) if begins else np.zeros(0, dtype=np.int64)
 
+    def buckets_between(self, start: int, stop: int) -> list[int]:
+        """The buckets that tokens ``start`` to ``stop`` lie in, where the epochs of the stream follow each other."""
+        if not self.tokens or stop <= start:
+            return []
+        if stop - start >= 2 * self.tokens:  # a whole epoch at least
+            return [int(number) for number in np.flatnonzero(self._sizes)]
+        found: set[int] = set()
+        for epoch in range(start // self.tokens, (stop - 1) // self.tokens + 1):
+            order, ends = self._bucket_order(epoch)
+            low, high = max(0, start - epoch * self.tokens), min(self.tokens, stop - epoch * self.tokens)
+            first, last = np.searchsorted(ends, (low, high - 1), side="right")
+            found.update(order[first : last + 1].tolist())
+        return sorted(found)
+
     def _bucket_order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         if self._order is None or self._order[0] != epoch:
             numbers = np.arange(self._sizes.size, dtype=np.int64)

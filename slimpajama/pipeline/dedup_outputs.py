@@ -103,8 +103,10 @@ class Outputs:
 
     def finish(
         self, decided: Sequence[str], parts: Sequence[Sequence[int]], written: Sequence[Mapping[str, Any]]
-    ) -> None:
+    ) -> set[str]:
         """Say where everything lies, and remove what an earlier run wrote and this one neither did nor would.
+
+        Returns the paths of all outputs that are of these decisions, relative to the root.
 
         Shards of a scope that was not asked for this time stay while their decisions do. ``parts``: positions at
         which the parts of each piece begin; ``written``: results of the last stage.
@@ -136,6 +138,7 @@ class Outputs:
             self.stages.remove(self.root / outdated)
         self.stages.write_json(self.root / "work" / PIECES, places)
         self._write_list(listed)
+        return set(listed)
 
     def _tables(self, piece: Piece) -> list[str]:
         return [self._relative(path) for path in (self.decisions_file(piece), self.quarantine_file(piece))]

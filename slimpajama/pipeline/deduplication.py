@@ -9,7 +9,6 @@ clusters say something new are decided and written.
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,14 +24,17 @@ from slimpajama.dedup.index import INDEX, Index, index_content, open_index
 from slimpajama.dedup.summary import run_summary
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.errors import ConfigError
+from slimpajama.file_list import FILE_LIST, FileList, files_in, read_file_list, write_file_list
 from slimpajama.lock import locked, locked_for_reading
+from slimpajama.logging import LOGGER
 from slimpajama.machine import PeakMemory
 from slimpajama.path_overlap import lies_inside, refuse_overlap, refuse_shards_in_output
 from slimpajama.pipeline.dedup_items import DedupItems, Results, Work
 from slimpajama.pipeline.dedup_outputs import OWNED_FOLDERS, Outputs, owned_folders
 from slimpajama.pipeline.output_names import refuse_long_names
-from slimpajama.pipeline.request import from_anywhere, write_request
+from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
 from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
+from slimpajama.sealed_json import write_sealed
 from slimpajama.stage import Stages
 from slimpajama.storage import place, relative_name
 from slimpajama.workspace import content_digest
@@ -96,7 +98,7 @@ def deduplicate_on(
         try:
             return run.run()
         except DamagedFile as fault:
-            logging.getLogger("slimpajama").warning("%s: it is made anew", fault.what)
+            LOGGER.warning("%s: it is made anew", fault.what)
             return run.run()
 
 
@@ -146,7 +148,7 @@ class _Run:
         stages.remove_tree(work / "parts")
         stages.forget_others(items.markers("sketch"), sketching_work.keys, sketched)
         stages.forget_others(items.markers("link"), linking_work.keys, links)
-        outputs.finish(list(map(content_digest, decided)), [result["parts"] for result in sketched], written)
+        current = outputs.finish(list(map(content_digest, decided)), [result["parts"] for result in sketched], written)
         self._write_index(items, sketched)
         bands, rows = banding(self.config)
         summary = run_summary(corpus, tally, clusters, bands, rows, stages.times(), time.perf_counter() - began)
@@ -156,6 +158,7 @@ class _Run:
             "peak_memory_bytes": memory.bytes,
         }
         stages.write_json(self.output / "summary.json", summary)
+        self._list_files(current)
         return summary
 
     def _stage(
@@ -198,7 +201,7 @@ class _Run:
             summary["sources"][name]["replaced_values"] = count
         if any(counts):
             first = next(result["first"] for result in written if result["first"])
-            logging.getLogger("slimpajama").warning(
+            LOGGER.warning(
                 f"{sum(counts):,} value(s) beside texts, such as NaN or a lone surrogate, have no form in JSON and "
                 f"were written as null or U+FFFD, the first in {first}; repair the input if they matter"
             )
@@ -223,4 +226,15 @@ class _Run:
         content = index_content(
             ranges, corpus.first_shard, corpus.first_shards[-1], items.documents(sketched), rows, self.config
         )
-        self.stages.write_json(items.work / INDEX, content)
+        if not self.stages.inspecting:
+            write_sealed(items.work / INDEX, content)
+
+    def _list_files(self, current: set[str]) -> None:
+        """Shards of a scope that an earlier run wrote from the same decisions stay listed."""
+        if self.stages.inspecting:
+            return
+        path = self.output / "work" / FILE_LIST
+        earlier = read_file_list(path)
+        before = {name: facts for name, facts in (earlier.files if earlier else {}).items() if name in current}
+        sealed = [REQUEST, f"work/{INDEX}", *files_in(self.output, "work/done")]
+        write_file_list(path, self.output, self.stages.written.values(), sealed, FileList(before, frozenset()))

@@ -10,12 +10,13 @@ from typing import Any
 
 from slimpajama.config import TokenConfig
 from slimpajama.dedup.summary import versions
+from slimpajama.file_list import FILE_LIST, FileList, files_in, read_file_list, write_file_list
 from slimpajama.lock import locked, locked_for_reading
 from slimpajama.logging import LOGGER
 from slimpajama.machine import PeakMemory
 from slimpajama.markers import Markers
 from slimpajama.mixture import build
-from slimpajama.mixture.build import build_file
+from slimpajama.mixture.build import FileItem, build_file
 from slimpajama.mixture.card import dataset_card
 from slimpajama.mixture.formats.base import MixtureFormat, mixture_format
 from slimpajama.mixture.holdout import SPLITS
@@ -23,16 +24,19 @@ from slimpajama.mixture.kept import DedupOutput, expect_dedup_output, open_dedup
 from slimpajama.mixture.output_files import file_items, held_out_tokens, is_output_file, plan_from_store
 from slimpajama.mixture.plan import Plan, plan_warnings
 from slimpajama.mixture.recipe import Recipe
-from slimpajama.mixture.store import TokenStore, open_store
+from slimpajama.mixture.store import TokenStore, bucket_paths, open_store
 from slimpajama.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer
-from slimpajama.pipeline.request import from_anywhere, write_request
+from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.planning.disk_need import SHARD_EXPANSION, mixture_bytes, warn_if_full
 from slimpajama.stage import Stages
 from slimpajama.storage import is_remote
+from slimpajama.written_files import DamagedFile, WrittenFile
 
 __all__ = ["Mixtures", "make_mixtures"]
+
+REMAKE_STORE = "remove it and run the same command again: the token store is made anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,12 @@ def make_mixtures(
             }
             write_request(output, "mix", request)
             with PeakMemory() as peak:
-                made = _make(documents, recipes, config, output, stages, memory, chosen, dry_run)
+                try:
+                    made = _make(documents, recipes, config, output, stages, memory, chosen, dry_run)
+                except DamagedFile as fault:
+                    LOGGER.warning("%s: it is made anew", fault.what)
+                    made = _make(documents, recipes, config, output, stages, memory, chosen, dry_run)
+                _list_files(output, list(made.manifests), stages)
             return replace(made, peak_memory_bytes=peak.bytes)
 
 
@@ -120,6 +129,23 @@ def _make(
         plan, said = plans[recipe.name], warnings[recipe.name]
         manifests[recipe.name] = _build(store, recipe, plan, said, output / recipe.name, format, stages)
     return Mixtures(store_summary, plans, manifests)
+
+
+def _list_files(output: Path, names: Sequence[str], stages: Stages) -> None:
+    """List what the store and these mixtures consist of; mixtures of earlier requests that are there stay listed."""
+    path = output / "tokens" / FILE_LIST
+    earlier = read_file_list(path) or FileList({}, frozenset())
+
+    def stays(name: str) -> bool:
+        folder = name.split("/")[0]
+        return folder not in ("tokens", *names) and (output / folder / "manifest.json").exists()
+
+    kept = FileList(
+        {name: facts for name, facts in earlier.files.items() if stays(name)}, frozenset(filter(stays, earlier.sealed))
+    )
+    folders = ["tokens/done", *(f"{name}/.done" for name in names)]
+    sealed = [REQUEST, *(file for folder in folders for file in files_in(output, folder))]
+    write_file_list(path, output, stages.written.values(), sealed, kept)
 
 
 def _check(documents: DedupOutput, recipes: Sequence[Recipe], output: Path) -> None:
@@ -167,6 +193,7 @@ def _build(
             depends | {"sequences": dict(zip(item.sources, map(list, item.slices), strict=True))} for item in items
         ],
         weights=[4 * item.length * sum(last - first for first, last in item.slices) for item in items],
+        reads=[_buckets_of(item, store) for item in items],
         kernels=["slimpajama.mixture.compiled"],
     )
     rows = {
@@ -217,6 +244,18 @@ def _build(
     stages.write(out / "README.md", card.encode())
     stages.write_json(out / "manifest.json", manifest)
     return {**manifest, "seconds": round(time.perf_counter() - began, 3)}
+
+
+def _buckets_of(item: FileItem, store: TokenStore) -> list[WrittenFile]:
+    """The files of the store that one file of a mixture is made of."""
+    found = []
+    for source, (first, last) in zip(item.sources, item.slices, strict=True):
+        stream = store.stream(source, item.split, item.scope)
+        for number in stream.buckets_between(first * item.length, last * item.length):
+            digests = store.index[source][item.split][number]["digests"]
+            paths = reversed(bucket_paths(store.path, source, item.split, number))
+            found += [WrittenFile(path, digest, REMAKE_STORE) for path, digest in zip(paths, digests, strict=True)]
+    return found
 
 
 def _remove_outdated(out: Path, manifest: dict[str, Any], stages: Stages) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from slimpajama.errors import InputNotFound
-from slimpajama.workspace import read_json, write_json
+from slimpajama.sealed_json import read_sealed, write_sealed
 
-__all__ = ["Command", "from_anywhere", "read_request", "write_request"]
+__all__ = ["REQUEST", "Command", "from_anywhere", "is_of_run", "read_request", "write_request"]
 
 REQUEST = "request.json"
 
@@ -19,8 +19,8 @@ Command = Literal["dedup", "mix", "run"]
 def write_request(output: Path, command: Command, arguments: Mapping[str, Any]) -> None:
     """Write ``output/request.json`` unless it is there; ``arguments`` are values as JSON has them."""
     request = {"command": command, **arguments}
-    if read_json(output / REQUEST) != request:
-        write_json(output / REQUEST, request)
+    if read_sealed(output / REQUEST) != request:
+        write_sealed(output / REQUEST, request)
 
 
 def from_anywhere(given: str | None, folder: Path = Path()) -> str | None:
@@ -34,9 +34,16 @@ def from_anywhere(given: str | None, folder: Path = Path()) -> str | None:
 
 def read_request(output: Path) -> dict[str, Any]:
     """The last request. Raises :class:`InputNotFound` where nothing was ever asked for."""
-    request = read_json(output / REQUEST)
-    if not isinstance(request, dict) or request.get("command") not in ("dedup", "mix", "run"):
+    request = read_sealed(output / REQUEST)
+    if request is None or request.get("command") not in ("dedup", "mix", "run"):
         raise InputNotFound(
-            f"{output} is not the output of a run, it holds no {REQUEST}; give the folder that --output said"
+            f"{output} is not the output of a run, its {REQUEST} is missing or damaged; give the folder that --output "
+            "said, or run the same command again"
         )
     return request
+
+
+def is_of_run(output: Path) -> bool:
+    """Whether ``output`` was last asked to be that of ``slimpajama run``."""
+    request = read_sealed(output / REQUEST)
+    return request is not None and request.get("command") == "run"

@@ -13,6 +13,7 @@ from slimpajama.config import REDPAJAMA_SET_NAMES, Config, TokenConfig, assigned
 from slimpajama.engine import Engine
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.errors import ConfigError
+from slimpajama.file_list import FILE_LIST, files_in, write_file_list
 from slimpajama.lock import locked
 from slimpajama.mixture.formats.base import mixture_format_names
 from slimpajama.mixture.recipe import Recipe, Tokens, load_recipe
@@ -20,12 +21,12 @@ from slimpajama.path_overlap import refuse_overlap
 from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import Mixtures, make_mixtures
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer, sources_of
-from slimpajama.pipeline.request import from_anywhere, write_request
+from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
 from slimpajama.presets import recipe_file
 from slimpajama.refusals import kind_of, shown
 from slimpajama.stage import Stages
 from slimpajama.storage import is_remote, place
-from slimpajama.workspace import write_json
+from slimpajama.workspace import file_record, write_json
 
 __all__ = ["MixtureConfig", "RunConfig", "SampleConfig", "load_run_config", "recipes_of", "run_all", "source_of"]
 
@@ -158,7 +159,7 @@ def run_all(
         "peak_memory_bytes": max(deduplicated["peak_memory_bytes"], mixtures.peak_memory_bytes),
         "seconds": round(time.perf_counter() - began, 3),
     }
-    write_json(output / "summary.json", summary)
+    _list_files(output, write_json(output / "summary.json", summary), bool(recipes))
     return summary, mixtures
 
 
@@ -170,6 +171,13 @@ def _check(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: P
     global_only = "dedup.scope is global, so only globally deduplicated shards are written; set it to both"
     check_recipes(recipes, names, global_only=global_only if config.dedup.scope == "global" else "")
     check_tokenizer(config.tokens, output / "mixtures" / "tokens")
+
+
+def _list_files(output: Path, summary: dict[str, Any], mixed: bool) -> None:
+    """List what lies beside ``dedup`` and ``mixtures``, which have lists of their own."""
+    records = [summary, *(file_record(output / name) for name in files_in(output, "sample"))]
+    lists = [f"dedup/work/{FILE_LIST}", *([f"mixtures/tokens/{FILE_LIST}"] if mixed else [])]
+    write_file_list(output / FILE_LIST, output, records, [REQUEST, *lists])
 
 
 def located(config: RunConfig, folder: Path) -> RunConfig:

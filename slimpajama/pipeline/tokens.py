@@ -6,6 +6,7 @@ whole: tokenizer, holdout and shuffle are drawn from all documents.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from slimpajama.config import TokenConfig
+from slimpajama.file_list import files_in
 from slimpajama.markers import Markers
 from slimpajama.mixture import shuffling, surveying, tokenizer_choice, tokenizing
 from slimpajama.mixture.kept import DedupOutput, KeptShard, kept_documents
@@ -23,10 +25,13 @@ from slimpajama.mixture.tokenizer import declared_beside, local_file
 from slimpajama.mixture.tokenizer_choice import TokenizerItem, samples_for_tokenizer, tokenizer_of
 from slimpajama.mixture.tokenizing import RUNS, TokenizeSettings, tokenize_piece
 from slimpajama.stage import Stages
-from slimpajama.storage import place
+from slimpajama.storage import place, relative_name
 from slimpajama.workspace import content_digest, file_record, fingerprint, write_json
+from slimpajama.written_files import WrittenFile, damage_of, written_files
 
 __all__ = ["make_store", "tokenize_shard"]
+
+_BUCKET = re.compile(r"sources/[^/]+/[^/]+/\d+\.(documents|tokens)\.npy")
 
 KERNELS = ("slimpajama.mixture.compiled",)
 
@@ -56,6 +61,7 @@ class CheckItem:
     settings: TokenizeSettings
     out: Path
     account: Mapping[str, Any]
+    beside: tuple[Mapping[str, Any], ...]
 
 
 def check_item(item: CheckItem) -> dict[str, Any]:
@@ -66,7 +72,11 @@ def check_item(item: CheckItem) -> dict[str, Any]:
     }
     write_json(item.out / "summary.json", summary)
     files = [file_record(item.out / name) for name in (STORE_FILE, "summary.json")]
-    return {"summary": summary, "files": [*files, *(file for bucket in item.buckets for file in bucket["files"])]}
+    return {
+        "summary": summary,
+        "beside": [{**record, "path": relative_name(record["path"], item.out)} for record in item.beside],
+        "files": [*files, *(file for bucket in item.buckets for file in bucket["files"])],
+    }
 
 
 def make_store(
@@ -97,17 +107,23 @@ class _Store:
             "documents": fingerprint([[shard.source, shard.name, shard.digest] for shard in self.documents.shards]),
         }
         finished = self.stages.finished("token store", self._markers("store"), "all", depends)
-        if finished is not None:
+        if finished is not None and not self._has(finished["files"][:2]):  # the index and the summary
+            finished = None
+        if finished is not None and self._has(finished["beside"]):
             return dict(finished["summary"])
-        self.stages.remove(self.out / STORE_FILE)
         surveys = self._survey()
         holdout = self._draw(surveys)
         chosen = self._choose_tokenizer(surveys)
+        beside = [holdout["files"][0], chosen["files"][0]]
+        if finished is not None and _digests(beside) == _digests(finished["beside"]):
+            self.stages.remove_tree(self.out / "surveys")
+            return dict(finished["summary"])
+        self.stages.remove(self.out / STORE_FILE)
         tokenizer = tokenizer_of(chosen)
         settings = TokenizeSettings(
             tokenizer, chosen["backend"], self.out / "holdout.npy", self.config.seed, self.memory
         )
-        tokenized = self._tokenize(settings, holdout, surveys)
+        tokenized = self._tokenize(settings, holdout, surveys, written_files(beside))
         buckets = self._shuffle(settings, tokenized)
         account = {
             "holdout": holdout["account"],
@@ -115,7 +131,9 @@ class _Store:
             "warnings": chosen["warnings"],
             "seconds": round(time.perf_counter() - began, 3),
         }
-        item = CheckItem(tuple(self.documents.sources), tuple(tokenized), tuple(buckets), settings, self.out, account)
+        item = CheckItem(
+            tuple(self.documents.sources), tuple(tokenized), tuple(buckets), settings, self.out, account, tuple(beside)
+        )
         (checked,) = self.stages.run(
             "token store",
             [item],
@@ -124,16 +142,41 @@ class _Store:
             keys=["all"],
             depends=[depends],
             weights=[sum(bucket["bytes"] for bucket in buckets)],
+            reads=[written_files(file for bucket in buckets for file in bucket["files"])],
         )
         self.stages.remove_tree(self.out / RUNS)
         self.stages.remove_tree(self.out / "surveys")
+        self._remove_other_buckets(buckets)
         return dict(checked["summary"])
+
+    def _has(self, records: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether these few files of the store are as they were written; damaged ones are removed."""
+        records = [{**record, "path": str(self.out / Path(record["path"]).name)} for record in records]
+        damaged = [file for file in written_files(records) if damage_of(file)]
+        self.stages.list_files(records)
+        for file in damaged:
+            self.stages.remove(file.path)
+        return not damaged
+
+    def _remove_other_buckets(self, buckets: Sequence[Mapping[str, Any]]) -> None:
+        """Those of an earlier store that had more buckets."""
+        current = {relative_name(file["path"], self.out) for bucket in buckets for file in bucket["files"]}
+        for name in files_in(self.out, "sources"):
+            if name not in current and _BUCKET.fullmatch(name):
+                self.stages.remove(self.out / name)
 
     def _markers(self, stage: str) -> Markers:
         return Markers(self.out / "done" / stage, self.out)
 
     def _by_shard(
-        self, name: str, items: Sequence[Any], function: Any, depends: Any, weights: Any, kernels: Sequence[str] = ()
+        self,
+        name: str,
+        items: Sequence[Any],
+        function: Any,
+        depends: Any,
+        weights: Any,
+        reads: Sequence[Sequence[WrittenFile]],
+        kernels: Sequence[str] = (),
     ) -> Any:
         return self.stages.run(
             name,
@@ -144,6 +187,7 @@ class _Store:
             depends=depends,
             weights=weights,
             kernels=kernels,
+            reads=reads,
         )
 
     def _survey(self) -> list[dict[str, Any]]:
@@ -160,7 +204,14 @@ class _Store:
             }
             for shard in self.documents.shards
         ]
-        found: list[dict[str, Any]] = self._by_shard("survey", items, surveying.survey, depends, [1] * len(items))
+        found: list[dict[str, Any]] = self._by_shard(
+            "survey",
+            items,
+            surveying.survey,
+            depends,
+            [1] * len(items),
+            [shard.files[1:] for shard in self.documents.shards],
+        )
         return found
 
     def _draw(self, surveys: list[dict[str, Any]]) -> dict[str, Any]:
@@ -194,6 +245,7 @@ class _Store:
                 }
             ],
             weights=[1],
+            reads=[written_files(found["files"][0] for found in surveys)],
         )
         return drawn
 
@@ -226,11 +278,16 @@ class _Store:
                 }
             ],
             weights=[sum(sample.limit for sample in samples)],
+            reads=[[file for sample in samples for file in sample.shard.files]],
         )
         return chosen
 
     def _tokenize(
-        self, settings: TokenizeSettings, holdout: dict[str, Any], surveys: list[dict[str, Any]]
+        self,
+        settings: TokenizeSettings,
+        holdout: dict[str, Any],
+        surveys: list[dict[str, Any]],
+        beside: Sequence[WrittenFile],
     ) -> list[dict[str, Any]]:
         depends = [
             {
@@ -244,13 +301,22 @@ class _Store:
         ]
         items = [TokenizeItem(shard, settings, self.out) for shard in self.documents.shards]
         weights = [found["text_bytes"] for found in surveys]
-        found: list[dict[str, Any]] = self._by_shard("tokenise", items, tokenize_shard, depends, weights, KERNELS)
+        reads = [[*shard.files, *beside] for shard in self.documents.shards]
+        found: list[dict[str, Any]] = self._by_shard(
+            "tokenise", items, tokenize_shard, depends, weights, reads, KERNELS
+        )
         return found
 
     def _shuffle(self, settings: TokenizeSettings, tokenized: list[dict[str, Any]]) -> list[dict[str, Any]]:
         runs = tuple((result["source"], run) for result in tokenized for run in result["runs"])
         content = fingerprint(shuffling.VERSION, [content_digest(result) for result in tokenized])
-        self.stages.run(
+        files = {
+            source: written_files(
+                file for result in tokenized if result["source"] == source for file in result["files"]
+            )
+            for source in self.documents.sources
+        }
+        (texts,) = self.stages.run(
             "held-out texts",
             [HeldOutItem(self.out, runs)],
             gather_held_out,
@@ -258,6 +324,7 @@ class _Store:
             keys=["all"],
             depends=[{"runs": content}],
             weights=[1],
+            reads=[[file for own in files.values() for file in own]],
         )
         buckets = plan_buckets(self.documents.sources, tokenized, settings, self.out)
         sizes = [sum(result["tokens"][bucket.split] for result in tokenized) // bucket.buckets for bucket in buckets]
@@ -270,7 +337,12 @@ class _Store:
             depends=[{"runs": content, "buckets": bucket.buckets} for bucket in buckets],
             weights=sizes,
             kernels=KERNELS,
+            reads=[[*files[bucket.source], *written_files(texts["files"])] for bucket in buckets],
         )
+
+
+def _digests(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [record["blake2b"] for record in records]
 
 
 def _given_tokenizer(config: TokenConfig) -> str | None:

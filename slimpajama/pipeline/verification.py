@@ -18,13 +18,21 @@ from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.index import INDEX
 from slimpajama.engine import Engine, Item
 from slimpajama.errors import InputError, InputNotFound
+from slimpajama.file_list import FILE_LIST, FileList, read_file_list
 from slimpajama.lock import locked_for_reading
-from slimpajama.mixture.store import STORE_FILE, open_store
+from slimpajama.mixture.store import STORE_FILE, TokenStore, open_store
 from slimpajama.pipeline.dedup_outputs import PIECES
-from slimpajama.verify import dedup_output, mixture_files, survivors, token_store
+from slimpajama.pipeline.request import is_of_run
+from slimpajama.verify import dedup_output, listed_files, mixture_files, survivors, token_store
 from slimpajama.workspace import read_json
 
 __all__ = ["Verification", "verify_run"]
+
+_OF_DEDUP = (f"work/{PIECES}", f"work/{FILE_LIST}")
+_OF_MIXTURES = (f"tokens/{STORE_FILE}", f"tokens/{FILE_LIST}")
+"""Any of these shows that something was finished."""
+
+_STORE_SUMMARY = "tokens/summary.json"
 
 
 @dataclass(slots=True)
@@ -44,20 +52,22 @@ def verify_run(output: Path, engine: Engine, *, memory: int, bars: bool = False)
     checks = _Checks(engine, bars, verification)
     summary = None
     dedup, mixtures = (
-        next((folder for folder in (output, output / name) if (folder / file).exists()), None)
-        for name, file in (("dedup", f"work/{PIECES}"), ("mixtures", f"tokens/{STORE_FILE}"))
+        next((folder for folder in (output, output / name) if any((folder / file).exists() for file in files)), None)
+        for name, files in (("dedup", _OF_DEDUP), ("mixtures", _OF_MIXTURES))
     )
-    if dedup is None and mixtures is None:
+    whole = (output / FILE_LIST).exists() or is_of_run(output)
+    if dedup is None and mixtures is None and not whole:
         raise InputNotFound(f"{output} holds nothing that is finished; give what --output of dedup, mix or run said")
     with contextlib.ExitStack() as stack:
         for folder in {output, dedup, mixtures} - {None}:
             stack.enter_context(locked_for_reading(folder))  # type: ignore[arg-type]
         if dedup is not None:
-            _check_dedup(dedup, checks, memory)
-            summary = read_json(dedup / "summary.json")
+            summary = _check_dedup(dedup, checks, memory)
         if mixtures is not None:
             # Elsewhere than beside it, the deduplication a store was made of is not known.
-            _check_mixtures(mixtures, summary if isinstance(summary, dict) else None, checks)
+            _check_mixtures(mixtures, summary, checks)
+        if whole:
+            _check_list(output, checks, _list_of(output / FILE_LIST, output, checks), set(), [], "run")
     return verification
 
 
@@ -91,34 +101,91 @@ class _Checks:
         known += [finding for finding in dict.fromkeys(findings) if finding not in known]
 
 
-def _check_dedup(folder: Path, checks: _Checks, memory: int) -> None:
-    items = dedup_output.part_items(folder)
-    results = checks.run("parts of shards", items, dedup_output.check_part, [item.bytes for item in items])
-    damaged = bool(checks.verification.findings)
-    checks.found(dedup_output.compare_totals(folder, results))
-    if damaged:  # what cannot be read cannot be compared
+def _list_of(path: Path, root: Path, checks: _Checks) -> FileList | None:
+    listing = read_file_list(path)
+    if listing is None:
+        checks.found([f"{path} is missing or damaged; run the same command again: it is written when all is done"])
+    return listing
+
+
+def _check_list(
+    root: Path, checks: _Checks, listing: FileList | None, known: set[Path], folders: Sequence[str], what: str
+) -> None:
+    """All listed files that are not ``known`` to be checked already, and that ``folders`` hold no others."""
+    if listing is None:
         return
-    decisions = [folder / name for name in dict.fromkeys(item.decisions for item in items)]
-    linked = sum(result["linked"] for result in results)
-    index = read_json(folder / "work" / INDEX)
-    first_id = index["first_shard"] << POSITION_BITS if index else 0
-    ranges = survivors.survivor_items(decisions, linked, memory, first_id)
-    checks.run("ranges of clusters", ranges, survivors.check_survivors, [linked // len(ranges)] * len(ranges))
+    files = listed_files.listed_files(root, listing, known)
+    checks.run(f"other files of the {what}", files, listed_files.check_listed, [file.bytes for file in files])
+    checks.found(listed_files.foreign_files(root, listing, folders))
+
+
+def _check_dedup(folder: Path, checks: _Checks, memory: int) -> dict[str, Any] | None:
+    """Returns the summary, where it is sound."""
+    listing = _list_of(folder / "work" / FILE_LIST, folder, checks)
+    sound = {
+        name: listed_files.is_sound(folder, name, listing)
+        for name in (f"work/{PIECES}", f"work/{INDEX}", "summary.json")
+    }
+    known: set[Path] = set()
+    if sound[f"work/{PIECES}"]:
+        known = _check_parts(folder, checks, memory, sound["summary.json"] and sound[f"work/{INDEX}"])
+    _check_list(folder, checks, listing, known, ("decisions", "global", "local", "quarantine"), "deduplication")
+    summary = read_json(folder / "summary.json") if sound["summary.json"] else None
+    return summary if isinstance(summary, dict) else None
+
+
+def _check_parts(folder: Path, checks: _Checks, memory: int, whole: bool) -> set[Path]:
+    """Shards and decisions; returns their paths. ``whole``: summary and index can be gone by."""
+    try:
+        items = dedup_output.part_items(folder)
+    except InputNotFound as fault:
+        checks.found([str(fault)])
+        return set()
+    before = len(checks.verification.findings)
+    results = checks.run("parts of shards", items, dedup_output.check_part, [item.bytes for item in items])
+    damaged = len(checks.verification.findings) > before
+    if whole:
+        checks.found(dedup_output.compare_totals(folder, results))
+    if whole and not damaged:  # what cannot be read cannot be compared
+        decisions = [folder / name for name in dict.fromkeys(item.decisions for item in items)]
+        linked = sum(result["linked"] for result in results)
+        index = read_json(folder / "work" / INDEX)
+        first_id = index["first_shard"] << POSITION_BITS if index else 0
+        ranges = survivors.survivor_items(decisions, linked, memory, first_id)
+        checks.run("ranges of clusters", ranges, survivors.check_survivors, [linked // len(ranges)] * len(ranges))
+    return {folder / name for item in items for name in (item.decisions, *(path for _, _, path, _ in item.shards))}
 
 
 def _check_mixtures(folder: Path, summary: dict[str, Any] | None, checks: _Checks) -> None:
+    listing = _list_of(folder / "tokens" / FILE_LIST, folder, checks)
+    known: set[Path] = set()
+    names = sorted(path.name for path in folder.iterdir() if (path / "manifest.json").exists())
     try:
         store = open_store(folder / "tokens")
     except InputError as fault:
         checks.found([str(fault)])
-        return
+    else:
+        known |= _check_store(store, folder, summary, checks, listed_files.is_sound(folder, _STORE_SUMMARY, listing))
+        for name in names:
+            if listed_files.is_sound(folder, f"{name}/manifest.json", listing):
+                files, findings = mixture_files.file_checks(folder / name, store)
+                checks.found(findings)
+                sizes = [file.entry["bytes"] for file in files]
+                checks.run(f"files of {name}", files, mixture_files.check_file, sizes)
+                known |= {file.path for file in files}
+    _check_list(folder, checks, listing, known, ("tokens/sources", *names), "mixtures")
+
+
+def _check_store(
+    store: TokenStore, folder: Path, summary: dict[str, Any] | None, checks: _Checks, accounts: bool
+) -> set[Path]:
+    """The buckets of a store; returns their paths. ``accounts``: its summary can be gone by."""
+    before = len(checks.verification.findings)
     buckets = token_store.bucket_checks(store)
     checks.run("token buckets", buckets, token_store.check_bucket, [item.bytes for item in buckets])
-    damaged = bool(checks.verification.findings)
-    checks.found(token_store.compare_accounts(store, summary))
+    damaged = len(checks.verification.findings) > before
+    if accounts:
+        checks.found(token_store.compare_accounts(store, summary))
     if not damaged:
         checks.run("token store", [token_store.StoreCheck(store.path)], token_store.check_whole_store, [0])
-    for out in sorted(path for path in folder.iterdir() if (path / "manifest.json").exists()):
-        files, findings = mixture_files.file_checks(out, store)
-        checks.found(findings)
-        checks.run(f"files of {out.name}", files, mixture_files.check_file, [file.entry["bytes"] for file in files])
+    return {path for bucket in buckets for path in bucket.paths}

@@ -11,7 +11,7 @@ from slimpajama.errors import SlimpajamaError
 from slimpajama.storage import status_of
 from slimpajama.workspace import file_record
 
-__all__ = ["REMEDY", "damage", "found_reading", "size_of"]
+__all__ = ["REMEDY", "damage", "found_reading", "missing", "size_of"]
 
 REMEDY = "remove it and run the same command again: it is made anew"
 
@@ -39,6 +39,11 @@ def found_reading(path: Path, check: Callable[[], list[str]]) -> list[str]:
         return [_unreadable(path, fault)]
 
 
+def missing(path: Path) -> str:
+    """The finding for a file that is not there."""
+    return f"{path} is missing; run the same command again: it is made anew"
+
+
 def size_of(path: Path) -> int:
     """Bytes of a file, 0 where there is none."""
     try:
@@ -49,6 +54,6 @@ def size_of(path: Path) -> int:
 
 def _unreadable(path: Path, fault: Exception) -> str:
     if isinstance(fault, FileNotFoundError):
-        return f"{path} is missing; run the same command again: it is made anew"
+        return missing(path)
     reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else " ".join(str(fault).split())
     return f"{path} cannot be read: {reason}; {REMEDY}"

@@ -16,7 +16,7 @@ from slimpajama.config import checked
 from slimpajama.errors import SlimpajamaError
 from slimpajama.mixture.build import FileItem, file_groups
 from slimpajama.mixture.formats.base import mixture_format
-from slimpajama.mixture.output_files import file_items, is_output_file, plan_from_store
+from slimpajama.mixture.output_files import file_items, plan_from_store
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore
 from slimpajama.verify.findings import REMEDY, damage, found_reading
@@ -46,8 +46,7 @@ def file_checks(out: Path, store: TokenStore) -> tuple[list[FileCheck], list[str
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), list):
         return [], [f"{path} is missing or broken; {REMEDY}"]
     entries = {entry["name"]: entry for entry in manifest["files"]}
-    strays = {found.name for found in out.iterdir() if is_output_file(found.name)} - set(entries)
-    findings = [f"{out / name} is of no mixture that the manifest lists; remove it" for name in sorted(strays)]
+    findings: list[str] = []
     if manifest["store"]["fingerprint"] != store.fingerprint:
         findings.append(
             f"{path} is of a token store that is there no more ({manifest['store']['fingerprint']}); run slimpajama "

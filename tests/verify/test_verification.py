@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from slimpajama.cli import app
 from slimpajama.engine.local import LocalEngine
+from slimpajama.file_list import read_file_list, write_file_list
 from slimpajama.pipeline.run import load_run_config, run_all
 from slimpajama.pipeline.verification import Verification, verify_run
 from slimpajama.verify.findings import REMEDY
@@ -55,6 +56,14 @@ def verified(run: Path, memory: int = MEMORY) -> Verification:
         return verify_run(run, engine, memory=memory)
 
 
+def others(root: Path, name: str, known: tuple[str, ...]) -> int:
+    """How many files the list names of which no name has a part that is ``known``."""
+    listing = read_file_list(root / name)
+    assert listing is not None
+    names = [*listing.files, *listing.sealed]
+    return len([name for name in names if not any(part in name and "done/" not in name for part in known)])
+
+
 def test_a_sound_run_has_no_finding(sound: Path) -> None:
     found = verified(sound)
     assert found.findings == []
@@ -64,17 +73,20 @@ def test_a_sound_run_has_no_finding(sound: Path) -> None:
     assert found.checked == {
         "parts of shards": parts,
         "ranges of clusters": 1,
+        "other files of the deduplication": others(sound / "dedup", "work/files.json", (".zst", "decisions")),
         "token buckets": buckets,
         "token store": 1,
         "files of papers": len(list((sound / "mixtures" / "papers").glob("*.parquet"))),
         "files of web": files,
+        "other files of the mixtures": others(sound / "mixtures", "tokens/files.json", ("parquet", "sources/")),
+        "other files of the run": others(sound, "files.json", ()),
     }
     assert parts > 7
     assert files > 2
 
 
 def test_parts_can_be_verified_alone(sound: Path) -> None:
-    assert list(verified(sound / "dedup").checked) == ["parts of shards", "ranges of clusters"]
+    assert list(verified(sound / "dedup").checked)[:2] == ["parts of shards", "ranges of clusters"]
     assert next(iter(verified(sound / "mixtures").checked)) == "token buckets"
 
 
@@ -82,6 +94,24 @@ def test_little_memory_goes_through_the_clusters_in_many_ranges(sound: Path) -> 
     found = verified(sound, memory=200)
     assert found.checked["ranges of clusters"] > 5
     assert found.findings == []
+
+
+LISTS = (
+    ("", "files.json"),
+    ("dedup", "work/files.json"),
+    ("mixtures", "tokens/files.json"),
+    ("", "tokens/files.json"),
+)
+
+
+def relist(run: Path) -> None:
+    """Make what lies there what was written, as far as the lists of files go."""
+    for folder, name in LISTS:
+        root = run / folder
+        listing = read_file_list(root / name)
+        if listing is not None:
+            records = [file_record(root / file) for file in listing.files if (root / file).exists()]
+            write_file_list(root / name, root, records, listing.sealed)
 
 
 def a_shard(run: Path, scope: str = "global") -> Path:
@@ -158,7 +188,8 @@ def test_damage_to_any_file_is_found(run: Path, which: Callable[[Path], Path], d
 
 
 def only(run: Path, *parts: str) -> None:
-    """There is one finding, and it says this."""
+    """There is one finding, and it says this, although the lists of files say that all is as it was written."""
+    relist(run)
     findings = verified(run).findings
     assert len(findings) == 1, findings
     for part in parts:
@@ -216,6 +247,7 @@ def test_a_document_that_is_there_twice_is_found(run: Path) -> None:
 
     rewrite_table(path, double)
     admit_table(run, path)
+    relist(run)
     assert any("do not ascend: a document is there twice" in finding for finding in verified(run).findings)
 
 
@@ -227,6 +259,7 @@ def test_kept_globally_but_not_locally_is_found(run: Path) -> None:
 
     rewrite_table(path, change)
     admit_table(run, path)
+    relist(run)
     assert "verdict and flags of document" in verified(run).findings[0]
 
 
@@ -245,6 +278,7 @@ def test_figures_that_are_not_those_of_the_decisions_are_found(run: Path) -> Non
         summary["sources"]["arxiv"][state]["documents"] += 1
     write_json(path, summary)
     read = summary["sources"]["arxiv"]["read"]
+    relist(run)
     findings = verified(run).findings
     assert len(findings) == 2
     assert f"says {read['documents']:,} documents of {read['bytes']:,} bytes read of source 'arxiv'" in findings[0]
@@ -272,6 +306,7 @@ def test_one_changed_token_is_found_in_store_and_mixture(run: Path) -> None:
     values[first - 1] ^= 1  # where the end of text was
     np.save(tokens, values)
     admit_bucket(run, tokens, documents)
+    relist(run)
     findings = verified(run).findings
     assert f"{tokens}: documents do not end where {documents.name} says; {REMEDY}" in findings
 
@@ -283,6 +318,7 @@ def test_documents_in_another_order_are_found(run: Path) -> None:
     rows["id"][:2] = ids[1], ids[0]
     np.save(documents, rows)
     admit_bucket(run, tokens, documents)
+    relist(run)
     assert (
         f"{documents} is not in the order of the shuffle, or holds a document twice; {REMEDY}" in verified(run).findings
     )
@@ -367,7 +403,7 @@ def test_a_manifest_that_says_something_else_than_the_plan_is_found(run: Path) -
 def test_a_file_of_no_mixture_is_found(run: Path) -> None:
     stray = run / "mixtures" / "web" / "train-00009-of-00010.parquet"
     stray.touch()
-    only(run, f"{stray} is of no mixture that the manifest lists; remove it")
+    only(run, f"{stray} is not of this run, but lies among its files; move it elsewhere or remove it")
 
 
 def test_a_mixture_of_another_store_is_found(run: Path) -> None:
