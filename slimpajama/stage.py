@@ -18,7 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from slimpajama.engine import Engine, Item
+from slimpajama.engine import Engine, Item, Retry
 from slimpajama.errors import InputChanged, OutputError
 from slimpajama.markers import Markers
 from slimpajama.storage import relative_name, remove_file, remove_tree
@@ -75,6 +75,7 @@ class Stages:
         weights: Sequence[int],
         kernels: Sequence[str] = (),
         memory: int | None = None,
+        retry: Retry[Item] | None = None,
         reads: Sequence[Sequence[WrittenFile]] = (),
     ) -> list[dict[str, Any]]:
         """The results of ``function`` for all items, in their order, from markers where they still hold.
@@ -82,9 +83,9 @@ class Stages:
         ``keys``: a name for each item, unique in the stage. ``depends``: all that the item's result depends on, as
         JSON-able values with names a reader understands. ``weights``: bytes each stands for, for the progress bar.
         ``kernels``: modules that load the kernels the items call, if any. ``memory``: bytes that an item may hold, if
-        not as many as any. ``reads``: for each item, the files of earlier stages or runs that it reads, which must be
-        what was written. A result is a mapping of plain values; ``result["files"]`` are the records of the files the
-        item wrote.
+        not as many as any. ``retry``: see :meth:`slimpajama.engine.Engine.map`. ``reads``: for each item, the files of
+        earlier stages or runs that it reads, which must be what was written. A result is a mapping of plain values;
+        ``result["files"]`` are the records of the files the item wrote.
         """
         began = time.perf_counter()
         results: list[dict[str, Any] | None] = []
@@ -119,6 +120,7 @@ class Stages:
                     lambda item: names.get(id(item), name),
                     kernels,
                     memory,
+                    retry,
                 )
             ) as finished,
         ):

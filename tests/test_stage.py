@@ -29,6 +29,7 @@ class Backwards:
         name: Callable[[Any], str] = str,
         preload: Sequence[str] = (),
         memory: int | None = None,
+        retry: Any = None,
     ) -> Generator[tuple[int, Any], None, None]:
         for index in reversed(range(len(items))):
             yield index, function(items[index])

@@ -8,11 +8,13 @@ too: the outputs of the shard are cut there.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +26,19 @@ from slimpajama.corpus.discovery import POSITION_BITS, Piece
 from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import BadRecord, RecordBatch, read_records
+from slimpajama.dedup.careful import DOCUMENT_SECONDS, Care, leave_out, next_care, sketch_one_by_one
 from slimpajama.dedup.rows import BAD, DOCUMENT_ID, SHORT, SOUND, Rows, RowsWriter, join_rows
 from slimpajama.dedup.sketch import Sketcher
+from slimpajama.engine import Death, Trial
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import TooManyBadRecords
+from slimpajama.logging import LOGGER
 from slimpajama.markers import ANY_BYTES, Markers
-from slimpajama.storage import opened, place, remove_file
+from slimpajama.storage import is_remote, opened, place, remove_file
 from slimpajama.text.normalisation import Normalisation
 from slimpajama.workspace import OutputFile, atomic_file
 
-__all__ = ["VERSION", "PieceCounts", "SketchItem", "has_parts", "sketch_piece"]
+__all__ = ["VERSION", "PieceCounts", "SketchItem", "has_parts", "sketch_piece", "try_again"]
 
 VERSION = 3
 """Raised when what this stage writes changes, so that older results are not reused."""
@@ -48,7 +53,7 @@ COMPRESSION = 8
 @dataclass(frozen=True, slots=True)
 class SketchItem:
     """One piece and all that its rows depend on. ``part_bytes``: 0 where it is read in one go; else ``parts`` remembers
-    its finished parts, which depend on ``depends``."""
+    its finished parts, which depend on ``depends``. ``care``: of a try after a worker died."""
 
     piece: Piece
     reader: LineReader
@@ -65,6 +70,7 @@ class SketchItem:
     part_bytes: int
     parts: Markers
     depends: dict[str, Any]
+    care: Care | None = None
 
 
 @dataclass(slots=True)
@@ -93,6 +99,24 @@ class PieceCounts:
 def has_parts(piece: Piece, part_bytes: int) -> bool:
     """Whether a piece may hold more than ``part_bytes`` of text, and cannot be cut without reading it."""
     return piece.stop is None and piece.input_bytes * COMPRESSION > part_bytes
+
+
+def try_again(item: SketchItem, death: Death, document_seconds: float = DOCUMENT_SECONDS) -> Trial[SketchItem] | None:
+    """What to try next of a piece whose worker died: each document by itself, without those that are to blame."""
+    folder = Path(tempfile.gettempdir()) if is_remote(item.rows_file) else item.rows_file.parent
+    name = hashlib.blake2b(str(item.rows_file).encode(), digest_size=4).hexdigest()
+    care = next_care(item.care, death, folder / f"at.{name}.tmp")  # named as what cleaning removes
+    if care is None:
+        return None
+    for culprit in care.left_out[len(item.care.left_out) if item.care else 0 :]:
+        LOGGER.warning(
+            "%s: the document at %s %d is quarantined: %s",
+            item.piece.file.path,
+            "row" if item.piece.file.format == "parquet" else "byte",
+            culprit.position,
+            culprit.reason,
+        )
+    return Trial(replace(item, care=care), document_seconds)
 
 
 def sketch_piece(item: SketchItem) -> dict[str, Any]:
@@ -163,6 +187,8 @@ def _sketch_part(
                 head = batch
                 break
             size += sum(batch.sizes)
+            if item.care:
+                leave_out(batch, item.care.left_out)
             if batch.bad and quarantine is None:
                 quarantine = stack.enter_context(atomic_file(quarantine_file))
             for bad in batch.bad.values():
@@ -217,7 +243,7 @@ def too_many_bad(path: str, counts: PieceCounts, allowed: float) -> TooManyBadRe
 
 def _rows(batch: RecordBatch, sketcher: Sketcher, item: SketchItem) -> Rows:
     count = len(batch.ids)
-    sketches = sketcher.sketch(batch.texts)
+    sketches = sketch_one_by_one(batch, sketcher, item.care.at) if item.care else sketcher.sketch(batch.texts)
     sound = np.ones(count, dtype=np.bool_)
     sound[list(batch.bad)] = False
     status = np.full(count, BAD, dtype=np.uint8)

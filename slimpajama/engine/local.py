@@ -3,9 +3,9 @@
 Processes, not threads: JSON parsing holds the interpreter lock. They are forked from a clean server process that
 has already loaded the kernels (``forkserver`` with preload), so a worker starts in milliseconds, and no thread of
 the parent is cloned in mid-flight. Each worker has a pipe of its own and one item at a time, so a worker that dies or
-hangs takes nothing with it but that item, which is tried once more. Rejected: ``ProcessPoolExecutor``, where one
-death breaks the pool and all items in flight are lost, it cannot be said which was the culprit, workers outlive a
-parent that was killed, and an interrupt waits for what is running.
+hangs takes nothing with it but that item, which is tried once more, or as its stage says. Rejected:
+``ProcessPoolExecutor``, where one death breaks the pool and all items in flight are lost, it cannot be said which was
+the culprit, workers outlive a parent that was killed, and an interrupt waits for what is running.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any, cast
 
-from slimpajama.engine import Item, Result
-from slimpajama.engine.heartbeat import CHECKS, STALLED_AFTER
+from slimpajama.engine import Death, Item, Result, Retry, Trial
+from slimpajama.engine.heartbeat import CHECKS, STALLED_AFTER, Silence
 from slimpajama.engine.lean import is_all_ours
 from slimpajama.engine.worker import Answer, serve
 from slimpajama.errors import WorkerDied
@@ -32,6 +32,7 @@ from slimpajama.own_folders import prepare_socket_folder
 __all__ = ["LocalEngine"]
 
 TRIES = 2
+_CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
 
 
 class _Worker:
@@ -40,21 +41,26 @@ class _Worker:
     def __init__(self) -> None:
         context = multiprocessing.get_context("forkserver")
         self.pipe, other = context.Pipe()
-        self._beats = context.RawArray("d", 1)
+        self._beats = context.RawArray("Q", 1)
         arguments = (other, self._beats, dict(os.environ))
         self.process = context.Process(target=serve, args=arguments, daemon=True)
         self.process.start()
         other.close()
         self.index = -1
+        self.stalled_after = STALLED_AFTER
+        self._silence = Silence(0.0)
 
     def give(self, index: int, function: Callable[[Any], Any], item: Any, preload: Sequence[str]) -> None:
         self.index = index
-        self._beats[0] = time.monotonic()
         self.pipe.send((function, item, tuple(preload), LOGGER.getEffectiveLevel()))
 
-    @property
-    def last_beat(self) -> float:
-        return float(self._beats[0])
+    def watch_from(self, now: float, stalled_after: float) -> None:
+        self.stalled_after = stalled_after
+        self._silence = Silence(now)
+        self._silence.seconds(int(self._beats[0]), now)
+
+    def is_stalled(self, now: float) -> bool:
+        return self._silence.seconds(int(self._beats[0]), now) > self.stalled_after
 
     def kill(self) -> None:
         self.pipe.close()
@@ -65,9 +71,22 @@ class _Worker:
 class LocalEngine:
     """Run items in ``workers`` processes of this machine (in this very process when ``workers`` is 1)."""
 
-    def __init__(self, workers: int, *, stalled_after: float = STALLED_AFTER) -> None:
+    def __init__(
+        self,
+        workers: int,
+        *,
+        stalled_after: float = STALLED_AFTER,
+        clock: Callable[[], float] = time.monotonic,
+        look_seconds: float | None = None,
+    ) -> None:
+        """``stalled_after``: seconds of ``clock`` without a sign of life after which an item is taken to hang.
+
+        ``look_seconds``: how often to look, instead of ``CHECKS`` times in that time.
+        """
         self.workers = workers
         self._stalled_after = stalled_after
+        self._clock = clock
+        self._look_seconds = look_seconds
         self._idle: list[_Worker] = []
 
     def __enter__(self) -> LocalEngine:
@@ -84,6 +103,7 @@ class LocalEngine:
         name: Callable[[Item], str] = str,
         preload: Sequence[str] = (),
         memory: int | None = None,
+        retry: Retry[Item] | None = None,
     ) -> Generator[tuple[int, Result], None, None]:
         """See :meth:`slimpajama.engine.Engine.map`; a stage of one item has the machine, so ``memory`` is there."""
         if self.workers == 1:
@@ -97,13 +117,15 @@ class LocalEngine:
         first = ["slimpajama.engine.first"] if is_all_ours() else []
         forkserver.set_forkserver_preload([*first, function.__module__, *preload])
         waiting = list(range(len(items) - 1, -1, -1))
+        trials: dict[int, Trial[Item]] = {}
         deaths = [0] * len(items)
         busy: dict[Connection, _Worker] = {}
         try:
             while waiting or busy:
                 while waiting and len(busy) < self.workers:
-                    self._start(busy, waiting.pop(), function, items, preload)
-                ready = cast("list[Connection]", wait(list(busy), timeout=self._stalled_after / CHECKS))
+                    index = waiting.pop()
+                    self._start(busy, index, function, trials.get(index) or Trial(items[index]), preload)
+                ready = cast("list[Connection]", wait(list(busy), timeout=self._seconds_to_wait(busy)))
                 fates = dict.fromkeys(ready, "")
                 fates.update(self._stalled(busy))
                 for pipe, fate in fates.items():
@@ -111,10 +133,20 @@ class LocalEngine:
                     answer = None if fate else _answer(pipe)
                     if answer is None:
                         worker.kill()
-                        deaths[worker.index] += 1
-                        if deaths[worker.index] == TRIES:
-                            raise _died(name(items[worker.index]), fate or _ending(worker.process.exitcode))
-                        waiting.append(worker.index)
+                        index = worker.index
+                        deaths[index] += 1
+                        exit_code = worker.process.exitcode or 0
+                        by_item = bool(fate) or -exit_code in _CRASHES
+                        death = Death(deaths[index], fate or _ending(exit_code), by_item, deaths[index] < TRIES)
+                        item = trials[index].item if index in trials else items[index]
+                        trial = (retry or _once_more)(item, death)
+                        if trial is None:
+                            raise _died(name(items[index]), death)
+                        LOGGER.warning(
+                            "a worker process that handled %s %s; it is tried again", name(items[index]), death.fate
+                        )
+                        trials[index] = trial
+                        waiting.append(index)
                         continue
                     self._idle.append(worker)
                     yield worker.index, answer.taken()
@@ -127,28 +159,42 @@ class LocalEngine:
         busy: dict[Connection, _Worker],
         index: int,
         function: Callable[[Any], Any],
-        items: Sequence[Any],
+        trial: Trial[Any],
         preload: Sequence[str],
     ) -> None:
         """Give an item to an idle worker, or to a new one; a worker that died idle is no item's fault."""
         while self._idle:
             worker = self._idle.pop()
+            worker.watch_from(self._clock(), trial.stalled_after or self._stalled_after)
             try:
-                worker.give(index, function, items[index], preload)
+                worker.give(index, function, trial.item, preload)
             except OSError:
                 worker.kill()
                 continue
             busy[worker.pipe] = worker
             return
         worker = _Worker()
+        worker.watch_from(self._clock(), trial.stalled_after or self._stalled_after)
         busy[worker.pipe] = worker
         with contextlib.suppress(OSError):  # it died at once, which its pipe will tell
-            worker.give(index, function, items[index], preload)
+            worker.give(index, function, trial.item, preload)
+
+    def _seconds_to_wait(self, busy: dict[Connection, _Worker]) -> float:
+        if self._look_seconds is not None:
+            return self._look_seconds
+        return min(worker.stalled_after for worker in busy.values()) / CHECKS
 
     def _stalled(self, busy: dict[Connection, _Worker]) -> dict[Connection, str]:
-        latest = time.monotonic() - self._stalled_after
-        fate = f"showed no sign of life for {self._stalled_after:,.0f} s"
-        return {pipe: fate for pipe, worker in busy.items() if worker.last_beat < latest and not pipe.poll()}
+        now = self._clock()
+        return {
+            pipe: f"showed no sign of life for {worker.stalled_after:,g} s"
+            for pipe, worker in busy.items()
+            if worker.is_stalled(now) and not pipe.poll()
+        }
+
+
+def _once_more(item: Item, death: Death) -> Trial[Item] | None:
+    return Trial(item) if death.may_repeat else None
 
 
 def _answer(pipe: Connection) -> Answer | None:
@@ -158,17 +204,19 @@ def _answer(pipe: Connection) -> Answer | None:
         return None
 
 
-def _ending(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
+def _ending(exit_code: int) -> str:
+    if exit_code < 0:
         return f"was killed by {signal.Signals(-exit_code).name}"
     return f"ended with exit code {exit_code}"
 
 
-def _died(item: str, fate: str) -> WorkerDied:
+def _died(item: str, death: Death) -> WorkerDied:
+    fate = death.fate
     if "SIGKILL" in fate:
         advice = "most likely memory ran out: use fewer --workers or set a smaller memory"
     elif "sign of life" in fate:
         advice = "look whether the disk or the network it reads from still answers, or leave that input out"
     else:
         advice = "most likely the file is damaged in a way that its reader does not survive: mend it or leave it out"
-    return WorkerDied(f"a worker process that handled {item} {fate}, twice; {advice}; finished work is kept")
+    times = {1: "once", 2: "twice"}.get(death.tries) or f"{death.tries} times"
+    return WorkerDied(f"a worker process that handled {item} {fate}, {times}; {advice}; finished work is kept")

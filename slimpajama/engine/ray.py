@@ -20,7 +20,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from slimpajama.config import WORKER_BYTES
-from slimpajama.engine import Item, Result
+from slimpajama.engine import Death, Item, Result, Retry, Trial
 from slimpajama.engine.heartbeat import STALLED_AFTER, watched
 from slimpajama.engine.worker import Answer, handle
 from slimpajama.errors import ConfigError, WorkerDied
@@ -95,25 +95,32 @@ class RayEngine:
         name: Callable[[Item], str] = str,
         preload: Sequence[str] = (),
         memory: int | None = None,
+        retry: Retry[Item] | None = None,
     ) -> Generator[tuple[int, Result], None, None]:
-        """See :meth:`slimpajama.engine.Engine.map`; items of dead workers and nodes are tried three times more."""
+        """See :meth:`slimpajama.engine.Engine.map`; items of dead workers and nodes are tried three times more.
+
+        Ray does not say how a worker ended, so ``retry`` is never told that it was by the item.
+        """
         ray = self._ray
         resources: dict[str, Any] = {"num_cpus": 1}
         if self._memory:
             resources["memory"] = self._can_be_had(WORKER_BYTES + (self._memory if memory is None else memory))
-        task = ray.remote(_handled).options(max_retries=RETRIES, **resources)
-        waiting = iter(range(len(items)))
+        task = ray.remote(_handled).options(max_retries=0 if retry else RETRIES, **resources)
+        waiting = list(range(len(items) - 1, -1, -1))
+        trials: dict[int, Trial[Item]] = {}
+        deaths = [0] * len(items)
         running: dict[Any, int] = {}
         slots, looked = self._slots(), time.monotonic()
         try:
             while True:
                 if time.monotonic() - looked > _LOOK_SECONDS:
                     slots, looked = self._slots(), time.monotonic()
-                while len(running) < IN_FLIGHT_PER_CPU * slots and (index := next(waiting, None)) is not None:
-                    reference = task.remote(
-                        function, items[index], tuple(preload), LOGGER.getEffectiveLevel(), self._stalled_after
-                    )
-                    running[reference] = index
+                while len(running) < IN_FLIGHT_PER_CPU * slots and waiting:
+                    index = waiting.pop()
+                    trial = trials.get(index) or Trial(items[index])
+                    stalled_after = trial.stalled_after or self._stalled_after
+                    level = LOGGER.getEffectiveLevel()
+                    running[task.remote(function, trial.item, tuple(preload), level, stalled_after)] = index
                 if not running:
                     return
                 done, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)
@@ -122,8 +129,18 @@ class RayEngine:
                     try:
                         answer: Answer = ray.get(reference)
                     except ray.exceptions.RayError as fault:
+                        deaths[index] += 1
+                        item = trials[index].item if index in trials else items[index]
+                        death = Death(deaths[index], "was lost", False, deaths[index] <= RETRIES)
+                        next_trial = retry(item, death) if retry else None
+                        if next_trial is not None:
+                            LOGGER.warning("the work on %s was lost; it is tried again", name(items[index]))
+                            trials[index] = next_trial
+                            waiting.append(index)
+                            continue
+                        times = deaths[index] if retry else RETRIES + 1
                         raise WorkerDied(
-                            f"the work on {name(items[index])} was lost {RETRIES + 1} times with its worker or node "
+                            f"the work on {name(items[index])} was lost {times} times with its worker or node "
                             f"({' '.join(str(fault).split())[:200]}); most likely memory ran out: give the nodes fewer "
                             "CPUs or set a smaller memory; or it gave no sign of life for "
                             f"{self._stalled_after / 60:.0f} minutes: look after the storage; finished work is kept"

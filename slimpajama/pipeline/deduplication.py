@@ -22,6 +22,7 @@ from slimpajama.dedup.bands import banding
 from slimpajama.dedup.decisions import Tally
 from slimpajama.dedup.index import INDEX, Index, index_content, open_index
 from slimpajama.dedup.summary import run_summary
+from slimpajama.engine import Retry
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.errors import ConfigError
 from slimpajama.file_list import FILE_LIST, FileList, files_in, read_file_list, write_file_list
@@ -130,7 +131,9 @@ class _Run:
         stages.remove(work / INDEX)  # until it holds again, nobody may compare with it
         with PeakMemory() as memory:
             sketching_work = items.sketch()
-            sketched = self._stage("read and sketch", sketching_work, sketching.sketch_piece, items, KERNELS)
+            sketched = self._stage(
+                "read and sketch", sketching_work, sketching.sketch_piece, items, KERNELS, retry=sketching.try_again
+            )
             self._judge_bad_records(sketched)
             stages.write_json(work / "rows.json", items.rows_list())
             linking_work = items.link(sketched, work / "rows.json")
@@ -169,6 +172,7 @@ class _Run:
         items: DedupItems,
         kernels: tuple[str, ...] = (),
         memory: int | None = None,
+        retry: Retry[Any] | None = None,
     ) -> list[dict[str, Any]]:
         return self.stages.run(
             name,
@@ -180,6 +184,7 @@ class _Run:
             weights=work.weights,
             kernels=kernels,
             memory=memory,
+            retry=retry,
             reads=work.reads,
         )
 

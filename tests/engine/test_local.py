@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from slimpajama import ShardUnreadable, WorkerDied
+from slimpajama.engine import Death, Trial
 from slimpajama.engine.heartbeat import beat
 from slimpajama.engine.local import LocalEngine
 
@@ -101,6 +102,35 @@ def sleep(nap: Nap) -> float:
         if nap.alive:
             beat()
     return nap.seconds
+
+
+@dataclass(frozen=True)
+class Work:
+    """An item that leaves a file in ``folder`` when it has begun, and then hangs or ends."""
+
+    name: str
+    folder: Path
+    hangs: bool = False
+
+
+def work(item: Work) -> str:
+    (item.folder / item.name).touch()
+    if item.hangs:
+        time.sleep(3600)
+    return item.name
+
+
+class StoppedUntil:
+    """A clock that stands still until so many items have begun, then goes on by ``step`` seconds at each look."""
+
+    def __init__(self, folder: Path, begun: int, step: float) -> None:
+        self.now = 0.0
+        self._folder, self._begun, self._step = folder, begun, step
+
+    def __call__(self) -> float:
+        if len(list(self._folder.iterdir())) >= self._begun:
+            self.now += self._step
+        return self.now
 
 
 def write_for_ever(path: Path) -> None:
@@ -229,19 +259,53 @@ def test_a_worker_that_crashes_is_told_from_one_that_memory_killed(function: Any
     )
 
 
-def test_a_worker_that_hangs_is_noticed_and_its_item_named() -> None:
-    naps = [Nap(0.1, alive=False), Nap(60, alive=False), Nap(0.2, alive=False)]
-    with LocalEngine(2, stalled_after=1) as engine, pytest.raises(WorkerDied) as death:
-        list(engine.map(sleep, naps, lambda nap: f"c4/{nap.seconds:g}"))
+def test_a_worker_that_hangs_is_noticed_and_its_item_named(tmp_path: Path) -> None:
+    items = [Work("a", tmp_path), Work("b", tmp_path, hangs=True), Work("c", tmp_path)]
+    clock = StoppedUntil(tmp_path, begun=3, step=0.4)
+    engine = LocalEngine(2, stalled_after=1, clock=clock, look_seconds=0.02)
+    with engine, pytest.raises(WorkerDied) as death:
+        list(engine.map(work, items, lambda item: f"c4/{item.name}"))
     assert str(death.value) == (
-        "a worker process that handled c4/60 showed no sign of life for 1 s, twice; look whether the disk or the "
+        "a worker process that handled c4/b showed no sign of life for 1 s, twice; look whether the disk or the "
         "network it reads from still answers, or leave that input out; finished work is kept"
     )
 
 
-def test_a_worker_that_shows_signs_of_life_may_take_its_time() -> None:
-    with LocalEngine(2, stalled_after=1) as engine:
-        assert sorted(engine.map(sleep, [Nap(2.5, alive=True), Nap(0.1, alive=False)])) == [(0, 2.5), (1, 0.1)]
+def test_nobody_hangs_while_the_clock_does_not_pass_the_limit(tmp_path: Path) -> None:
+    clock = StoppedUntil(tmp_path, begun=0, step=1e-9)
+    with LocalEngine(2, stalled_after=1, clock=clock, look_seconds=0.001) as engine:
+        assert sorted(engine.map(sleep, [Nap(0.3, alive=False)])) == [(0, 0.3)]
+
+
+def other_try(item: Work, death: Death) -> Trial[Work] | None:
+    """Hanging items are tried as others, until they do not hang."""
+    assert death.by_item == ("sign of life" in death.fate)
+    if death.tries == 4:
+        return None
+    name = f"{item.name}{death.tries}"
+    return Trial(Work(name, item.folder, hangs=death.tries < 3), stalled_after=0.5)
+
+
+def test_what_is_tried_after_a_death_can_be_another_item_with_another_limit(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = StoppedUntil(tmp_path, begun=1, step=0.4)
+    with LocalEngine(2, stalled_after=1, clock=clock, look_seconds=0.02) as engine:
+        items = [Work("a", tmp_path, hangs=True)]
+        assert list(engine.map(work, items, lambda item: item.name, retry=other_try)) == [(0, "a123")]
+    assert caplog.messages == [
+        "a worker process that handled a showed no sign of life for 1 s; it is tried again",
+        *["a worker process that handled a showed no sign of life for 0.5 s; it is tried again"] * 2,
+    ]
+
+
+def give_up(item: int, death: Death) -> None:
+    assert (item, death) == (signal.SIGSEGV, Death(1, "was killed by SIGSEGV", True, True))
+
+
+def test_a_stage_may_give_up_at_once() -> None:
+    with LocalEngine(2) as engine, pytest.raises(WorkerDied, match=r"handled 11 was killed by SIGSEGV, once; "):
+        list(engine.map(crash, [int(signal.SIGSEGV)], retry=give_up))
 
 
 def test_the_trace_of_an_error_shows_where_in_the_worker_it_was() -> None:

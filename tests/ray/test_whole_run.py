@@ -84,8 +84,9 @@ class LosingNodes:
         name: Callable[[Any], str] = str,
         preload: Sequence[str] = (),
         memory: int | None = None,
+        retry: Any = None,
     ) -> Generator[tuple[int, Any], None, None]:
-        for done, result in enumerate(self._engine.map(function, items, name, preload, memory)):
+        for done, result in enumerate(self._engine.map(function, items, name, preload, memory, retry)):
             if done == 0:  # others are on their way
                 self._cluster.remove_node(self._node, allow_graceful=False)
                 self._node = self._cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)

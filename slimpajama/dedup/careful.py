@@ -1,0 +1,108 @@
+"""The second try of a piece whose worker hung or died: one document at a time, so that the culprit is known.
+
+Before each document its position goes into a small file, which outlives the worker. If that one hangs or crashes too,
+the document it was at goes to the quarantine, and the next try leaves it out; everything else is sketched as always.
+Only the process that runs the stage decides, so what an interrupted run left is never taken for a culprit. A document
+is blamed if the worker crashed or gave no sign of life at it, or if two tries in a row ended at it. A worker that was
+killed for memory on this machine blames nobody. Costs a small file written and a call per document, in such a try
+alone. Rejected: a time limit for every document (all would pay for it), and a process for each document.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from slimpajama.corpus.discovery import POSITION_BITS
+from slimpajama.corpus.records import FIRST_BYTES, BadRecord, RecordBatch
+from slimpajama.dedup.sketch import Sketcher, Sketches
+from slimpajama.engine import Death
+from slimpajama.engine.heartbeat import beat
+
+__all__ = ["DOCUMENT_SECONDS", "MOST_LEFT_OUT", "Care", "LeftOut", "leave_out", "next_care", "sketch_one_by_one"]
+
+DOCUMENT_SECONDS = 300.0
+"""Seconds that one document may take in a careful try. The largest that is admitted takes a few."""
+
+MOST_LEFT_OUT = 10
+"""Documents of a piece that are left out before the run gives up: something else is wrong then."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A document that is quarantined unread, by its position in the shard."""
+
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """How a piece is tried again.
+
+    ``at``: the file that says which document is being worked on. ``stopped_at``: where the last try ended, if that was
+    not reason enough to leave that document out.
+    """
+
+    at: Path
+    left_out: tuple[LeftOut, ...] = ()
+    stopped_at: int = -1
+
+
+def next_care(care: Care | None, death: Death, at: Path) -> Care | None:
+    """What follows on a death while a piece was tried with ``care``; ``None``: give up."""
+    if care is None:
+        at.unlink(missing_ok=True)
+        return Care(at)
+    position = _read(care.at)
+    care.at.unlink(missing_ok=True)
+    if position >= 0 and (death.by_item or position == care.stopped_at):
+        if len(care.left_out) == MOST_LEFT_OUT:
+            return None
+        culprit = LeftOut(position, f"no result: the worker that handled it {death.fate}")
+        return Care(care.at, (*care.left_out, culprit))
+    return replace(care, stopped_at=position) if death.may_repeat else None
+
+
+def leave_out(batch: RecordBatch, left_out: Sequence[LeftOut]) -> None:
+    """Make bad records of the documents in ``left_out`` that are in ``batch`` and sound."""
+    reasons = {one.position: one.reason for one in left_out}
+    sound = [index for index in range(len(batch.ids)) if index not in batch.bad]
+    for place, index in reversed(list(enumerate(sound))):
+        position = _position(batch.ids[index])
+        if position in reasons:
+            first = batch.texts.pop(place)[:FIRST_BYTES].encode()[:FIRST_BYTES]
+            batch.bad[index] = BadRecord(position, reasons[position], batch.sizes[index], first)
+            batch.repaired = [other for other in batch.repaired if other != index]
+
+
+def sketch_one_by_one(batch: RecordBatch, sketcher: Sketcher, at: Path) -> Sketches:
+    """As ``sketcher.sketch(batch.texts)``; while a document is sketched, its position is in the file ``at``."""
+    sketches = [sketcher.sketch([])]
+    sound = (index for index in range(len(batch.ids)) if index not in batch.bad)
+    for index, text in zip(sound, batch.texts, strict=True):
+        at.write_bytes(b"%d" % _position(batch.ids[index]))
+        beat()
+        sketches.append(sketcher.sketch([text]))
+    at.unlink(missing_ok=True)
+    return Sketches(
+        *(
+            np.concatenate([getattr(one, column) for one in sketches])
+            for column in ("sizes", "cleaned", "rewritten", "keys")
+        )
+    )
+
+
+def _position(document: int) -> int:
+    return document & ((1 << POSITION_BITS) - 1)
+
+
+def _read(at: Path) -> int:
+    """The position in the file, or -1 where the worker was between documents."""
+    with contextlib.suppress(FileNotFoundError):
+        return int(at.read_bytes() or -1)
+    return -1
