@@ -14,6 +14,7 @@ from slimpajama.commands.options import (
     Debug,
     EngineName,
     Json,
+    Keep,
     LogLevel,
     OnEngine,
     Quiet,
@@ -45,6 +46,7 @@ def dedup(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="One setting, over the file's; repeatable."),
     ] = None,
+    keep: Keep = False,
     quiet: Quiet = False,
     json: Json = False,
     log_level: LogLevel = None,
@@ -77,7 +79,9 @@ def dedup(
             typer.echo(catch_line(*banding(settings)), err=True)
         chosen = EngineChoice(engine.value, ray_address)
         with results_only():
-            summary = deduplicate(input, output, settings, progress=talks and sys.stderr.isatty(), engine=chosen)
+            summary = deduplicate(
+                input, output, settings, progress=talks and sys.stderr.isatty(), engine=chosen, keep=keep
+            )
         if json:
             typer.echo(orjson.dumps(summary).decode())
         elif talks:

@@ -14,6 +14,7 @@ from slimpajama.commands.options import (
     Debug,
     EngineName,
     Json,
+    Keep,
     LogLevel,
     Memory,
     OnEngine,
@@ -59,6 +60,7 @@ def mix(
     engine: OnEngine = EngineName.local,
     ray_address: RayAddress = None,
     set: SetInSection = None,
+    keep: Keep = False,
     quiet: Quiet = False,
     json: Json = False,
     log_level: LogLevel = None,
@@ -95,6 +97,7 @@ def mix(
                 memory=machine.item_bytes(),
                 format=format,
                 dry_run=dry_run,
+                keep=keep,
             )
         if json:
             typer.echo(orjson.dumps({"tokens": made.store, "mixtures": made.manifests}).decode())

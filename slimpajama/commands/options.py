@@ -14,6 +14,7 @@ __all__ = [
     "Debug",
     "EngineName",
     "Json",
+    "Keep",
     "LogLevel",
     "LogLevelName",
     "Memory",
@@ -72,3 +73,6 @@ LogLevel = Annotated[
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Keep = Annotated[
+    bool, typer.Option("--keep", help="Refuse to replace finished results that were made with other settings.")
+]

@@ -14,6 +14,7 @@ from slimpajama.commands.options import (
     Debug,
     EngineName,
     Json,
+    Keep,
     LogLevel,
     OnEngine,
     OtherInput,
@@ -38,6 +39,7 @@ def run(
     engine: OnEngine = EngineName.local,
     ray_address: RayAddress = None,
     set: SetInSection = None,
+    keep: Keep = False,
     quiet: Quiet = False,
     json: Json = False,
     log_level: LogLevel = None,
@@ -65,7 +67,7 @@ def run(
         chosen = EngineChoice(engine.value, ray_address)
         bars = talks and sys.stderr.isatty()
         with results_only():
-            summary, made = run_all(settings, file.parent, output, progress=bars, engine=chosen)
+            summary, made = run_all(settings, file.parent, output, progress=bars, engine=chosen, keep=keep)
         if json:
             typer.echo(orjson.dumps(summary).decode())
         elif talks:

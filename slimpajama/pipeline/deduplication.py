@@ -33,6 +33,7 @@ from slimpajama.path_overlap import lies_inside, refuse_overlap, refuse_shards_i
 from slimpajama.pipeline.dedup_items import DedupItems, Results, Work
 from slimpajama.pipeline.dedup_outputs import OWNED_FOLDERS, Outputs, owned_folders
 from slimpajama.pipeline.output_names import refuse_long_names
+from slimpajama.pipeline.replacement import announce, replaced_dedup
 from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
 from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
 from slimpajama.sealed_json import write_sealed
@@ -41,7 +42,7 @@ from slimpajama.storage import place, relative_name
 from slimpajama.workspace import content_digest
 from slimpajama.written_files import DamagedFile
 
-__all__ = ["deduplicate", "deduplicate_on"]
+__all__ = ["dedup_arguments", "deduplicate", "deduplicate_on"]
 
 KERNELS = ("slimpajama.dedup.compiled",)
 
@@ -53,23 +54,31 @@ def deduplicate(
     *,
     progress: bool = False,
     engine: EngineChoice | None = None,
+    keep: bool = False,
     **settings: Any,
 ) -> dict[str, Any]:
     """Deduplicate the shards below ``input`` into ``output``, locally and globally; returns the summary.
 
     ``settings`` are fields of :class:`~slimpajama.config.Config`, over those of ``config``; ``progress`` shows bars
     on standard error; ``engine``: this machine, if not another is chosen. What an earlier, interrupted or differently
-    configured call left in ``output`` and still holds is used. Writes ``decisions/``, ``global/`` and/or ``local/``,
-    ``quarantine/``, ``summary.json`` and ``work/``. Raises :class:`~slimpajama.errors.SlimpajamaError` of the kind that
-    applies.
+    configured call left in ``output`` and still holds is used. With ``keep``, a finished result of other settings is
+    not replaced but refused with :class:`~slimpajama.errors.OutputError`. Writes ``decisions/``, ``global/`` and/or
+    ``local/``, ``quarantine/``, ``summary.json`` and ``work/``. Raises :class:`~slimpajama.errors.SlimpajamaError` of
+    the kind that applies.
     """
     chosen = checked(Config, {**(config.model_dump() if config else {}), **settings}, "settings")
     with (engine or EngineChoice()).opened(chosen) as opened:
-        return deduplicate_on(Stages(opened, bars=progress), place(input), place(output), chosen)
+        return deduplicate_on(Stages(opened, bars=progress), place(input), place(output), chosen, keep=keep)
 
 
 def deduplicate_on(
-    stages: Stages, input: Path, output: Path, config: Config, mixed: Sequence[int] | None = None
+    stages: Stages,
+    input: Path,
+    output: Path,
+    config: Config,
+    mixed: Sequence[int] | None = None,
+    *,
+    keep: bool = False,
 ) -> dict[str, Any]:
     """:func:`deduplicate` on an engine that is there already; ``stages`` takes the record of the stages.
 
@@ -94,13 +103,20 @@ def deduplicate_on(
             needed = dedup_bytes(text, 2 if config.scope == "both" else 1)
             warn_if_full(output, needed if mixed is None else needed + mixture_bytes(text, mixed))
         holding.enter_context(locked(output))
+        arguments = dedup_arguments(input, config)
+        announce(replaced_dedup(output, arguments), keep)
         holding.enter_context(stages.cleaning(owned_folders(output)))
-        write_request(output, "dedup", {"input": str(input.resolve()), "settings": config.model_dump(mode="json")})
+        write_request(output, "dedup", arguments)
         try:
             return run.run()
         except DamagedFile as fault:
             LOGGER.warning("%s: it is made anew", fault.what)
             return run.run()
+
+
+def dedup_arguments(input: Path, config: Config) -> dict[str, Any]:
+    """What the request of a deduplication says."""
+    return {"input": str(input.resolve()), "settings": config.model_dump(mode="json")}
 
 
 def _earlier(config: Config, output: Path) -> Index | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore, bucket_paths, open_store
 from slimpajama.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer
+from slimpajama.pipeline.replacement import announce, replaced_mixtures
 from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.planning.disk_need import SHARD_EXPANSION, mixture_bytes, warn_if_full
@@ -34,7 +36,7 @@ from slimpajama.stage import Stages
 from slimpajama.storage import is_remote
 from slimpajama.written_files import DamagedFile, WrittenFile
 
-__all__ = ["Mixtures", "make_mixtures"]
+__all__ = ["Mixtures", "make_mixtures", "mix_arguments"]
 
 REMAKE_STORE = "remove it and run the same command again: the token store is made anew"
 
@@ -60,13 +62,15 @@ def make_mixtures(
     memory: int,
     format: str = "parquet",
     dry_run: bool = False,
+    keep: bool = False,
 ) -> Mixtures:
     """Make the token store ``output/tokens`` of the deduplication ``input``, or use it, and of each recipe its mixture
     ``output/<name>``.
 
     All recipes are checked before anything is done and planned before the first is built, so a mistake in the last
-    costs nothing. ``input`` is locked before it is looked at. Raises :class:`ConfigError` for a recipe that cannot be
-    met, and :class:`~slimpajama.errors.InputNotFound` where ``input`` is no finished deduplication.
+    costs nothing. ``input`` is locked before it is looked at. With ``keep``, finished results of other settings are not
+    replaced but refused with :class:`~slimpajama.errors.OutputError`. Raises :class:`ConfigError` for a recipe that
+    cannot be met, and :class:`~slimpajama.errors.InputNotFound` where ``input`` is no finished deduplication.
     """
     chosen = mixture_format(format)
     written = ["tokens", *(recipe.name for recipe in recipes)]
@@ -83,13 +87,11 @@ def make_mixtures(
         _check(documents, recipes, output)
         check_tokenizer(config, output / "tokens")
         _check_disk(documents, recipes, output, dry_run)
-        with locked(output), stages.cleaning(owned):
-            request = {
-                "input": str(documents.folder.resolve()),
-                "recipes": [recipe.model_dump(mode="json") for recipe in recipes],
-                "settings": config.model_dump(mode="json"),
-                "format": format,
-            }
+        request = mix_arguments(documents.folder, recipes, config, format)
+        with contextlib.ExitStack() as holding:
+            holding.enter_context(locked(output))
+            announce(replaced_mixtures(output, recipes, request, not dry_run), keep)
+            holding.enter_context(stages.cleaning(owned))
             write_request(output, "mix", request)
             with PeakMemory() as peak:
                 try:
@@ -99,6 +101,16 @@ def make_mixtures(
                     made = _make(documents, recipes, config, output, stages, memory, chosen, dry_run)
                 _list_files(output, list(made.manifests), stages)
             return replace(made, peak_memory_bytes=peak.bytes)
+
+
+def mix_arguments(input: Path, recipes: Sequence[Recipe], config: TokenConfig, format: str) -> dict[str, Any]:
+    """What the request of mixtures says."""
+    return {
+        "input": str(input.resolve()),
+        "recipes": [recipe.model_dump(mode="json") for recipe in recipes],
+        "settings": config.model_dump(mode="json"),
+        "format": format,
+    }
 
 
 def _make(

@@ -18,9 +18,10 @@ from slimpajama.lock import locked
 from slimpajama.mixture.formats.base import mixture_format_names
 from slimpajama.mixture.recipe import Recipe, Tokens, load_recipe
 from slimpajama.path_overlap import refuse_overlap
-from slimpajama.pipeline.deduplication import deduplicate_on
-from slimpajama.pipeline.mixtures import Mixtures, make_mixtures
+from slimpajama.pipeline.deduplication import dedup_arguments, deduplicate_on
+from slimpajama.pipeline.mixtures import Mixtures, make_mixtures, mix_arguments
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer, sources_of
+from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
 from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
 from slimpajama.presets import recipe_file
 from slimpajama.refusals import kind_of, shown
@@ -105,13 +106,20 @@ def load_run_config(file: Path, assignments: Sequence[str] = (), **flags: Any) -
 
 
 def run_all(
-    config: RunConfig, folder: Path, output: Path, *, progress: bool = False, engine: EngineChoice | None = None
+    config: RunConfig,
+    folder: Path,
+    output: Path,
+    *,
+    progress: bool = False,
+    engine: EngineChoice | None = None,
+    keep: bool = False,
 ) -> tuple[dict[str, Any], Mixtures]:
     """Run everything ``config`` asks for into ``output``; paths in it are relative to ``folder``.
 
     ``engine``: this machine, if not another is chosen. Writes ``sample/`` (if asked for), ``dedup/``, ``mixtures/`` and
     ``summary.json``, whose content is returned with the mixtures. What is done and still holds is not done again. All
-    recipes are read and checked, and the tokenizer is loaded, before anything is started.
+    recipes are read and checked, and the tokenizer is loaded, before anything is started. With ``keep``, finished
+    results of other settings are not replaced but refused with :class:`~slimpajama.errors.OutputError`.
     """
     began = time.perf_counter()
     if config.sample is not None and is_remote(output):
@@ -127,6 +135,9 @@ def run_all(
         _check(config, recipes, source, output)
     mixtures = Mixtures({}, {}, {})
     with (engine or EngineChoice()).opened(config.dedup) as opened, locked(output):
+        if keep:
+            announce(_replaced(config, recipes, source, output), keep)
+        announce(replaced_sample(output, config.model_dump(mode="json")["sample"]), keep)
         write_request(output, "run", {"config": config.model_dump(mode="json"), "folder": str(folder.resolve())})
         _make_sample(config, source, opened)
         deduplicated = deduplicate_on(
@@ -135,6 +146,7 @@ def run_all(
             output / "dedup",
             config.dedup,
             mixed=[recipe.tokens for recipe in recipes] if recipes else None,
+            keep=keep,
         )
         stages = Stages(opened, bars=progress)
         if recipes:
@@ -146,6 +158,7 @@ def run_all(
                 stages=stages,
                 memory=config.dedup.item_bytes(),
                 format=config.mixtures.format,
+                keep=keep,
             )
     summary = {
         "config": config.model_dump(mode="json"),
@@ -161,6 +174,15 @@ def run_all(
     }
     _list_files(output, write_json(output / "summary.json", summary), bool(recipes))
     return summary, mixtures
+
+
+def _replaced(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: Path) -> list[str]:
+    """What the deduplication and the mixtures would replace, before either is begun."""
+    mixed = mix_arguments(output / "dedup", recipes, config.tokens, config.mixtures.format)
+    return [
+        *replaced_dedup(output / "dedup", dedup_arguments(source, config.dedup)),
+        *replaced_mixtures(output / "mixtures", recipes, mixed, build=True),
+    ]
 
 
 def _check(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: Path) -> None:

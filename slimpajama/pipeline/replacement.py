@@ -1,0 +1,84 @@
+"""What a new request would replace in a finished output, told before anything is changed.
+
+Running with other settings in the same output makes its results anew, which is often meant and sometimes a slip of the
+``--output``. So the settings of the finished state are compared with the new ones, and one warning says what will be
+replaced and why; with ``keep`` the run is refused instead. Settings that change no result (``workers``, ``memory`` …)
+and results that only grow are not mentioned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from slimpajama.errors import OutputError
+from slimpajama.logging import LOGGER
+from slimpajama.markers import changes, reasons
+from slimpajama.mixture.recipe import Recipe
+from slimpajama.mixture.store import STORE_FILE
+from slimpajama.pipeline.request import REQUEST
+from slimpajama.sealed_json import read_sealed
+from slimpajama.workspace import read_json
+
+__all__ = ["announce", "replaced_dedup", "replaced_mixtures", "replaced_sample"]
+
+HARMLESS = ("workers", "memory", "max_bad_fraction", "scope")
+"""Settings of a deduplication that do not replace what is there: a scope is added to the other."""
+
+
+def replaced_dedup(output: Path, arguments: Mapping[str, Any]) -> list[str]:
+    """A sentence for what a deduplication with ``arguments``, as in its request, would replace in ``output``."""
+    request, summary = read_sealed(output / REQUEST), read_json(output / "summary.json")
+    if request is None or not isinstance(summary, dict) or not isinstance(summary.get("settings"), dict):
+        return []
+    # The request may be of a later run that was interrupted; the summary is of the one that was finished.
+    before = {"input": request.get("input"), "settings": summary["settings"]}
+    why = reasons(changes(_without_harmless(before), _without_harmless(arguments)))
+    return [f"{output} holds a finished deduplication that would be replaced ({why})"] if why else []
+
+
+def replaced_sample(output: Path, sample: Mapping[str, Any] | None) -> list[str]:
+    """A sentence for the built-in sample in ``output`` that one of other settings would replace."""
+    request = read_sealed(output / REQUEST)
+    before = request["config"].get("sample") if request is not None and request.get("command") == "run" else None
+    if before is None or sample is None or not (output / "sample").exists():
+        return []
+    why = reasons(changes(before, sample))
+    return [f"{output / 'sample'} holds a sample that would be replaced ({why})"] if why else []
+
+
+def replaced_mixtures(output: Path, recipes: Sequence[Recipe], arguments: Mapping[str, Any], build: bool) -> list[str]:
+    """A sentence for each thing that mixtures of ``recipes``, with ``arguments``, would replace in ``output``.
+
+    ``build``: the mixtures are built, too, not only the token store.
+    """
+    found = []
+    before = read_sealed(output / REQUEST)
+    if before is not None and before.get("command") == "mix" and (output / "tokens" / STORE_FILE).exists():
+        old = {name: before.get(name) for name in ("input", "settings")}
+        why = reasons(changes(old, {name: arguments[name] for name in old}))
+        if why:
+            found.append(f"{output / 'tokens'} is a finished token store that would be replaced ({why})")
+    for recipe in recipes if build else ():
+        manifest = read_json(output / recipe.name / "manifest.json")
+        if isinstance(manifest, dict) and "recipe" in manifest:
+            old = {"recipe": manifest["recipe"], "format": manifest.get("format")}
+            new = {"recipe": recipe.model_dump(mode="json"), "format": arguments["format"]}
+            why = reasons(changes(old, new))
+            if why:
+                found.append(f"{output / recipe.name} is a finished mixture that would be replaced ({why})")
+    return found
+
+
+def announce(replaced: Sequence[str], keep: bool) -> None:
+    """Warn of what will be replaced. Raises :class:`OutputError` where it is to be kept."""
+    if replaced and keep:
+        raise OutputError(f"{'; '.join(replaced)}; choose another output, or leave out --keep (keep=False)")
+    for sentence in replaced:
+        LOGGER.warning("%s", sentence.replace("would be replaced", "will be replaced"))
+
+
+def _without_harmless(request: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {name: value for name, value in request["settings"].items() if name not in HARMLESS}
+    return {**request, "settings": settings}
