@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from slimpajama.engine import Engine, Item, Retry
 from slimpajama.errors import InputChanged, OutputError
+from slimpajama.fence import Fenced, current_claims
 from slimpajama.markers import Markers
 from slimpajama.storage import relative_name, remove_file, remove_tree
 from slimpajama.workspace import atomic_file, remove_stale_temporaries, write_json
@@ -101,6 +102,7 @@ class Stages:
             raise Unfinished(name)
         if reads:
             self._check_files((file for index in missing for file in reads[index]), kernels)
+        claims = current_claims()
         names = {id(items[index]): keys[index] for index in missing}
         with (
             tqdm(
@@ -115,10 +117,10 @@ class Stages:
             ) as bar,
             contextlib.closing(
                 self.engine.map(
-                    function,
+                    Fenced(function, claims) if claims else function,
                     [items[index] for index in missing],
                     lambda item: names.get(id(item), name),
-                    kernels,
+                    [*kernels, function.__module__] if claims else kernels,
                     memory,
                     retry,
                 )

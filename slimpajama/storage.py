@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
+from slimpajama import fence
 from slimpajama.errors import ConfigError
 
 __all__ = [
@@ -214,10 +215,12 @@ class _RangeReader(io.RawIOBase):
 def upload(file: str, path: Path) -> None:
     """Put a local file into a store: in one request, or in parts that the store joins, so it appears as a whole.
 
-    Raises :class:`OSError`.
+    Raises :class:`OSError`, and :class:`~slimpajama.errors.WorkspaceLocked` if the lock on that folder was lost.
     """
     store, target = cast(Any, path).fs, cast(Any, path).path
+    fence.check(path)
     _answer(lambda: store.put_file(file, target))
+    fence.check(path)  # the process may have been paused meanwhile
 
 
 def remove_file(path: Path) -> None:
@@ -226,6 +229,7 @@ def remove_file(path: Path) -> None:
         path.unlink(missing_ok=True)
         return
     store, name = cast(Any, path).fs, cast(Any, path).path
+    fence.check(path)
     with contextlib.suppress(FileNotFoundError):
         _answer(lambda: store.rm_file(name))
 
@@ -236,6 +240,7 @@ def remove_tree(folder: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
         return
+    fence.check(folder)
     with contextlib.suppress(FileNotFoundError):
         cast(Any, folder).fs.rm(cast(Any, folder).path, recursive=True)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import multiprocessing
 import os
 import re
+import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -89,4 +92,78 @@ def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None
     (tmp_path / "file").write_bytes(b"")
     out = tmp_path / "file" / "out"
     with pytest.raises(OutputError, match=r"^cannot write .*file/out: Not a directory; free some"), locked(out):
+        pass
+
+
+OTHER_USER = 12345
+
+
+def try_as_other(
+    how: Callable[[Path], contextlib.AbstractContextManager[None]], folder: Path, pipe: Connection
+) -> None:
+    if os.getuid() == 0:  # whom no permission stops
+        os.setgroups([])
+        os.setgid(OTHER_USER)
+        os.setuid(OTHER_USER)
+    try:
+        with how(folder):
+            pipe.send("held")
+    except OutputError as error:
+        pipe.send(str(error))
+
+
+def as_other(how: Callable[[Path], contextlib.AbstractContextManager[None]], folder: Path) -> str:
+    """What becomes of locking ``folder`` for a user who is not root, nor the owner if root runs the tests."""
+    context = multiprocessing.get_context("spawn")
+    mine, other = context.Pipe()
+    process = context.Process(target=try_as_other, args=(how, folder, other))
+    process.start()
+    answer = mine.recv()
+    process.join()
+    return str(answer)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that other users reach, with a lock that they can only read."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / LOCK_FILE).write_bytes(b'{"pid": 7, "host": "there"}')
+    (folder / LOCK_FILE).chmod(0o444)
+    folder.chmod(0o755)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_the_lock_of_another_user_is_noticed_by_readers_and_writers(shared: Path) -> None:
+    assert as_other(locked_for_reading, shared) == "held"
+    with (shared / LOCK_FILE).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for how in (locked_for_reading, locked):
+            assert as_other(how, shared).startswith(f"{shared} is in use by process 7 on there (, since ); wait until")
+
+
+def test_a_lock_that_another_user_left_behind_is_replaced_where_it_may_be(shared: Path) -> None:
+    shared.chmod(0o777)
+    assert as_other(locked, shared) == "held"
+    assert list(shared.iterdir()) == []
+
+
+def test_a_lock_that_can_be_neither_replaced_nor_read_is_named(shared: Path) -> None:
+    shared.chmod(0o555)
+    assert re.fullmatch(
+        rf"{shared}/\.lock was left behind by the user with number \d+ and cannot be removed: Permission denied; "
+        "have it removed, or choose another output",
+        as_other(locked, shared),
+    )
+    (shared / LOCK_FILE).chmod(0)
+    assert as_other(locked_for_reading, shared) == (
+        f"cannot tell whether a run is writing into {shared}: {shared}/.lock cannot be read (Permission denied); "
+        "have it removed if none is"
+    )
+
+
+def test_what_is_no_file_under_the_name_of_a_lock_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / LOCK_FILE).mkdir()
+    with pytest.raises(OutputError, match=r"^cannot write .*/\.lock: Is a directory"), locked(tmp_path):
         pass

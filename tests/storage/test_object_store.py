@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import random
 import string
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ pytest.importorskip("s3fs")
 pytest.importorskip("moto")
 
 from slimpajama import InputNotFound, OutputError, deduplicate
-from slimpajama.config import TokenConfig
+from slimpajama.config import Config, TokenConfig
 from slimpajama.dedup import output_shards
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import WorkspaceLocked
+from slimpajama.fence import TRUSTED_SECONDS
 from slimpajama.local_copies import local_copy
-from slimpajama.lock import locked
+from slimpajama.lock import LOCK_FILE, locked
+from slimpajama.lock_object import lock_object
 from slimpajama.mixture.recipe import Recipe
+from slimpajama.pipeline.deduplication import deduplicate_on
 from slimpajama.pipeline.mixtures import make_mixtures
 from slimpajama.pipeline.status import run_status
 from slimpajama.stage import Stages
@@ -236,6 +240,51 @@ def test_two_runs_on_one_bucket_do_not_meet(bucket: Path, tmp_path: Path, monkey
     (bucket / "out" / ".lock").write_bytes(b'{"pid": 1, "beat": 0}')
     with locked(bucket / "out"):
         pass  # nobody has said for long that they live
+
+
+def test_a_bucket_keeps_the_conditions_of_a_lock(bucket: Path) -> None:
+    lock = lock_object(bucket / "lock")
+    first = lock.create(b"1")
+    assert first is not None
+    assert lock.create(b"2") is None
+    assert lock.read() == (b"1", first)
+    second = lock.replace(b"2", first)
+    assert second is not None
+    assert lock.replace(b"3", first) is None
+    assert lock.heeds_versions(b"2")
+    assert lock.read() == (b"2", second)
+    lock.remove()
+    assert lock.replace(b"3", second) is None
+    with pytest.raises(FileNotFoundError):
+        lock.read()
+
+
+@pytest.mark.parametrize("items", [1, 6, 12])
+def test_a_run_whose_lock_was_taken_writes_nothing_more(bucket: Path, tmp_path: Path, items: int) -> None:
+    """It is paused after some items, and another takes the lock meanwhile."""
+    left = {}
+
+    class Paused(LocalEngine):
+        done = 0
+
+        def map(self, *arguments: Any, **more: Any) -> Generator[tuple[int, Any], None, None]:
+            for answer in super().map(*arguments, **more):
+                yield answer
+                self.done += 1
+                if self.done == items:
+                    time.sleep(TRUSTED_SECONDS)
+                    (bucket / "out" / LOCK_FILE).write_bytes(b'{"pid": 7, "host": "there", "token": "other"}')
+                    left.update(stored_all(bucket / "out"))
+
+    put(tmp_path, CORPUS)
+    upload(tmp_path, bucket / "in")
+    with (
+        Paused(1) as engine,
+        pytest.raises(WorkspaceLocked, match=r"^process 7 on there .* took s3://.*/out over"),
+    ):
+        deduplicate_on(Stages(engine), bucket / "in", bucket / "out", Config(max_bad_fraction=1.0))
+    assert len(left) > items
+    assert stored_all(bucket / "out") == left
 
 
 def test_what_is_not_there_or_not_ours_is_named(bucket: Path, tmp_path: Path) -> None:
