@@ -16,16 +16,17 @@ import io
 import logging
 import lzma
 import zlib
+from contextlib import closing
 from typing import Any, BinaryIO, Literal, Protocol, cast
 
 import pyarrow as pa
 
 from slimpajama.corpus.diagnosis import HEAD_BYTES, not_compressed_so
 from slimpajama.corpus.discovery import ShardFile
-from slimpajama.errors import InputChanged, ShardUnreadable
+from slimpajama.errors import InputChanged, InputError, ShardUnreadable
 from slimpajama.storage import is_remote, opened, place
 
-__all__ = ["ShardBytes", "compressed", "decoded_stream"]
+__all__ = ["ShardBytes", "beginning_of", "compressed", "decoded_stream"]
 
 WINDOW_BYTES = 128 << 20
 CHUNK_BYTES = 1 << 16
@@ -149,6 +150,16 @@ class ShardBytes:
         self._stream = decoded_stream(self._raw, self._file.compression)
         self.skip(given)
         self._request = 1
+
+
+def beginning_of(file: ShardFile) -> bytes:
+    """The first decoded bytes of a shard; none where it cannot be read."""
+    head = memoryview(bytearray(HEAD_BYTES))
+    try:
+        with closing(ShardBytes(file)) as content:
+            return bytes(head[: content.read_into(head)])
+    except InputError:
+        return b""
 
 
 def decoded_stream(raw: Any, compression: str) -> ByteStream:

@@ -22,8 +22,11 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from slimpajama.corpus.discovery import POSITION_BITS, Piece
+from slimpajama.corpus.decoding import beginning_of
+from slimpajama.corpus.diagnosis import not_json_lines, other_text_field
+from slimpajama.corpus.discovery import POSITION_BITS, Piece, ShardFile
 from slimpajama.corpus.fields import Fields
+from slimpajama.corpus.json_array import holds_array
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import BadRecord, RecordBatch, read_records
 from slimpajama.dedup.careful import DOCUMENT_SECONDS, Care, leave_out, next_care, sketch_one_by_one
@@ -204,7 +207,7 @@ def _sketch_part(
             records, broken = earlier.records + counts.records, earlier.bad + counts.bad
             if records >= ENOUGH_TO_JUDGE and broken > records * item.max_bad_fraction:
                 earlier.add(counts)
-                raise too_many_bad(item.piece.file.path, earlier, item.max_bad_fraction)
+                raise too_many_bad(item.piece.file, earlier, item.max_bad_fraction, item.fields.text_name)
     if quarantine is None:
         remove_file(quarantine_file)
     return [written.record for written in (file, quarantine) if written is not None], head
@@ -231,14 +234,24 @@ def _position(batch: RecordBatch) -> int:
     return batch.ids[0] & ((1 << POSITION_BITS) - 1)
 
 
-def too_many_bad(path: str, counts: PieceCounts, allowed: float) -> TooManyBadRecords:
-    """The error for a shard of which more than ``allowed`` is broken."""
+def too_many_bad(file: ShardFile, counts: PieceCounts, allowed: float, text_field: str) -> TooManyBadRecords:
+    """The error for a shard of which more than ``allowed`` is broken; most of it alike is a fault of the whole file."""
     position, reason = counts.first_bad or (0, "")
+    remedy = _remedy(file, reason, text_field) if counts.bad * 2 > counts.records else ""
+    if not remedy:
+        remedy = "mend or remove the shard" + (", or raise max_bad_fraction" if counts.bad < counts.records else "")
     return TooManyBadRecords(
-        f"{path}: {counts.bad:,} of {counts.records:,} records read are bad ({counts.bad / counts.records:.1%}, "
-        f"allowed are {allowed:.1%}), the first at byte {position:,}: {reason}; mend or remove the shard, or raise "
-        "max_bad_fraction"
+        f"{file.path}: {counts.bad:,} of {counts.records:,} records read are bad ({counts.bad / counts.records:.1%}, "
+        f"allowed are {allowed:.1%}), the first at byte {position:,}: {reason}; {remedy}"
     )
+
+
+def _remedy(file: ShardFile, reason: str, text_field: str) -> str:
+    """What the whole file seems to be, and what to do; empty where that is not known."""
+    head = beginning_of(file) if file.format != "parquet" else b""
+    if reason.startswith("no field"):
+        return other_text_field(head, text_field)
+    return not_json_lines(head) if head and not holds_array(file, "keep") else ""
 
 
 def _rows(batch: RecordBatch, sketcher: Sketcher, item: SketchItem) -> Rows:

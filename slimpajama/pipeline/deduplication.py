@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from slimpajama.config import Config, checked
-from slimpajama.corpus.discovery import Corpus, discover
+from slimpajama.corpus.discovery import Corpus, ShardFile, discover
 from slimpajama.dedup import cluster, cluster_slices, decisions, lsh, output_shards, sketching
 from slimpajama.dedup.bands import banding
 from slimpajama.dedup.decisions import Tally
@@ -206,13 +206,13 @@ class _Run:
 
     def _judge_bad_records(self, sketched: Results) -> None:
         """A shard in several pieces is judged whole."""
-        by_file: dict[str, sketching.PieceCounts] = {}
+        by_file: dict[ShardFile, sketching.PieceCounts] = {}
         for piece, result in zip(self.corpus.pieces, sketched, strict=True):
             counts = sketching.PieceCounts(**{name: result[name] for name in sketching.PieceCounts.__slots__})
-            by_file.setdefault(piece.file.path, sketching.PieceCounts()).add(counts)
-        for path, whole in by_file.items():
+            by_file.setdefault(piece.file, sketching.PieceCounts()).add(counts)
+        for file, whole in by_file.items():
             if whole.bad > whole.records * self.config.max_bad_fraction:
-                raise sketching.too_many_bad(path, whole, self.config.max_bad_fraction)
+                raise sketching.too_many_bad(file, whole, self.config.max_bad_fraction, self.config.text_field)
 
     def _report_replaced(self, written: Results, summary: dict[str, Any]) -> None:
         """Put the counts of values that JSON cannot hold into the summary, and warn of them."""
