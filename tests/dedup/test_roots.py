@@ -20,6 +20,7 @@ from slimpajama.dedup.spill import Column
 from slimpajama.errors import OutputError
 from tests.dedup.pairs import PLENTY, plain
 from tests.dedup.test_components import FIRST_SHARDS, LINKS
+from tests.examples import one_in
 
 RING = [(place + 1, place) for place in range(150)] + [(150, 0)]
 """Each range hands its links down to the next, so that work is quadratic in the number of ranges."""
@@ -45,6 +46,7 @@ def in_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("in_small_batches")
+@one_in(2)
 @given(files=st.lists(LINKS, max_size=4), capacity=st.integers(1, 12))
 def test_any_ranges_give_the_file_of_one(
     tmp_path_factory: pytest.TempPathFactory, files: list[list[tuple[int, int]]], capacity: int
@@ -53,9 +55,19 @@ def test_any_ranges_give_the_file_of_one(
     assert clustered(folder, files, capacity) == clustered(folder, files, None)
 
 
+CHAIN = RING[:-1]
+"""Each document's root is known only after that of the one before it."""
+
+ZIGZAG = [(200 + place, place + side) for place in range(75) for side in (0, 1)]
+"""Neighbours are joined through a document of a higher range alone."""
+
+
 @pytest.mark.parametrize("capacity", [1, 7, 20, 100])
-def test_a_ring_over_all_ranges_is_one_cluster(tmp_path: Path, capacity: int) -> None:
-    figures, _ = clustered(tmp_path, [RING[::2], RING[1::2]], capacity)
+@pytest.mark.parametrize("links", [RING, CHAIN, ZIGZAG], ids=["ring", "chain", "zigzag"])
+def test_what_goes_through_all_ranges_is_one_cluster(
+    tmp_path: Path, links: list[tuple[int, int]], capacity: int
+) -> None:
+    figures, _ = clustered(tmp_path, [links[::2], links[1::2]], capacity)
     assert (figures["linked"], figures["clusters"]) == (151, 1)
     assert figures["largest"] == [{"cluster": 0, "documents": 151}]
 
