@@ -101,10 +101,14 @@ def dropout_warning(name: str, path: Path) -> str | None:
 
 
 def loss_warning(name: str, tokenizer: TokenizerFile, texts: Sequence[str]) -> str | None:
-    """What to say where texts do not come back from their tokens: a normaliser, or a character that is unknown."""
+    """What to say where texts do not come back from their tokens: a normaliser, or a character that is unknown.
+
+    A file without a decoder cannot give texts back, so there only unknown tokens are counted.
+    """
     content = plain_json(tokenizer.path)
     model = reference(content)
     unknown = model.token_to_id(unknown_token(content) or "")
+    decodes = bool(content.get("decoder"))
     different, tokens, unknowns, example = 0, 0, 0, ""
     for text in texts:
         ids = model.encode(text, add_special_tokens=False).ids
@@ -112,13 +116,18 @@ def loss_warning(name: str, tokenizer: TokenizerFile, texts: Sequence[str]) -> s
         tokens += len(ids)
         unknowns += ids.count(unknown) if unknown is not None else 0
         wanted = text.strip()
-        if back == wanted:
+        if back == wanted or not decodes:
             continue
         different += 1
         if not example:
             least = min(len(wanted), len(back))
             at = next((place for place in range(least) if wanted[place] != back[place]), least)
             example = f"{wanted[at : at + 20]!r} becomes {back[at : at + 20]!r}"
+    if not decodes and unknowns:
+        return (
+            f"the tokenizer {name} loses text: {unknowns:,} of the {tokens:,} tokens of {len(texts):,} documents that "
+            "were tried are the unknown token; if that is not meant, give a byte-level tokenizer"
+        )
     if not different:
         return None
     return (

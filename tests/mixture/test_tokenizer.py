@@ -299,6 +299,15 @@ def test_a_tokenizer_that_loses_text_is_told(trained: Path, tmp_path: Path) -> N
         "(e.g. '\u00e9b' becomes '<unk>b'), and 1 of their 7 tokens are the unknown token; if that is not meant, "
         "give a byte-level tokenizer"
     )
+    without = Tokenizer.from_file(str(tmp_path / "unigram.json"))
+    without.decoder = None
+    without.save(str(tmp_path / "unigram.json"))
+    loaded = load_tokenizer(tmp_path / "unigram.json")
+    assert loss_warning("mine", loaded, ["ab ba"]) is None
+    assert loss_warning("mine", loaded, ["ab", "a\u00e9b"]) == (
+        "the tokenizer mine loses text: 1 of the 7 tokens of 2 documents that were tried are the unknown token; if "
+        "that is not meant, give a byte-level tokenizer"
+    )
     lowering = Tokenizer.from_file(str(trained))
     lowering.normalizer = normalizers.Lowercase()
     lowering.save(str(trained))
