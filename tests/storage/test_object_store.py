@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import string
 import time
 from collections.abc import Generator, Iterator
@@ -76,7 +77,7 @@ def reach(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def bucket(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     """A new bucket with the corpus in ``in/``."""
     reach(server, monkeypatch)
-    root = place(f"s3://{request.node.name.replace('_', '-')[:60].rstrip('-')}")
+    root = place(f"s3://{re.sub('[^a-z0-9]+', '-', request.node.name)[:60].strip('-')}")
     root.mkdir()
     return root
 
