@@ -29,8 +29,8 @@ from slimpajama.storage import is_remote, opened, place
 __all__ = ["ShardBytes", "beginning_of", "compressed", "decoded_stream"]
 
 WINDOW_BYTES = 128 << 20
-CHUNK_BYTES = 1 << 16
-"""Bytes of the file that a codec takes at a time; Arrow's are as large."""
+CHUNK_BYTES = 1 << 18
+"""Bytes of the file that a codec takes at a time, at most; Arrow takes 64 KiB."""
 
 REQUEST_BYTES = {"stop": 1 << 20, "keep": 1 << 16}
 """Bytes decoded per call. What a failing call asked for is read again byte by byte, so ``keep`` asks for less."""
