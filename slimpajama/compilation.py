@@ -14,7 +14,8 @@ import contextlib
 import functools
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast
@@ -22,9 +23,10 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from slimpajama.engine.lean import imported_numba
+from slimpajama.logging import LOGGER
 from slimpajama.own_folders import kernel_folder
 
-__all__ = ["compilation_announced", "content_digest", "kernel"]
+__all__ = ["compilation_announced", "compile_seconds", "content_digest", "kernel"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -101,22 +103,32 @@ def _cache_folder(given: str) -> Path | None:
 
 
 @contextlib.contextmanager
-def compilation_announced() -> Iterator[None]:
-    """Within the block, the first compilation that no cache spares is announced on standard error."""
+def compilation_announced(module: str) -> Iterator[None]:
+    """Log the first compilation within the block that no cache spares, and keep the time that ``module`` takes."""
     from numba.core import event
 
     class Notice(event.Listener):
-        said = False
+        began = 0.0
 
         def on_start(self, event: Any) -> None:
-            if not self.said:
-                self.said = True
-                with contextlib.suppress(OSError, AttributeError):  # a notice, and standard error may be closed or full
-                    sys.stderr.write("compiling kernels (once per installation, some seconds) ...\n")
-                    sys.stderr.flush()
+            if not self.began:
+                self.began = time.perf_counter()
+                LOGGER.info("compiling kernels (once per installation, some seconds) ...")
 
         def on_end(self, event: Any) -> None:
             pass
 
-    with event.install_listener("numba:compile", Notice()):
+    notice = Notice()
+    with event.install_listener("numba:compile", notice):
         yield
+    if notice.began:
+        _seconds[module] = time.perf_counter() - notice.began
+        LOGGER.info("kernels compiled in %.0f s, once", _seconds[module])
+
+
+_seconds: dict[str, float] = {}
+
+
+def compile_seconds(modules: Sequence[str]) -> float:
+    """Seconds that it took to compile the kernels of ``modules`` in this process, or the one it was forked from."""
+    return sum(_seconds.get(module, 0.0) for module in modules)

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from slimpajama.compilation import compile_seconds
 from slimpajama.engine import Engine, Item, Retry
 from slimpajama.errors import InputChanged, OutputError
 from slimpajama.fence import Fenced, current_claims
 from slimpajama.markers import Markers
+from slimpajama.progress import SILENT, Progress, StageStart
 from slimpajama.storage import relative_name, remove_file, remove_tree
 from slimpajama.workspace import atomic_file, remove_stale_temporaries, write_json
 from slimpajama.written_files import DamagedFile, WrittenFile, damage_of
@@ -51,14 +51,19 @@ class StageRecord:
 
 @dataclass(slots=True)
 class Stages:
-    """What the stages of a run share. ``bars``: show progress. ``records``: of the stages so far, by name.
+    """What the stages of a run share. ``records``: of the stages so far, by name.
+
+    ``count``: how many stages are expected, 0 where that is not known. ``compile_seconds``: that it took to compile
+    kernels before the stages that call them.
 
     ``sound``: paths of files that this run wrote, or found to be what was written. ``written``: records, by path, of
     all files that stages wrote in this run or in one before that still holds.
     """
 
     engine: Engine
-    bars: bool = False
+    progress: Progress = SILENT
+    count: int = 0
+    compile_seconds: float = 0.0
     inspecting: bool = False
     records: dict[str, StageRecord] = field(default_factory=dict)
     sound: set[str] = field(default_factory=set)
@@ -88,7 +93,6 @@ class Stages:
         earlier stages or runs that it reads, which must be what was written. A result is a mapping of plain values;
         ``result["files"]`` are the records of the files the item wrote.
         """
-        began = time.perf_counter()
         results: list[dict[str, Any] | None] = []
         stale = {}
         for key, (result, reason) in zip(keys, markers.results(keys, depends), strict=True):
@@ -100,21 +104,17 @@ class Stages:
         self.records[name] = record
         if self.inspecting and missing:
             raise Unfinished(name)
+        if kernels and missing:
+            self._compile(kernels, function.__module__)
+        began = time.perf_counter()
         if reads:
             self._check_files((file for index in missing for file in reads[index]), kernels)
         claims = current_claims()
         names = {id(items[index]): keys[index] for index in missing}
+        size, to_do = sum(weights), sum(weights[index] for index in missing)
+        number = list(self.records).index(name) + 1
         with (
-            tqdm(
-                total=sum(weights),
-                initial=sum(weights) - sum(weights[index] for index in missing),
-                desc=name,
-                unit="B",
-                unit_scale=True,
-                disable=not self.bars,
-                leave=False,
-                smoothing=0.1,
-            ) as bar,
+            self._shown(StageStart(name, number, max(number, self.count) if self.count else 0, size, size - to_do)),
             contextlib.closing(
                 self.engine.map(
                     Fenced(function, claims) if claims else function,
@@ -132,7 +132,7 @@ class Stages:
                     markers.finish(keys[index], depends[index], result)
                     results[index] = {"files": [], **result}
                     self.sound.update(str(file["path"]) for file in result.get("files", ()))
-                    bar.update(weights[index])
+                    self.progress.advanced(weights[index])
             except OSError as fault:  # inputs and outputs have errors of their own
                 raise OutputError(
                     f"the stage '{name}' cannot read what an earlier one wrote: {fault}; {_LOOK_AFTER_DISK}"
@@ -141,6 +141,26 @@ class Stages:
         found = [result for result in results if result is not None]
         self.list_files(file for result in found for file in result["files"])
         return found
+
+    @contextlib.contextmanager
+    def _shown(self, stage: StageStart) -> Iterator[None]:
+        self.progress.started(stage)
+        try:
+            yield
+        finally:
+            self.progress.finished()
+
+    def _compile(self, kernels: Sequence[str], module: str) -> None:
+        """Make kernels ready, so that the time that takes is not taken for the stage's. Starts worker processes.
+
+        ``module``: of the function that will be called, which workers load as well.
+        """
+        began = time.perf_counter()
+        item = tuple(kernels)
+        with contextlib.closing(self.engine.map(compile_seconds, [item], preload=[*kernels, module])) as ready:
+            told = sum(seconds for _, seconds in ready)
+        # A server of workers that compiled for an earlier run tells of that, too.
+        self.compile_seconds += min(told, time.perf_counter() - began)
 
     def _check_files(self, files: Iterable[WrittenFile], kernels: Sequence[str]) -> None:
         """Raise an :class:`OutputError` where one of ``files`` is not what its writer wrote.

@@ -7,6 +7,9 @@ from typing import Any
 
 __all__ = ["closing_lines", "mixture_lines"]
 
+LARGE_BYTES = 10_000_000
+"""Text below which no speed is printed: it would be that of starting up."""
+
 
 def closing_lines(summary: dict[str, Any], output: Path) -> str:
     """What the run did, where it ignored or quarantined something, and where to look."""
@@ -16,8 +19,13 @@ def closing_lines(summary: dict[str, Any], output: Path) -> str:
         + (f" ({stage['reused']} of {stage['items']} reused)" if stage["reused"] else "")
         for name, stage in summary["stages"].items()
     )
-    speed = f", {summary['mb_per_second']:.0f} MB/s" if summary["mb_per_second"] else ""
-    lines.append(f"{summary['seconds']:.1f} s on {summary['settings']['workers']} worker(s){speed}: {stages}")
+    large = summary["sources"]["total"]["read"]["bytes"] >= LARGE_BYTES
+    speed = f", {summary['mb_per_second']:.3g} MB/s" if summary["mb_per_second"] and large else ""
+    compiled = summary["compile_seconds"]
+    lines.append(
+        f"{summary['seconds']:.1f} s on {summary['settings']['workers']} worker(s){speed}: {stages}"
+        + (f"; kernels compiled in {compiled:.0f} s, once" if compiled >= 0.5 else "")
+    )
     lines.append(f"peak memory: {summary['peak_memory_bytes'] / 2**20:,.0f} MiB")
     ignored = summary["shards"]["ignored"]
     if ignored:

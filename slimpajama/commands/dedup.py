@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -79,9 +78,7 @@ def dedup(
             typer.echo(catch_line(*banding(settings)), err=True)
         chosen = EngineChoice(engine.value, ray_address)
         with results_only():
-            summary = deduplicate(
-                input, output, settings, progress=talks and sys.stderr.isatty(), engine=chosen, keep=keep
-            )
+            summary = deduplicate(input, output, settings, progress=talks, engine=chosen, keep=keep)
         if json:
             typer.echo(orjson.dumps(summary).decode())
         elif talks:

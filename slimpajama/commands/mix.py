@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -78,6 +77,7 @@ def mix(
         from slimpajama.mixture.recipe import load_recipe
         from slimpajama.pipeline.mixtures import make_mixtures
         from slimpajama.presets import recipe_file
+        from slimpajama.progress import progress_for
         from slimpajama.stage import Stages
 
         overrides = {"tokens": tokens, "sequence_length": seq_len, "scope": scope and scope.value, "seed": seed}
@@ -93,7 +93,7 @@ def mix(
                 recipes,
                 settings,
                 output,
-                stages=Stages(opened, bars=talks and sys.stderr.isatty()),
+                stages=Stages(opened, progress_for(talks)),
                 memory=machine.item_bytes(),
                 format=format,
                 dry_run=dry_run,

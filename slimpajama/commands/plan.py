@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -44,11 +43,12 @@ def plan(
         from slimpajama.pipeline.run import load_run_config
         from slimpajama.planning.plan_table import plan_lines
         from slimpajama.presets import config_file
+        from slimpajama.progress import progress_for
 
         file = config_file(config)
         settings = load_run_config(file, set or (), input=str(input.resolve()) if input else None)
         told = Assumptions(cores, nodes, size_in_bytes(text, "--text") if text else None, documents, kept)
-        planned = plan_run(settings, file.parent, told, bars=not quiet and not json and sys.stderr.isatty())
+        planned = plan_run(settings, file.parent, told, progress=progress_for(not quiet and not json))
         if json:
             hours = {"core_hours": planned.core_hours, "wall_hours": planned.wall_hours}
             typer.echo(orjson.dumps(dataclasses.asdict(planned) | hours).decode())

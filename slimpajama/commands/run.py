@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -65,9 +64,8 @@ def run(
         if talks:
             typer.echo(catch_line(*banding(settings.dedup)), err=True)
         chosen = EngineChoice(engine.value, ray_address)
-        bars = talks and sys.stderr.isatty()
         with results_only():
-            summary, made = run_all(settings, file.parent, output, progress=bars, engine=chosen, keep=keep)
+            summary, made = run_all(settings, file.parent, output, progress=talks, engine=chosen, keep=keep)
         if json:
             typer.echo(orjson.dumps(summary).decode())
         elif talks:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from slimpajama.commands.options import (
@@ -47,11 +45,12 @@ def verify(
         from slimpajama.engine.choice import EngineChoice
         from slimpajama.errors import DamagedOutput
         from slimpajama.pipeline.verification import verify_run
+        from slimpajama.progress import progress_for
 
         machine = load_config(workers=workers, memory=memory)
         talks = not quiet and not json
         with results_only(), EngineChoice(engine.value, ray_address).opened(machine) as opened:
-            found = verify_run(output, opened, memory=machine.item_bytes(), bars=talks and sys.stderr.isatty())
+            found = verify_run(output, opened, memory=machine.item_bytes(), progress=progress_for(talks))
         if json:
             typer.echo(orjson.dumps(dataclasses.asdict(found)).decode())
         else:

@@ -21,7 +21,7 @@ __all__: list[str] = []
 
 pa.array([0])  # at which pyarrow imports pandas, where it may: once for all workers
 
-with compilation_announced():
+with compilation_announced(__name__):
     Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=200, normalisation="nfc").sketch(["any text " * 50])
     _ids, _sources = np.arange(2, dtype=np.uint64), SourceRanges.of(["any"], [0])
     _links = links_of_keys(np.ones(2, dtype=np.uint64), union([_ids]), _sources)

@@ -63,10 +63,12 @@ def run_summary(
     rows: int,
     stages: dict[str, dict[str, Any]],
     seconds: float,
+    compile_seconds: float = 0.0,
 ) -> dict[str, Any]:
     """What a finished run writes to ``summary.json``, but its settings.
 
-    A stage has a speed, and the run one, only where nothing of an earlier run was reused.
+    A stage has a speed, and the run one, only where nothing of an earlier run was reused; the
+    time it took to compile kernels is not counted.
     """
     names = [source.name for source in corpus.sources]
     megabytes = int(tally.counts[:, 0, 1].sum()) / 1e6
@@ -92,7 +94,8 @@ def run_summary(
         "shards": {"files": len(corpus.files), "pieces": len(corpus.pieces), "ignored": list(corpus.ignored)},
         "stages": speeds,
         "seconds": round(seconds, 3),
-        "mb_per_second": round(megabytes / seconds, 1) if complete else None,
+        "compile_seconds": round(compile_seconds, 3),
+        "mb_per_second": round(megabytes / (seconds - compile_seconds), 1) if complete else None,
     }
 
 

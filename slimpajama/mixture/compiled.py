@@ -10,7 +10,7 @@ from slimpajama.mixture.runs import copy_documents
 __all__: list[str] = []
 
 _starts, _lengths = np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64)
-with compilation_announced():
+with compilation_announced(__name__):
     for _stored in (np.uint16, np.uint32):
         _tokens = np.zeros(1, dtype=_stored)
         for _read in {_stored, np.uint32}:

@@ -36,6 +36,7 @@ from slimpajama.pipeline.output_names import refuse_long_names
 from slimpajama.pipeline.replacement import announce, replaced_dedup
 from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
 from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
+from slimpajama.progress import progress_for
 from slimpajama.sealed_json import write_sealed
 from slimpajama.stage import Stages
 from slimpajama.storage import place, relative_name
@@ -45,6 +46,7 @@ from slimpajama.written_files import DamagedFile
 __all__ = ["dedup_arguments", "deduplicate", "deduplicate_on"]
 
 KERNELS = ("slimpajama.dedup.compiled",)
+STAGES = 6
 
 
 def deduplicate(
@@ -59,16 +61,16 @@ def deduplicate(
 ) -> dict[str, Any]:
     """Deduplicate the shards below ``input`` into ``output``, locally and globally; returns the summary.
 
-    ``settings`` are fields of :class:`~slimpajama.config.Config`, over those of ``config``; ``progress`` shows bars
-    on standard error; ``engine``: this machine, if not another is chosen. What an earlier, interrupted or differently
-    configured call left in ``output`` and still holds is used. With ``keep``, a finished result of other settings is
-    not replaced but refused with :class:`~slimpajama.errors.OutputError`. Writes ``decisions/``, ``global/`` and/or
-    ``local/``, ``quarantine/``, ``summary.json`` and ``work/``. Raises :class:`~slimpajama.errors.SlimpajamaError` of
-    the kind that applies.
+    ``settings`` are fields of :class:`~slimpajama.config.Config`, over those of ``config``; ``progress`` shows bars on
+    a terminal and logs a line every half minute elsewhere; ``engine``: this machine, if not another is chosen. What an
+    earlier, interrupted or differently configured call left in ``output`` and still holds is used. With ``keep``, a
+    finished result of other settings is not replaced but refused with :class:`~slimpajama.errors.OutputError`. Writes
+    ``decisions/``, ``global/`` and/or ``local/``, ``quarantine/``, ``summary.json`` and ``work/``. Raises
+    :class:`~slimpajama.errors.SlimpajamaError` of the kind that applies.
     """
     chosen = checked(Config, {**(config.model_dump() if config else {}), **settings}, "settings")
     with (engine or EngineChoice()).opened(chosen) as opened:
-        return deduplicate_on(Stages(opened, bars=progress), place(input), place(output), chosen, keep=keep)
+        return deduplicate_on(Stages(opened, progress_for(progress)), place(input), place(output), chosen, keep=keep)
 
 
 def deduplicate_on(
@@ -143,6 +145,7 @@ class _Run:
         corpus, stages, work = self.corpus, self.stages, self.output / "work"
         outputs = Outputs(self.output, corpus, self.config.scope, stages)
         outputs.announce()
+        stages.count = STAGES
         items = DedupItems(corpus, work, outputs, self.config, self.earlier)
         stages.remove(work / INDEX)  # until it holds again, nobody may compare with it
         with PeakMemory() as memory:
@@ -170,7 +173,8 @@ class _Run:
         current = outputs.finish(list(map(content_digest, decided)), [result["parts"] for result in sketched], written)
         self._write_index(items, sketched)
         bands, rows = banding(self.config)
-        summary = run_summary(corpus, tally, clusters, bands, rows, stages.times(), time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        summary = run_summary(corpus, tally, clusters, bands, rows, stages.times(), seconds, stages.compile_seconds)
         self._report_replaced(written, summary)
         summary |= {
             "settings": self.config.model_dump(mode="json") | {"workers": stages.engine.workers},

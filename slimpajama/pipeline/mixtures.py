@@ -38,6 +38,7 @@ from slimpajama.written_files import DamagedFile, WrittenFile
 
 __all__ = ["Mixtures", "make_mixtures", "mix_arguments"]
 
+STORE_STAGES = 7
 REMAKE_STORE = "remove it and run the same command again: the token store is made anew"
 
 
@@ -124,7 +125,9 @@ def _make(
     dry_run: bool,
 ) -> Mixtures:
     tokens = output / "tokens"
+    stages.count = STORE_STAGES + len(recipes)
     store_summary = make_store(documents, config, tokens, stages=stages, memory=memory)
+    stages.count = len(stages.records) + len(recipes)
     store = open_store(tokens)
     plans = {recipe.name: plan_from_store(store, recipe) for recipe in recipes}
     warnings = {

@@ -29,6 +29,7 @@ from slimpajama.planning.estimates import Counted, extrapolated
 from slimpajama.planning.linking_speed import linking_speed
 from slimpajama.planning.run_plan import Measured, RunPlan, SourcePlan, Wanted, run_plan
 from slimpajama.planning.sampling import SampledFile, draw_sample, strata_of
+from slimpajama.progress import SILENT, Progress
 from slimpajama.sample import write_sample
 from slimpajama.stage import Stages
 from slimpajama.workspace import read_json
@@ -56,7 +57,7 @@ class Assumptions:
     kept: float | None = None
 
 
-def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, bars: bool = False) -> RunPlan:
+def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, progress: Progress = SILENT) -> RunPlan:
     """Plan the run of ``config``, whose paths are relative to ``folder``. Raises what discovering the input raises."""
     config = located(config, folder)
     recipes = recipes_of(config.mixtures, folder)
@@ -75,7 +76,7 @@ def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, bars:
         part = min(MOST_TEXT, max(SAMPLE_TEXT, expanded // 100)) / max(1, expanded)
         wanted = round(part * sum(file.size for file in corpus.files))
         sampled = draw_sample(corpus, wanted, scratch / "sample", SEED)
-        stages = Stages(engine, bars=bars)
+        stages = Stages(engine, progress)
         measured = _measure(config, recipes, scratch, stages)
         sources = _scaled(_sources(corpus, sampled, _held(scratch / "out")), assumptions)
         told = Wanted(
@@ -136,7 +137,7 @@ def _measure_mixing(
     config: TokenConfig, recipe: Recipe, scratch: Path, stages: Stages
 ) -> tuple[dict[str, float], int, int]:
     """Seconds of the stages of the store and of ``mixtures``, the store's tokens, and those of the mixture."""
-    of_store, of_mixture = Stages(stages.engine, stages.bars), Stages(stages.engine, stages.bars)
+    of_store, of_mixture = Stages(stages.engine, stages.progress), Stages(stages.engine, stages.progress)
     # Warnings would be of the sample, not of the run.
     with captured(logging.WARNING):
         store = make_mixtures(scratch / "out", [], config, scratch / "mix", stages=of_store, memory=1 << 28).store

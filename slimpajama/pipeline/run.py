@@ -24,6 +24,7 @@ from slimpajama.pipeline.preflight import check_recipes, check_targets, check_to
 from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
 from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
 from slimpajama.presets import recipe_file
+from slimpajama.progress import progress_for
 from slimpajama.refusals import kind_of, shown
 from slimpajama.stage import Stages
 from slimpajama.storage import is_remote, place
@@ -141,14 +142,14 @@ def run_all(
         write_request(output, "run", {"config": config.model_dump(mode="json"), "folder": str(folder.resolve())})
         _make_sample(config, source, opened)
         deduplicated = deduplicate_on(
-            Stages(opened, bars=progress),
+            Stages(opened, progress_for(progress)),
             source,
             output / "dedup",
             config.dedup,
             mixed=[recipe.tokens for recipe in recipes] if recipes else None,
             keep=keep,
         )
-        stages = Stages(opened, bars=progress)
+        stages = Stages(opened, progress_for(progress))
         if recipes:
             mixtures = make_mixtures(
                 output / "dedup",

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.index import INDEX
 from slimpajama.engine import Engine, Item
@@ -23,6 +21,7 @@ from slimpajama.lock import locked_for_reading
 from slimpajama.mixture.store import STORE_FILE, TokenStore, open_store
 from slimpajama.pipeline.dedup_outputs import PIECES
 from slimpajama.pipeline.request import is_of_run
+from slimpajama.progress import SILENT, Progress, StageStart
 from slimpajama.verify import dedup_output, listed_files, mixture_files, survivors, token_store
 from slimpajama.workspace import read_json
 
@@ -43,13 +42,13 @@ class Verification:
     findings: list[str] = field(default_factory=list)
 
 
-def verify_run(output: Path, engine: Engine, *, memory: int, bars: bool = False) -> Verification:
+def verify_run(output: Path, engine: Engine, *, memory: int, progress: Progress = SILENT) -> Verification:
     """Check all that ``dedup``, ``mix`` or ``run`` left in ``output``. ``memory``: bytes that an item may hold.
 
     Raises :class:`InputNotFound` where nothing finished is there, and :class:`WorkspaceLocked` while somebody writes.
     """
     verification = Verification()
-    checks = _Checks(engine, bars, verification)
+    checks = _Checks(engine, progress, verification)
     summary = None
     dedup, mixtures = (
         next((folder for folder in (output, output / name) if any((folder / file).exists() for file in files)), None)
@@ -74,22 +73,22 @@ def verify_run(output: Path, engine: Engine, *, memory: int, bars: bool = False)
 @dataclass(slots=True)
 class _Checks:
     engine: Engine
-    bars: bool
+    progress: Progress
     verification: Verification
 
     def run(
         self, name: str, items: Sequence[Item], function: Callable[[Item], dict[str, Any]], weights: Sequence[int]
     ) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = [{}] * len(items)
-        with (
-            tqdm(
-                total=sum(weights), desc=f"verify {name}", unit="B", unit_scale=True, disable=not self.bars, leave=False
-            ) as bar,
-            contextlib.closing(self.engine.map(function, items, str, ["slimpajama.mixture.compiled"])) as finished,
-        ):
-            for index, result in finished:
-                results[index] = result
-                bar.update(weights[index])
+        self.progress.started(StageStart(f"verify {name}", 0, 0, sum(weights), 0))
+        kernels = ["slimpajama.mixture.compiled"]
+        try:
+            with contextlib.closing(self.engine.map(function, items, str, kernels)) as finished:
+                for index, result in finished:
+                    results[index] = result
+                    self.progress.advanced(weights[index])
+        finally:
+            self.progress.finished()
         self.verification.checked[name] = len(items)
         for result in results:
             self.found(result["findings"])

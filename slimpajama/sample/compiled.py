@@ -9,6 +9,6 @@ from slimpajama.sample.texts import text_of
 
 __all__: list[str] = []
 
-with compilation_announced():
+with compilation_announced(__name__):
     _text = text_of(SampleSpec(seed=1, docs=5000), Document(kind=1, index=0, length=2000, short=False, odd=False))
     jaccard(_text, _text[1000:])
