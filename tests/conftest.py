@@ -53,6 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.parent.name != "ray")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Call compressed bytes by their parameter: gzip writes the time into them, and xdist wants equal names."""
+    return argname if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()) else None
+
+
 @pytest.fixture(scope="session")
 def real_corpus() -> Path:
     """The folder of real text in RedPajama's layout; tests that ask for it are skipped only where it is absent."""
