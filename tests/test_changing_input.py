@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,38 @@ def test_a_table_that_changes_before_it_is_written_stops_the_run(
 
     monkeypatch.setattr(output_shards, "write_piece", changing)
     assert refusal(InputChanged, tmp_path) == f"{shard}{ANOTHER}"
+
+
+def stored(name: str, texts: list[str], path: Path) -> None:
+    """Write a shard whose size does not depend on the letters of its texts, and give it one time."""
+    lines = jsonl({"text": text} for text in texts)
+    if name.endswith(".parquet"):
+        pq.write_table(
+            pa.table({"text": texts}), path, compression="none", use_dictionary=False, write_statistics=False
+        )
+    else:
+        path.write_bytes(lines)
+    os.utime(path, ns=(10**18, 10**18))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_a_shard_of_the_same_size_and_time_is_noticed_by_its_content_and_read_anew(tmp_path: Path, name: str) -> None:
+    """The change is where no sample of the file is taken."""
+    now = [text.replace("a", "g") if number == 60 else text for number, text in enumerate(SOUND)]
+    put(tmp_path / "in", {"c4/b.jsonl": b""})
+    shard = tmp_path / "in" / "c4" / name
+    stored(name, SOUND, shard)
+    size = shard.stat().st_size
+    run(tmp_path)
+    stored(name, now, shard)
+    assert shard.stat().st_size == size
+    (tmp_path / "out" / "global" / "c4" / "a.jsonl.zst").unlink()
+    (tmp_path / "out" / "summary.json").unlink()
+    message = refusal(InputChanged, tmp_path)
+    assert message.startswith(f"{shard} changed during the run, somewhere from ")
+    assert message.endswith(" on; run the same command again, it starts this shard anew")
+    run(tmp_path)
+    assert written(tmp_path) == now
 
 
 # --------------------------------------------------------------------------------------------- one output, many runs

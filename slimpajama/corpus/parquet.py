@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.corpus.arrow_json import RowWriter, is_text, unwritable
+from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.fields import SET_NAME, Fields, id_text
 from slimpajama.errors import InputChanged, ShardUnreadable
@@ -37,11 +38,13 @@ DICTIONARY_ROWS = 4096
 
 @dataclass(frozen=True, slots=True)
 class TextRows:
-    """Rows from number ``first`` on. A text is ``None`` if null, ``bytes`` if not UTF-8; ``set_names`` are the sources
+    """Rows from number ``first`` on. A text is ``None`` if null, ``bytes`` if not UTF-8; ``column`` holds
+    them as they were read. ``set_names`` are the sources
     that rows of a mixed shard name, ``document_ids`` their ids for people, if those are wanted."""
 
     first: int
     texts: list[Any]
+    column: pa.Array
     set_names: list[Any]
     document_ids: list[str | None]
 
@@ -63,16 +66,23 @@ def text_rows(piece: Piece, fields: Fields, start: int = 0) -> Iterator[TextRows
         texts = _texts(_at(batch, fields.text))
         names = _values(_at(batch, SET_NAME)) if piece.mixed else [None] * batch.num_rows
         ids = _values(_at(batch, fields.document_id)) if fields.document_id else []
-        yield TextRows(row, texts, names, [id_text(value) for value in ids])
+        yield TextRows(row, texts, _at(batch, fields.text), names, [id_text(value) for value in ids])
         row += batch.num_rows
 
 
-def kept_rows(piece: Piece, fields: Fields, positions: NDArray[np.int64], start: int = 0) -> Iterator[KeptRow]:
-    """The rows at ``positions`` ``int64[n]`` (ascending), with all their columns; ``start``: a row before all."""
+def kept_rows(
+    piece: Piece, fields: Fields, positions: NDArray[np.int64], start: int = 0, check: PartsCheck | None = None
+) -> Iterator[KeptRow]:
+    """The rows at ``positions`` ``int64[n]`` (ascending), with all their columns; ``start``: a row before all.
+
+    ``check`` is told all texts, those of a batch before its rows are given out.
+    """
     row = start
     writer: RowWriter | None = None
     for batch in _read(piece, fields, None, start):
         writer = writer or RowWriter(batch.schema)
+        if check is not None:
+            check.add_texts(row, _at(batch, fields.text))
         first, last = np.searchsorted(positions, (row, row + batch.num_rows))
         if first < last:
             chosen = batch.take(pa.array(positions[first:last] - row))

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from slimpajama.corpus.content import ContentDigest
 from slimpajama.corpus.discovery import POSITION_BITS, Piece, Shard
 from slimpajama.corpus.fields import TEXT_ALONE, Fields, document_id_of, value_at
 from slimpajama.corpus.lines import LineBlock, LineReader
@@ -46,7 +47,8 @@ class BadRecord:
 class RecordBatch:
     """Successive records of a piece. ``ids``, ``sources`` and ``sizes`` (bytes of the record) cover all of them,
     ``texts`` only the sound ones; ``bad`` maps an index into ``ids`` to what is wrong there. ``repaired`` are indices
-    of sound records that are not strict JSON. ``document_ids`` covers all records, or none where none are wanted."""
+    of sound records that are not strict JSON. ``document_ids`` covers all records, or none where none are wanted.
+    ``start``: position of the first line or row, blank ones included."""
 
     ids: list[int] = field(default_factory=list)
     sources: list[int] = field(default_factory=list)
@@ -55,17 +57,24 @@ class RecordBatch:
     document_ids: list[str | None] = field(default_factory=list)
     repaired: list[int] = field(default_factory=list)
     bad: dict[int, BadRecord] = field(default_factory=dict)
+    start: int = 0
 
 
 def read_records(
-    piece: Piece, reader: LineReader, start: int = 0, fields: Fields = TEXT_ALONE
+    piece: Piece,
+    reader: LineReader,
+    start: int = 0,
+    fields: Fields = TEXT_ALONE,
+    content: ContentDigest | None = None,
 ) -> Iterator[RecordBatch]:
     """All records of a piece, in order, in batches of about 8 MiB. Blank lines are no records.
 
     ``start``: a position (as in ids) at which a record begins; those before it are left out.
+    ``content`` has taken in all of a batch when the next one is given out, or the end is reached.
     """
+    content = content or ContentDigest()
     if piece.file.format == "parquet":
-        yield from _read_parquet(piece, reader.max_line_bytes, start, fields)
+        yield from _read_parquet(piece, reader.max_line_bytes, start, fields, content)
         return
     for block in reader.blocks(piece, start):
         if block.starts.size and block.offset + int(block.starts[-1]) >= 1 << POSITION_BITS:
@@ -73,10 +82,11 @@ def read_records(
                 f"{piece.file.path} holds more than {1 << POSITION_BITS:,} bytes, which ids cannot name; split it"
             )
         yield _parse(block, piece, fields)
+        content.add_lines(block)
 
 
 def _parse(block: LineBlock, piece: Piece, fields: Fields) -> RecordBatch:
-    batch = RecordBatch()
+    batch = RecordBatch(start=block.offset + int(block.starts[0]) if block.starts.size else block.offset)
     ids, sources, sizes, texts = batch.ids, batch.sources, batch.sizes, batch.texts
     data, offset, loads, paths, with_ids = (
         block.data,
@@ -200,13 +210,19 @@ def _json_type(value: object) -> str:
     return names.get(type(value), "an object")
 
 
-def _read_parquet(piece: Piece, max_bytes: int, start: int, fields: Fields) -> Iterator[RecordBatch]:
-    batch, held = RecordBatch(), 0
+def _read_parquet(
+    piece: Piece, max_bytes: int, start: int, fields: Fields, content: ContentDigest
+) -> Iterator[RecordBatch]:
+    batch, held = RecordBatch(start=start), 0
+    columns: list[Any] = []
     for rows in text_rows(piece, fields, start):
         coming = sum(len(text) for text in rows.texts if text is not None)
         if batch.ids and (held + coming > BATCH_BYTES or len(batch.ids) + len(rows.texts) > BATCH_ROWS):
             yield batch
-            batch, held = RecordBatch(), 0
+            for column in columns:
+                content.add_texts(column)
+            batch, held, columns = RecordBatch(start=rows.first), 0, []
+        columns.append(rows.column)
         for position, (text, named) in enumerate(zip(rows.texts, rows.set_names, strict=True), start=rows.first):
             encoded = text.encode() if isinstance(text, str) else text or b""
             size = len(encoded)
@@ -228,6 +244,8 @@ def _read_parquet(piece: Piece, max_bytes: int, start: int, fields: Fields) -> I
         batch.document_ids += rows.document_ids
     if batch.ids:
         yield batch
+    for column in columns:
+        content.add_texts(column)
 
 
 def _fault_in_row(text: str | bytes | None, size: int, max_bytes: int, name: str) -> str:

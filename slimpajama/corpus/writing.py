@@ -21,6 +21,7 @@ import orjson
 import zstandard
 from numpy.typing import NDArray
 
+from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.fields import TEXT_ALONE, Fields, value_at
 from slimpajama.corpus.lines import LineReader
@@ -33,6 +34,7 @@ from slimpajama.workspace import OutputFile, atomic_file
 __all__ = ["Replacements", "ShardWriter", "changed", "kept_lines", "rebuilt_line"]
 
 FLUSH_BYTES = 1 << 20
+NEVER = 1 << 62
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -120,6 +122,7 @@ def kept_lines(
     start: int = 0,
     fields: Fields = TEXT_ALONE,
     replaced: Replacements | None = None,
+    check: PartsCheck | None = None,
 ) -> Iterator[bytes]:
     """The output lines of the records at ``positions`` ``int64[n]`` (ascending), in order.
 
@@ -127,7 +130,10 @@ def kept_lines(
     ``rewritten`` ``bool[n]``: whether ``normalise`` changes its text, or the line is not strict JSON. ``replaced``
     counts the values that JSON cannot hold. Raises :class:`InputChanged` where the shard is
     another than was found at first, or one of them is no longer at its place; ends early where the shard does.
+    With a ``check``, each part is followed by an empty line, once its content has proved to be what was read first.
     """
+    ends = iter(check.inner_bounds if check else ())
+    end = next(ends, NEVER)
     with suppress(FileNotFoundError):  # which is explained where the shard is opened
         status = status_of(place(piece.file.path))
         found = piece.file
@@ -138,15 +144,21 @@ def kept_lines(
     replaced = Replacements() if replaced is None else replaced
     set_names = dict(zip((shard.source for shard in piece.shards), piece.set_names, strict=True))
     if piece.file.format == "parquet":
-        for index, row in enumerate(kept_rows(piece, fields, positions, start)):
+        for index, row in enumerate(kept_rows(piece, fields, positions, start, check)):
             source, position = int(sources[index]), int(positions[index])
+            while position >= end:
+                yield b""
+                end = next(ends, NEVER)
             if not isinstance(row.text, str):
                 raise changed(piece, position)
             replaced.add(source, row.replaced, f"{piece.file.path}, row {position:,}")
             text = orjson.dumps(normalise(row.text))
             yield rebuilt_line(orjson.dumps(row.record), set_names[source], text, fields)
+        yield from _closing(check, end, ends)
         return
     for block in reader.blocks(piece, start):
+        if check is not None:
+            check.add_lines(block)
         if block.starts.size and not block.too_large:
             first, last = np.searchsorted(positions, block.offset + block.starts[[0, -1]] + (0, 1))
             starts = positions[first:last] - block.offset
@@ -161,6 +173,9 @@ def kept_lines(
                 rewritten[first:last].tolist(),
                 strict=True,
             ):
+                while block.offset + start >= end:
+                    yield b""
+                    end = next(ends, NEVER)
                 line: bytes | memoryview = block.data[start:stop]
                 try:
                     renewed = None
@@ -171,6 +186,18 @@ def kept_lines(
                     yield rebuilt_line(line, set_names[source], renewed, fields)
                 except (msgspec.DecodeError, ValueError, KeyError, TypeError) as fault:
                     raise changed(piece, block.offset + start) from fault
+    yield from _closing(check, end, ends)
+
+
+def _closing(check: PartsCheck | None, end: int, ends: Iterator[int]) -> Iterator[bytes]:
+    """The empty lines after the parts that nothing kept follows."""
+    if check is None:
+        return
+    check.end()
+    while end != NEVER:
+        yield b""
+        end = next(ends, NEVER)
+    yield b""
 
 
 class ShardWriter:

@@ -18,18 +18,20 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import POSITION_BITS, Piece
 from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.writing import Replacements, ShardWriter, changed, kept_lines
 from slimpajama.dedup.rows import row_batches
+from slimpajama.errors import InputChanged
 from slimpajama.markers import ANY_BYTES, Markers
-from slimpajama.storage import opened
+from slimpajama.storage import opened, remove_file, remove_tree
 from slimpajama.text.normalisation import Normalisation, normaliser
 
 __all__ = ["VERSION", "WriteItem", "write_piece"]
 
-VERSION = 3
+VERSION = 4
 
 _BITS = {"global": 1, "local": 2}
 """Of a record's code: kept in that scope. The rest of the code is its source."""
@@ -41,6 +43,8 @@ class WriteItem:
 
     ``parts``: positions at which the parts of the piece begin. ``outputs``: for each part the (scope, source order,
     path) of its shards. ``written`` remembers the parts that are there, which depend on ``depends``.
+    ``content``: digests of the parts as they were read first; ``sketched``, ``sketched_parts``: the marker of that
+    reading, and the folder of its parts.
     """
 
     piece: Piece
@@ -54,6 +58,9 @@ class WriteItem:
     level: int
     written: Markers
     depends: dict[str, Any]
+    content: tuple[str, ...]
+    sketched: Path
+    sketched_parts: Path
 
 
 def write_piece(item: WriteItem) -> dict[str, Any]:
@@ -61,8 +68,18 @@ def write_piece(item: WriteItem) -> dict[str, Any]:
 
     ``replaced`` in the result counts the values of kept records that JSON cannot hold, by source order, and ``first``
     names the first record of them.
-    Raises :class:`InputChanged` where a kept record is no longer at its place.
+    Raises :class:`InputChanged` where the shard is not what was read first, which is forgotten then: its size and time
+    may be the same, so the next run would not read it anew otherwise.
     """
+    try:
+        return _write(item)
+    except InputChanged:
+        remove_file(item.sketched)
+        remove_tree(item.sketched_parts)
+        raise
+
+
+def _write(item: WriteItem) -> dict[str, Any]:
     files: list[dict[str, Any]] = []
     whole = Replacements()
     first = 0
@@ -87,6 +104,13 @@ def write_piece(item: WriteItem) -> dict[str, Any]:
         item.parts[first],
         item.fields,
         replaced,
+        # How much of a shard that breaks off can be read depends on where reading began.
+        PartsCheck(
+            item.piece,
+            item.parts[first:],
+            item.content[first:],
+            compare_last=not (first and item.reader.truncated == "keep"),
+        ),
     )
     ends = np.searchsorted(kept.positions, [*item.parts[first + 1 :], 1 << POSITION_BITS])
     begin = 0
@@ -134,7 +158,9 @@ def _write_part(
                 for flags in range(1, 4):
                     if any(flags & bit for bit in bits):
                         receivers.setdefault(source << 2 | flags, []).append(writer)
-        for code, line in zip(codes.tolist(), lines, strict=False):
+        for code, line in zip([*codes.tolist(), -1], lines, strict=False):
+            if not line:  # the part ends here, and is what was read first
+                break
             count += 1
             for writer in receivers[code]:
                 writer.write(line)

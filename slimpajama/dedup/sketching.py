@@ -22,6 +22,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from slimpajama.corpus.content import ContentDigest
 from slimpajama.corpus.decoding import beginning_of
 from slimpajama.corpus.diagnosis import not_json_lines, other_text_field
 from slimpajama.corpus.discovery import POSITION_BITS, Piece, ShardFile
@@ -43,7 +44,7 @@ from slimpajama.workspace import OutputFile, atomic_file
 
 __all__ = ["VERSION", "PieceCounts", "SketchItem", "has_parts", "sketch_piece", "try_again"]
 
-VERSION = 3
+VERSION = 4
 """Raised when what this stage writes changes, so that older results are not reused."""
 
 ENOUGH_TO_JUDGE = 10_000
@@ -137,10 +138,11 @@ def sketch_piece(item: SketchItem) -> dict[str, Any]:
         shortest=item.min_cleaned_characters,
         normalisation=item.normalisation,
     )
+    content = ContentDigest()
     if not item.part_bytes:
-        batches = read_records(item.piece, item.reader, fields=item.fields)
+        batches = read_records(item.piece, item.reader, fields=item.fields, content=content)
         files, _ = _sketch_part(item, sketcher, batches, whole, item.rows_file, item.quarantine_file)
-        return {**whole.as_result(), "parts": [0], "files": files}
+        return {**whole.as_result(), "parts": [0], "content": [content.take()], "files": files}
     parts: list[dict[str, Any]] = []
     starts: list[int | None] = [0]
     while (
@@ -149,19 +151,26 @@ def sketch_piece(item: SketchItem) -> dict[str, Any]:
         parts.append(part)
         starts.append(part["next"])
         whole.add(PieceCounts(**part["counts"]))
-    batches = read_records(item.piece, item.reader, starts[-1], item.fields) if starts[-1] is not None else iter(())
+    batches = (
+        read_records(item.piece, item.reader, starts[-1], item.fields, content) if starts[-1] is not None else iter(())
+    )
     while starts[-1] is not None:
         counts = PieceCounts()
         stem = item.parts.folder / str(len(parts))
         targets = stem.with_suffix(".arrow"), stem.with_suffix(".jsonl")
         files, head = _sketch_part(item, sketcher, batches, counts, *targets, before=whole)
-        starts.append(_position(head) if head is not None else None)
-        parts.append({"counts": counts.as_result(), "next": starts[-1], "files": files})
+        starts.append(head.start if head is not None else None)
+        parts.append({"counts": counts.as_result(), "next": starts[-1], "content": content.take(), "files": files})
         item.parts.finish(stem.name, item.depends, parts[-1])
         whole.add(counts)
         if head is not None:
             batches = itertools.chain([head], batches)
-    return {**whole.as_result(), "parts": starts[:-1], "files": _joined(item, parts)}
+    return {
+        **whole.as_result(),
+        "parts": starts[:-1],
+        "content": [part["content"] for part in parts],
+        "files": _joined(item, parts),
+    }
 
 
 def _sketch_part(

@@ -242,6 +242,7 @@ class DedupItems:
                     "input": identity,
                     "kept": decision["kept"],
                     "parts": own["parts"],
+                    "content": own["content"],
                     "outputs": [relative_name(path, self.work.parent) for part in files for _, _, path in part],
                 }
             )
@@ -258,6 +259,9 @@ class DedupItems:
                     level=config.compression_level,
                     written=self._parts("write", piece),
                     depends=depends[-1],
+                    content=tuple(own["content"]),
+                    sketched=self.markers("sketch").path(piece.name),
+                    sketched_parts=self._parts("sketch", piece).folder,
                 )
             )
         return self._by_piece(
