@@ -2,7 +2,7 @@
 
 Sizes tell that a file was cut off, not that it was changed. So before a stage runs, each file its items read is hashed
 and compared with the digest in its writer's record, once per run and through the engine. Files that this same run wrote
-are left out: they were hashed on their way to the disk. Costs one read of the file at 1 to 1.5 GB/s a core, where the
+are left out: they were hashed on their way to the disk. Costs one read of the file at 0.5 to 1 GB/s a core, where the
 readers themselves take ten times that and more; a run that finds everything done reads nothing. Rejected: hashing
 inside every reader (a memory map is read column by column, by many work items, and no item sees the whole file).
 """

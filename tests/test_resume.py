@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from slimpajama import InputNotFound, deduplicate
 from slimpajama.cli import app
 from slimpajama.config import Config, TokenConfig
+from slimpajama.corpus import parquet
 from slimpajama.corpus import records as reading
 from slimpajama.corpus.lines import LineReader
 from slimpajama.dedup import lsh, output_shards, sketching
@@ -57,7 +58,8 @@ def results(out: Path) -> dict[str, bytes]:
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts end with a block, so blocks are smaller than the 64 KiB of a part here."""
     monkeypatch.setattr(DedupItems, "_reader", lambda self: LineReader(block_bytes=4096))
-    monkeypatch.setattr(reading, "PARQUET_ROWS", 16)
+    monkeypatch.setattr(reading, "BATCH_ROWS", 16)
+    monkeypatch.setattr(parquet, "ROWS", 16)
 
 
 @pytest.fixture(params=["a.jsonl.zst", "a.jsonl.gz", "a.parquet"])
@@ -332,7 +334,8 @@ def test_the_command_prints_the_state_also_as_json(tmp_path: Path) -> None:
     refused = command("status", tmp_path)
     assert refused.exit_code == 3
     assert refused.stderr == (
-        f"error: {tmp_path} is not the output of a run, it holds no request.json; give the folder that --output said\n"
+        f"error: {tmp_path} is not the output of a run, its request.json is missing or damaged; give the folder "
+        "that --output said, or run the same command again\n"
     )
 
 
