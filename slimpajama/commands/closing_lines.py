@@ -40,8 +40,8 @@ def closing_lines(summary: dict[str, Any], output: Path) -> str:
 
 def mixture_lines(made: Any, output: Path) -> str:
     """The token store in a line, then the plan of each recipe and where its mixture lies."""
-    from slimpajama.dedup.summary import aligned
     from slimpajama.mixture.plan import plan_table
+    from slimpajama.text_table import aligned
 
     lines = []
     if made.store:

@@ -15,8 +15,9 @@ from typing import Any
 from slimpajama.corpus.discovery import Corpus
 from slimpajama.dedup.bands import catch_probability
 from slimpajama.dedup.decisions import Tally
+from slimpajama.text_table import aligned
 
-__all__ = ["aligned", "catch_line", "run_summary", "source_figures", "table", "versions"]
+__all__ = ["catch_line", "run_summary", "source_figures", "table", "versions"]
 
 EARLIER = "(earlier run)"
 """Whose the survivors are that were deduplicated before."""
@@ -159,17 +160,3 @@ def _overlap(summary: Mapping[str, Any]) -> str:
         (name, *(f"{count:,}" if count else "." for count in row)) for name, row in zip(names, matrix, strict=True)
     ]
     return "Global duplicates, by the source of the document removed and of the one kept for it:\n" + aligned(lines)
-
-
-def aligned(lines: Sequence[Sequence[str]], rule_before_last: bool = False) -> str:
-    """Rows of cells as text: a rule under the heading, the first column to the left, the others to the right."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    out = [
-        "  ".join(cell.ljust(width) if not column else cell.rjust(width) for column, (cell, width) in enumerate(pairs))
-        for pairs in ([*zip(line, widths, strict=True)] for line in lines)
-    ]
-    rule = "-" * len(out[0])
-    out.insert(1, rule)
-    if rule_before_last:
-        out.insert(len(out) - 1, rule)
-    return "\n".join(line.rstrip() for line in out)

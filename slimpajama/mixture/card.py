@@ -10,6 +10,7 @@ import yaml
 from slimpajama.mixture.formats.base import MixtureFormat
 from slimpajama.mixture.plan import Plan, plan_table
 from slimpajama.mixture.recipe import Recipe
+from slimpajama.text_table import markdown_table
 
 __all__ = ["dataset_card"]
 
@@ -33,7 +34,7 @@ def dataset_card(
     lines += [recipe.description.strip() or "A token-exact mixture of deduplicated text.", ""]
     lines += [f"* {name}: {value}" for name, value in facts.items()]
     lines += [f"* {split}: {count:,} sequences of {plan.sequence_length:,} tokens" for split, count in rows.items()]
-    lines += ["", *_markdown(plan_table(plan)), ""]
+    lines += ["", *markdown_table(plan_table(plan)), ""]
     if warnings:
         lines += [*(f"* Note: {warning}" for warning in warnings), ""]
     lines += [
@@ -45,9 +46,3 @@ def dataset_card(
         "",
     ]
     return "\n".join(lines)
-
-
-def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
-    heading, *body = rows
-    rule = ["---"] + ["--:"] * (len(heading) - 1)
-    return ["| " + " | ".join(cells) + " |" for cells in (heading, rule, *body)]

@@ -18,7 +18,7 @@ from slimpajama.stage import Stages
 from slimpajama.storage import place, relative_name
 from slimpajama.workspace import read_json
 
-__all__ = ["OWNED_FOLDERS", "PIECES", "Outputs", "owned_folders"]
+__all__ = ["BOTH", "OWNED_FOLDERS", "PIECES", "Outputs", "owned_folders"]
 
 LISTING = "outputs.json"
 

@@ -19,6 +19,7 @@ from slimpajama.config import Config, checked
 from slimpajama.corpus.discovery import Corpus, ShardFile, discover
 from slimpajama.dedup import cluster, cluster_slices, decisions, lsh, output_shards, sketching
 from slimpajama.dedup.bands import banding
+from slimpajama.dedup.card import CARD, shards_card
 from slimpajama.dedup.decisions import Tally
 from slimpajama.dedup.index import INDEX, Index, index_content, open_index
 from slimpajama.dedup.summary import run_summary
@@ -31,7 +32,7 @@ from slimpajama.logging import LOGGER
 from slimpajama.machine import PeakMemory
 from slimpajama.path_overlap import lies_inside, refuse_overlap, refuse_shards_in_output
 from slimpajama.pipeline.dedup_items import DedupItems, Results, Work
-from slimpajama.pipeline.dedup_outputs import OWNED_FOLDERS, Outputs, owned_folders
+from slimpajama.pipeline.dedup_outputs import BOTH, OWNED_FOLDERS, Outputs, owned_folders
 from slimpajama.pipeline.output_names import refuse_long_names
 from slimpajama.pipeline.replacement import announce, replaced_dedup
 from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
@@ -181,6 +182,7 @@ class _Run:
             "peak_memory_bytes": memory.bytes,
         }
         stages.write_json(self.output / "summary.json", summary)
+        self._write_cards(current, summary)
         self._list_files(current)
         return summary
 
@@ -253,6 +255,15 @@ class _Run:
         )
         if not self.stages.inspecting:
             write_sealed(items.work / INDEX, content)
+
+    def _write_cards(self, current: set[str], summary: dict[str, Any]) -> None:
+        """For the scopes that have shards."""
+        for scope in BOTH:
+            card = self.output / scope / CARD
+            if any(path.startswith(f"{scope}/") for path in current):
+                self.stages.write(card, shards_card(scope, summary["sources"]).encode())
+            else:
+                self.stages.remove(card)
 
     def _list_files(self, current: set[str]) -> None:
         """Shards of a scope that an earlier run wrote from the same decisions stay listed."""

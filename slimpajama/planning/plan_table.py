@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slimpajama.dedup.summary import aligned
 from slimpajama.planning.estimates import Range
 from slimpajama.planning.run_plan import RunPlan
+from slimpajama.text_table import aligned
 
 __all__ = ["plan_lines"]
 

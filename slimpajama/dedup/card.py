@@ -1,0 +1,41 @@
+"""The dataset card of a folder of deduplicated shards, with which ``datasets.load_dataset(folder)`` opens all of them.
+
+Members of ``meta`` differ from source to source, and sometimes from line to line. ``datasets`` takes the columns of the
+first shard for those of all others, and stops at the first that differs. The card says that ``meta`` is any JSON
+object. Rejected: writing only what all sources share, which loses the rest, and ``meta`` as a string of JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from slimpajama.text_table import markdown_table
+
+__all__ = ["CARD", "shards_card"]
+
+CARD = "README.md"
+
+_HEADER = {
+    "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "**/*.jsonl.zst"}]}],
+    "dataset_info": {
+        "config_name": "default",
+        "features": [{"name": "text", "dtype": "string"}, {"name": "meta", "dtype": "json"}],
+    },
+    "task_categories": ["text-generation"],
+}
+
+
+def shards_card(scope: str, sources: Mapping[str, Any]) -> str:
+    """The text of ``README.md`` for the shards of one scope. ``sources``: figures as ``summary.json`` has them."""
+    rows = [("source", "documents", "bytes of text")]
+    for name, figures in sources.items():
+        kept = figures[scope]["kept"]
+        rows.append((name, f"{kept['documents']:,}", f"{kept['bytes']:,}"))
+    where = "across all sources" if scope == "global" else "within each source"
+    lines = ["---", yaml.safe_dump(_HEADER, sort_keys=False).strip(), "---", "", f"# Deduplicated {where}", ""]
+    lines += [f"Documents of which no near-duplicate that comes first was found {where}.", ""]
+    lines += ["* `text`: the document", "* `meta`: its other fields, and `redpajama_set_name`, its source", ""]
+    return "\n".join([*lines, *markdown_table(rows), ""])

@@ -1,0 +1,55 @@
+"""With the card, ``datasets`` opens shards whose metadata differ from source to source."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import datasets
+import pytest
+
+import slimpajama
+from slimpajama.dedup.card import shards_card
+
+
+def put(path: Path, *records: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def text(name: str) -> str:
+    return " ".join(f"{name}{number**3}" for number in range(60))
+
+
+@pytest.mark.filterwarnings("default")  # of a library
+def test_shards_of_different_metadata_load_as_one_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    put(tmp_path / "in/c4/a.jsonl", {"text": text("a"), "meta": {"url": "u", "lines": 3}})
+    put(
+        tmp_path / "in/github/a.jsonl",
+        {"text": text("b"), "meta": {"lines": "three"}},
+        {"text": text("c"), "stars": [1, None], "meta": None},
+    )
+    slimpajama.deduplicate(tmp_path / "in", tmp_path / "out", workers=1)
+    rows = datasets.load_dataset(str(tmp_path / "out/global"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert [row["meta"] for row in rows] == [
+        {"url": "u", "lines": 3, "redpajama_set_name": "RedPajamaC4"},
+        {"lines": "three", "redpajama_set_name": "RedPajamaGithub"},
+        {"stars": [1, None], "redpajama_set_name": "RedPajamaGithub"},
+    ]
+
+
+def test_a_scope_that_is_no_longer_written_loses_its_card(tmp_path: Path) -> None:
+    put(tmp_path / "in/c4/a.jsonl", {"text": text("a")})
+    slimpajama.deduplicate(tmp_path / "in", tmp_path / "out", workers=1)
+    assert (tmp_path / "out/local/README.md").exists()
+    put(tmp_path / "in/c4/a.jsonl", {"text": text("b")})
+    slimpajama.deduplicate(tmp_path / "in", tmp_path / "out", workers=1, scope="global")
+    assert not (tmp_path / "out/local/README.md").exists()
+    assert (tmp_path / "out/global/README.md").exists()
+
+
+def test_the_card_says_what_is_in_each_source() -> None:
+    figures = {"c4": {"global": {"kept": {"documents": 1200, "bytes": 34567}}}}
+    card = shards_card("global", figures)
+    assert card.endswith("| source | documents | bytes of text |\n| --- | --: | --: |\n| c4 | 1,200 | 34,567 |\n")
