@@ -1,8 +1,8 @@
 """Where the outputs of a deduplication lie, and which of those that lie there are still somebody's.
 
-``work/outputs.json`` lists what runs wrote or meant to write, with a digest of the decisions behind each file, so that
-a shard of a source that is gone, or one that a killed run left for decisions that have changed since, never stays to be
-taken for a result. Only files that a run listed are ever removed.
+``work/outputs.json`` lists what runs wrote or meant to write, with a digest of the decisions and texts behind each
+file, so that a shard of a source that is gone, or one that a killed run left for decisions or texts that have changed
+since, never stays to be taken for a result. Only files that a run listed are ever removed.
 """
 
 from __future__ import annotations
@@ -89,32 +89,39 @@ class Outputs:
                 listed.setdefault(path, "")
         self._write_list(listed)
 
-    def doubt_outdated(self, decided: Sequence[str], parts: Sequence[int]) -> None:
-        """List the shards this run will write, and strike out what other decisions made.
+    def doubt_outdated(self, made_of: Sequence[str], parts: Sequence[int]) -> None:
+        """List the shards this run will write, and strike out what was made of something else.
 
-        Should this run be interrupted, the next one cannot take what lies there for the right thing. ``decided``: a
-        digest of the decisions on each piece; ``parts``: how many parts it has.
+        Should this run be interrupted, the next one cannot take what lies there for the right thing. ``made_of``: a
+        digest of the decisions on each piece and of its texts; ``parts``: how many parts it has.
         """
         listed = self._listed()
-        for piece, value, count in zip(self.corpus.pieces, decided, parts, strict=True):
+        for piece, value, count in zip(self.corpus.pieces, made_of, parts, strict=True):
             for path in (*self._tables(piece), *self._shards(piece, count)):
                 listed[path] = value if listed.get(path) == value else ""
         self._write_list(listed)
 
     def finish(
-        self, decided: Sequence[str], parts: Sequence[Sequence[int]], written: Sequence[Mapping[str, Any]]
+        self,
+        decided: Sequence[str],
+        made_of: Sequence[str],
+        parts: Sequence[Sequence[int]],
+        written: Sequence[Mapping[str, Any]],
     ) -> set[str]:
         """Say where everything lies, and remove what an earlier run wrote and this one neither did nor would.
 
-        Returns the paths of all outputs that are of these decisions, relative to the root.
+        Returns the paths of all outputs that are of these decisions and texts, relative to the root.
 
-        Shards of a scope that was not asked for this time stay while their decisions do. ``parts``: positions at
-        which the parts of each piece begin; ``written``: results of the last stage.
+        Shards of a scope that was not asked for this time stay while their decisions and texts do. ``decided``: a
+        digest of the decisions on each piece; ``made_of``: and of its texts; ``parts``: positions at which the parts
+        of each piece begin; ``written``: results of the last stage.
         """
         earlier = self._listed()
         listed: dict[str, str] = {}
         places: list[dict[str, Any]] = []
-        for piece, value, starts, result in zip(self.corpus.pieces, decided, parts, written, strict=True):
+        for piece, decision, value, starts, result in zip(
+            self.corpus.pieces, decided, made_of, parts, written, strict=True
+        ):
             digests = {self._relative(place(file["path"])): file["blake2b"] for file in result["files"]}
             tables, shards = self._tables(piece), self._shards(piece, len(starts))
             listed |= dict.fromkeys(tables, value)
@@ -128,7 +135,7 @@ class Outputs:
                 places.append(
                     {
                         "decisions": tables[0],
-                        "decided": value,
+                        "decided": decision,
                         "positions": [starts[number], stop],
                         "shards": by_source,
                         "digests": {path: digests[path] for path in paths if path in digests},

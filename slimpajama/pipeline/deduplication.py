@@ -41,7 +41,7 @@ from slimpajama.progress import progress_for
 from slimpajama.sealed_json import write_sealed
 from slimpajama.stage import Stages
 from slimpajama.storage import place, relative_name
-from slimpajama.workspace import content_digest
+from slimpajama.workspace import content_digest, fingerprint
 from slimpajama.written_files import DamagedFile
 
 __all__ = ["dedup_arguments", "deduplicate", "deduplicate_on"]
@@ -166,12 +166,18 @@ class _Run:
                 "decide", items.decide(sketched, clusters, compared["digests"]), decisions.decide_piece, items
             )
             tally = self._tally(items, decided)
-            outputs.doubt_outdated(list(map(content_digest, decided)), [len(own["parts"]) for own in sketched])
+            made_of = [
+                fingerprint(content_digest(decision), own["content"], self.config.normalisation)
+                for decision, own in zip(decided, sketched, strict=True)
+            ]
+            outputs.doubt_outdated(made_of, [len(own["parts"]) for own in sketched])
             written = self._stage("write", items.write(sketched, decided), output_shards.write_piece, items)
         stages.remove_tree(work / "parts")
         stages.forget_others(items.markers("sketch"), sketching_work.keys, sketched)
         stages.forget_others(items.markers("link"), linking_work.keys, links)
-        current = outputs.finish(list(map(content_digest, decided)), [result["parts"] for result in sketched], written)
+        current = outputs.finish(
+            list(map(content_digest, decided)), made_of, [result["parts"] for result in sketched], written
+        )
         self._write_index(items, sketched)
         bands, rows = banding(self.config)
         seconds = time.perf_counter() - began

@@ -39,13 +39,13 @@ def test_shards_of_different_metadata_load_as_one_data_set(tmp_path: Path, monke
     ]
 
 
-def test_a_scope_that_is_no_longer_written_loses_its_card(tmp_path: Path) -> None:
+def test_a_scope_that_is_no_longer_written_loses_its_card_and_its_shards_of_other_texts(tmp_path: Path) -> None:
     put(tmp_path / "in/c4/a.jsonl", {"text": text("a")})
     slimpajama.deduplicate(tmp_path / "in", tmp_path / "out", workers=1)
     assert (tmp_path / "out/local/README.md").exists()
     put(tmp_path / "in/c4/a.jsonl", {"text": text("b")})
     slimpajama.deduplicate(tmp_path / "in", tmp_path / "out", workers=1, scope="global")
-    assert not (tmp_path / "out/local/README.md").exists()
+    assert not [path for path in (tmp_path / "out/local").rglob("*") if path.is_file()]
     assert (tmp_path / "out/global/README.md").exists()
 
 
