@@ -21,6 +21,7 @@ from slimpajama.refusals import kind_of, reason, shown, truth_for_number
 __all__ = [
     "REDPAJAMA_SET_NAMES",
     "Config",
+    "LayoutName",
     "Scope",
     "SourceConfig",
     "TokenConfig",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 Scope = Literal["both", "global", "local"]
+LayoutName = Literal["auto", "folders", "records"]
 
 WORKER_BYTES = 512 << 20
 """What a worker takes at most beside what ``memory`` is shared out for: interpreter, kernels and one batch of text."""
@@ -98,7 +100,11 @@ class SourceConfig(BaseModel):
         default=(),
         description="glob patterns below the input; default: everything in the folder of that name",
     )
-    set_name: str = Field(default="", description="value of meta.redpajama_set_name; default: RedPajama's, or the name")
+    set_name: str = Field(
+        default="",
+        description="value of meta.redpajama_set_name; default: RedPajama's, or the name; "
+        "another one replaces what records say",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -123,8 +129,16 @@ class Config(BaseModel):
 
     sources: tuple[SourceConfig, ...] = Field(
         default=(),
-        description="sources in order of precedence; empty: RedPajama's folders in the published order, then other "
-        "folders by name, or, where there are none, the published SlimPajama layout (source named in each record)",
+        description="sources in order of precedence; empty: those that the layout shows, RedPajama's first, in the "
+        "published order, then others by name",
+    )
+    layout: LayoutName = Field(
+        default="auto",
+        description="what names the source of a record: `folders` (names in records are replaced), `records` (by "
+        "meta.redpajama_set_name), or `auto`: what the first records say; they keep their names",
+    )
+    strict_input: bool = Field(
+        default=False, description="files with an unknown ending, or outside every source, are an error, not a warning"
     )
     scope: Scope = Field(default="both", description="which deduplicated shards are written; both are always decided")
 

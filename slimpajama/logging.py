@@ -17,6 +17,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from slimpajama.printable import printable
+
 __all__ = ["LEVELS", "LOGGER", "Line", "captured", "log_to_stderr", "log_to_stderr_like_parent", "repeat"]
 
 LOGGER = logging.getLogger("slimpajama")
@@ -32,7 +34,7 @@ class _StandardError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        line = f"{prefix}{record.getMessage()}\n"
+        line = f"{prefix}{printable(record.getMessage())}\n"
         with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or not there at all
             if "tqdm" in sys.modules:
                 from tqdm import tqdm

@@ -83,7 +83,8 @@ def test_what_libraries_print_is_kept_off_standard_output(corpus: Path, monkeypa
 def test_files_not_read_and_bad_records_are_mentioned(corpus: Path) -> None:
     put(corpus, {"c4/c.jsonl": b"broken\n" + (corpus / "c4" / "a.jsonl").read_bytes(), "c4/notes.txt": b""})
     result = dedup(corpus, "--set", "max_bad_fraction=0.5")
-    assert "not read: 1 file(s) that are shards of no source, e.g. c4/notes.txt\n" in result.stdout
+    assert "not read: 1 file(s) or folder(s), e.g. c4/notes.txt\n" in result.stdout
+    assert "warning: not read: 1 file(s) have an ending that is not read, e.g. c4/notes.txt; shards" in result.stderr
     assert f"bad records: {corpus.parent}/out/quarantine\n" in result.stdout
 
 
@@ -150,7 +151,7 @@ FAILURES: dict[str, tuple[int, Spoil, str]] = {
     "unknown setting": (
         2,
         lambda source, out: ["--set", "sede=1"],
-        "--set: there is no setting 'sede'; the settings are sources, scope, ",
+        "--set: there is no setting 'sede'; the settings are sources, layout, strict_input, scope, ",
     ),
     "wrong value": (2, lambda source, out: ["--set", "seed=-1"], "--set: seed: "),
     "no assignment": (
@@ -184,7 +185,7 @@ FAILURES: dict[str, tuple[int, Spoil, str]] = {
     "no input": (
         3,
         lambda source, out: ["--input", source / "none"],
-        "the input {source}/none is not a folder; give the folder that holds the sources' folders",
+        "cannot read the input {source}/none: No such file or directory; give a shard, or a folder that holds shards",
     ),
     "no shard": (
         3,

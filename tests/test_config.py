@@ -29,6 +29,8 @@ def refusal_of(values: dict[str, Any]) -> str:
 def test_the_defaults_are_the_published_ones() -> None:
     assert Config().model_dump() == {
         "sources": (),
+        "layout": "auto",
+        "strict_input": False,
         "scope": "both",
         "text_field": "text",
         "id_field": None,

@@ -214,7 +214,7 @@ def test_the_summary_counts_documents_and_bytes(example: tuple[Path, dict[str, A
         "clusters": 3,
         "largest": [{"cluster": survivor, "documents": 2} for survivor in (ids[0], ids[1], ids[6])],
     }
-    assert summary["shards"] == {"files": 2, "pieces": 2, "ignored": ["notes.txt"]}
+    assert summary["shards"] == {"files": 2, "pieces": 2, "ignored": ["notes.txt"], "held_out": {}}
     assert (summary["lsh"]["bands"], summary["lsh"]["rows"]) == (9, 13)
     assert list(summary["stages"]) == STAGES
     assert {"input", "settings", "versions", "seconds", "mb_per_second"} <= set(summary)

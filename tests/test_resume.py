@@ -316,7 +316,7 @@ def test_status_of_what_was_finished_cut_off_or_changed(tmp_path: Path, monkeypa
     (out / "local" / "c4" / "7.jsonl.zst").unlink()
     assert f"                   c4/7: {out}/local/c4/7.jsonl.zst is missing" in status_lines(run_status(out))
     shutil.rmtree(tmp_path / "in")
-    with pytest.raises(InputNotFound, match="is not a folder"):
+    with pytest.raises(InputNotFound, match="cannot read the input"):
         run_status(out)
 
 

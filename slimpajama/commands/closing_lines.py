@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from slimpajama.printable import printable
+
 __all__ = ["closing_lines", "mixture_lines"]
 
 LARGE_BYTES = 10_000_000
@@ -29,13 +31,17 @@ def closing_lines(summary: dict[str, Any], output: Path) -> str:
     lines.append(f"peak memory: {summary['peak_memory_bytes'] / 2**20:,.0f} MiB")
     ignored = summary["shards"]["ignored"]
     if ignored:
-        lines.append(f"not read: {len(ignored)} file(s) that are shards of no source, e.g. {ignored[0]}")
+        lines.append(f"not read: {len(ignored)} file(s) or folder(s), e.g. {printable(ignored[0])}")
+    held_out = summary["shards"].get("held_out", {})
+    if held_out:
+        counts = " and ".join(f"{count:,} shard(s) of {folder}/" for folder, count in sorted(held_out.items()))
+        lines.append(f"held out, neither deduplicated nor kept: {counts}")
     if summary["sources"]["total"]["bad"]["documents"]:
         lines.append(f"bad records: {output / 'quarantine'}")
     scope = summary["settings"]["scope"]
     shards = " and ".join(str(output / name) for name in ("global", "local") if scope in ("both", name))
     lines.append(f"shards: {shards}\ndecisions: {output / 'decisions'}\nsummary: {output / 'summary.json'}")
-    return "\n".join(lines)
+    return "\n".join(printable(line, keep="\n") for line in lines)
 
 
 def mixture_lines(made: Any, output: Path) -> str:
@@ -57,4 +63,4 @@ def mixture_lines(made: Any, output: Path) -> str:
             manifest = made.manifests[name]
             held_out = ", ".join(f"{manifest['sequences'][split]:,} {split}" for split in ("validation", "test"))
             lines.append(f"{output / name}: {len(manifest['files']):,} files, {held_out} sequences held out")
-    return "\n".join(lines)
+    return "\n".join(printable(line, keep="\n") for line in lines)

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from slimpajama.printable import printable
+
 __all__ = [
     "A_PLACE",
     "ARun",
@@ -37,7 +39,7 @@ def _place(text: str) -> Path:
     try:
         return place(text)
     except ConfigError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         raise typer.Exit(error.exit_code) from error
 
 

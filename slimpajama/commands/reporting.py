@@ -11,6 +11,7 @@ import typer
 
 from slimpajama.commands.options import LogLevelName
 from slimpajama.logging import log_to_stderr
+from slimpajama.printable import printable
 
 __all__ = ["NOTHING_CHANGED", "reported", "results_only"]
 
@@ -36,7 +37,7 @@ def reported(
     except SlimpajamaError as error:
         if debug:
             raise
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as interrupt:
         typer.echo(interrupted, err=True)

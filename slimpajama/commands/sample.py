@@ -55,5 +55,5 @@ def sample(
             typer.echo(
                 f"{summary.documents:,} documents, {summary.bytes / 1e6:,.1f} MB of JSONL, {summary.pairs:,} planted "
                 f"pairs, {summary.broken} broken lines, in {summary.seconds:.1f} s\n"
-                f"sample: {out}\nground truth: {out / 'ground_truth.parquet'}"
+                f"sample: {out}\nground truth: {out / '_ground_truth.parquet'}"
             )

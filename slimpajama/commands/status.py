@@ -8,6 +8,7 @@ import typer
 
 from slimpajama.commands.options import ARun, Debug, Json, LogLevel
 from slimpajama.commands.reporting import NOTHING_CHANGED, reported
+from slimpajama.printable import printable
 
 __all__ = ["status"]
 
@@ -34,4 +35,4 @@ def status(
         if json:
             typer.echo(orjson.dumps(dataclasses.asdict(found) | {"finished": found.finished}).decode())
         else:
-            typer.echo("\n".join(status_lines(found)))
+            typer.echo("\n".join(map(printable, status_lines(found))))

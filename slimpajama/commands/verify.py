@@ -17,6 +17,7 @@ from slimpajama.commands.options import (
     Workers,
 )
 from slimpajama.commands.reporting import NOTHING_CHANGED, reported, results_only
+from slimpajama.printable import printable
 
 __all__ = ["verify"]
 
@@ -55,7 +56,7 @@ def verify(
             typer.echo(orjson.dumps(dataclasses.asdict(found)).decode())
         else:
             for finding in found.findings:
-                typer.echo(finding)
+                typer.echo(printable(finding))
             if talks:
                 typer.echo("checked: " + ", ".join(f"{count:,} {what}" for what, count in found.checked.items()))
         if found.findings:

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, Literal, Protocol, cast
 import pyarrow as pa
 
 from slimpajama.corpus.diagnosis import HEAD_BYTES, not_compressed_so
-from slimpajama.corpus.discovery import ShardFile
+from slimpajama.corpus.pieces import ShardFile
 from slimpajama.errors import InputChanged, InputError, ShardUnreadable
 from slimpajama.storage import is_remote, opened, place
 

@@ -15,7 +15,7 @@ from contextlib import closing
 from typing import Literal
 
 from slimpajama.corpus.decoding import ShardBytes
-from slimpajama.corpus.discovery import ShardFile
+from slimpajama.corpus.pieces import ShardFile
 
 __all__ = ["ArrayLines", "holds_array"]
 

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.corpus.decoding import ShardBytes
-from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.json_array import ArrayLines, holds_array
+from slimpajama.corpus.pieces import Piece
 
 __all__ = ["BLOCK_BYTES", "LineBlock", "LineReader"]
 

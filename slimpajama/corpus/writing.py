@@ -54,12 +54,18 @@ class Replacements:
 
 
 def rebuilt_line(
-    line: bytes | memoryview, set_name: str, text: bytes | None = None, paths: Fields = TEXT_ALONE
+    line: bytes | memoryview,
+    set_name: str,
+    text: bytes | None = None,
+    paths: Fields = TEXT_ALONE,
+    keeps_label: bool = False,
 ) -> bytes:
     """One record of the output, with its newline, from the JSON of an input record.
 
     ``text``: its text as JSON, where that is to be replaced. ``paths``: where the record holds its text.
+    ``keeps_label``: the name of a source that the record comes with stays, instead of ``set_name``.
     """
+    name = orjson.dumps(set_name)
     fields = _fields(line)
     own = _taken_out(fields, paths.text)
     meta = fields.pop("meta", None)
@@ -68,12 +74,13 @@ def rebuilt_line(
         whole, members = members, members[1:-1].strip()
         if fields or b"redpajama_set_name" in members:
             inner: dict[str, Any] = dict(_fields(whole))
-            inner.pop("redpajama_set_name", None)
+            label = bytes(inner.pop("redpajama_set_name", b"")).strip()
+            if keeps_label and label.startswith(b'"'):
+                name = label
             members = _joined(_with_others(inner, fields))
     else:
         members = _joined(_with_others({} if members in (b"", b"null") else {"meta": members}, fields))
     separator = b"," if members else b""
-    name = orjson.dumps(set_name)
     return b"".join(
         (
             *(b'{"text":', own if text is None else text, b',"meta":{', members, separator),
@@ -153,7 +160,7 @@ def kept_lines(
                 raise changed(piece, position)
             replaced.add(source, row.replaced, f"{piece.file.path}, row {position:,}")
             text = orjson.dumps(normalise(row.text))
-            yield rebuilt_line(orjson.dumps(row.record), set_names[source], text, fields)
+            yield rebuilt_line(orjson.dumps(row.record), set_names[source], text, fields, piece.keeps_labels)
         yield from _closing(check, end, ends)
         return
     for block in reader.blocks(piece, start):
@@ -183,7 +190,7 @@ def kept_lines(
                         line, record, count = strict(line, fields.paths)
                         renewed = orjson.dumps(normalise(value_at(record, fields.text)))
                         replaced.add(source, count, f"{piece.file.path}, byte {block.offset + start:,}")
-                    yield rebuilt_line(line, set_names[source], renewed, fields)
+                    yield rebuilt_line(line, set_names[source], renewed, fields, piece.keeps_labels)
                 except (msgspec.DecodeError, ValueError, KeyError, TypeError) as fault:
                     raise changed(piece, block.offset + start) from fault
     yield from _closing(check, end, ends)

@@ -13,6 +13,7 @@ from importlib import metadata
 from typing import Any
 
 from slimpajama.corpus.discovery import Corpus
+from slimpajama.corpus.left_out import held_out_counts
 from slimpajama.dedup.bands import catch_probability
 from slimpajama.dedup.decisions import Tally
 from slimpajama.text_table import aligned
@@ -92,7 +93,12 @@ def run_summary(
         "clusters": {key: clusters[key] for key in ("linked", "clusters", "largest")},
         "lsh": {"bands": bands, "rows": rows, "catch_probability": chances},
         "versions": versions(),
-        "shards": {"files": len(corpus.files), "pieces": len(corpus.pieces), "ignored": list(corpus.ignored)},
+        "shards": {
+            "files": len(corpus.files),
+            "pieces": len(corpus.pieces),
+            "ignored": list(corpus.ignored),
+            "held_out": held_out_counts(corpus),
+        },
         "stages": speeds,
         "seconds": round(seconds, 3),
         "compile_seconds": round(compile_seconds, 3),

@@ -298,6 +298,7 @@ class DedupItems:
                 "modified": moment_text(piece.file.modified_ns),
                 "sample": samples[piece.file.path],
                 "names": list(piece.set_names),
+                "keeps_labels": piece.keeps_labels,
             }
             for piece in self.corpus.pieces
         ]

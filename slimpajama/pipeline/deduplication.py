@@ -17,6 +17,7 @@ from typing import Any
 
 from slimpajama.config import Config, checked
 from slimpajama.corpus.discovery import Corpus, ShardFile, discover
+from slimpajama.corpus.left_out import report_left_out
 from slimpajama.dedup import cluster, cluster_slices, decisions, lsh, output_shards, sketching
 from slimpajama.dedup.bands import banding
 from slimpajama.dedup.card import CARD, shards_card
@@ -95,12 +96,14 @@ def deduplicate_on(
             for earlier_run in earlier.runs if not stages.inspecting else ():
                 holding.enter_context(locked_for_reading(place(earlier_run)))
             earlier.check(config)
-        corpus = discover(input, config.sources, config.piece_bytes, earlier.shards if earlier else 0)
+        first_shard = earlier.shards if earlier else 0
+        corpus = discover(input, config.sources, config.piece_bytes, first_shard, config.layout)
         refuse_shards_in_output(corpus.files, output)
         run = _Run(corpus, output, config, stages, earlier)
         refuse_long_names(Outputs(output, corpus, "both", stages), config.part_bytes)
         if stages.inspecting:
             return run.run()
+        report_left_out(corpus, config.strict_input)
         if not (output / "request.json").exists():
             text = text_bytes(corpus.files)
             needed = dedup_bytes(text, 2 if config.scope == "both" else 1)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from slimpajama.config import Config, TokenConfig
+from slimpajama.config import Config, TokenConfig, checked
 from slimpajama.corpus.discovery import Corpus, discover
+from slimpajama.corpus.left_out import report_left_out
 from slimpajama.engine.local import LocalEngine
 from slimpajama.logging import captured
 from slimpajama.mixture.recipe import Recipe
@@ -68,7 +69,8 @@ def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, progr
             write_sample(
                 source, docs=config.sample.docs, seed=config.sample.seed, engine=engine, progress=lambda size: None
             )
-        corpus = discover(source, config.dedup.sources, config.dedup.piece_bytes)
+        corpus = discover(source, config.dedup.sources, config.dedup.piece_bytes, layout=config.dedup.layout)
+        report_left_out(corpus, config.dedup.strict_input)
         if recipes:
             check_recipes(recipes, [one.name for one in corpus.sources])
             check_tokenizer(config.tokens, scratch)
@@ -77,7 +79,7 @@ def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, progr
         wanted = round(part * sum(file.size for file in corpus.files))
         sampled = draw_sample(corpus, wanted, scratch / "sample", SEED)
         stages = Stages(engine, progress)
-        measured = _measure(config, recipes, scratch, stages)
+        measured = _measure(with_found_sources(config, corpus), recipes, scratch, stages)
         sources = _scaled(_sources(corpus, sampled, _held(scratch / "out")), assumptions)
         told = Wanted(
             scopes=("global", "local") if config.dedup.scope == "both" else (config.dedup.scope,),
@@ -98,6 +100,15 @@ def _notes(config: Config, assumptions: Assumptions) -> list[str]:
     if assumptions.cores and config.memory is None:
         notes.append("the config sets no memory, so that of this machine is assumed")
     return notes
+
+
+def with_found_sources(config: RunConfig, corpus: Corpus) -> RunConfig:
+    """With the sources of ``corpus`` as configured ones: a sample of it has other folders and other first records."""
+    sources = [source.model_dump() for source in corpus.sources]
+    if corpus.in_records:
+        sources = [{"name": source.name, "set_name": source.set_name} for source in corpus.sources]
+    found = {"sources": sources, "layout": "records" if corpus.in_records else "folders", "strict_input": False}
+    return config.model_copy(update={"dedup": checked(Config, config.dedup.model_dump() | found, "settings")})
 
 
 def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages: Stages) -> Measured:

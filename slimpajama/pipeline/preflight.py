@@ -25,7 +25,7 @@ __all__ = ["check_recipes", "check_targets", "check_tokenizer", "sources_of"]
 
 def sources_of(config: Config, input: Path) -> tuple[str, ...]:
     """The names of the sources that a deduplication of ``input`` will have. Raises what :func:`discover` raises."""
-    sources = config.sources or discover(input, (), config.piece_bytes).sources
+    sources = config.sources or discover(input, (), config.piece_bytes, layout=config.layout).sources
     return tuple(source.name for source in sources)
 
 

@@ -1,7 +1,7 @@
 """The whole sample: shards through the engine, then the ground truth beside them.
 
 Shards are independent work items; the driver keeps 8 bytes per document and 34 per planted pair (250 MB and
-110 MB at 100 GB) and turns them into ``ground_truth.parquet`` one shard at a time. ``ground_truth.json`` is
+110 MB at 100 GB) and turns them into ``_ground_truth.parquet`` one shard at a time. ``_ground_truth.json`` is
 written first, marked unfinished, with the list of files: a later run knows what it may replace. Rejected:
 resuming a half-written sample (making it again costs less than being sure).
 """
@@ -26,8 +26,8 @@ from slimpajama.workspace import read_json, write_json
 
 __all__ = ["GROUND_TRUTH", "PAIRS", "SampleSummary", "sample_is_there", "write_sample"]
 
-GROUND_TRUTH = "ground_truth.json"
-PAIRS = "ground_truth.parquet"
+GROUND_TRUTH = "_ground_truth.json"
+PAIRS = "_ground_truth.parquet"
 _MADE_BY = "slimpajama sample"
 _VERSION = 1
 

@@ -14,6 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
+from slimpajama.config import REDPAJAMA_SET_NAMES
+from slimpajama.corpus.file_formats import suffix_of
+from slimpajama.corpus.pieces import Piece, Shard, ShardFile
+
 
 def compressed(name: str, data: bytes) -> bytes:
     """``data`` in the form that the name of a file promises."""
@@ -59,6 +63,16 @@ def put(root: Path, shards: Mapping[str, Any]) -> Path:
             content = jsonl(records)
         path.write_bytes(compressed(relative, content))
     return root
+
+
+def mixed_piece(path: Path) -> Piece:
+    """A whole shard each of whose records names one of the seven published sources."""
+    status = path.stat()
+    suffix = suffix_of(path.name)
+    assert suffix is not None
+    file = ShardFile(str(path), path.name, suffix, status.st_size, status.st_mtime_ns)
+    shards = tuple(Shard(order, order, 0, path.name.removesuffix(suffix)) for order in range(7))
+    return Piece(file, 0, None, 0, 1, shards, tuple(REDPAJAMA_SET_NAMES.values()))
 
 
 def records_of(path: Path) -> list[dict[str, Any]]:

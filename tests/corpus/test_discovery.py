@@ -110,26 +110,6 @@ def test_a_source_that_is_only_named_is_the_folder_of_that_name(tmp_path: Path) 
     assert corpus.ignored == ("web2/c.jsonl",)
 
 
-SLIMPAJAMA = ["train/chunk1/example_train_0.jsonl.zst", "train/chunk1/example_train_1.jsonl.zst"]
-
-
-@pytest.mark.parametrize(
-    "files", [SLIMPAJAMA, [*SLIMPAJAMA, "validation/chunk1/a.jsonl.zst"], ["b.jsonl", "a.parquet"]]
-)
-def test_in_the_published_slimpajama_layout_each_file_is_a_shard_of_every_source(
-    tmp_path: Path, files: list[str]
-) -> None:
-    corpus = discover(touch(tmp_path, *files))
-    assert names(corpus) == PUBLISHED
-    stems = {file: file.removesuffix(".jsonl.zst").removesuffix(".jsonl").removesuffix(".parquet") for file in files}
-    assert placed(corpus) == [(source, file, stems[file]) for source in PUBLISHED for file in sorted(files)]
-    assert [piece.file.relative for piece in corpus.pieces] == sorted(files), "and yet each is read once"
-    for piece in corpus.pieces:
-        assert piece.mixed
-        assert piece.set_names == tuple(REDPAJAMA_SET_NAMES.values())
-        assert [shard.source for shard in piece.shards] == list(range(7))
-
-
 def test_a_folder_of_one_source_is_not_mixed(tmp_path: Path) -> None:
     (piece,) = discover(touch(tmp_path, "c4/a.jsonl")).pieces
     assert not piece.mixed
@@ -198,12 +178,15 @@ def message(error: type[Exception], *arguments: Any) -> str:
     return str(caught.value)
 
 
-def test_an_input_that_is_not_there_or_a_file_is_refused(tmp_path: Path) -> None:
-    file = touch(tmp_path, "a.jsonl") / "a.jsonl"
-    for path in (tmp_path / "absent", file):
-        assert message(InputNotFound, path) == (
-            f"the input {path} is not a folder; give the folder that holds the sources' folders"
-        )
+def test_an_input_that_is_not_there_or_no_shard_is_refused(tmp_path: Path) -> None:
+    assert message(InputNotFound, tmp_path / "absent") == (
+        f"cannot read the input {tmp_path}/absent: No such file or directory; give a shard, or a folder that holds "
+        "shards"
+    )
+    touch(tmp_path, "a.txt")
+    assert message(InputNotFound, tmp_path / "a.txt") == (
+        f"the input {tmp_path}/a.txt is no shard: shards end in {ENDINGS}"
+    )
 
 
 def test_an_input_without_shards_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from slimpajama.corpus.fields import TEXT_ALONE, Fields
 from slimpajama.corpus.lines import LineBlock, LineReader
 from slimpajama.corpus.records import BadRecord, read_records
 from slimpajama.errors import InputChanged, ShardUnreadable
-from tests.corpus.shards import jsonl, put
+from tests.corpus.shards import jsonl, mixed_piece, put
 
 SET_NAMES = ", ".join(REDPAJAMA_SET_NAMES.values())
 
@@ -174,7 +174,8 @@ def test_a_fault_in_another_field_does_not_cost_the_document(tmp_path: Path, lin
 
 def test_a_repaired_record_of_a_mixed_shard_belongs_to_the_source_it_names(tmp_path: Path) -> None:
     lines = b'{"text": "a", "meta": {"redpajama_set_name": "%s", "n": NaN}}\n'
-    found = read(tmp_path, lines % b"RedPajamaArXiv" + lines % b"Other", "train/a.jsonl")
+    put(tmp_path, {"a.jsonl": lines % b"RedPajamaArXiv" + lines % b"Other"})
+    found = Read(mixed_piece(tmp_path / "a.jsonl"))
     assert (found.texts, found.sources) == (["a"], [4, 0])
     assert [bad.reason for bad in found.bad] == [f"meta.redpajama_set_name is 'Other', none of {SET_NAMES}"]
 
@@ -320,7 +321,8 @@ def test_a_record_of_a_mixed_shard_that_names_no_source_is_bad_and_booked_on_the
     tmp_path: Path, record: Any, named: str
 ) -> None:
     sound = {"text": "sound", "meta": {"redpajama_set_name": "RedPajamaArXiv"}}
-    found = read(tmp_path, [sound, record, sound], "a.jsonl")
+    put(tmp_path, {"a.jsonl": [sound, record, sound]})
+    found = Read(mixed_piece(tmp_path / "a.jsonl"))
     assert found.texts == ["sound", "sound"]
     assert found.sources == [4, 0, 4]
     assert [document >> POSITION_BITS for document in found.ids] == [4, 0, 4]
@@ -469,7 +471,8 @@ def test_rows_of_a_mixed_table_belong_to_the_source_they_name(tmp_path: Path) ->
         {"text": "none at all", "meta": None},
         named("elsewhere", redpajama_set_name="Other"),
     ]
-    found = read(tmp_path, records, "train/a.parquet")
+    put(tmp_path, {"a.parquet": records})
+    found = Read(mixed_piece(tmp_path / "a.parquet"))
     assert found.texts == ["wiki", "crawl"]
     assert found.sources == [5, 0, 0, 0, 0]
     assert [(bad.position, bad.reason) for bad in found.bad] == [
@@ -480,7 +483,8 @@ def test_rows_of_a_mixed_table_belong_to_the_source_they_name(tmp_path: Path) ->
 
 
 def test_a_mixed_table_without_meta_is_refused(tmp_path: Path) -> None:
-    (piece,) = discover(put(tmp_path, {"train/a.parquet": ["a"]})).pieces
+    put(tmp_path, {"a.parquet": ["a"]})
+    piece = mixed_piece(tmp_path / "a.parquet")
     with pytest.raises(ShardUnreadable) as caught:
         Read(piece)
     assert str(caught.value) == (
@@ -500,8 +504,8 @@ def test_a_mixed_table_without_meta_is_refused(tmp_path: Path) -> None:
 def test_a_row_whose_source_is_no_known_name_is_bad(tmp_path: Path, names: pa.Array, shown: list[str]) -> None:
     meta = pa.StructArray.from_arrays([names], names=["redpajama_set_name"])
     stored = parquet_bytes(pa.table({"text": ["a", "b"], "meta": meta}))
-    (mixed,) = discover(put(tmp_path, {"train/a.parquet": stored})).pieces
-    reasons = [bad.reason for bad in Read(mixed).bad]
+    put(tmp_path, {"a.parquet": stored})
+    reasons = [bad.reason for bad in Read(mixed_piece(tmp_path / "a.parquet")).bad]
     assert reasons == [f"meta.redpajama_set_name is {one}, none of {SET_NAMES}" for one in shown]
 
 

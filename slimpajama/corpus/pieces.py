@@ -1,0 +1,156 @@
+"""What a run reads: files, the shards in them, and the pieces that workers take.
+
+Shards are numbered by (source order, path), and a document's id is ``shard << 40 | position``: it needs no counting
+pass, does not depend on the number of workers, sorts documents by precedence, and finds the line again. A file whose
+records name their sources is one shard *per source* of which it may hold records, so the order of ids is the order of
+sources there too. Only uncompressed lines are cut into ranges. Rejected: numbering documents in a first pass, and ids
+of random digits (they name nothing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from slimpajama.config import SourceConfig
+from slimpajama.corpus.file_formats import Compression, Format, format_and_compression
+
+__all__ = ["POSITION_BITS", "Corpus", "Piece", "Shard", "ShardFile", "cut"]
+
+POSITION_BITS = 40
+"""Bits of an id that hold the position: up to 1.1 TB of decompressed text per shard, 16.7 million shards."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFile:
+    """One input file; ``relative`` is its path below the input, with forward slashes. ``version``: a store's tag of its
+    content, empty on a disk."""
+
+    path: str
+    relative: str
+    suffix: str
+    size: int
+    modified_ns: int
+    version: str = ""
+
+    @property
+    def format(self) -> Format:
+        """``jsonl``, ``json`` (lines, or one array of records) or ``parquet``."""
+        return format_and_compression(self.suffix)[0]
+
+    @property
+    def compression(self) -> Compression:
+        """``none``, ``gz``, ``zst``, ``bz2``, ``xz`` or ``lz4``."""
+        return format_and_compression(self.suffix)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """What ``id >> 40`` names: the records of one source in one file. ``stem`` names its outputs below the source."""
+
+    index: int
+    source: int
+    file: int
+    stem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one worker reads: a file, or a newline-aligned byte range ``[start, stop)`` of an uncompressed one.
+
+    ``shards`` are the shards of the file by source order. With more than one, each record names its source by
+    ``meta.redpajama_set_name``, one of ``set_names``. ``keeps_labels``: a record that comes with such a name keeps it;
+    the others get their source's.
+    """
+
+    file: ShardFile
+    start: int
+    stop: int | None
+    part: int
+    parts: int
+    shards: tuple[Shard, ...]
+    set_names: tuple[str, ...]
+    keeps_labels: bool = False
+
+    @property
+    def mixed(self) -> bool:
+        """Whether each record names its own source."""
+        return len(self.shards) > 1
+
+    @property
+    def part_suffix(self) -> str:
+        """Empty, or ``-00002-of-00007`` for a range of a larger file."""
+        return f"-{self.part:05d}-of-{self.parts:05d}" if self.parts > 1 else ""
+
+    @property
+    def name(self) -> str:
+        """A path below any stage's folder, unique to this piece."""
+        return self.file.relative.removesuffix(self.file.suffix) + self.part_suffix
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes on disk this piece covers."""
+        return (self.file.size if self.stop is None else self.stop) - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Everything a run reads, in order, and what it leaves out.
+
+    ``unknown`` are files whose ending is none of a shard's, ``unassigned`` shards of no source, ``repeated`` folders
+    that were reached a second time by a link, ``held_out`` shards of ``validation`` and ``test`` beside ``train``.
+    ``in_records``: each record names its source. Shards are numbered from ``first_shard`` on.
+    """
+
+    root: Path
+    sources: tuple[SourceConfig, ...]
+    files: tuple[ShardFile, ...]
+    shards: tuple[Shard, ...]
+    pieces: tuple[Piece, ...]
+    unknown: tuple[str, ...] = ()
+    unassigned: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+    in_records: bool = False
+    first_shard: int = 0
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """All that is not read, but for what is held out."""
+        return tuple(sorted((*self.unknown, *self.unassigned, *self.repeated)))
+
+    @property
+    def first_shards(self) -> tuple[int, ...]:
+        """Index of the first shard of each source: shards of source s are ``[first[s], first[s + 1])``."""
+        counts = [self.first_shard] + [0] * len(self.sources)
+        for shard in self.shards:
+            counts[shard.source + 1] += 1
+        for source in range(len(self.sources)):
+            counts[source + 1] += counts[source]
+        return tuple(counts)
+
+
+def cut(
+    files: Sequence[ShardFile],
+    shards: Sequence[Shard],
+    sources: Sequence[SourceConfig],
+    keeping: Sequence[bool],
+    piece_bytes: int,
+) -> Iterator[Piece]:
+    """The pieces of ``files``: ranges of ``piece_bytes`` of those that can be cut.
+
+    ``keeping``: for each source, whether its records keep the names of sources that they come with.
+    """
+    by_file: list[list[Shard]] = [[] for _ in files]
+    for shard in shards:
+        by_file[shard.file].append(shard)
+    for file, own in zip(files, by_file, strict=True):
+        names = tuple(sources[shard.source].set_name for shard in own)
+        keeps_labels = all(keeping[shard.source] for shard in own)
+        splits = (file.format, file.compression) == ("jsonl", "none") and file.size > piece_bytes
+        parts = -(-file.size // piece_bytes) if splits else 1
+        for part in range(parts):
+            start = part * piece_bytes
+            stop = min(start + piece_bytes, file.size) if splits else None
+            yield Piece(file, start, stop, part, parts, tuple(own), names, keeps_labels)
