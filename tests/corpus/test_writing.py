@@ -325,3 +325,26 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("meta", "kept_label"),
+    [
+        ({"redpajama_set_name": "Mine", "a": 1}, "Mine"),
+        ({"redpajama_set_name": 'naïve \\ "'}, 'naïve \\ "'),
+        ({"redpajama_set_name": None}, "RedPajamaC4"),
+        ({"redpajama_set_name": ["Mine"]}, "RedPajamaC4"),
+        ({"a": 1}, "RedPajamaC4"),
+        ("redpajama_set_name", "RedPajamaC4"),
+        (None, "RedPajamaC4"),
+    ],
+)
+def test_a_record_keeps_the_name_of_a_source_it_comes_with_unless_it_is_to_be_replaced(
+    meta: Any, kept_label: str
+) -> None:
+    line = orjson.dumps({"text": "t", "meta": meta, "url": "u"})
+    kept_as = orjson.loads(rebuilt_line(line, "RedPajamaC4", keeps_label=True))
+    replaced = orjson.loads(rebuilt_line(line, "RedPajamaC4"))
+    assert kept_as["meta"]["redpajama_set_name"] == kept_label
+    assert replaced["meta"]["redpajama_set_name"] == "RedPajamaC4"
+    assert {**kept_as["meta"], "redpajama_set_name": ""} == {**replaced["meta"], "redpajama_set_name": ""}
