@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
-PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 
 .PHONY: run test test-all lint types docs clean
 
@@ -16,10 +15,10 @@ run: $(VENV)/installed  ## sample, deduplication and the six mixtures, into $(OU
 	$(BIN)/slimpajama run sample --output $(OUT)
 
 test: $(VENV)/installed lint types  ## lint, types and all tests but the slow sweeps
-	$(BIN)/pytest $(PARALLEL) -m "not slow"
+	$(BIN)/pytest -n auto -m "not slow"
 
 test-all: $(VENV)/installed lint types  ## lint, types and every test, with more examples of each property
-	$(BIN)/pytest $(PARALLEL) --hypothesis-profile=thorough
+	$(BIN)/pytest -n auto --hypothesis-profile=thorough
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

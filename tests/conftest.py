@@ -44,13 +44,29 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         subprocess.run([sys.executable, "-c", imports], cwd=REPOSITORY, check=True)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests that share fixtures into one xdist group, and the group that takes the longest first."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(REPOSITORY))))
-    items.sort(key=lambda item: item.path.parent.name != "ray")
+    """Begin with the tests on Ray: they take the longest."""
+    items.sort(key=lambda item: scope_of(item.nodeid) != "tests/ray")
+
+
+def scope_of(nodeid: str) -> str:
+    """Tests that share fixtures, and so a process: those of a file, and all on Ray."""
+    path = nodeid.partition("::")[0]
+    return "tests/ray" if path.startswith("tests/ray/") else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Send tests with one scope to one process. xdist's own groups need a part of pytest that went with version 9."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False
+
+    class ByScope(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope_of(nodeid)
+
+    return ByScope(config, log)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -13,7 +13,6 @@ STORE_BYTES = 80 << 20
 
 # Ray leaves its own pipes, sockets and log files to the garbage collector, and warns of its own defaults.
 MARKS = [
-    pytest.mark.xdist_group("ray"),  # one cluster at a time
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
