@@ -189,6 +189,7 @@ def test_the_summary_counts_documents_and_bytes(example: tuple[Path, dict[str, A
             "bad": both(1, 6),
             "global": {"kept": both(2, a + b), "duplicate": both(1, a)},
             "local": {"kept": both(2, a + b), "duplicate": both(1, a)},
+            "replaced_values": 0,
         },
         "wikipedia": {
             "read": both(4, b + 2 * c + short),
@@ -196,6 +197,7 @@ def test_the_summary_counts_documents_and_bytes(example: tuple[Path, dict[str, A
             "bad": both(0, 0),
             "global": {"kept": both(1, c), "duplicate": both(2, b + c)},
             "local": {"kept": both(2, b + c), "duplicate": both(1, c)},
+            "replaced_values": 0,
         },
         "total": {
             "read": both(9, 2 * a + 2 * b + 2 * c + 6 + 2 * short),
@@ -203,6 +205,7 @@ def test_the_summary_counts_documents_and_bytes(example: tuple[Path, dict[str, A
             "bad": both(1, 6),
             "global": {"kept": both(3, a + b + c), "duplicate": both(3, a + b + c)},
             "local": {"kept": both(4, a + 2 * b + c), "duplicate": both(2, a + c)},
+            "replaced_values": 0,
         },
     }
     assert summary["overlap"]["sources"] == ["c4", "wikipedia"]

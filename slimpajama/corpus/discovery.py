@@ -15,6 +15,7 @@ from pathlib import Path
 
 from slimpajama.config import LayoutName, SourceConfig
 from slimpajama.corpus.layout import held_out_folders, layout_of
+from slimpajama.corpus.lone_objects import lone_objects
 from slimpajama.corpus.pieces import POSITION_BITS, Corpus, Piece, Shard, ShardFile, cut
 from slimpajama.corpus.shard_listing import list_shards
 from slimpajama.errors import ConfigError, InputChanged, InputNotFound, ShardUnreadable
@@ -40,7 +41,13 @@ def discover(
     :class:`ConfigError` where sources cannot be told, or two files would be written to one path.
     """
     listing = list_shards(root)
-    files, held_out = listing.shards, []
+    descriptions = lone_objects(listing.shards) if len(listing.shards) > 1 else []
+    files, held_out = [file for file in listing.shards if file.relative not in {*descriptions}], []
+    if not files:
+        raise InputNotFound(
+            f"no shard below {root}: its .json files hold one indented object each, e.g. {descriptions[0]}; give "
+            "JSON lines (jq -c .) or an array of records"
+        )
     folders = held_out_folders(files) if not sources else ()
     if folders:
         held_out = [file.relative for file in files if file.relative.split("/")[0] in folders]
@@ -87,6 +94,7 @@ def discover(
         unknown=tuple(sorted(listing.others)),
         unassigned=tuple(sorted(unassigned)),
         repeated=tuple(listing.repeated),
+        descriptions=tuple(descriptions),
         held_out=tuple(held_out),
         in_records=found.in_records,
         first_shard=first_shard,

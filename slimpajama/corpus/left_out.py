@@ -1,7 +1,8 @@
 """Say which files of the input are left out, and why, so that nothing is missing without a word.
 
-Two kinds are worth a warning: files with an ending that is none of a shard's, and shards that belong to no source. The
-setting ``strict_input`` makes them an error. Hidden files and unfinished ones (``.tmp``) are passed over as intended.
+Three kinds are worth a warning: files with an ending that is none of a shard's, shards that belong to no source, and
+``.json`` files of one object. The setting ``strict_input`` makes them an error. Hidden files and unfinished ones
+(``.tmp``) are passed over as intended.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ def left_out(corpus: Corpus) -> list[str]:
         found.append(
             f"{len(corpus.unassigned):,} shard(s) belong to no source, e.g. {printable(corpus.unassigned[0])}; move "
             "them into a source's folder, or list the sources in a config"
+        )
+    if corpus.descriptions:
+        found.append(
+            f"{len(corpus.descriptions):,} .json file(s) hold one indented object and no records, e.g. "
+            f"{printable(corpus.descriptions[0])}; write records as JSON lines (jq -c .) or as an array"
         )
     return found
 

@@ -99,7 +99,8 @@ class Corpus:
     """Everything a run reads, in order, and what it leaves out.
 
     ``unknown`` are files whose ending is none of a shard's, ``unassigned`` shards of no source, ``repeated`` folders
-    that were reached a second time by a link, ``held_out`` shards of ``validation`` and ``test`` beside ``train``.
+    that were reached a second time by a link, ``descriptions`` ``.json`` files of one object that is no record,
+    ``held_out`` shards of ``validation`` and ``test`` beside ``train``.
     ``in_records``: each record names its source. Shards are numbered from ``first_shard`` on.
     """
 
@@ -111,6 +112,7 @@ class Corpus:
     unknown: tuple[str, ...] = ()
     unassigned: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
     in_records: bool = False
     first_shard: int = 0
@@ -118,7 +120,7 @@ class Corpus:
     @property
     def ignored(self) -> tuple[str, ...]:
         """All that is not read, but for what is held out."""
-        return tuple(sorted((*self.unknown, *self.unassigned, *self.repeated)))
+        return tuple(sorted((*self.unknown, *self.unassigned, *self.repeated, *self.descriptions)))
 
     @property
     def first_shards(self) -> tuple[int, ...]:

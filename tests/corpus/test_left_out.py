@@ -55,3 +55,21 @@ def test_what_is_held_out_is_counted_and_no_fault(tmp_path: Path) -> None:
     corpus = discover(put(tmp_path, dict.fromkeys(names, b"")))
     assert held_out_counts(corpus) == {"test": 1, "validation": 2}
     report_left_out(corpus, strict=True)
+
+
+def test_a_description_beside_shards_is_no_shard(tmp_path: Path) -> None:
+    put(tmp_path, {"c4/a.jsonl": b"", "c4/b.json": b'{"text": "a"}\n{"text": "b"}\n'})
+    (tmp_path / "c4/dataset_info.json").write_text('{\n  "features": {}\n}\n')
+    corpus = discover(tmp_path)
+    assert [file.relative for file in corpus.files] == ["c4/a.jsonl", "c4/b.json"]
+    (sentence,) = left_out(corpus)
+    assert sentence == (
+        "1 .json file(s) hold one indented object and no records, e.g. c4/dataset_info.json; write records as JSON "
+        "lines (jq -c .) or as an array"
+    )
+
+
+def test_an_input_of_nothing_but_descriptions_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, {"c4/a.json": b"{\n}", "c4/b.json": b"{\n}"})
+    with pytest.raises(InputNotFound, match=r"its \.json files hold one indented object each, e\.g\. c4/a\.json"):
+        discover(tmp_path)
