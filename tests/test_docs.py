@@ -67,3 +67,12 @@ def test_every_page_is_in_the_menu_and_every_link_between_pages_leads_somewhere(
         text = (ROOT / "docs" / page).read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([\w./-]+\.md)", text):
             assert (ROOT / "docs" / target).exists(), (page, target)
+
+
+def test_every_test_that_the_table_of_attacks_names_exists() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?` \|$", page, re.MULTILINE)
+    assert len(named) > 20
+    for path, name in named:
+        assert (ROOT / path).is_file(), path
+        assert f"def {name}" in (ROOT / path).read_text(encoding="utf-8"), (path, name)
