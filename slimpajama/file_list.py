@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from slimpajama.file_record import FileRecord
 from slimpajama.sealed_json import read_sealed, write_sealed
 from slimpajama.storage import is_remote, relative_name, statuses_below
 
@@ -32,11 +32,11 @@ class FileList:
 
 
 def write_file_list(
-    path: Path, root: Path, records: Iterable[Mapping[str, Any]], sealed: Iterable[str], kept: FileList | None = None
+    path: Path, root: Path, records: Iterable[FileRecord], sealed: Iterable[str], kept: FileList | None = None
 ) -> None:
     """List ``records`` and ``sealed`` files below ``root`` in the file ``path``, and those of ``kept`` beside them."""
     files = dict(kept.files) if kept else {}
-    files |= {relative_name(record["path"], root): (record["bytes"], record["blake2b"]) for record in records}
+    files |= {relative_name(record.path, root): (record.bytes, record.blake2b) for record in records}
     names = {*sealed, *(kept.sealed if kept else ())}
     content = {
         "version": _VERSION,

@@ -1,10 +1,11 @@
-"""How finished work is remembered: a sealed JSON file for each work item, so that a rerun skips what still holds.
+"""How finished work is remembered: a sealed JSON file for each task, so that a rerun skips what still holds.
 
-A marker has all that the item depended on, the figures it returned, and the size and digest of each file it wrote;
-``ls`` shows the state of a run. A marker that was changed does not count. Small files are compared by digest and large
-ones by size, because a rerun that finds everything done must not read terabytes; whoever reads a large file compares
-its digest then (:mod:`slimpajama.written_files`). Rejected: one database of finished items (a second thing that can be
-corrupt, and it cannot live in a bucket), and "skip what exists" (it reuses what another setting made).
+A marker has all that the task depended on, and the JSON of its result, in which each file it wrote has its size and
+digest; ``ls`` shows the state of a run. A marker that was changed does not count, nor does one whose result has another
+shape. Small files are compared by digest and large ones by size, because a rerun that finds everything done must not
+read terabytes; whoever reads a large file compares its digest then (:mod:`slimpajama.written_files`). Rejected: one
+database of finished tasks (a second thing that can be corrupt, and it cannot live in a bucket), and "skip what exists"
+(it reuses what another setting made).
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
+import msgspec
 import orjson
 
+from slimpajama.file_record import FileRecord
 from slimpajama.sealed_json import read_sealed, write_sealed
+from slimpajama.stages.stage import ResultType, map_files
 from slimpajama.storage import FileStatus, is_remote, relative_name, requests_at_once, status_of, statuses_below
 from slimpajama.workspace import file_record
 
@@ -28,68 +32,78 @@ SMALL_BYTES = 1 << 16
 ANY_BYTES = 1 << 62
 """As ``small``: every file is compared by digest."""
 
+OTHER_VERSION = "it was made by another version"
+
 
 @dataclass(frozen=True, slots=True)
-class Markers:
-    """The finished items of one stage, one ``folder/<item>.json`` each: ``depends``, ``result`` and ``files``.
+class Markers(Generic[ResultType]):
+    """The finished tasks of one stage, one ``folder/<key>.json`` each: ``inputs`` and ``result``.
 
     ``root``: the files of a result are remembered by their paths below it, so that the whole can be moved.
     """
 
     folder: Path
     root: Path
+    result_type: type[ResultType]
     _listing: Mapping[str, FileStatus] | None = None
 
-    def result(
-        self, item: str, depends: Mapping[str, Any], small: int = SMALL_BYTES
-    ) -> tuple[dict[str, Any] | None, str]:
-        """What the item returned if it was finished and all still holds; else ``None``, and why not.
+    def result(self, key: str, inputs: Mapping[str, object], small: int = SMALL_BYTES) -> tuple[ResultType | None, str]:
+        """The result of a task if it was finished and all still holds; else ``None``, and why not.
 
-        All holds if the item depended on exactly ``depends``, its files lie there in their sizes, and those of up to
-        ``small`` bytes have the content that was written. The reason is empty for an item that was never finished.
+        All holds if the task depended on exactly ``inputs``, its files lie there in their sizes, and those of up to
+        ``small`` bytes have the content that was written. The reason is empty for a task that was never finished.
         """
-        marker = read_sealed(self.path(item))
-        if marker is None or not all(name in marker for name in ("depends", "result", "files")):
+        marker = read_sealed(self.path(key))
+        if marker is None:
             return None, ""
-        why = reasons(changes(marker["depends"], orjson.loads(orjson.dumps(depends))))
+        if "inputs" not in marker:
+            return None, OTHER_VERSION
+        why = reasons(changes(marker["inputs"], orjson.loads(orjson.dumps(inputs))))
         if why:
             return None, why
-        files = [{**file, "path": str(self.root / file["path"])} for file in marker["files"]]
-        for file, relative in zip(files, marker["files"], strict=True):
-            fault = _missing(file, self._size(relative["path"])) or _altered(self.root, relative, small)
+        try:
+            result = msgspec.convert(marker.get("result"), self.result_type, str_keys=True)
+        except msgspec.ValidationError:
+            return None, OTHER_VERSION
+        for file in result.files:
+            path = self.root / file.path
+            fault = _missing(path, file, self._size(file.path)) or _altered(path, file, small)
             if fault:
                 return None, fault
-        return {**marker["result"], "files": files}, ""
+        return map_files(result, self._absolute), ""
 
     def results(
-        self, items: Sequence[str], depends: Sequence[Mapping[str, Any]]
-    ) -> Iterator[tuple[dict[str, Any] | None, str]]:
-        """:meth:`result` of many items, in their order; from a store, which is listed once, many at a time."""
-        markers = replace(self, _listing=statuses_below(self.root)) if is_remote(self.root) and items else self
+        self, keys: Sequence[str], inputs: Sequence[Mapping[str, object]]
+    ) -> Iterator[tuple[ResultType | None, str]]:
+        """:meth:`result` of many tasks, in their order; from a store, which is listed once, many at a time."""
+        markers = replace(self, _listing=statuses_below(self.root)) if is_remote(self.root) and keys else self
         with requests_at_once(self.root) as threads:
-            yield from threads.map(markers.result, items, depends)
+            yield from threads.map(markers.result, keys, inputs)
 
-    def finish(self, item: str, depends: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-        """Record that the item's outputs lie complete on disk. ``result["files"]``: their records, if it has any."""
-        files = [{**file, "path": relative_name(file["path"], self.root)} for file in result.get("files", ())]
-        rest = {key: value for key, value in result.items() if key != "files"}
-        write_sealed(self.path(item), {"depends": dict(depends), "result": rest, "files": files})
+    def finish(self, key: str, inputs: Mapping[str, object], result: ResultType) -> None:
+        """Record that the files of a task's ``result`` lie complete on disk."""
+        relative = map_files(result, self._relative)
+        write_sealed(self.path(key), {"inputs": dict(inputs), "result": msgspec.to_builtins(relative, str_keys=True)})
 
-    def others(self, items: Collection[str]) -> Iterator[tuple[Path, list[str]]]:
-        """The markers of items not among ``items``, and the files that those wrote, by their paths below the root."""
+    def others(self, keys: Collection[str]) -> Iterator[tuple[Path, list[str]]]:
+        """The markers of tasks not among ``keys``, and the files that those wrote, by their paths below the root."""
         if is_remote(self.folder):
             names = [name for name in statuses_below(self.folder) if name.endswith(".json")]
         else:
             names = [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.json")]
-        wanted = {f"{item}.json" for item in items}
+        wanted = {f"{key}.json" for key in keys}
         for name in sorted(set(names) - wanted):
-            marker = read_sealed(self.folder / name) or {}
-            files = marker.get("files", ())
-            yield self.folder / name, [file["path"] for file in files]
+            yield self.folder / name, list(_paths_in(read_sealed(self.folder / name)))
 
-    def path(self, item: str) -> Path:
-        """Where the marker of ``item`` lies."""
-        return self.folder / f"{item}.json"
+    def path(self, key: str) -> Path:
+        """Where the marker of a task lies."""
+        return self.folder / f"{key}.json"
+
+    def _absolute(self, file: FileRecord) -> FileRecord:
+        return FileRecord(str(self.root / file.path), file.bytes, file.blake2b)
+
+    def _relative(self, file: FileRecord) -> FileRecord:
+        return FileRecord(relative_name(file.path, self.root), file.bytes, file.blake2b)
 
     def _size(self, relative: str) -> int | None:
         """Of a file below the root, in bytes; ``None`` if there is none."""
@@ -101,16 +115,29 @@ class Markers:
             return None
 
 
-def _missing(file: Mapping[str, Any], size: int | None) -> str:
+def _paths_in(value: object) -> Iterator[str]:
+    """Of all file records in a marker, whatever version wrote it."""
+    if isinstance(value, dict):
+        if value.keys() == set(FileRecord.__struct_fields__):
+            yield value["path"]
+        else:
+            for one in value.values():
+                yield from _paths_in(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _paths_in(one)
+
+
+def _missing(path: Path, file: FileRecord, size: int | None) -> str:
     if size is None:
-        return f"{file['path']} is missing"
-    return "" if size == file["bytes"] else f"{file['path']} has {size:,} bytes instead of {file['bytes']:,}"
+        return f"{path} is missing"
+    return "" if size == file.bytes else f"{path} has {size:,} bytes instead of {file.bytes:,}"
 
 
-def _altered(root: Path, file: Mapping[str, Any], small: int) -> str:
-    if file["bytes"] > small or file_record(root / file["path"])["blake2b"] == file["blake2b"]:
+def _altered(path: Path, file: FileRecord, small: int) -> str:
+    if file.bytes > small or file_record(path).blake2b == file.blake2b:
         return ""
-    return f"{root / file['path']} is not what was written"
+    return f"{path} is not what was written"
 
 
 def reasons(found: Sequence[str]) -> str:

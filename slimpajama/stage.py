@@ -1,6 +1,6 @@
-"""The stages of a run: items that are not done yet go through the engine; each leaves a marker when it is.
+"""The stages of a run: tasks that are not done yet go through the engine; each leaves a marker when it is.
 
-An item is not done if its marker is missing, depended on something else, or speaks of files that are gone. Later
+A task is not done if its marker is missing, depended on something else, or speaks of files that are gone. Later
 stages depend on what earlier ones *wrote*, not on what those depended on, so a shard that was replaced redoes itself
 and whatever comes out differently because of it, and no more. The same code that runs a stage tells what there is to
 do in it: ``slimpajama status`` goes through a run with ``inspecting`` set, which writes nothing and stops, by
@@ -14,22 +14,42 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from slimpajama.compilation import compile_seconds
 from slimpajama.engine import Engine, Item, Retry
 from slimpajama.errors import InputChanged, OutputError
-from slimpajama.fence import Fenced, current_claims
+from slimpajama.file_record import FileRecord
 from slimpajama.markers import Markers
 from slimpajama.progress import SILENT, Progress, StageStart
+from slimpajama.stages.stage import Payload, ResultType, Stage, StageResult, Task
 from slimpajama.storage import relative_name, remove_file, remove_tree
 from slimpajama.workspace import atomic_file, remove_stale_temporaries, write_json
 from slimpajama.written_files import DamagedFile, WrittenFile, damage_of
 
-__all__ = ["StageRecord", "Stages", "Unfinished"]
+__all__ = ["PlainResult", "StageRecord", "Stages", "Unfinished"]
 
+
+Returned = TypeVar("Returned")
 
 _LOOK_AFTER_DISK = "look after the disk, then run the same command again: finished work is kept"
+
+
+class PlainResult(StageResult, frozen=True, kw_only=True):
+    """The result of a stage that is a function and returns a mapping: its values, and the files it wrote."""
+
+    values: dict[str, Any]
+    written: tuple[FileRecord, ...]
+
+    @classmethod
+    def of(cls, mapping: Mapping[str, Any]) -> PlainResult:
+        """``mapping["files"]``: the records of the files, if there are any."""
+        values = {key: value for key, value in mapping.items() if key != "files"}
+        return cls(values=values, written=tuple(mapping.get("files", ())))
+
+    def as_mapping(self) -> dict[str, Any]:
+        """What the function returned."""
+        return {**self.values, "files": list(self.written)}
 
 
 class Unfinished(Exception):
@@ -67,79 +87,101 @@ class Stages:
     inspecting: bool = False
     records: dict[str, StageRecord] = field(default_factory=dict)
     sound: set[str] = field(default_factory=set)
-    written: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    written: dict[str, FileRecord] = field(default_factory=dict)
 
-    def run(
+    def run(self, stage: Stage[Payload, ResultType], markers: Markers[ResultType]) -> list[ResultType]:
+        """The results of all tasks, in their order, from ``markers`` where they still hold.
+
+        What a task reads (see :attr:`Task.reads`) must be what was written.
+        """
+        return self._run(
+            stage.title, stage.tasks(), stage.run, _unchanged, markers, stage.kernels, stage.memory, stage.retry
+        )
+
+    def run_plain(
         self,
         name: str,
         items: Sequence[Item],
         function: Callable[[Item], dict[str, Any]],
         *,
-        markers: Markers,
+        markers: Markers[PlainResult],
         keys: Sequence[str],
-        depends: Sequence[Mapping[str, Any]],
+        depends: Sequence[Mapping[str, object]],
         weights: Sequence[int],
         kernels: Sequence[str] = (),
-        memory: int | None = None,
-        retry: Retry[Item] | None = None,
         reads: Sequence[Sequence[WrittenFile]] = (),
     ) -> list[dict[str, Any]]:
-        """The results of ``function`` for all items, in their order, from markers where they still hold.
+        """As :meth:`run` with ``function``, which returns mappings of plain values; ``result["files"]`` are records.
 
-        ``keys``: a name for each item, unique in the stage. ``depends``: all that the item's result depends on, as
-        JSON-able values with names a reader understands. ``weights``: bytes each stands for, for the progress bar.
-        ``kernels``: modules that load the kernels the items call, if any. ``memory``: bytes that an item may hold, if
-        not as many as any. ``retry``: see :meth:`slimpajama.engine.Engine.map`. ``reads``: for each item, the files of
-        earlier stages or runs that it reads, which must be what was written. A result is a mapping of plain values;
-        ``result["files"]`` are the records of the files the item wrote.
+        A task is ``items[i]`` with ``keys[i]``, the inputs ``depends[i]``, ``weights[i]`` and ``reads[i]``.
         """
-        results: list[dict[str, Any] | None] = []
+        tasks = [
+            Task(key, item, inputs, weight, tuple(files))
+            for key, item, inputs, weight, files in zip(
+                keys, items, depends, weights, reads or [()] * len(items), strict=True
+            )
+        ]
+        results = self._run(name, tasks, function, PlainResult.of, markers, kernels, None, None)
+        return [result.as_mapping() for result in results]
+
+    def _run(
+        self,
+        name: str,
+        tasks: Sequence[Task[Payload]],
+        function: Callable[[Payload], Returned],
+        result_of: Callable[[Returned], ResultType],
+        markers: Markers[ResultType],
+        kernels: Sequence[str],
+        memory: int | None,
+        retry: Retry[Payload] | None,
+    ) -> list[ResultType]:
+        results: list[ResultType | None] = []
         stale = {}
-        for key, (result, reason) in zip(keys, markers.results(keys, depends), strict=True):
+        known = markers.results([task.key for task in tasks], [task.inputs for task in tasks])
+        for task, (result, reason) in zip(tasks, known, strict=True):
             results.append(result)
             if reason:
-                stale[key] = reason
-        missing = [index for index, result in enumerate(results) if result is None]
-        record = StageRecord(len(items), len(items) - len(missing), 0.0, stale)
+                stale[task.key] = reason
+        missing = [task for task, result in zip(tasks, results, strict=True) if result is None]
+        numbers = [number for number, result in enumerate(results) if result is None]
+        record = StageRecord(len(tasks), len(tasks) - len(missing), 0.0, stale)
         self.records[name] = record
         if self.inspecting and missing:
             raise Unfinished(name)
         if kernels and missing:
             self._compile(kernels, function.__module__)
         began = time.perf_counter()
-        if reads:
-            self._check_files((file for index in missing for file in reads[index]), kernels)
-        claims = current_claims()
-        names = {id(items[index]): keys[index] for index in missing}
-        size, to_do = sum(weights), sum(weights[index] for index in missing)
+        self._check_files((file for task in missing for file in task.reads), kernels)
+        names = {id(task.payload): task.key for task in missing}
+        size, to_do = sum(task.weight for task in tasks), sum(task.weight for task in missing)
         number = list(self.records).index(name) + 1
         with (
             self._shown(StageStart(name, number, max(number, self.count) if self.count else 0, size, size - to_do)),
             contextlib.closing(
                 self.engine.map(
-                    Fenced(function, claims) if claims else function,
-                    [items[index] for index in missing],
-                    lambda item: names.get(id(item), name),
-                    [*kernels, function.__module__] if claims else kernels,
+                    function,
+                    [task.payload for task in missing],
+                    lambda payload: names.get(id(payload), name),
+                    kernels,
                     memory,
                     retry,
                 )
             ) as finished,
         ):
             try:
-                for place, result in finished:
-                    index = missing[place]
-                    markers.finish(keys[index], depends[index], result)
-                    results[index] = {"files": [], **result}
-                    self.sound.update(str(file["path"]) for file in result.get("files", ()))
-                    self.progress.advanced(weights[index])
+                for index, returned in finished:
+                    task, result = missing[index], result_of(returned)
+                    markers.finish(task.key, task.inputs, result)
+                    results[numbers[index]] = result
+                    self.sound.update(file.path for file in result.files)
+                    self.progress.advanced(task.weight)
             except OSError as fault:  # inputs and outputs have errors of their own
                 raise OutputError(
                     f"the stage '{name}' cannot read what an earlier one wrote: {fault}; {_LOOK_AFTER_DISK}"
                 ) from fault
         record.seconds = round(time.perf_counter() - began, 3)
         found = [result for result in results if result is not None]
-        self.list_files(file for result in found for file in result["files"])
+        self.list_files(file for result in found for file in result.files)
         return found
 
     @contextlib.contextmanager
@@ -187,24 +229,26 @@ class Stages:
             raise DamagedFile(f"{file.path} {damage}{more}")
         self.sound.update(str(file.path) for file in unknown)
 
-    def forget_others(self, markers: Markers, keys: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:
-        """Remove what items that are no more have left: their markers, and files that are in no item's result."""
+    def forget_others(self, markers: Markers[ResultType], keys: Sequence[str], results: Sequence[ResultType]) -> None:
+        """Remove what tasks that are no more have left: their markers, and files that are in no task's result."""
         if self.inspecting:
             return
-        files = {relative_name(file["path"], markers.root) for result in results for file in result["files"]}
+        files = {relative_name(file.path, markers.root) for result in results for file in result.files}
         for marker, written in markers.others(keys):
             for relative in written:
                 if relative not in files:
                     self.remove(markers.root / relative)
             self.remove(marker)
 
-    def finished(self, name: str, markers: Markers, key: str, depends: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The result of a stage of one item if it still holds, before what leads to it is looked at; else ``None``."""
+    def finished(
+        self, name: str, markers: Markers[PlainResult], key: str, depends: Mapping[str, object]
+    ) -> dict[str, Any] | None:
+        """The result of a stage of one task if it still holds, before what leads to it is looked at; else ``None``."""
         result, reason = markers.result(key, depends)
         if result is not None or (self.inspecting and reason):
             self.records[name] = StageRecord(1, int(result is not None), 0.0, {key: reason} if reason else {})
-        self.list_files(result["files"] if result else ())
-        return result
+        self.list_files(result.files if result else ())
+        return result.as_mapping() if result else None
 
     def times(self) -> dict[str, dict[str, Any]]:
         """Seconds, and items run and reused, of each stage, for the summary."""
@@ -244,9 +288,9 @@ class Stages:
                 remove_file(path)
             self.written.pop(str(path), None)
 
-    def list_files(self, records: Iterable[Mapping[str, Any]]) -> None:
+    def list_files(self, records: Iterable[FileRecord]) -> None:
         """Count files among those ``written``."""
-        self.written.update((str(record["path"]), record) for record in records)
+        self.written.update((record.path, record) for record in records)
 
     def remove_tree(self, folder: Path) -> None:
         """Remove a folder, if it is there; not while inspecting."""
@@ -255,6 +299,10 @@ class Stages:
                 remove_tree(folder)
             for path in [path for path in self.written if path.startswith(f"{folder}/")]:
                 del self.written[path]
+
+
+def _unchanged(result: ResultType) -> ResultType:
+    return result
 
 
 @contextlib.contextmanager

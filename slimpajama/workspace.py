@@ -14,13 +14,14 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import orjson
 
 from slimpajama.errors import OutputError
+from slimpajama.file_record import FileRecord
 from slimpajama.storage import (
     TEMPORARY_SUFFIX,
     is_remote,
@@ -75,9 +76,9 @@ class OutputFile:
         return view.nbytes
 
     @property
-    def record(self) -> dict[str, Any]:
-        """``path``, ``bytes`` and ``blake2b`` (128 bits, hexadecimal) of what was written so far."""
-        return {"path": str(self._path), "bytes": self._size, "blake2b": self._digest.hexdigest()}
+    def record(self) -> FileRecord:
+        """Of what was written so far."""
+        return FileRecord(str(self._path), self._size, self._digest.hexdigest())
 
     def tell(self) -> int:
         """Bytes written."""
@@ -179,7 +180,7 @@ def cannot_read(path: Path, fault: OSError) -> OutputError:
     )
 
 
-def write_json(path: Path, value: object) -> dict[str, Any]:
+def write_json(path: Path, value: object) -> FileRecord:
     """Write ``value`` as indented JSON with sorted keys, atomically; returns the file's record."""
     with atomic_file(path) as file:
         file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
@@ -206,19 +207,19 @@ def fingerprint(*parts: object) -> str:
     return hashlib.blake2b(encoded, digest_size=16).hexdigest()
 
 
-def file_record(path: Path) -> dict[str, Any]:
-    """The record of a file as it lies there (see :attr:`OutputFile.record`), read in blocks of 8 MiB."""
+def file_record(path: Path) -> FileRecord:
+    """The record of a file as it lies there, read in blocks of 8 MiB."""
     digest, size = hashlib.blake2b(digest_size=16), 0
     with opened(path) as file:
         while block := file.read(8 << 20):
             digest.update(block)
             size += len(block)
-    return {"path": str(path), "bytes": size, "blake2b": digest.hexdigest()}
+    return FileRecord(str(path), size, digest.hexdigest())
 
 
-def content_digest(result: Mapping[str, Any]) -> str:
-    """What the files of a work item's result hold, whatever they are called."""
-    return fingerprint([[file["bytes"], file["blake2b"]] for file in result["files"]])
+def content_digest(records: Iterable[FileRecord]) -> str:
+    """A digest of what files hold, whatever they are called."""
+    return fingerprint([[file.bytes, file.blake2b] for file in records])
 
 
 def remove_stale_temporaries(folders: Iterable[Path]) -> int:

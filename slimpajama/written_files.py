@@ -10,13 +10,13 @@ inside every reader (a memory map is read column by column, by many work items, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import OutputError
+from slimpajama.file_record import FileRecord
 from slimpajama.storage import opened, place
 from slimpajama.workspace import fingerprint
 
@@ -46,9 +46,9 @@ class WrittenFile:
     remedy: str = ""
 
 
-def written_files(records: Iterable[Mapping[str, Any]], remedy: str = "") -> tuple[WrittenFile, ...]:
+def written_files(records: Iterable[FileRecord], remedy: str = "") -> tuple[WrittenFile, ...]:
     """The files of ``records`` as stage results hold them."""
-    return tuple(WrittenFile(place(record["path"]), record["blake2b"], remedy) for record in records)
+    return tuple(WrittenFile(place(record.path), record.blake2b, remedy) for record in records)
 
 
 def damage_of(file: WrittenFile) -> str:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from slimpajama import ConfigError, InputChanged, InputNotFound, deduplicate
 from slimpajama.cli import app
-from slimpajama.dedup import lsh
+from slimpajama.dedup.stages import link
 from slimpajama.engine.local import LocalEngine
 from slimpajama.pipeline.status import run_status
 from slimpajama.pipeline.verification import verify_run
@@ -167,7 +167,7 @@ def test_a_run_that_is_made_anew_is_nothing_to_compare_with_until_it_is_finished
     old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as cut_off:
-        cut_off.setattr(lsh, "key_ranges", Mock(side_effect=KeyboardInterrupt))
+        cut_off.setattr(link, "key_ranges", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "old-in", old, seed=2)  # has written other keys, in files of the same sizes
     source = put(tmp_path / "in", NEW)

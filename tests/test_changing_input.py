@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import InputChanged, ShardUnreadable, SlimpajamaError, TooManyBadRecords, deduplicate
-from slimpajama.dedup import output_shards, sketching
+from slimpajama.dedup.stages.sketch import SketchStage
+from slimpajama.dedup.stages.write import WriteStage
 from tests.corpus.shards import compressed, files_below, jsonl, put, records_of
 from tests.examples import one_in
 
@@ -201,14 +202,14 @@ def test_a_shard_that_goes_before_it_is_read_stops_the_run_and_its_return_lets_i
 ) -> None:
     put(tmp_path / "in", {"arxiv/b.jsonl": OTHERS, f"c4/{name}": [{"text": text} for text in SOUND]})
     shard = tmp_path / "in" / "c4" / name
-    read, content = sketching.sketch_piece, shard.read_bytes()
+    read, content = SketchStage.run, shard.read_bytes()
 
     def vanishing(item: Any) -> Any:
         shard.unlink(missing_ok=True)
         return read(item)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sketching, "sketch_piece", vanishing)
+        patch.setattr(SketchStage, "run", staticmethod(vanishing))
         message = refusal(InputChanged, tmp_path)
     assert message == f"{shard} has gone since the run began; put it back, or run again without it"
     shard.write_bytes(content)
@@ -236,7 +237,7 @@ def test_a_shard_that_changes_before_it_is_written_stops_the_run_and_is_read_ane
     now, message = CHANGES[kind]
     put(tmp_path / "in", {"arxiv/b.jsonl": OTHERS, f"c4/{name}": LINES})
     shard = tmp_path / "in" / "c4" / name
-    write = output_shards.write_piece
+    write = WriteStage.run
 
     def changing(item: Any) -> Any:
         if now is None:
@@ -246,7 +247,7 @@ def test_a_shard_that_changes_before_it_is_written_stops_the_run_and_is_read_ane
         return write(item)
 
     with monkeypatch.context() as patch:
-        patch.setattr(output_shards, "write_piece", changing)
+        patch.setattr(WriteStage, "run", staticmethod(changing))
         assert refusal(InputChanged, tmp_path) == f"{shard}{message}"
     assert [path.name for path in (tmp_path / "out" / "global").rglob("a.jsonl*")] == []
     shard.write_bytes(compressed(name, LINES + jsonl([{"text": document(5000)}])))
@@ -260,13 +261,13 @@ def test_a_table_that_changes_before_it_is_written_stops_the_run(
     tmp_path: Path, now: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shard = put(tmp_path / "in", {"c4/a.parquet": SOUND}) / "c4" / "a.parquet"
-    write = output_shards.write_piece
+    write = WriteStage.run
 
     def changing(item: Any) -> Any:
         pq.write_table(pa.table({"text": pa.array(now, pa.string())}), shard)
         return write(item)
 
-    monkeypatch.setattr(output_shards, "write_piece", changing)
+    monkeypatch.setattr(WriteStage, "run", staticmethod(changing))
     assert refusal(InputChanged, tmp_path) == f"{shard}{ANOTHER}"
 
 
@@ -328,7 +329,7 @@ def test_whatever_ran_into_an_output_before_a_run_leaves_what_a_first_run_would(
     tmp_path_factory: pytest.TempPathFactory, steps: list[dict[str, Any]]
 ) -> None:
     folder = tmp_path_factory.mktemp("steps")
-    write = output_shards.write_piece
+    write = WriteStage.run
     for number, step in enumerate(steps):
         files, stops_after = step["files"], step["stops_after"]
         chosen = {key: value for key, value in step.items() if key not in ("files", "stops_after")}
@@ -349,7 +350,7 @@ def test_whatever_ran_into_an_output_before_a_run_leaves_what_a_first_run_would(
             return write(item)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(output_shards, "write_piece", stopping)
+            patch.setattr(WriteStage, "run", staticmethod(stopping))
             try:
                 deduplicate(source, folder / "out", **chosen)
             except KeyboardInterrupt:

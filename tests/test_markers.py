@@ -9,25 +9,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slimpajama.file_record import FileRecord
 from slimpajama.markers import Markers
 from slimpajama.sealed_json import read_sealed, sealed, write_sealed
+from slimpajama.stages.stage import StageResult
 from slimpajama.workspace import atomic_file, file_record
 
 
-def result_of(markers: Markers, item: str, depends: dict[str, object]) -> object:
-    return markers.result(item, depends)[0]
+class Counted(StageResult, frozen=True, kw_only=True):
+    documents: int = 0
+    written: tuple[FileRecord, ...] = ()
+
+
+class Other(StageResult, frozen=True, kw_only=True):
+    words: int = 0
+
+
+class AnyValues(StageResult, frozen=True, kw_only=True):
+    values: dict[str, int | str | None]
+
+
+def markers_in(folder: Path, root: Path | None = None) -> Markers[Counted]:
+    return Markers(folder, root or folder, Counted)
 
 
 def test_finished_work_is_known_by_exactly_what_it_depended_on(tmp_path: Path) -> None:
-    markers = Markers(tmp_path / "done", tmp_path)
+    markers = markers_in(tmp_path / "done", tmp_path)
     assert markers.result("c4/0", {"seed": 1}) == (None, "")
-    markers.finish("c4/0", {"seed": 1}, {"documents": 3})
-    assert markers.result("c4/0", {"seed": 1}) == ({"documents": 3, "files": []}, "")
+    markers.finish("c4/0", {"seed": 1}, Counted(documents=3))
+    assert markers.result("c4/0", {"seed": 1}) == (Counted(documents=3), "")
     assert markers.result("c4/0", {"seed": 2}) == (None, "seed: 1 -> 2")
     assert markers.result("c4/1", {"seed": 1}) == (None, "")
-    markers.finish("c4/0", {"seed": 2}, {"documents": 4})
+    markers.finish("c4/0", {"seed": 2}, Counted(documents=4))
     assert markers.result("c4/0", {"seed": 1}) == (None, "seed: 2 -> 1")
-    assert markers.result("c4/0", {"seed": 2}) == ({"documents": 4, "files": []}, "")
+    assert markers.result("c4/0", {"seed": 2}) == (Counted(documents=4), "")
     assert [path.name for path in (tmp_path / "done").rglob("*.json")] == ["0.json"]
 
 
@@ -45,15 +60,15 @@ def test_finished_work_is_known_by_exactly_what_it_depended_on(tmp_path: Path) -
 def test_why_finished_work_does_not_hold_is_told(
     tmp_path: Path, before: dict[str, object], now: dict[str, object], reason: str
 ) -> None:
-    markers = Markers(tmp_path / "done", tmp_path)
-    markers.finish("item", before, {})
+    markers = markers_in(tmp_path / "done", tmp_path)
+    markers.finish("item", before, Counted())
     assert markers.result("item", now) == (None, reason)
 
 
 def test_a_tuple_is_the_list_it_becomes(tmp_path: Path) -> None:
-    markers = Markers(tmp_path / "done", tmp_path)
-    markers.finish("item", {"a": (1, (2,))}, {})
-    assert result_of(markers, "item", {"a": (1, (2,))}) == {"files": []}
+    markers = markers_in(tmp_path / "done", tmp_path)
+    markers.finish("item", {"a": (1, (2,))}, Counted())
+    assert markers.result("item", {"a": (1, (2,))}) == (Counted(), "")
 
 
 def test_a_result_holds_while_its_files_lie_there_in_their_sizes_and_moves_with_them(tmp_path: Path) -> None:
@@ -62,13 +77,13 @@ def test_a_result_holds_while_its_files_lie_there_in_their_sizes_and_moves_with_
         file.write(b"abc")
         file.write(memoryview(b"de"))
     digest = hashlib.blake2b(b"abcde", digest_size=16).hexdigest()
-    assert file.record == {"path": str(root / "deep" / "a.bin"), "bytes": 5, "blake2b": digest}
+    assert file.record == FileRecord(str(root / "deep" / "a.bin"), 5, digest)
     assert file.record == file_record(root / "deep" / "a.bin")
-    Markers(root / "done", root).finish("item", {}, {"files": [file.record]})
+    markers_in(root / "done", root).finish("item", {}, Counted(written=(file.record,)))
     root.rename(tmp_path / "there")
     moved = tmp_path / "there" / "deep" / "a.bin"
-    markers = Markers(tmp_path / "there" / "done", tmp_path / "there")
-    assert markers.result("item", {}) == ({"files": [file.record | {"path": str(moved)}]}, "")
+    markers = markers_in(tmp_path / "there" / "done", tmp_path / "there")
+    assert markers.result("item", {}) == (Counted(written=(FileRecord(str(moved), 5, digest),)), "")
     moved.write_bytes(b"abcdE")
     assert markers.result("item", {}) == (None, f"{moved} is not what was written")
     assert markers.result("item", {}, small=4)[0] is not None, "a large file is compared by size"
@@ -79,19 +94,53 @@ def test_a_result_holds_while_its_files_lie_there_in_their_sizes_and_moves_with_
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "null", '{"depends": {}}', '{"depends": {}, "result": 3}', '{"files": []}']
+    "content", ["", "{", "[]", "null", '{"inputs": {}}', '{"inputs": {}, "result": 3}', '{"files": []}']
 )
 def test_a_marker_that_makes_no_sense_counts_as_absent(tmp_path: Path, content: str) -> None:
     (tmp_path / "item.json").write_text(content)
-    assert Markers(tmp_path, tmp_path).result("item", {}) == (None, "")
+    assert markers_in(tmp_path).result("item", {}) == (None, "")
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        {"depends": {}, "result": {}, "files": []},
+        {"inputs": {}},
+        {"inputs": {}, "result": 3},
+        {"inputs": {}, "result": {"documents": "three"}},
+        {"inputs": {}, "result": {"documents": 3, "more": 1}},
+        {"inputs": {}, "result": {"written": [{"path": "a", "bytes": 1}]}},
+    ],
+)
+def test_a_marker_of_another_shape_was_made_by_another_version(tmp_path: Path, marker: dict[str, object]) -> None:
+    write_sealed(tmp_path / "item.json", marker)
+    assert markers_in(tmp_path).result("item", {}) == (None, "it was made by another version")
+
+
+def test_a_result_of_another_stage_is_none_of_this_one(tmp_path: Path) -> None:
+    Markers(tmp_path, tmp_path, Other).finish("item", {}, Other(words=2))
+    assert markers_in(tmp_path).result("item", {}) == (None, "it was made by another version")
+
+
+def test_files_of_tasks_that_are_no_more_are_known_whatever_version_wrote_the_marker(tmp_path: Path) -> None:
+    record = {"path": "a.bin", "bytes": 5, "blake2b": "00"}
+    write_sealed(tmp_path / "old.json", {"depends": {}, "result": {}, "files": [record]})
+    markers_in(tmp_path).finish("new", {}, Counted(written=(FileRecord(str(tmp_path / "b.bin"), 1, "00"),)))
+    markers_in(tmp_path).finish("kept", {}, Counted())
+    assert list(markers_in(tmp_path).others(["kept"])) == [
+        (tmp_path / "new.json", ["b.bin"]),
+        (tmp_path / "old.json", ["a.bin"]),
+    ]
 
 
 @given(st.dictionaries(st.text(min_size=1), st.integers(-(2**63), 2**64 - 1) | st.text() | st.none()))
-def test_results_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, result: dict[str, object]) -> None:
+def test_results_come_back_as_they_were(
+    tmp_path_factory: pytest.TempPathFactory, result: dict[str, int | str | None]
+) -> None:
     folder = tmp_path_factory.mktemp("markers")
-    result.pop("files", None)
-    Markers(folder, folder).finish("item", {}, result)
-    assert result_of(Markers(folder, folder), "item", {}) == {**result, "files": []}
+    markers = Markers(folder, folder, AnyValues)
+    markers.finish("item", {}, AnyValues(values=result))
+    assert markers.result("item", {}) == (AnyValues(values=result), "")
 
 
 @given(st.data())

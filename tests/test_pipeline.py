@@ -20,11 +20,15 @@ from hypothesis import strategies as st
 
 from slimpajama import ConfigError, TooManyBadRecords, clean, deduplicate
 from slimpajama.corpus.lines import LineReader
-from slimpajama.dedup import lsh, output_shards
+from slimpajama.dedup import lsh
+from slimpajama.dedup.stages.decide import DecideStage
+from slimpajama.dedup.stages.sketch import SketchStage
+from slimpajama.dedup.stages.write import WriteResult, WriteStage
+from slimpajama.stages.stage import Stage
 from tests.corpus.shards import compressed, decompressed, files_below, jsonl, put, records_of
 from tests.examples import one_in
 
-STAGES = ["read and sketch", "link", "cluster", "compare", "decide", "write"]
+STAGES = ["read and sketch", "link", "cluster", "diff", "decide", "write"]
 
 
 def document(number: int, words: int = 40) -> str:
@@ -606,15 +610,15 @@ def test_shards_of_an_interrupted_run_with_other_settings_are_not_taken_for_righ
 ) -> None:
     source, out = twice
     right = results(out)
-    write, calls = output_shards.write_piece, itertools.count()
+    write, calls = WriteStage.run, itertools.count()
 
-    def interrupted(item: Any) -> dict[str, Any]:
+    def interrupted(item: Any) -> WriteResult:
         if next(calls) == 2:
             raise KeyboardInterrupt
         return write(item)
 
     with monkeypatch.context() as patch:
-        patch.setattr(output_shards, "write_piece", interrupted)
+        patch.setattr(WriteStage, "run", staticmethod(interrupted))
         with pytest.raises(KeyboardInterrupt):
             run(source, out, min_cleaned_characters=10_000)
     run(source, out, scope="global")
@@ -634,15 +638,13 @@ def test_what_was_deleted_from_the_output_is_made_again(twice: tuple[Path, Path]
     assert results(out) == before
 
 
-@pytest.mark.parametrize("stage", ["sketching.sketch_piece", "decisions.decide_piece", "output_shards.write_piece"])
+@pytest.mark.parametrize("stage", [SketchStage, DecideStage, WriteStage])
 @pytest.mark.parametrize("after", [0, 1, 2])
 def test_a_run_that_stopped_anywhere_goes_on_to_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, after: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: type[Stage[Any, Any]], after: int
 ) -> None:
     put(tmp_path / "in", {"c4/a.jsonl": [A, B], "c4/b.jsonl.zst": [edited(A), C], "arxiv/a.jsonl.gz": [C, D]})
-    name = f"slimpajama.dedup.{stage}"
-    module, function = name.rsplit(".", 1)
-    original = getattr(__import__(module, fromlist=[function]), function)
+    original = stage.run
     calls = itertools.count()
 
     def stopping(item: Any) -> Any:
@@ -652,13 +654,12 @@ def test_a_run_that_stopped_anywhere_goes_on_to_the_same_bytes(
         return result
 
     with monkeypatch.context() as patch:
-        patch.setattr(name, stopping)
+        patch.setattr(stage, "run", staticmethod(stopping))
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "in", tmp_path / "out")
     assert not (tmp_path / "out" / "summary.json").exists()
     counts = reused(run(tmp_path / "in", tmp_path / "out"))
-    stopped = {"sketching": "read and sketch", "decisions": "decide", "output_shards": "write"}[stage.split(".")[0]]
-    assert counts[stopped] == (after, 3)
+    assert counts[stage.title] == (after, 3)
     assert results(tmp_path / "out") == fresh(tmp_path / "in")
 
 

@@ -22,12 +22,13 @@ from slimpajama.corpus import parquet
 from slimpajama.corpus import records as reading
 from slimpajama.corpus.lines import LineReader
 from slimpajama.dedup import lsh, output_shards, sketching
+from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.rows import read_columns
+from slimpajama.dedup.stages.write import WriteStage
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import WorkspaceLocked
 from slimpajama.lock import locked
 from slimpajama.mixture.kept import kept_documents, open_dedup_output
-from slimpajama.pipeline.dedup_items import DedupItems
 from slimpajama.pipeline.status import run_status, status_lines
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.stage import Stages
@@ -57,7 +58,7 @@ def results(out: Path) -> dict[str, bytes]:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts end with a block, so blocks are smaller than the 64 KiB of a part here."""
-    monkeypatch.setattr(DedupItems, "_reader", lambda self: LineReader(block_bytes=4096))
+    monkeypatch.setattr(DedupRun, "reader", property(lambda self: LineReader(block_bytes=4096)))
     monkeypatch.setattr(reading, "BATCH_ROWS", 16)
     monkeypatch.setattr(parquet, "ROWS", 16)
 
@@ -111,7 +112,7 @@ def test_a_shard_that_was_cut_off_goes_on_with_the_part_it_was_in(
     corpus: Path, monkeypatch: pytest.MonkeyPatch, stage: str, after: int
 ) -> None:
     run(corpus, "whole")
-    module, name = {"sketch": (sketching, "_sketch_part"), "write": (output_shards, "_write_part")}[stage]
+    module, name = {"sketch": (sketching, "sketch_part"), "write": (output_shards, "write_part")}[stage]
     original = getattr(module, name)
     calls = itertools.count()
 
@@ -139,7 +140,7 @@ def test_a_shard_that_was_cut_off_goes_on_with_the_part_it_was_in(
 
 
 def test_parts_of_a_shard_that_changed_are_not_used(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, calls = sketching._sketch_part, itertools.count()
+    original, calls = sketching.sketch_part, itertools.count()
 
     def stopping(*given: Any, **named: Any) -> Any:
         if next(calls) == 3:
@@ -147,7 +148,7 @@ def test_parts_of_a_shard_that_changed_are_not_used(corpus: Path, monkeypatch: p
         return original(*given, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sketching, "_sketch_part", stopping)
+        patch.setattr(sketching, "sketch_part", stopping)
         with pytest.raises(KeyboardInterrupt):
             run(corpus)
     (shard,) = (corpus / "in" / "c4").iterdir()
@@ -176,7 +177,7 @@ def test_a_replaced_shard_redoes_itself_and_what_comes_out_differently(tmp_path:
     put(tmp_path / "in", {"c4/4.jsonl": DOCUMENTS[570:600]})
     # Shard 3 shared two documents with the old shard 4, which shared two with 5: 3, 4 and 5 are decided anew. The
     # two that 5 has in common with nobody any more are new in its output; 3 keeps what it kept.
-    assert done(run(tmp_path)) == {"read and sketch": 1, "link": 9, "cluster": 1, "compare": 1, "decide": 3, "write": 2}
+    assert done(run(tmp_path)) == {"read and sketch": 1, "link": 9, "cluster": 1, "diff": 1, "decide": 3, "write": 2}
     run(tmp_path, "fresh")
     assert results(tmp_path / "out") == results(tmp_path / "fresh")
 
@@ -227,7 +228,7 @@ def test_a_shard_that_is_only_touched_is_read_and_written_again_alone(tmp_path: 
     run(many(tmp_path))
     before = results(tmp_path / "out")
     os.utime(tmp_path / "in" / "c4" / "4.jsonl", ns=(1, 1))
-    assert done(run(tmp_path)) == {"read and sketch": 1, "link": 0, "cluster": 0, "compare": 0, "decide": 0, "write": 1}
+    assert done(run(tmp_path)) == {"read and sketch": 1, "link": 0, "cluster": 0, "diff": 0, "decide": 0, "write": 1}
     assert results(tmp_path / "out") == before
 
 
@@ -278,7 +279,7 @@ def snapshot(folder: Path) -> dict[str, int]:
 
 def test_status_of_what_was_finished_cut_off_or_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many(tmp_path)
-    write, calls = output_shards.write_piece, itertools.count()
+    write, calls = WriteStage.run, itertools.count()
 
     def stopping(item: Any) -> Any:
         if next(calls) == 5:
@@ -286,7 +287,7 @@ def test_status_of_what_was_finished_cut_off_or_changed(tmp_path: Path, monkeypa
         return write(item)
 
     with monkeypatch.context() as patch:
-        patch.setattr(output_shards, "write_piece", stopping)
+        patch.setattr(WriteStage, "run", staticmethod(stopping))
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path)
     out = tmp_path / "out"
@@ -295,7 +296,7 @@ def test_status_of_what_was_finished_cut_off_or_changed(tmp_path: Path, monkeypa
         "read and sketch  9 of 9 done",
         "link             9 of 9 done",
         "cluster          1 of 1 done",
-        "compare          1 of 1 done",
+        "diff             1 of 1 done",
         "decide           9 of 9 done",
         "write            5 of 9 done, 4 to do",
         "what comes after 'write' depends on what that will write",

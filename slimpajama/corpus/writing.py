@@ -28,6 +28,7 @@ from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.parquet import kept_rows
 from slimpajama.corpus.strict_json import decode_deep, strict
 from slimpajama.errors import InputChanged
+from slimpajama.file_record import FileRecord
 from slimpajama.storage import place, status_of
 from slimpajama.workspace import OutputFile, atomic_file
 
@@ -230,8 +231,8 @@ class ShardWriter:
         self._send(self._compressor.compress(b"".join(self._lines)) + self._compressor.flush())
 
     @property
-    def records(self) -> list[dict[str, Any]]:
-        """Path, size and digest of each file; final once the writer is finished."""
+    def records(self) -> list[FileRecord]:
+        """Of each file; final once the writer is finished."""
         return [file.record for file in self._files]
 
     def _send(self, compressed: bytes) -> None:

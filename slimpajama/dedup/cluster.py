@@ -1,4 +1,4 @@
-"""Stage 3: one item that turns all links into the clusters file, in which every piece's decisions look up theirs.
+"""All links become the clusters file, in which every piece's decisions look up theirs.
 
 One process: a billion documents of which a third are duplicates are some 400 million linked ones, 10 GB at 24 bytes,
 and minutes of union-find; the text is long gone by then. Where that is more than ``memory``, ranges of ids are taken
@@ -8,9 +8,8 @@ wants the clusters of a piece reads only that part of it; it is the same however
 
 from __future__ import annotations
 
-import functools
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,19 +19,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.compilation import kernel
-from slimpajama.dedup.components import NO_PLACE, Clusters, places
-from slimpajama.dedup.lsh import read_links
+from slimpajama.dedup.components import NO_PLACE, Clusters, Links, places
 from slimpajama.dedup.roots import BYTES_PER_LINKED, Roots, roots_of_links
 from slimpajama.dedup.source_ranges import SourceRanges
 from slimpajama.dedup.spill import BATCH, Column, IdRange, Spill
 from slimpajama.engine.heartbeat import beat
+from slimpajama.file_record import FileRecord
 from slimpajama.local_copies import local_copy
 from slimpajama.storage import TEMPORARY_SUFFIX, is_remote
 from slimpajama.workspace import SCRATCH_PREFIX, atomic_file, cannot_write
 
-__all__ = ["VERSION", "ClusterItem", "cluster_links", "count_members", "read_clusters"]
+__all__ = ["Clustered", "count_members", "read_clusters", "write_clusters"]
 
-VERSION = 3
 LARGEST = 20
 """Clusters named in the summary: where a boilerplate page has swallowed a source, it shows here."""
 
@@ -49,33 +47,31 @@ Columns = tuple[NDArray[Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterItem:
-    """All links files, whose documents they are about, where the clusters go, and the bytes that may be held."""
+class Clustered:
+    """How many documents are ``linked``, into how many clusters (``count``), of which the ``largest`` as (documents,
+    root); ``shared`` ``float64[sources, sources]``: clusters with both sources; the ``table`` of all linked documents.
+    """
 
-    links_files: tuple[Path, ...]
-    sources: SourceRanges
-    clusters_file: Path
-    memory: int
+    linked: int
+    count: int
+    largest: list[tuple[int, int]]
+    shared: NDArray[np.float64]
+    table: FileRecord
 
 
-def cluster_links(item: ClusterItem) -> dict[str, Any]:
-    """Write the clusters file; returns how many documents are linked, into how many clusters, shared by whom."""
-    files = [functools.partial(read_links, path) for path in item.links_files]
-    with _scratch_beside(item.clusters_file) as name:
+def write_clusters(
+    links: Sequence[Callable[[], Links]], sources: SourceRanges, clusters_file: Path, memory: int
+) -> Clustered:
+    """Write the clusters of all ``links``, holding at most ``memory`` bytes."""
+    with _scratch_beside(clusters_file) as name:
         folder = Path(name)
-        held = max(BYTES_PER_LINKED, _BYTES_COUNTED + 8 * _words(item.sources))
-        roots = roots_of_links(files, item.sources, folder, item.memory // held)
-        census = _Census(roots, item.sources, folder)
-        with atomic_file(item.clusters_file) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
+        held = max(BYTES_PER_LINKED, _BYTES_COUNTED + 8 * _words(sources))
+        roots = roots_of_links(links, sources, folder, memory // held)
+        census = _Census(roots, sources, folder)
+        with atomic_file(clusters_file) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
             for columns in _even_batches(census.rows(), BATCH):
                 writer.write_batch(pa.record_batch([pa.array(column) for column in columns], _SCHEMA))
-    return {
-        "linked": roots.linked,
-        "clusters": census.count,
-        "largest": [{"cluster": root, "documents": size} for size, root in census.largest],
-        "shared": census.shared.astype(np.int64).tolist(),
-        "files": [file.record],
-    }
+    return Clustered(roots.linked, census.count, census.largest, census.shared, file.record)
 
 
 def _scratch_beside(path: Path) -> tempfile.TemporaryDirectory[str]:

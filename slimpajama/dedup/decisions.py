@@ -1,36 +1,26 @@
-"""Stage 4: clusters become a verdict on every record, in one Parquet table per piece.
+"""The verdict on every record, from its row and the clusters, and the count of them all, which must come out even.
 
-One row per non-blank input line: what it is, whose cluster it is in, and whether it is kept, globally and locally; with
-``id_field``, also its own id. The tables are the evidence for everything that follows; shards, mixtures and reports are
-read off them. What is counted here is counted from the rows written, and checked: records read = kept + short +
-duplicate + bad, in both scopes.
+Nothing but arithmetic on arrays; the stage that writes the tables is :mod:`slimpajama.dedup.stages.decide`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from slimpajama.corpus.discovery import POSITION_BITS
-from slimpajama.dedup.cluster import read_clusters
 from slimpajama.dedup.components import Clusters
-from slimpajama.dedup.rows import BAD, DOCUMENT_ID, SHORT, SOUND, row_batches
-from slimpajama.dedup.source_ranges import SourceRanges
-from slimpajama.engine.heartbeat import beat
+from slimpajama.dedup.rows import BAD, SHORT, SOUND
 from slimpajama.errors import ConservationError
-from slimpajama.workspace import atomic_file
 
-__all__ = ["SCHEMA", "VERDICTS", "VERSION", "DecisionItem", "Tally", "Verdicts", "decide", "decide_piece"]
+__all__ = ["SCHEMA", "VERDICTS", "Nested", "Tally", "Verdicts", "decide", "nested"]
 
-VERSION = 2
+Nested = tuple[tuple[tuple[int, ...], ...], ...]
+"""An array of three dimensions in a stage result."""
 
 VERDICTS = ("kept", "short", "bad", "duplicate")
 
@@ -127,8 +117,8 @@ class Tally:
         pairs = sources[gone].astype(np.int64) * self.owners + survivors[gone]
         self.removed += _sums(pairs, sizes[gone], self.sources * self.owners).reshape(self.removed.shape)
 
-    def merge(self, counts: Sequence[Any], removed: Sequence[Any]) -> None:
-        """Add another tally, given as nested lists (a stage result)."""
+    def merge(self, counts: Nested, removed: Nested) -> None:
+        """Add another tally, as a stage result holds it."""
         self.counts += np.array(counts, dtype=np.int64).reshape(self.counts.shape)
         self.removed += np.array(removed, dtype=np.int64).reshape(self.removed.shape)
 
@@ -158,63 +148,6 @@ def _sums(groups: NDArray[Any], sizes: NDArray[np.int64], count: int) -> NDArray
     return sums
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionItem:
-    """The rows of one piece, with ids in ``spans``, and where their decisions go."""
-
-    shard: str
-    rows_file: Path
-    clusters_file: Path
-    decisions_file: Path
-    source_names: tuple[str, ...]
-    sources: SourceRanges
-    spans: tuple[tuple[int, int], ...]
-    with_document_ids: bool = False
-
-
-def decide_piece(item: DecisionItem) -> dict[str, Any]:
-    """Write the decisions of a piece; returns its tally as nested lists, and the file's record.
-
-    ``kept``: a digest of who is kept in which scope, which stays when only the clusters of the others change.
-    """
-    kept = hashlib.blake2b(digest_size=16)
-    clusters = read_clusters(item.clusters_file, item.spans)
-    schema = SCHEMA.append(DOCUMENT_ID) if item.with_document_ids else SCHEMA
-    more = [DOCUMENT_ID.name] if item.with_document_ids else []
-    tally = Tally(len(item.source_names), item.sources.reported_count)
-    names = pa.array(item.source_names)
-    with (
-        atomic_file(item.decisions_file) as file,
-        pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer,
-    ):
-        for ids, sources, status, sizes, cleaned, *document_ids in row_batches(
-            item.rows_file, ["id", "source", "status", "bytes", "cleaned_chars", *more]
-        ):
-            beat()
-            verdicts = decide(ids, status, clusters)
-            owners = item.sources.reported_of(verdicts.global_roots)
-            for flags in (ids, verdicts.kept_global, verdicts.kept_local):
-                kept.update(np.ascontiguousarray(flags).view(np.uint8).data)
-            tally.add(sources, sizes, status, verdicts, owners)
-            columns = [
-                pa.array(ids),
-                pa.DictionaryArray.from_arrays(pa.array(sources), names).cast(pa.string()),
-                pa.repeat(item.shard, ids.size),
-                pa.array((ids & np.uint64((1 << POSITION_BITS) - 1)).astype(np.int64)),
-                pa.DictionaryArray.from_arrays(pa.array(verdicts.status), pa.array(VERDICTS)).cast(pa.string()),
-                pa.array(verdicts.global_roots, mask=~verdicts.linked),
-                pa.array(verdicts.local_roots, mask=verdicts.alone_local),
-                pa.array(verdicts.kept_global),
-                pa.array(verdicts.kept_local),
-                pa.array(sizes),
-                pa.array(cleaned, mask=status == BAD),
-                *document_ids,
-            ]
-            writer.write_batch(pa.record_batch(columns, schema))
-    tally.check(item.source_names)
-    return {
-        "counts": tally.counts.tolist(),
-        "removed": tally.removed.tolist(),
-        "kept": kept.hexdigest(),
-        "files": [file.record],
-    }
+def nested(array: NDArray[np.int64]) -> Nested:
+    """``int64[a, b, c]`` as a stage result holds it."""
+    return tuple(tuple(map(tuple, rows)) for rows in array.tolist())

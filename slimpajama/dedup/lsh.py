@@ -1,18 +1,12 @@
-"""Stage 2: documents that agree in a band are linked, one band and one range of keys at a time.
+"""The keys of one range of a band, gathered from all rows files, and the files of links.
 
-A work item gathers the keys of its range and links what is equal (see :mod:`slimpajama.dedup.equal_keys`). 36 bytes
-per key of the range are held at once, and the number of ranges follows from the memory allowed. Ranges are cut evenly,
-and no key is cut: a page that a hundred million documents share takes 3.6 GB in the range it falls into, however many
-ranges there are. Rejected: hash tables
-of whole bands (the 1.4 TB of the published run), and all pairs that agree (quadratic in the size of a boilerplate
-cluster).
+The stage that links what is equal is :mod:`slimpajama.dedup.stages.link`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,80 +14,66 @@ from numpy.typing import NDArray
 
 from slimpajama.compilation import kernel
 from slimpajama.dedup.components import Links
-from slimpajama.dedup.equal_keys import MOST_KEYS, links_of_keys
-from slimpajama.dedup.rows import BATCH_ROWS, row_batches
-from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.equal_keys import MOST_KEYS
+from slimpajama.dedup.rows import row_batches
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import InputError
+from slimpajama.file_record import FileRecord
 from slimpajama.local_copies import local_copy
 from slimpajama.storage import place
 from slimpajama.workspace import atomic_file, read_json
 
 __all__ = [
     "BYTES_PER_KEY",
-    "VERSION",
-    "LinkItem",
+    "KeyRange",
+    "gathered_keys",
     "key_ranges",
-    "link_band",
     "read_links",
     "write_links",
 ]
 
-VERSION = 2
 BYTES_PER_KEY = 36
 """Peak bytes per key of a range: key and id as gathered, the key in its bucket, and what it is linked to."""
 
 
 def key_ranges(documents: int, memory: int) -> int:
-    """How many ranges a band is cut into so that each item stays within ``memory`` bytes."""
+    """How many ranges a band is cut into so that each task stays within ``memory`` bytes."""
     return max(1, -(-documents * BYTES_PER_KEY // memory), -(-2 * documents // MOST_KEYS))
 
 
 @dataclass(frozen=True, slots=True)
-class LinkItem:
-    """Range ``number`` of ``ranges`` of one band, over all rows files, which a JSON file beside them lists;
-    ``documents``: how many have keys, in all; ``sources``: whose they are."""
+class KeyRange:
+    """Range ``number`` of the ``ranges`` that the keys of a band are cut into."""
 
     band: int
     number: int
     ranges: int
-    documents: int
-    rows_list: Path
-    sources: SourceRanges
-    links_file: Path
 
 
-def link_band(item: LinkItem, most_keys: int = MOST_KEYS, spare_rows: int = BATCH_ROWS) -> dict[str, Any]:
-    """Write the links of one band and range, in the order of documents.
+def gathered_keys(
+    of: KeyRange, rows_list: Path, documents: int, most_keys: int, spare_rows: int
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The keys of a range and their documents' ids. Room that is not written to is no memory yet.
 
-    There is room for ``spare_rows`` more than an even share of the keys, and where that does not do, it grows. Returns
-    how many keys and links there were, and the file's record. Raises :class:`InputError` where a range has more than
-    ``most_keys``, which is as many as can be numbered.
+    ``rows_list``: a JSON file that lists all rows files, beside them; ``documents``: how many have keys, in all.
     """
-    keys, ids = _gathered(item, most_keys, spare_rows)
-    links = links_of_keys(keys, ids, item.sources)
-    return {"keys": keys.size, "links": links.documents.size, "files": [write_links(links, item.links_file)]}
-
-
-def _gathered(item: LinkItem, most_keys: int, spare_rows: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """The keys of the range and their documents' ids. Room that is not written to is no memory yet."""
-    room = item.documents // item.ranges
+    room = documents // of.ranges
     slack = room // 16 + spare_rows
     keys, ids = (np.empty(room + slack, dtype=np.uint64) for _ in range(2))
     count = 0
-    for path in read_json(item.rows_list):
+    for path in read_json(rows_list):
         beat()
-        columns = ["id", "in_lsh", f"band_{item.band}"]
-        for own_ids, in_lsh, own_keys in row_batches(_below(item.rows_list.parent, path), columns):
+        columns = ["id", "in_lsh", f"band_{of.band}"]
+        for own_ids, in_lsh, own_keys in row_batches(_below(rows_list.parent, path), columns):
             if count + own_keys.size > keys.size:
                 for array in (keys, ids):
                     array.resize(count + own_keys.size + slack, refcheck=False)
             if count > most_keys - own_keys.size:
                 raise InputError(
-                    f"range {item.number} of {item.ranges} of band {item.band} has over {count:,} keys, and "
+                    f"range {of.number} of {of.ranges} of band {of.band} has over {count:,} keys, and "
                     f"{most_keys:,} are the most: set a smaller memory, or take out the page that they share"
                 )
-            count += select_range(own_keys, own_ids, in_lsh, item.number, item.ranges, keys[count:], ids[count:])
+            count += select_range(own_keys, own_ids, in_lsh, of.number, of.ranges, keys[count:], ids[count:])
     return keys[:count], ids[:count]
 
 
@@ -122,7 +102,7 @@ def _below(folder: Path, path: str) -> Path:
     return place(path) if "://" in path else folder / path
 
 
-def write_links(links: Links, path: Path) -> dict[str, Any]:
+def write_links(links: Links, path: Path) -> FileRecord:
     """Write links as one batch, the anchors as a dictionary; returns the file's record."""
     anchors = pa.DictionaryArray.from_arrays(pa.array(links.anchor_of), pa.array(links.anchors))
     batch = pa.record_batch({"document": pa.array(links.documents), "anchor": anchors})

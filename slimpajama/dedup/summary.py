@@ -5,32 +5,23 @@ The duplicate share of bytes is the paper's "byte deduplication rate" per source
 
 from __future__ import annotations
 
-import platform
-import unicodedata
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import metadata
 from typing import Any
+
+import msgspec
 
 from slimpajama.corpus.discovery import Corpus
 from slimpajama.corpus.left_out import held_out_counts
 from slimpajama.dedup.bands import catch_probability
 from slimpajama.dedup.decisions import Tally
+from slimpajama.dedup.stages.cluster import ClusterResult
 from slimpajama.text_table import aligned
+from slimpajama.versions import versions
 
-__all__ = ["catch_line", "run_summary", "source_figures", "table", "versions"]
+__all__ = ["catch_line", "run_summary", "source_figures", "table"]
 
 EARLIER = "(earlier run)"
 """Whose the survivors are that were deduplicated before."""
-
-_PACKAGES = ("slimpajama", "numpy", "numba", "pyarrow", "orjson", "msgspec", "zstandard")
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Versions of everything whose change could change a result."""
-    found = {name: metadata.version(name) for name in _PACKAGES}
-    return {"python": platform.python_version(), "unicode": unicodedata.unidata_version, **found}
 
 
 def source_figures(tally: Tally, names: Sequence[str]) -> dict[str, Any]:
@@ -60,7 +51,7 @@ def _less(whole: Sequence[int], part: Sequence[int]) -> list[int]:
 def run_summary(
     corpus: Corpus,
     tally: Tally,
-    clusters: Mapping[str, Any],
+    clusters: ClusterResult,
     bands: int,
     rows: int,
     stages: dict[str, dict[str, Any]],
@@ -88,9 +79,13 @@ def run_summary(
             "survivors": [*names, EARLIER][: tally.owners],
             "documents": tally.removed[:, :, 0].tolist(),
             "bytes": tally.removed[:, :, 1].tolist(),
-            "clusters": clusters["shared"],
+            "clusters": clusters.shared,
         },
-        "clusters": {key: clusters[key] for key in ("linked", "clusters", "largest")},
+        "clusters": {
+            "linked": clusters.linked,
+            "clusters": clusters.clusters,
+            "largest": msgspec.to_builtins(clusters.largest),
+        },
         "lsh": {"bands": bands, "rows": rows, "catch_probability": chances},
         "versions": versions(),
         "shards": {

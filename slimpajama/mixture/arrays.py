@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.errors import InputError
+from slimpajama.file_record import FileRecord
 from slimpajama.local_copies import local_copy
 from slimpajama.storage import opened
 from slimpajama.workspace import atomic_file
@@ -24,7 +25,7 @@ from slimpajama.workspace import atomic_file
 __all__ = ["MappedArray", "map_array", "read_range", "write_array"]
 
 
-def write_array(path: Path, dtype: np.dtype[Any], size: int, chunks: Iterable[NDArray[Any]]) -> dict[str, Any]:
+def write_array(path: Path, dtype: np.dtype[Any], size: int, chunks: Iterable[NDArray[Any]]) -> FileRecord:
     """Write a one-dimensional ``.npy`` of ``size`` elements from its parts, atomically; returns the file's record."""
     with atomic_file(path) as file:
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (size,)}

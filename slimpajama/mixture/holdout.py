@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.errors import ConfigError, InputError
+from slimpajama.file_record import FileRecord
 from slimpajama.local_copies import local_copy
 from slimpajama.mixture.seeded import seeded_hash
 from slimpajama.workspace import atomic_file
@@ -71,7 +72,7 @@ class Holdout:
         found = self.clusters[places] == clusters
         return np.where(found, self.splits[places], np.uint8(TRAIN)).astype(np.uint8)
 
-    def save(self, path: Path) -> dict[str, Any]:
+    def save(self, path: Path) -> FileRecord:
         """Write the clusters as one ``.npy`` table, atomically; returns the file's record."""
         table = np.empty(self.clusters.size, dtype=_RECORD)
         table["cluster"], table["split"] = self.clusters, self.splits

@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 from slimpajama.corpus.discovery import Piece, Shard, ShardFile
 from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
 from slimpajama.corpus.records import read_records
+from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.errors import InputChanged, InputNotFound
 from slimpajama.mixture.documents import DocumentBatch
 from slimpajama.storage import is_remote, opened, relative_name, status_of, statuses_below
@@ -76,7 +78,8 @@ class DedupOutput:
 
 def expect_dedup_output(folder: Path) -> None:
     """Raise :class:`InputNotFound` where ``folder`` cannot be an output, before it is locked (which writes there)."""
-    if not any((folder / name).exists() for name in ("summary.json", "work")):
+    layout = DedupLayout(folder)
+    if not layout.summary.exists() and not layout.work.exists():
         raise _no_dedup(folder)
 
 
@@ -86,26 +89,28 @@ def _no_dedup(folder: Path) -> InputNotFound:
 
 def open_dedup_output(folder: Path) -> DedupOutput:
     """What ``slimpajama dedup`` left in ``folder``. Raises :class:`InputNotFound` where that is not complete."""
-    summary = read_json(folder / "summary.json")
-    pieces = read_json(folder / "work" / "pieces.json")
-    if not isinstance(summary, dict) or not isinstance(pieces, list) or "overlap" not in summary:
+    layout = DedupLayout(folder)
+    summary = read_json(layout.summary)
+    if not isinstance(summary, dict) or "overlap" not in summary or not layout.manifest.exists():
         raise _no_dedup(folder)
+    manifest = read_manifest(layout)
     scope: Literal["local", "global"] = "global" if summary["settings"]["scope"] == "global" else "local"
     shards = tuple(
         KeptShard(
-            source,
-            paths[scope].split("/", 1)[1],
-            folder / paths[scope],
-            folder / piece["decisions"],
+            shard.source,
+            shard.path.split("/", 1)[1],
+            folder / shard.path,
+            folder / part.decisions,
             scope,
-            piece["positions"][0],
-            piece["positions"][1],
-            fingerprint(piece["decided"], piece["positions"], piece["digests"][paths[scope]]),
-            piece["digests"][paths[scope]],
-            piece["decided"],
+            part.start,
+            part.stop,
+            fingerprint(part.decided, [part.start, part.stop], shard.blake2b),
+            shard.blake2b,
+            part.decided,
         )
-        for piece in pieces
-        for source, paths in piece["shards"].items()
+        for part in manifest.parts
+        for shard in part.shards
+        if shard.scope == scope and shard.blake2b is not None
     )
     lying = statuses_below(folder) if is_remote(folder) else None
     needed = (path for one in shards for path in (one.shard, one.decisions))

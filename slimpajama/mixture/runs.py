@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.compilation import kernel
+from slimpajama.file_record import FileRecord
 from slimpajama.mixture.arrays import write_array
 from slimpajama.mixture.holdout import SPLITS
 
@@ -54,7 +55,7 @@ class RunWriter:
 
     def __init__(self, folder: Path, name: str, dtype: np.dtype[Any], run_bytes: int) -> None:
         self.names: list[str] = []
-        self.files: list[dict[str, Any]] = []
+        self.files: list[FileRecord] = []
         self.tokens = np.zeros(len(SPLITS), dtype=np.int64)
         self._folder, self._name, self._dtype, self._run_bytes = folder, name, dtype, run_bytes
         self._documents: list[NDArray[np.void]] = []

@@ -142,9 +142,9 @@ def sort_bucket(item: BucketItem) -> dict[str, Any]:
         "number": item.number,
         "documents": _per_scope(table["kept_global"], np.ones(table.size, dtype=np.bool_)),
         "tokens": {"global": int(lengths[table["kept_global"]].sum()), "local": int(lengths.sum())},
-        "bytes": sum(file["bytes"] for file in files),
+        "bytes": sum(file.bytes for file in files),
         "decontaminated": decontaminated,
-        "digests": [file["blake2b"] for file in files],
+        "digests": [file.blake2b for file in files],
         "files": files,
     }
 

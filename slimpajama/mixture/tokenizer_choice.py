@@ -140,7 +140,7 @@ def loss_warning(name: str, tokenizer: TokenizerFile, texts: Sequence[str]) -> s
 def tokenizer_of(result: Mapping[str, Any]) -> TokenizerFile:
     """The tokenizer that :func:`choose_tokenizer` wrote."""
     return TokenizerFile(
-        place(result["files"][0]["path"]),
+        place(result["files"][0].path),
         result["digest"],
         result["vocabulary"],
         result["end_of_text"],

@@ -1,9 +1,8 @@
 """The stages of a deduplication in their order.
 
-read and sketch → link → cluster → compare → decide → write. Each stage reads files of the one before and leaves its
-own in ``OUT/work`` (or, the last two, in ``OUT``); what its items depend on, :mod:`slimpajama.pipeline.dedup_items`
-says. So a replaced shard is read anew, all keys are linked and clustered anew, and then only pieces of which the
-clusters say something new are decided and written.
+read and sketch → link → cluster → diff → decide → write. Each stage reads files of the one before and leaves its own in
+``OUT/work`` (or, the last two, in ``OUT``). A replaced shard is read anew, all keys are linked and clustered anew, and
+then only pieces of which the clusters say something new are decided and written.
 """
 
 from __future__ import annotations
@@ -16,39 +15,42 @@ from pathlib import Path
 from typing import Any
 
 from slimpajama.config import Config, checked
-from slimpajama.corpus.discovery import Corpus, ShardFile, discover
+from slimpajama.corpus.discovery import ShardFile, discover
 from slimpajama.corpus.left_out import report_left_out
-from slimpajama.dedup import cluster, cluster_slices, decisions, lsh, output_shards, sketching
 from slimpajama.dedup.bands import banding
-from slimpajama.dedup.card import CARD, shards_card
+from slimpajama.dedup.card import shards_card
 from slimpajama.dedup.decisions import Tally
-from slimpajama.dedup.index import INDEX, Index, index_content, open_index
+from slimpajama.dedup.dedup_run import DedupRun
+from slimpajama.dedup.files.layout import BOTH, OWNED_FOLDERS, DedupLayout
+from slimpajama.dedup.index import Index, key_settings, open_index, write_index
+from slimpajama.dedup.sketching import PieceCounts, too_many_bad
+from slimpajama.dedup.stages.cluster import ClusterStage
+from slimpajama.dedup.stages.decide import DecideResult, DecideStage
+from slimpajama.dedup.stages.diff import DiffStage
+from slimpajama.dedup.stages.link import LinkStage, rows_paths
+from slimpajama.dedup.stages.order import DEDUP_STAGES
+from slimpajama.dedup.stages.sketch import SketchResult, SketchStage, documents_in
+from slimpajama.dedup.stages.write import WriteResult, WriteStage
 from slimpajama.dedup.summary import run_summary
-from slimpajama.engine import Retry
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.errors import ConfigError
-from slimpajama.file_list import FILE_LIST, FileList, files_in, read_file_list, write_file_list
+from slimpajama.file_list import FileList, files_in, read_file_list, write_file_list
 from slimpajama.lock import locked, locked_for_reading
 from slimpajama.logging import LOGGER
 from slimpajama.machine import PeakMemory
 from slimpajama.path_overlap import lies_inside, refuse_overlap, refuse_shards_in_output
-from slimpajama.pipeline.dedup_items import DedupItems, Results, Work
-from slimpajama.pipeline.dedup_outputs import BOTH, OWNED_FOLDERS, Outputs, owned_folders
+from slimpajama.pipeline.dedup_outputs import Outputs
 from slimpajama.pipeline.output_names import refuse_long_names
 from slimpajama.pipeline.replacement import announce, replaced_dedup
 from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
 from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
 from slimpajama.progress import progress_for
-from slimpajama.sealed_json import write_sealed
 from slimpajama.stage import Stages
-from slimpajama.storage import place, relative_name
-from slimpajama.workspace import content_digest, fingerprint
+from slimpajama.stages.stage import Payload, ResultType, Stage
+from slimpajama.storage import place
 from slimpajama.written_files import DamagedFile
 
 __all__ = ["dedup_arguments", "deduplicate", "deduplicate_on"]
-
-KERNELS = ("slimpajama.dedup.compiled",)
-STAGES = 6
 
 
 def deduplicate(
@@ -99,8 +101,9 @@ def deduplicate_on(
         first_shard = earlier.shards if earlier else 0
         corpus = discover(input, config.sources, config.piece_bytes, first_shard, config.layout)
         refuse_shards_in_output(corpus.files, output)
-        run = _Run(corpus, output, config, stages, earlier)
-        refuse_long_names(Outputs(output, corpus, "both", stages), config.part_bytes)
+        layout = DedupLayout(output, tuple(source.name for source in corpus.sources))
+        run = _Run(DedupRun(corpus, config, layout, earlier), stages)
+        refuse_long_names(layout, corpus.pieces, config.part_bytes)
         if stages.inspecting:
             return run.run()
         report_left_out(corpus, config.strict_input)
@@ -111,7 +114,7 @@ def deduplicate_on(
         holding.enter_context(locked(output))
         arguments = dedup_arguments(input, config)
         announce(replaced_dedup(output, arguments), keep)
-        holding.enter_context(stages.cleaning(owned_folders(output)))
+        holding.enter_context(stages.cleaning(layout.owned_folders))
         write_request(output, "dedup", arguments)
         try:
             return run.run()
@@ -136,139 +139,112 @@ def _earlier(config: Config, output: Path) -> Index | None:
     return earlier
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Run:
-    corpus: Corpus
-    output: Path
-    config: Config
+    dedup: DedupRun
     stages: Stages
-    earlier: Index | None = None
 
     def run(self) -> dict[str, Any]:
         began = time.perf_counter()
-        corpus, stages, work = self.corpus, self.stages, self.output / "work"
-        outputs = Outputs(self.output, corpus, self.config.scope, stages)
+        dedup, stages, layout = self.dedup, self.stages, self.dedup.layout
+        outputs = Outputs(dedup, stages)
         outputs.announce()
-        stages.count = STAGES
-        items = DedupItems(corpus, work, outputs, self.config, self.earlier)
-        stages.remove(work / INDEX)  # until it holds again, nobody may compare with it
+        stages.count = len(DEDUP_STAGES)
+        stages.remove(layout.index)  # until it holds again, nobody may compare with it
         with PeakMemory() as memory:
-            sketching_work = items.sketch()
-            sketched = self._stage(
-                "read and sketch", sketching_work, sketching.sketch_piece, items, KERNELS, retry=sketching.try_again
-            )
+            sketching = SketchStage(dedup)
+            sketched = stages.run(sketching, dedup.markers(sketching))
             self._judge_bad_records(sketched)
-            stages.write_json(work / "rows.json", items.rows_list())
-            linking_work = items.link(sketched, work / "rows.json")
-            links = self._stage("link", linking_work, lsh.link_band, items, KERNELS)
-            (clusters,) = self._stage(
-                "cluster", items.cluster(links), cluster.cluster_links, items, KERNELS, self.config.lone_item_bytes()
-            )
-            (compared,) = self._stage("compare", items.compare(clusters), cluster_slices.slice_clusters, items)
-            decided = self._stage(
-                "decide", items.decide(sketched, clusters, compared["digests"]), decisions.decide_piece, items
-            )
-            tally = self._tally(items, decided)
-            made_of = [
-                fingerprint(content_digest(decision), own["content"], self.config.normalisation)
-                for decision, own in zip(decided, sketched, strict=True)
-            ]
-            outputs.doubt_outdated(made_of, [len(own["parts"]) for own in sketched])
-            written = self._stage("write", items.write(sketched, decided), output_shards.write_piece, items)
-        stages.remove_tree(work / "parts")
-        stages.forget_others(items.markers("sketch"), sketching_work.keys, sketched)
-        stages.forget_others(items.markers("link"), linking_work.keys, links)
-        current = outputs.finish(
-            list(map(content_digest, decided)), made_of, [result["parts"] for result in sketched], written
-        )
-        self._write_index(items, sketched)
-        bands, rows = banding(self.config)
+            stages.write_json(layout.rows_list, rows_paths(dedup))
+            linking = LinkStage(dedup, sketched)
+            links = stages.run(linking, dedup.markers(linking))
+            clusters = self._only(ClusterStage(dedup, links))
+            diff = self._only(DiffStage(dedup, clusters))
+            deciding = DecideStage(dedup, sketched, clusters, diff)
+            decided = stages.run(deciding, dedup.markers(deciding))
+            tally = self._tally(decided)
+            outputs.doubt_outdated(sketched, decided)
+            writing = WriteStage(dedup, sketched, decided)
+            written = stages.run(writing, dedup.markers(writing))
+        stages.remove_tree(layout.parts)
+        stages.forget_others(dedup.markers(sketching), [piece.name for piece in dedup.corpus.pieces], sketched)
+        stages.forget_others(dedup.markers(linking), [task.key for task in linking.tasks()], links)
+        current = outputs.finish(sketched, decided, written)
+        self._write_index(sketched)
+        bands, rows = banding(dedup.config)
         seconds = time.perf_counter() - began
-        summary = run_summary(corpus, tally, clusters, bands, rows, stages.times(), seconds, stages.compile_seconds)
+        summary = run_summary(
+            dedup.corpus, tally, clusters, bands, rows, stages.times(), seconds, stages.compile_seconds
+        )
         self._report_replaced(written, summary)
         summary |= {
-            "settings": self.config.model_dump(mode="json") | {"workers": stages.engine.workers},
+            "settings": dedup.config.model_dump(mode="json") | {"workers": stages.engine.workers},
             "peak_memory_bytes": memory.bytes,
         }
-        stages.write_json(self.output / "summary.json", summary)
+        stages.write_json(layout.summary, summary)
         self._write_cards(current, summary)
         self._list_files(current)
         return summary
 
-    def _stage(
-        self,
-        name: str,
-        work: Work,
-        function: Any,
-        items: DedupItems,
-        kernels: tuple[str, ...] = (),
-        memory: int | None = None,
-        retry: Retry[Any] | None = None,
-    ) -> list[dict[str, Any]]:
-        return self.stages.run(
-            name,
-            work.items,
-            function,
-            markers=items.markers(name.split()[-1]),
-            keys=work.keys,
-            depends=work.depends,
-            weights=work.weights,
-            kernels=kernels,
-            memory=memory,
-            retry=retry,
-            reads=work.reads,
-        )
+    def _only(self, stage: Stage[Payload, ResultType]) -> ResultType:
+        """The result of a stage of one task."""
+        (result,) = self.stages.run(stage, self.dedup.markers(stage))
+        return result
 
-    def _judge_bad_records(self, sketched: Results) -> None:
+    def _judge_bad_records(self, sketched: Sequence[SketchResult]) -> None:
         """A shard in several pieces is judged whole."""
-        by_file: dict[ShardFile, sketching.PieceCounts] = {}
-        for piece, result in zip(self.corpus.pieces, sketched, strict=True):
-            counts = sketching.PieceCounts(**{name: result[name] for name in sketching.PieceCounts.__slots__})
-            by_file.setdefault(piece.file, sketching.PieceCounts()).add(counts)
+        config = self.dedup.config
+        by_file: dict[ShardFile, PieceCounts] = {}
+        for piece, result in zip(self.dedup.corpus.pieces, sketched, strict=True):
+            by_file.setdefault(piece.file, PieceCounts()).add(result.counts)
         for file, whole in by_file.items():
-            if whole.bad > whole.records * self.config.max_bad_fraction:
-                raise sketching.too_many_bad(file, whole, self.config.max_bad_fraction, self.config.text_field)
+            if whole.bad > whole.records * config.max_bad_fraction:
+                raise too_many_bad(file, whole, config.max_bad_fraction, config.text_field)
 
-    def _report_replaced(self, written: Results, summary: dict[str, Any]) -> None:
+    def _report_replaced(self, written: Sequence[WriteResult], summary: dict[str, Any]) -> None:
         """Put the counts of values that JSON cannot hold into the summary, and warn of them."""
-        names = [source.name for source in self.corpus.sources]
-        counts = [sum(result["replaced"].get(str(source), 0) for result in written) for source in range(len(names))]
+        names = self.dedup.source_names
+        counts = [sum(result.replaced.get(source, 0) for result in written) for source in range(len(names))]
         for name, count in (*zip(names, counts, strict=True), ("total", sum(counts))):
             summary["sources"][name]["replaced_values"] = count
         if any(counts):
-            first = next(result["first"] for result in written if result["first"])
+            first = next(result.first_replaced for result in written if result.first_replaced)
             LOGGER.warning(
                 f"{sum(counts):,} value(s) beside texts, such as NaN or a lone surrogate, have no form in JSON and "
                 f"were written as null or U+FFFD, the first in {first}; repair the input if they matter"
             )
 
-    def _tally(self, items: DedupItems, decided: Results) -> Tally:
-        names = tuple(source.name for source in self.corpus.sources)
-        tally = Tally(len(names), items.sources.reported_count)
+    def _tally(self, decided: Sequence[DecideResult]) -> Tally:
+        names = self.dedup.source_names
+        tally = Tally(len(names), self.dedup.sources.reported_count)
         for result in decided:
-            tally.merge(result["counts"], result["removed"])
+            tally.merge(result.counts, result.removed)
         tally.check(names)
         return tally
 
-    def _write_index(self, items: DedupItems, sketched: Results) -> None:
+    def _write_index(self, sketched: Sequence[SketchResult]) -> None:
         """For later runs to be compared with."""
-        corpus, earlier = self.corpus, self.earlier
-        ranges = [*(earlier.ranges if earlier else ())]
-        ranges += zip((source.name for source in corpus.sources), corpus.first_shards, strict=False)
-        rows = [*(earlier.rows if earlier else ())]
-        for result in sketched:
-            record = result["files"][0]
-            rows.append(record | {"path": relative_name(record["path"], self.output)})
-        content = index_content(
-            ranges, corpus.first_shard, corpus.first_shards[-1], items.documents(sketched), rows, self.config
+        dedup, corpus, earlier = self.dedup, self.dedup.corpus, self.dedup.earlier
+        if self.stages.inspecting:
+            return
+        index = Index(
+            folder=dedup.layout.root,
+            ranges=(
+                *(earlier.ranges if earlier else ()),
+                *zip(dedup.source_names, corpus.first_shards, strict=False),
+            ),
+            first_shard=corpus.first_shard,
+            shards=corpus.first_shards[-1],
+            documents=documents_in(dedup, sketched),
+            rows=earlier.rows if earlier else (),
+            settings=key_settings(dedup.config),
         )
-        if not self.stages.inspecting:
-            write_sealed(items.work / INDEX, content)
+        write_index(index, [result.sketches for result in sketched])
 
     def _write_cards(self, current: set[str], summary: dict[str, Any]) -> None:
         """For the scopes that have shards."""
         for scope in BOTH:
-            card = self.output / scope / CARD
+            card = self.dedup.layout.card(scope)
             if any(path.startswith(f"{scope}/") for path in current):
                 self.stages.write(card, shards_card(scope, summary["sources"]).encode())
             else:
@@ -278,8 +254,9 @@ class _Run:
         """Shards of a scope that an earlier run wrote from the same decisions stay listed."""
         if self.stages.inspecting:
             return
-        path = self.output / "work" / FILE_LIST
-        earlier = read_file_list(path)
+        layout = self.dedup.layout
+        earlier = read_file_list(layout.file_list)
         before = {name: facts for name, facts in (earlier.files if earlier else {}).items() if name in current}
-        sealed = [REQUEST, f"work/{INDEX}", *files_in(self.output, "work/done")]
-        write_file_list(path, self.output, self.stages.written.values(), sealed, FileList(before, frozenset()))
+        sealed = [REQUEST, layout.relative(layout.index), *files_in(layout.root, layout.relative(layout.done))]
+        records = self.stages.written.values()
+        write_file_list(layout.file_list, layout.root, records, sealed, FileList(before, frozenset()))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from slimpajama.config import TokenConfig
-from slimpajama.dedup.summary import versions
 from slimpajama.file_list import FILE_LIST, FileList, files_in, read_file_list, write_file_list
 from slimpajama.lock import locked, locked_for_reading
 from slimpajama.logging import LOGGER
@@ -32,8 +31,9 @@ from slimpajama.pipeline.replacement import announce, replaced_mixtures
 from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.planning.disk_need import SHARD_EXPANSION, mixture_bytes, warn_if_full
-from slimpajama.stage import Stages
+from slimpajama.stage import PlainResult, Stages
 from slimpajama.storage import is_remote
+from slimpajama.versions import versions
 from slimpajama.written_files import DamagedFile, WrittenFile
 
 __all__ = ["Mixtures", "make_mixtures", "mix_arguments"]
@@ -198,11 +198,11 @@ def _build(
         "recipe": recipe.model_dump(mode="json"),
         "format": format.name,
     }
-    results = stages.run(
+    results = stages.run_plain(
         f"mix {recipe.name}",
         items,
         build_file,
-        markers=Markers(out / ".done", out),
+        markers=Markers(out / ".done", out, PlainResult),
         keys=[item.stem.name for item in items],
         depends=[
             depends | {"sequences": dict(zip(item.sources, map(list, item.slices), strict=True))} for item in items
@@ -240,9 +240,9 @@ def _build(
         "empty_splits": [split for split, count in rows.items() if not count],
         "files": [
             {
-                "name": Path(file["path"]).name,
-                "bytes": file["bytes"],
-                "blake2b": file["blake2b"],
+                "name": Path(file.path).name,
+                "bytes": file.bytes,
+                "blake2b": file.blake2b,
                 "split": result["split"],
                 "sequences": result["sequences"],
                 "documents": result["documents"],

@@ -7,12 +7,13 @@ have 255 bytes, a whole path 4,095; a shard may come close to both. Costs a few 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from slimpajama.corpus.discovery import Piece
-from slimpajama.dedup import sketching
+from slimpajama.dedup.files.layout import BOTH, DedupLayout
+from slimpajama.dedup.sketching import has_parts
 from slimpajama.errors import ConfigError
-from slimpajama.pipeline.dedup_outputs import Outputs
 from slimpajama.storage import is_remote
 from slimpajama.workspace import MOST_NAME_BYTES
 
@@ -29,17 +30,17 @@ WORK_BYTES = len("work/done/sketch/.12345678.tmp")
 """What is put around a piece's name for the files of ``work/``, at most."""
 
 
-def refuse_long_names(outputs: Outputs, part_bytes: int) -> None:
+def refuse_long_names(layout: DedupLayout, pieces: Sequence[Piece], part_bytes: int) -> None:
     """Raise :class:`ConfigError` for the first piece of which an output would have too long a name.
 
     ``part_bytes``: bytes of text after which the outputs of a shard are cut into numbered parts.
     """
-    root = len(os.fsencode(str(outputs.root)))
-    for piece in outputs.corpus.pieces:
+    root = len(os.fsencode(str(layout.root)))
+    for piece in pieces:
         own = len(os.fsencode(piece.name))
         if own < ALWAYS_SHORT and root + own < ALWAYS_SHORT:
             continue
-        for path in _longest(outputs, piece, 2 if sketching.has_parts(piece, part_bytes) else 1):
+        for path in _longest(layout, piece, 2 if has_parts(piece, part_bytes) else 1):
             name = len(os.fsencode(path.name))
             if name > MOST_NAME_BYTES:
                 raise ConfigError(
@@ -55,6 +56,6 @@ def refuse_long_names(outputs: Outputs, part_bytes: int) -> None:
                 )
 
 
-def _longest(outputs: Outputs, piece: Piece, parts: int) -> list[Path]:
-    files = outputs.shard_files(piece, parts)
-    return [outputs.decisions_file(piece), outputs.quarantine_file(piece), *(path for _, _, path in files[0])]
+def _longest(layout: DedupLayout, piece: Piece, parts: int) -> list[Path]:
+    shards = layout.shards(piece, parts, BOTH)[0]
+    return [layout.decisions(piece), layout.quarantine(piece), *(shard.path for shard in shards)]

@@ -18,6 +18,10 @@ import pyarrow.parquet as pq
 from slimpajama.config import Config, TokenConfig, checked
 from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.corpus.left_out import report_left_out
+from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.files.manifest import read_manifest
+from slimpajama.dedup.stages.cluster import ClusterStage
+from slimpajama.dedup.stages.link import LinkStage
 from slimpajama.engine.local import LocalEngine
 from slimpajama.logging import captured
 from slimpajama.mixture.recipe import Recipe
@@ -33,7 +37,6 @@ from slimpajama.planning.sampling import SampledFile, draw_sample, strata_of
 from slimpajama.progress import SILENT, Progress
 from slimpajama.sample import write_sample
 from slimpajama.stage import Stages
-from slimpajama.workspace import read_json
 
 __all__ = ["Assumptions", "plan_run"]
 
@@ -119,7 +122,11 @@ def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages
     out = scratch / "out"
     settings = config.dedup.model_copy(update={"workers": 1, "memory": None, "against": None})
     summary = deduplicate_on(stages, scratch / "sample", out, settings)
-    seconds = {name: record.seconds for name, record in stages.records.items() if name not in ("link", "cluster")}
+    seconds = {
+        name: record.seconds
+        for name, record in stages.records.items()
+        if name not in (LinkStage.title, ClusterStage.title)
+    }
     tokens = mixed = 0
     if recipes:
         measured, tokens, mixed = _measure_mixing(config.tokens, recipes[0], scratch, stages)
@@ -131,7 +138,7 @@ def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages
         text=total["read"]["bytes"],
         kept_text={scope: total[scope]["kept"]["bytes"] for scope in ("global", "local")},
         disk={
-            "rows": _size(out / "work" / "rows"),
+            "rows": _size(DedupLayout(out).rows),
             "decisions": _size(out / "decisions"),
             "global": _size(out / "global"),
             "local": _size(out / "local"),
@@ -166,7 +173,7 @@ def _measure_mixing(
 def _held(out: Path) -> dict[str, dict[str, tuple[int, int]]]:
     """By input file and source, documents and bytes of text that were read."""
     held: dict[str, dict[str, tuple[int, int]]] = {}
-    for name in dict.fromkeys(part["decisions"] for part in read_json(out / "work" / "pieces.json")):
+    for name in dict.fromkeys(part.decisions for part in read_manifest(DedupLayout(out)).parts):
         table = pq.read_table(out / name, columns=["shard", "source", "bytes"])
         for row in table.group_by(["shard", "source"]).aggregate([("bytes", "sum"), ("bytes", "count")]).to_pylist():
             documents, size = held.setdefault(row["shard"], {}).get(row["source"], (0, 0))

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.errors import OutputError
 from slimpajama.logging import LOGGER
 from slimpajama.markers import changes, reasons
@@ -29,7 +30,7 @@ HARMLESS = ("workers", "memory", "max_bad_fraction", "scope")
 
 def replaced_dedup(output: Path, arguments: Mapping[str, Any]) -> list[str]:
     """A sentence for what a deduplication with ``arguments``, as in its request, would replace in ``output``."""
-    request, summary = read_sealed(output / REQUEST), read_json(output / "summary.json")
+    request, summary = read_sealed(output / REQUEST), read_json(DedupLayout(output).summary)
     if request is None or not isinstance(summary, dict) or not isinstance(summary.get("settings"), dict):
         return []
     # The request may be of a later run that was interrupted; the summary is of the one that was finished.

@@ -10,10 +10,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from slimpajama.config import REDPAJAMA_SET_NAMES, Config, TokenConfig, assigned, checked, read_yaml
+from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.engine import Engine
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.errors import ConfigError
 from slimpajama.file_list import FILE_LIST, files_in, write_file_list
+from slimpajama.file_record import FileRecord
 from slimpajama.lock import locked
 from slimpajama.mixture.formats.base import mixture_format_names
 from slimpajama.mixture.recipe import Recipe, Tokens, load_recipe
@@ -27,7 +29,7 @@ from slimpajama.presets import recipe_file
 from slimpajama.progress import progress_for
 from slimpajama.refusals import kind_of, shown
 from slimpajama.stage import Stages
-from slimpajama.storage import is_remote, place
+from slimpajama.storage import is_remote, place, relative_name
 from slimpajama.workspace import file_record, write_json
 
 __all__ = ["MixtureConfig", "RunConfig", "SampleConfig", "load_run_config", "recipes_of", "run_all", "source_of"]
@@ -196,10 +198,13 @@ def _check(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: P
     check_tokenizer(config.tokens, output / "mixtures" / "tokens")
 
 
-def _list_files(output: Path, summary: dict[str, Any], mixed: bool) -> None:
+def _list_files(output: Path, summary: FileRecord, mixed: bool) -> None:
     """List what lies beside ``dedup`` and ``mixtures``, which have lists of their own."""
     records = [summary, *(file_record(output / name) for name in files_in(output, "sample"))]
-    lists = [f"dedup/work/{FILE_LIST}", *([f"mixtures/tokens/{FILE_LIST}"] if mixed else [])]
+    lists = [
+        relative_name(DedupLayout(output / "dedup").file_list, output),
+        *([f"mixtures/tokens/{FILE_LIST}"] if mixed else []),
+    ]
     write_file_list(output / FILE_LIST, output, records, [REQUEST, *lists])
 
 

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from slimpajama.config import TokenConfig
 from slimpajama.file_list import files_in
+from slimpajama.file_record import FileRecord
 from slimpajama.markers import Markers
 from slimpajama.mixture import shuffling, surveying, tokenizer_choice, tokenizing
 from slimpajama.mixture.kept import DedupOutput, KeptShard, kept_documents
@@ -24,7 +27,7 @@ from slimpajama.mixture.surveying import HoldoutItem, SurveyItem
 from slimpajama.mixture.tokenizer import declared_beside, local_file
 from slimpajama.mixture.tokenizer_choice import TokenizerItem, samples_for_tokenizer, tokenizer_of
 from slimpajama.mixture.tokenizing import RUNS, TokenizeSettings, tokenize_piece
-from slimpajama.stage import Stages
+from slimpajama.stage import PlainResult, Stages
 from slimpajama.storage import place, relative_name
 from slimpajama.workspace import content_digest, file_record, fingerprint, write_json
 from slimpajama.written_files import WrittenFile, damage_of, written_files
@@ -61,7 +64,7 @@ class CheckItem:
     settings: TokenizeSettings
     out: Path
     account: Mapping[str, Any]
-    beside: tuple[Mapping[str, Any], ...]
+    beside: tuple[FileRecord, ...]
 
 
 def check_item(item: CheckItem) -> dict[str, Any]:
@@ -74,7 +77,10 @@ def check_item(item: CheckItem) -> dict[str, Any]:
     files = [file_record(item.out / name) for name in (STORE_FILE, "summary.json")]
     return {
         "summary": summary,
-        "beside": [{**record, "path": relative_name(record["path"], item.out)} for record in item.beside],
+        "beside": [
+            {"path": relative_name(file.path, item.out), "bytes": file.bytes, "blake2b": file.blake2b}
+            for file in item.beside
+        ],
         "files": [*files, *(file for bucket in item.buckets for file in bucket["files"])],
     }
 
@@ -109,13 +115,14 @@ class _Store:
         finished = self.stages.finished("token store", self._markers("store"), "all", depends)
         if finished is not None and not self._has(finished["files"][:2]):  # the index and the summary
             finished = None
-        if finished is not None and self._has(finished["beside"]):
+        made_of = msgspec.convert(finished["beside"], list[FileRecord]) if finished is not None else []
+        if finished is not None and self._has(made_of):
             return dict(finished["summary"])
         surveys = self._survey()
         holdout = self._draw(surveys)
         chosen = self._choose_tokenizer(surveys)
         beside = [holdout["files"][0], chosen["files"][0]]
-        if finished is not None and _digests(beside) == _digests(finished["beside"]):
+        if finished is not None and _digests(beside) == _digests(made_of):
             self.stages.remove_tree(self.out / "surveys")
             return dict(finished["summary"])
         self.stages.remove(self.out / STORE_FILE)
@@ -134,7 +141,7 @@ class _Store:
         item = CheckItem(
             tuple(self.documents.sources), tuple(tokenized), tuple(buckets), settings, self.out, account, tuple(beside)
         )
-        (checked,) = self.stages.run(
+        (checked,) = self.stages.run_plain(
             "token store",
             [item],
             check_item,
@@ -149,9 +156,9 @@ class _Store:
         self._remove_other_buckets(buckets)
         return dict(checked["summary"])
 
-    def _has(self, records: Sequence[Mapping[str, Any]]) -> bool:
+    def _has(self, files: Sequence[FileRecord]) -> bool:
         """Whether these few files of the store are as they were written; damaged ones are removed."""
-        records = [{**record, "path": str(self.out / Path(record["path"]).name)} for record in records]
+        records = [FileRecord(str(self.out / Path(file.path).name), file.bytes, file.blake2b) for file in files]
         damaged = [file for file in written_files(records) if damage_of(file)]
         self.stages.list_files(records)
         for file in damaged:
@@ -160,13 +167,13 @@ class _Store:
 
     def _remove_other_buckets(self, buckets: Sequence[Mapping[str, Any]]) -> None:
         """Those of an earlier store that had more buckets."""
-        current = {relative_name(file["path"], self.out) for bucket in buckets for file in bucket["files"]}
+        current = {relative_name(file.path, self.out) for bucket in buckets for file in bucket["files"]}
         for name in files_in(self.out, "sources"):
             if name not in current and _BUCKET.fullmatch(name):
                 self.stages.remove(self.out / name)
 
-    def _markers(self, stage: str) -> Markers:
-        return Markers(self.out / "done" / stage, self.out)
+    def _markers(self, stage: str) -> Markers[PlainResult]:
+        return Markers(self.out / "done" / stage, self.out, PlainResult)
 
     def _by_shard(
         self,
@@ -178,7 +185,7 @@ class _Store:
         reads: Sequence[Sequence[WrittenFile]],
         kernels: Sequence[str] = (),
     ) -> Any:
-        return self.stages.run(
+        return self.stages.run_plain(
             name,
             items,
             function,
@@ -222,11 +229,11 @@ class _Store:
             (
                 source,
                 sum(found["survivors"] for found in own),
-                tuple(place(found["files"][0]["path"]) for found in own),
+                tuple(place(found["files"][0].path) for found in own),
             )
             for source, own in by_source.items()
         )
-        (drawn,) = self.stages.run(
+        (drawn,) = self.stages.run_plain(
             "holdout",
             [HoldoutItem(sources, self.config.holdout, self.config.seed, self.out / "holdout.npy")],
             surveying.draw,
@@ -238,7 +245,7 @@ class _Store:
                     "settings": {"holdout": self.config.holdout, "seed": self.config.seed},
                     "survey": fingerprint(
                         [
-                            [source, [[one["survivors"], content_digest(one)] for one in own]]
+                            [source, [[one["survivors"], content_digest(one["files"])] for one in own]]
                             for source, own in by_source.items()
                         ]
                     ),
@@ -257,7 +264,7 @@ class _Store:
             training=config.tokenizer is None,
             seed=config.seed,
         )
-        (chosen,) = self.stages.run(
+        (chosen,) = self.stages.run_plain(
             "tokenizer",
             [
                 TokenizerItem(
@@ -294,7 +301,7 @@ class _Store:
                 "version": tokenizing.VERSION,
                 "settings": {"seed": settings.seed, "backend": settings.backend},
                 "tokenizer": settings.tokenizer.digest,
-                "holdout": content_digest(holdout),
+                "holdout": content_digest(holdout["files"]),
                 "shard": shard.digest,
             }
             for shard in self.documents.shards
@@ -309,14 +316,14 @@ class _Store:
 
     def _shuffle(self, settings: TokenizeSettings, tokenized: list[dict[str, Any]]) -> list[dict[str, Any]]:
         runs = tuple((result["source"], run) for result in tokenized for run in result["runs"])
-        content = fingerprint(shuffling.VERSION, [content_digest(result) for result in tokenized])
+        content = fingerprint(shuffling.VERSION, [content_digest(result["files"]) for result in tokenized])
         files = {
             source: written_files(
                 file for result in tokenized if result["source"] == source for file in result["files"]
             )
             for source in self.documents.sources
         }
-        (texts,) = self.stages.run(
+        (texts,) = self.stages.run_plain(
             "held-out texts",
             [HeldOutItem(self.out, runs)],
             gather_held_out,
@@ -328,7 +335,7 @@ class _Store:
         )
         buckets = plan_buckets(self.documents.sources, tokenized, settings, self.out)
         sizes = [sum(result["tokens"][bucket.split] for result in tokenized) // bucket.buckets for bucket in buckets]
-        return self.stages.run(
+        return self.stages.run_plain(
             "shuffle",
             buckets,
             sort_bucket,
@@ -341,8 +348,8 @@ class _Store:
         )
 
 
-def _digests(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [record["blake2b"] for record in records]
+def _digests(records: Sequence[FileRecord]) -> list[str]:
+    return [record.blake2b for record in records]
 
 
 def _given_tokenizer(config: TokenConfig) -> str | None:
@@ -353,4 +360,4 @@ def _given_tokenizer(config: TokenConfig) -> str | None:
     path = local_file(config.tokenizer) if config.tokenizer is not None else None
     if path is None:
         return None
-    return fingerprint(file_record(path)["blake2b"], declared_beside(path))
+    return fingerprint(file_record(path).blake2b, declared_beside(path))

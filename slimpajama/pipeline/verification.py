@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from slimpajama.corpus.discovery import POSITION_BITS
-from slimpajama.dedup.index import INDEX
+from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.index import read_index
 from slimpajama.engine import Engine, Item
 from slimpajama.errors import InputError, InputNotFound
 from slimpajama.file_list import FILE_LIST, FileList, read_file_list
 from slimpajama.lock import locked_for_reading
 from slimpajama.mixture.store import STORE_FILE, TokenStore, open_store
-from slimpajama.pipeline.dedup_outputs import PIECES
 from slimpajama.pipeline.request import is_of_run
 from slimpajama.progress import SILENT, Progress, StageStart
 from slimpajama.verify import dedup_output, listed_files, mixture_files, survivors, token_store
@@ -27,7 +27,6 @@ from slimpajama.workspace import read_json
 
 __all__ = ["Verification", "verify_run"]
 
-_OF_DEDUP = (f"work/{PIECES}", f"work/{FILE_LIST}")
 _OF_MIXTURES = (f"tokens/{STORE_FILE}", f"tokens/{FILE_LIST}")
 """Any of these shows that something was finished."""
 
@@ -50,10 +49,8 @@ def verify_run(output: Path, engine: Engine, *, memory: int, progress: Progress 
     verification = Verification()
     checks = _Checks(engine, progress, verification)
     summary = None
-    dedup, mixtures = (
-        next((folder for folder in (output, output / name) if any((folder / file).exists() for file in files)), None)
-        for name, files in (("dedup", _OF_DEDUP), ("mixtures", _OF_MIXTURES))
-    )
+    dedup = next((folder for folder in (output, output / "dedup") if _holds_dedup(folder)), None)
+    mixtures = next((folder for folder in (output, output / "mixtures") if _holds_mixtures(folder)), None)
     whole = (output / FILE_LIST).exists() or is_of_run(output)
     if dedup is None and mixtures is None and not whole:
         raise InputNotFound(f"{output} holds nothing that is finished; give what --output of dedup, mix or run said")
@@ -68,6 +65,15 @@ def verify_run(output: Path, engine: Engine, *, memory: int, progress: Progress 
         if whole:
             _check_list(output, checks, _list_of(output / FILE_LIST, output, checks), set(), [], "run")
     return verification
+
+
+def _holds_dedup(folder: Path) -> bool:
+    layout = DedupLayout(folder)
+    return layout.manifest.exists() or layout.file_list.exists()
+
+
+def _holds_mixtures(folder: Path) -> bool:
+    return any((folder / name).exists() for name in _OF_MIXTURES)
 
 
 @dataclass(slots=True)
@@ -120,16 +126,15 @@ def _check_list(
 
 def _check_dedup(folder: Path, checks: _Checks, memory: int) -> dict[str, Any] | None:
     """Returns the summary, where it is sound."""
-    listing = _list_of(folder / "work" / FILE_LIST, folder, checks)
-    sound = {
-        name: listed_files.is_sound(folder, name, listing)
-        for name in (f"work/{PIECES}", f"work/{INDEX}", "summary.json")
-    }
-    known: set[Path] = set()
-    if sound[f"work/{PIECES}"]:
-        known = _check_parts(folder, checks, memory, sound["summary.json"] and sound[f"work/{INDEX}"])
-    _check_list(folder, checks, listing, known, ("decisions", "global", "local", "quarantine"), "deduplication")
-    summary = read_json(folder / "summary.json") if sound["summary.json"] else None
+    layout = DedupLayout(folder)
+    listing = _list_of(layout.file_list, folder, checks)
+    manifest, index, figures = (
+        listed_files.is_sound(folder, layout.relative(path), listing)
+        for path in (layout.manifest, layout.index, layout.summary)
+    )
+    known = _check_parts(folder, checks, memory, figures and index) if manifest else set()
+    _check_list(folder, checks, listing, known, layout.user_folders, "deduplication")
+    summary = read_json(layout.summary) if figures else None
     return summary if isinstance(summary, dict) else None
 
 
@@ -148,8 +153,8 @@ def _check_parts(folder: Path, checks: _Checks, memory: int, whole: bool) -> set
     if whole and not damaged:  # what cannot be read cannot be compared
         decisions = [folder / name for name in dict.fromkeys(item.decisions for item in items)]
         linked = sum(result["linked"] for result in results)
-        index = read_json(folder / "work" / INDEX)
-        first_id = index["first_shard"] << POSITION_BITS if index else 0
+        index = read_index(folder)
+        first_id = index.first_shard << POSITION_BITS if index else 0
         ranges = survivors.survivor_items(decisions, linked, memory, first_id)
         checks.run("ranges of clusters", ranges, survivors.check_survivors, [linked // len(ranges)] * len(ranges))
     return {folder / name for item in items for name in (item.decisions, *(path for _, _, path, _ in item.shards))}

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from slimpajama.dedup.cluster import ClusterItem, cluster_links
-from slimpajama.dedup.lsh import LinkItem, link_band
+from slimpajama.dedup.lsh import KeyRange
 from slimpajama.dedup.rows import BATCH_ROWS, SOUND, Rows, RowsWriter
 from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterStage
+from slimpajama.dedup.stages.link import LinkPayload, LinkStage
 from slimpajama.workspace import atomic_file, write_json
 
 __all__ = ["LinkingSpeed", "linking_speed"]
@@ -44,18 +45,18 @@ def linking_speed(folder: Path) -> LinkingSpeed:
             writer.append(_rows(keys[first : first + BATCH_ROWS], first))
     write_json(folder / "rows.json", ["keys.arrow"])
     sources = SourceRanges.of(["any"], [0])
-    item = LinkItem(0, 0, 1, KEYS, folder / "rows.json", sources, folder / "links.arrow")
-    link_band(item)  # so that what is loaded once is loaded
+    item = LinkPayload(KeyRange(0, 0, 1), KEYS, folder / "rows.json", sources, folder / "links.arrow")
+    LinkStage.run(item)  # so that what is loaded once is loaded
     began = time.perf_counter()
-    link_band(replace(item, number=1, ranges=1 << 31, links_file=folder / "none.arrow"))  # a range with no keys
+    LinkStage.run(replace(item, keys=KeyRange(0, 1, 1 << 31), links_file=folder / "none.arrow"))  # a range with no keys
     gathering = time.perf_counter() - began
     began = time.perf_counter()
-    linked = link_band(item)
+    linked = LinkStage.run(item)
     linking = max(0.0, time.perf_counter() - began - gathering)
     began = time.perf_counter()
-    cluster_links(ClusterItem((item.links_file,), sources, folder / "clusters.arrow", 1 << 30))
+    ClusterStage.run(ClusterPayload((item.links_file,), sources, folder / "clusters.arrow", 1 << 30))
     clustering = time.perf_counter() - began
-    links, size = linked["links"], linked["files"][0]["bytes"]
+    links, size = linked.linked, linked.links.bytes
     return LinkingSpeed(gathering / KEYS, linking / KEYS, clustering / links, size / links)
 
 

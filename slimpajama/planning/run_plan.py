@@ -14,6 +14,10 @@ from slimpajama.config import OTHERS_BYTES, WORKER_BYTES, Config
 from slimpajama.dedup.bands import banding
 from slimpajama.dedup.lsh import BYTES_PER_KEY, key_ranges
 from slimpajama.dedup.roots import BYTES_PER_LINKED, SCRATCH_PER_LINKED, SPILLED_PER_LINKED
+from slimpajama.dedup.stages.cluster import ClusterStage
+from slimpajama.dedup.stages.link import LinkStage
+from slimpajama.dedup.stages.order import DEDUP_STAGES
+from slimpajama.dedup.stages.sketch import SketchStage
 from slimpajama.planning.estimates import Range
 from slimpajama.planning.linking_speed import LinkingSpeed
 
@@ -22,10 +26,16 @@ __all__ = ["Measured", "RunPlan", "SourcePlan", "StageCost", "Wanted", "run_plan
 CLUSTER_ROW = 25
 """Bytes of the clusters file for each linked document."""
 
-SERIAL = ("cluster", "compare", "holdout", "tokenizer", "held-out texts", "token store")
-"""Stages of one item: they run in one process, however many there are."""
+SERIAL = (
+    *(stage.title for stage in DEDUP_STAGES if stage.single),
+    "holdout",
+    "tokenizer",
+    "held-out texts",
+    "token store",
+)
+"""Stages of one task: they run in one process, however many there are."""
 
-BY_DOCUMENTS = ("compare", "decide", "survey", "holdout")
+BY_DOCUMENTS = (*(stage.title for stage in DEDUP_STAGES if stage.scales_with == "documents"), "survey", "holdout")
 BY_KEPT_TEXT = ("tokenise", "held-out texts", "shuffle", "token store")
 FIXED = ("tokenizer",)
 """Takes excerpts of at most so much, whatever the corpus. All other stages go by text."""
@@ -127,9 +137,9 @@ def run_plan(config: Config, sources: Mapping[str, SourcePlan], measured: Measur
     item, lone = config.item_bytes(wanted.cores), config.lone_item_bytes(wanted.cores)
     ranges = key_ranges(documents, item)
     costs = {
-        "read and sketch": 0.0,
-        "link": documents * bands * (measured.linking.linking + ranges * measured.linking.gathering),
-        "cluster": links * measured.linking.clustering,
+        SketchStage.title: 0.0,
+        LinkStage.title: documents * bands * (measured.linking.linking + ranges * measured.linking.gathering),
+        ClusterStage.title: links * measured.linking.clustering,
         **{name: seconds * factors.get(name, by_text) for name, seconds in measured.seconds.items()},
     }
     cluster_ranges = max(1, -(-linked * BYTES_PER_LINKED // lone))
@@ -170,5 +180,5 @@ def run_plan(config: Config, sources: Mapping[str, SourcePlan], measured: Measur
         stages=[StageCost(name, seconds, name in SERIAL) for name, seconds in costs.items()],
         workers=workers,
         nodes=wanted.nodes,
-        reading=sources["total"].disk * workers / max(1e-9, costs["read and sketch"]),
+        reading=sources["total"].disk * workers / max(1e-9, costs[SketchStage.title]),
     )

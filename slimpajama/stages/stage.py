@@ -17,20 +17,14 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import msgspec
 
+from slimpajama.engine import Retry
+from slimpajama.file_record import FileRecord
 from slimpajama.written_files import WrittenFile
 
-__all__ = ["FileRecord", "Payload", "ResultType", "Scale", "Stage", "StageResult", "Task", "map_files"]
+__all__ = ["Payload", "ResultType", "Scale", "Stage", "StageResult", "Task", "map_files"]
 
 Scale = Literal["text", "kept text", "documents", "links", "fixed"]
 """What the work of a stage is in proportion to."""
-
-
-class FileRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file as it was written: where, its size, and the blake2b of its content (128 bits, hexadecimal)."""
-
-    path: str
-    bytes: int
-    blake2b: str
 
 
 class StageResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,19 +60,28 @@ class Task(Generic[Payload]):
 class Stage(ABC, Generic[Payload, ResultType]):
     """One stage of a run, made with what its tasks need to know.
 
-    ``name``: of its folder of markers, and what it is called in summaries. ``title``: what people see. ``version``:
-    raised when what it writes changes, so that older results are not reused. ``kernels``: modules whose import loads
-    the kernels it calls. ``scales_with``: what ``slimpajama plan`` scales it by. ``single``: it has one task, which may
-    use what all workers would.
+    ``name``: of its folder of markers. ``title``: what people see, in summaries too. ``version``: raised when what it
+    writes changes, so that older results are not reused. ``kernels``: modules whose import loads the kernels it calls.
+    ``scales_with``: what ``slimpajama plan`` scales it by. ``single``: it has one task, which runs in one process.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     version: ClassVar[int]
-    result_type: ClassVar[type[StageResult]]
+    result_type: type[ResultType]
     kernels: ClassVar[tuple[str, ...]] = ()
     scales_with: ClassVar[Scale] = "text"
     single: ClassVar[bool] = False
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that a task may hold, where that is not what the engine was opened for."""
+        return None
+
+    @property
+    def retry(self) -> Retry[Payload] | None:
+        """What to try next of a task whose worker died; without it, the same task once more."""
+        return None
 
     @abstractmethod
     def tasks(self) -> Sequence[Task[Payload]]:

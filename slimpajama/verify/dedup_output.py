@@ -23,12 +23,13 @@ from slimpajama.corpus.discovery import POSITION_BITS, Piece, Shard, ShardFile
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import read_records
 from slimpajama.dedup.decisions import SCHEMA, VERDICTS
+from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.rows import DOCUMENT_ID
 from slimpajama.engine.heartbeat import beat
-from slimpajama.errors import InputNotFound
 from slimpajama.storage import opened, status_of
 from slimpajama.verify.findings import REMEDY, damage, found_reading, size_of
-from slimpajama.workspace import file_record, fingerprint, read_json
+from slimpajama.workspace import content_digest, file_record, read_json
 
 __all__ = ["STATES", "PartItem", "check_part", "compare_totals", "part_items"]
 
@@ -58,24 +59,19 @@ class PartItem:
 
 def part_items(root: Path) -> list[PartItem]:
     """All parts of a deduplication. Raises :class:`InputNotFound` where it is not finished."""
-    listing = root / "work" / "pieces.json"
-    places = read_json(listing)
-    if not isinstance(places, list):
-        raise InputNotFound(f"{root} holds no finished deduplication: {listing} is missing or broken")
     return [
         PartItem(
             root,
-            place["decisions"],
-            place["decided"],
-            (place["positions"][0], place["positions"][1]),
+            part.decisions,
+            part.decided,
+            (part.start, part.stop),
             tuple(
-                (source, scope, path, place["digests"][path])
-                for source, own in place["shards"].items()
-                for scope, path in own.items()
-                if path in place["digests"]
+                (shard.source, shard.scope, shard.path, shard.blake2b)
+                for shard in part.shards
+                if shard.blake2b is not None
             ),
         )
-        for place in places
+        for part in read_manifest(DedupLayout(root)).parts
     ]
 
 
@@ -105,8 +101,7 @@ class _Account:
 
 
 def _check_decisions(item: PartItem, path: Path, account: _Account) -> Iterator[str]:
-    record = file_record(path)
-    if fingerprint([[record["bytes"], record["blake2b"]]]) != item.decided:
+    if content_digest([file_record(path)]) != item.decided:
         yield f"{path} is not what was written: its digest is another; {REMEDY}"
         return
     last: dict[int, int] = {}
@@ -179,7 +174,7 @@ def _inside(positions: NDArray[np.int64], item: PartItem) -> NDArray[np.bool_]:
 
 def compare_totals(root: Path, results: Sequence[Mapping[str, Any]]) -> list[str]:
     """What was counted against ``summary.json``, and that against itself: every record that was read is somewhere."""
-    path = root / "summary.json"
+    path = DedupLayout(root).summary
     summary = read_json(path)
     if not isinstance(summary, dict) or not isinstance(summary.get("sources"), dict):
         return [f"{path} is missing or broken; {REMEDY}"]

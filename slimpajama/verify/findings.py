@@ -22,10 +22,10 @@ def damage(path: Path, size: int | None, digest: str) -> list[str]:
         record = file_record(path)
     except OSError as fault:
         return [_unreadable(path, fault)]
-    if size is not None and record["bytes"] != size:
-        return [f"{path} has {record['bytes']:,} bytes instead of {size:,}; {REMEDY}"]
-    if record["blake2b"] != digest:
-        return [f"{path} is not what was written: its digest is {record['blake2b']} instead of {digest}; {REMEDY}"]
+    if size is not None and record.bytes != size:
+        return [f"{path} has {record.bytes:,} bytes instead of {size:,}; {REMEDY}"]
+    if record.blake2b != digest:
+        return [f"{path} is not what was written: its digest is {record.blake2b} instead of {digest}; {REMEDY}"]
     return []
 
 

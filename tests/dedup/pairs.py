@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from slimpajama.dedup.cluster import ClusterItem, cluster_links, read_clusters
+from slimpajama.dedup.cluster import read_clusters
 from slimpajama.dedup.components import Clusters, Links, links_of_pairs
 from slimpajama.dedup.lsh import write_links
 from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterStage
 
 Pairs = tuple[np.ndarray, np.ndarray]
 
@@ -32,7 +33,7 @@ def clusters_of_pairs(files: Sequence[Pairs], first_shards: Sequence[int], memor
         for path, pairs in zip(paths, files, strict=True):
             write_links(links_of_pairs(*pairs), path)
         target = Path(name, "clusters.arrow")
-        cluster_links(ClusterItem(paths, plain(first_shards), target, memory))
+        ClusterStage.run(ClusterPayload(paths, plain(first_shards), target, memory))
         return read_clusters(target, EVERYTHING)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from slimpajama.dedup import cluster
-from slimpajama.dedup.cluster import ClusterItem, cluster_links, read_clusters
+from slimpajama.dedup.cluster import read_clusters
 from slimpajama.dedup.components import links_of_pairs
 from slimpajama.dedup.lsh import write_links
+from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterResult, ClusterStage, LargeCluster
 from slimpajama.workspace import file_record
 from tests.dedup.pairs import EVERYTHING, PLENTY, plain
 
@@ -31,14 +32,14 @@ def test_links_of_several_files_become_one_file_of_clusters(tmp_path: Path) -> N
         links_file(tmp_path / "2.arrow", [(B, A), (C + 7, C + 5)]),
     )
     target = tmp_path / "clusters.arrow"
-    result = cluster_links(ClusterItem(files, plain((0, 1, 2)), target, PLENTY))
-    assert result == {
-        "linked": 6,
-        "clusters": 2,
-        "largest": [{"cluster": A, "documents": 4}, {"cluster": C + 5, "documents": 2}],
-        "shared": [[1, 1, 0], [1, 1, 0], [0, 0, 1]],
-        "files": [file_record(target)],
-    }
+    result = ClusterStage.run(ClusterPayload(files, plain((0, 1, 2)), target, PLENTY))
+    assert result == ClusterResult(
+        linked=6,
+        clusters=2,
+        largest=(LargeCluster(A, 4), LargeCluster(C + 5, 2)),
+        shared=((1, 1, 0), (1, 1, 0), (0, 0, 1)),
+        table=file_record(target),
+    )
     clusters = read_clusters(target, EVERYTHING)
     assert clusters.ids.tolist() == [A, A + 1, B, B + 1, C + 5, C + 7]
     assert clusters.global_roots.tolist() == [A, A, A, A, C + 5, C + 5]
@@ -48,20 +49,20 @@ def test_links_of_several_files_become_one_file_of_clusters(tmp_path: Path) -> N
 
 def test_without_links_there_is_a_file_without_clusters(tmp_path: Path) -> None:
     target = tmp_path / "clusters.arrow"
-    result = cluster_links(ClusterItem((), plain((0, 1)), target, PLENTY))
-    shared = [[0, 0], [0, 0]]
-    assert result == {"linked": 0, "clusters": 0, "largest": [], "shared": shared, "files": [file_record(target)]}
+    result = ClusterStage.run(ClusterPayload((), plain((0, 1)), target, PLENTY))
+    shared = ((0, 0), (0, 0))
+    assert result == ClusterResult(linked=0, clusters=0, largest=(), shared=shared, table=file_record(target))
     assert read_clusters(target, EVERYTHING).ids.size == 0
 
 
 def test_only_the_twenty_largest_clusters_are_named_larger_first(tmp_path: Path) -> None:
     links = [(100 * number + member, 100 * number) for number in range(1, 31) for member in range(1, number + 1)]
-    result = cluster_links(
-        ClusterItem((links_file(tmp_path / "0.arrow", links),), plain((0,)), tmp_path / "clusters.arrow", PLENTY)
+    result = ClusterStage.run(
+        ClusterPayload((links_file(tmp_path / "0.arrow", links),), plain((0,)), tmp_path / "clusters.arrow", PLENTY)
     )
-    assert result["clusters"] == 30
-    assert [entry["documents"] for entry in result["largest"]] == list(range(31, 11, -1))
-    assert result["largest"][0]["cluster"] == 3000
+    assert result.clusters == 30
+    assert [entry.documents for entry in result.largest] == list(range(31, 11, -1))
+    assert result.largest[0].cluster == 3000
 
 
 @pytest.mark.parametrize("batch", [1, 2, 1 << 20])
@@ -71,8 +72,10 @@ def test_the_clusters_of_some_ids_are_read_from_any_batches(
     monkeypatch.setattr(cluster, "BATCH", batch)
     target = tmp_path / "clusters.arrow"
     links = [(A + 1, A), (B + 1, B), (B, A), (C + 7, C + 5)]
-    result = cluster_links(ClusterItem((links_file(tmp_path / "0.arrow", links),), plain((0, 1, 2)), target, PLENTY))
-    assert result["shared"] == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    result = ClusterStage.run(
+        ClusterPayload((links_file(tmp_path / "0.arrow", links),), plain((0, 1, 2)), target, PLENTY)
+    )
+    assert result.shared == ((1, 1, 0), (1, 1, 0), (0, 0, 1))
     ids = [A, A + 1, B, B + 1, C + 5, C + 7]
     for spans in (
         [(A, B)],
@@ -88,8 +91,10 @@ def test_the_clusters_of_some_ids_are_read_from_any_batches(
 
 def test_more_than_64_sources_are_told_apart(tmp_path: Path) -> None:
     links = [((1 << 40) * source, 0) for source in (1, 63, 64, 99)]
-    result = cluster_links(
-        ClusterItem((links_file(tmp_path / "0.arrow", links),), plain(range(100)), tmp_path / "clusters.arrow", PLENTY)
+    result = ClusterStage.run(
+        ClusterPayload(
+            (links_file(tmp_path / "0.arrow", links),), plain(range(100)), tmp_path / "clusters.arrow", PLENTY
+        )
     )
     together = {0, 1, 63, 64, 99}
-    assert result["shared"] == [[int({a, b} <= together) for a in range(100)] for b in range(100)]
+    assert result.shared == tuple(tuple(int({a, b} <= together) for a in range(100)) for b in range(100))

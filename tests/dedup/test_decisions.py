@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from slimpajama import ConservationError
 from slimpajama.dedup import decisions
 from slimpajama.dedup.components import Clusters
-from slimpajama.dedup.decisions import SCHEMA, VERDICTS, DecisionItem, Tally, Verdicts, decide, decide_piece
+from slimpajama.dedup.decisions import SCHEMA, VERDICTS, Tally, Verdicts, decide
 from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter
+from slimpajama.dedup.stages.decide import DecidePayload, DecideStage
 from slimpajama.dedup.summary import source_figures
 from slimpajama.workspace import atomic_file
 from tests.dedup.pairs import clusters_of_pairs, plain
@@ -108,7 +109,7 @@ def decided(folder: Path, links: list[tuple[int, int]]) -> tuple[dict, pa.Table]
     )
     with atomic_file(folder / "rows.arrow") as file, RowsWriter(file, 1) as writer:
         writer.append(rows)
-    item = DecisionItem(
+    payload = DecidePayload(
         shard="mixed/0.jsonl.zst",
         rows_file=folder / "rows.arrow",
         clusters_file=folder / "clusters.arrow",
@@ -117,7 +118,7 @@ def decided(folder: Path, links: list[tuple[int, int]]) -> tuple[dict, pa.Table]
         sources=plain(FIRST_SHARDS),
         spans=((A, B), (B, B << 1)),
     )
-    return decide_piece(item), pq.read_table(item.decisions_file)
+    return DecideStage.run(payload), pq.read_table(payload.decisions_file)
 
 
 def test_decisions_are_one_row_per_record_with_null_clusters_where_it_is_alone(tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_columns_are_those_that_others_build_on() -> None:
 def test_a_piece_is_counted_by_source_verdict_and_scope_in_documents_and_bytes(tmp_path: Path) -> None:
     result, _ = decided(tmp_path, LINKS)
     tally = Tally(2, 2)
-    tally.merge(result["counts"], result["removed"])
+    tally.merge(result.counts, result.removed)
     figures = source_figures(tally, ("books", "c4"))
     assert figures["books"] == {
         "read": {"documents": 5, "bytes": 31},
@@ -189,7 +190,7 @@ def test_tallies_of_pieces_add_up(tmp_path: Path) -> None:
     result, _ = decided(tmp_path, LINKS)
     tally = Tally(2, 2)
     for _ in range(3):
-        tally.merge(result["counts"], result["removed"])
+        tally.merge(result.counts, result.removed)
     assert tally.counts[:, 0].tolist() == [[15, 93], [12, 1440]]
     tally.check(("books", "c4"))
 
@@ -218,7 +219,7 @@ def test_a_document_or_a_byte_too_many_or_too_few_is_noticed(
 ) -> None:
     result, _ = decided(tmp_path, LINKS)
     tally = Tally(2, 2)
-    tally.merge(result["counts"], result["removed"])
+    tally.merge(result.counts, result.removed)
     tally.counts[source, column, unit] += by
     with pytest.raises(ConservationError, match=rf"^source '{('books', 'c4')[source]}': read \["):
         tally.check(("books", "c4"))
@@ -227,7 +228,7 @@ def test_a_document_or_a_byte_too_many_or_too_few_is_noticed(
 def test_a_removed_document_that_is_not_accounted_for_is_noticed(tmp_path: Path) -> None:
     result, _ = decided(tmp_path, LINKS)
     tally = Tally(2, 2)
-    tally.merge(result["counts"], result["removed"])
+    tally.merge(result.counts, result.removed)
     tally.removed[1, 0, 0] -= 1
     with pytest.raises(ConservationError, match=r"'c4': .* duplicate \[2, 224\]; nothing of this run may be used"):
         tally.check(("books", "c4"))

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from slimpajama import InputError, signature
 from slimpajama.dedup.equal_keys import links_of_keys
-from slimpajama.dedup.lsh import BYTES_PER_KEY, LinkItem, key_ranges, link_band, read_links
+from slimpajama.dedup.lsh import BYTES_PER_KEY, KeyRange, key_ranges, read_links
 from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter
 from slimpajama.dedup.sketch import Sketcher
+from slimpajama.dedup.stages.link import LinkPayload, LinkStage
 from slimpajama.workspace import atomic_file, write_json
 from tests.dedup.pairs import clusters_of_pairs, pairs_of, plain
 from tests.twins import components
@@ -165,11 +166,11 @@ def links_in_ranges(rows_list: Path, ranges: int, band: int = 1, **limits: int) 
     links, keys = [], 0
     for number in range(ranges):
         target = rows_list.with_name(f"{band}-{number}-of-{ranges}.arrow")
-        item = LinkItem(band, number, ranges, 3000, rows_list, plain(FIRST_SHARDS), target)
-        result = link_band(item, **limits)
+        payload = LinkPayload(KeyRange(band, number, ranges), 3000, rows_list, plain(FIRST_SHARDS), target)
+        result = LinkStage.run(payload, **limits)
         documents, anchors = pairs_of(read_links(target))
-        assert result["links"] == documents.size
-        keys += result["keys"]
+        assert result.linked == documents.size
+        keys += result.keys
         links += zip(documents.tolist(), anchors.tolist(), strict=True)
     return sorted(links), keys
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama.dedup import cluster, id_ranges, roots, spill
-from slimpajama.dedup.cluster import ClusterItem, cluster_links
 from slimpajama.dedup.components import links_of_pairs
 from slimpajama.dedup.id_ranges import ranges_of_links
 from slimpajama.dedup.lsh import write_links
 from slimpajama.dedup.roots import BYTES_PER_LINKED
 from slimpajama.dedup.spill import Column
+from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterResult, ClusterStage
 from slimpajama.errors import OutputError
+from slimpajama.file_record import FileRecord
 from tests.dedup.pairs import PLENTY, plain
 from tests.dedup.test_components import FIRST_SHARDS, LINKS
 from tests.examples import one_in
@@ -26,7 +28,7 @@ RING = [(place + 1, place) for place in range(150)] + [(150, 0)]
 """Each range hands its links down to the next, so that work is quadratic in the number of ranges."""
 
 
-def clustered(folder: Path, files: list[list[tuple[int, int]]], capacity: int | None) -> tuple[dict[str, Any], bytes]:
+def clustered(folder: Path, files: list[list[tuple[int, int]]], capacity: int | None) -> tuple[ClusterResult, bytes]:
     """Figures and file, with ranges of ``capacity`` documents."""
     paths = tuple(folder / f"{number}.arrow" for number in range(len(files)))
     for path, links in zip(paths, files, strict=True):
@@ -34,9 +36,9 @@ def clustered(folder: Path, files: list[list[tuple[int, int]]], capacity: int | 
         write_links(links_of_pairs(pairs[:, 0], pairs[:, 1]), path)
     memory = PLENTY if capacity is None else capacity * BYTES_PER_LINKED
     target = folder / "clusters.arrow"
-    result = cluster_links(ClusterItem(paths, plain(FIRST_SHARDS), target, memory))
+    result = ClusterStage.run(ClusterPayload(paths, plain(FIRST_SHARDS), target, memory))
     assert not list(folder.glob("scratch-*")), "the scratch folder is left"
-    return {name: value for name, value in result.items() if name != "files"}, target.read_bytes()
+    return msgspec.structs.replace(result, table=FileRecord("", 0, "")), target.read_bytes()
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from slimpajama.dedup.decisions import Tally
-from slimpajama.dedup.summary import catch_line, source_figures, table, versions
+from slimpajama.dedup.summary import catch_line, source_figures, table
+from slimpajama.versions import versions
 
 COUNTS = [
     [[1000, 5_000_000], [10, 1_000], [2, 500], [900, 4_500_000], [950, 4_800_000], [988, 4_998_500]],

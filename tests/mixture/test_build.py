@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimpajama.engine.local import LocalEngine
+from slimpajama.file_record import FileRecord
 from slimpajama.mixture.build import FileItem, build_file
 from slimpajama.mixture.formats.base import SequenceGroup, SequenceShape
 from slimpajama.mixture.formats.parquet import ParquetFormat, ParquetWriter, schema
@@ -211,11 +212,8 @@ def test_one_and_two_workers_write_the_same_bytes(store: TokenStore, tmp_path: P
         for item, (_, result) in zip(items, sorted(results.items()), strict=True):
             (file,) = result["files"]
             data = item.output_files[0].read_bytes()
-            assert file == {
-                "path": str(item.output_files[0]),
-                "bytes": len(data),
-                "blake2b": hashlib.blake2b(data, digest_size=16).hexdigest(),
-            }
+            digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+            assert file == FileRecord(str(item.output_files[0]), len(data), digest)
     assert written[0] == written[1]
 
 

@@ -10,11 +10,9 @@ import pytest
 from slimpajama import ConfigError, deduplicate
 from slimpajama.config import Config
 from slimpajama.corpus.discovery import discover
-from slimpajama.engine.local import LocalEngine
-from slimpajama.pipeline.dedup_items import moment_text
-from slimpajama.pipeline.dedup_outputs import Outputs
+from slimpajama.dedup.dedup_run import moment_text
+from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.pipeline.output_names import refuse_long_names
-from slimpajama.stage import Stages
 from tests.corpus.shards import put
 
 TEXT = " ".join(f"word{number}" for number in range(100))
@@ -37,9 +35,9 @@ def test_any_time_of_a_file_has_a_text(nanoseconds: int, expected: str) -> None:
 
 
 def check(folder: Path, part_bytes: int = 1 << 30, output: Path | None = None) -> None:
-    with LocalEngine(1) as engine:
-        outputs = Outputs(output or folder / "out", discover(folder / "in"), "both", Stages(engine))
-        refuse_long_names(outputs, part_bytes)
+    corpus = discover(folder / "in")
+    layout = DedupLayout(output or folder / "out", tuple(source.name for source in corpus.sources))
+    refuse_long_names(layout, corpus.pieces, part_bytes)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from slimpajama.planning.run_plan import Measured, RunPlan, SourcePlan, Wanted, 
 GIB = 1 << 30
 SECONDS = {
     "read and sketch": 10.0,
-    "compare": 0.1,
+    "diff": 0.1,
     "decide": 1.0,
     "write": 5.0,
     "survey": 0.5,
@@ -58,7 +58,7 @@ def test_each_figure_goes_by_what_it_is_in_proportion_to() -> None:
             "read and sketch": 10_000,
             "link": 500_000 * 9 * 1e-6,
             "cluster": 500_000 * 9 * 2e-6,
-            "compare": 50,
+            "diff": 50,
             "decide": 500,
             "write": 5000,
             "survey": 250,
@@ -106,7 +106,7 @@ def test_a_share_that_is_said_to_be_kept_scales_what_is_kept_and_bounds_the_link
 
 
 def test_without_mixtures_there_are_no_tokens_and_with_one_scope_no_shards_of_the_other() -> None:
-    few = {name: SECONDS[name] for name in ("read and sketch", "compare", "decide", "write")}
+    few = {name: SECONDS[name] for name in ("read and sketch", "diff", "decide", "write")}
     wanted = Wanted(scopes=("global",), mixed=None, kept=None, cores=4, nodes=1)
     plan = run_plan(Config(memory="8GiB"), sources(10, 10_000), replace(MEASURED, seconds=few, tokens=0), wanted)
     assert plan.tokens is None

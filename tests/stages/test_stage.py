@@ -7,7 +7,8 @@ import pickle
 import msgspec
 import pytest
 
-from slimpajama.stages.stage import FileRecord, StageResult, map_files
+from slimpajama.file_record import FileRecord
+from slimpajama.stages.stage import StageResult, map_files
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -15,7 +16,7 @@ class Part(msgspec.Struct, frozen=True):
     shard: FileRecord | None
 
 
-class Example(StageResult):
+class Example(StageResult, frozen=True, kw_only=True):
     documents: int
     sketches: FileRecord
     quarantine: FileRecord | None

@@ -18,7 +18,7 @@ pytest.importorskip("moto")
 
 from slimpajama import InputNotFound, OutputError, deduplicate
 from slimpajama.config import Config, TokenConfig
-from slimpajama.dedup import output_shards
+from slimpajama.dedup.stages.write import WriteStage
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import WorkspaceLocked
 from slimpajama.fence import TRUSTED_SECONDS
@@ -171,7 +171,7 @@ def test_a_run_in_a_bucket_that_was_cut_off_goes_on(
     bucket: Path, on_a_disk: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload(on_a_disk / "in", bucket / "in")
-    write, calls = output_shards.write_piece, itertools.count()
+    write, calls = WriteStage.run, itertools.count()
 
     def stopping(item: Any) -> Any:
         if next(calls) == 2:
@@ -179,7 +179,7 @@ def test_a_run_in_a_bucket_that_was_cut_off_goes_on(
         return write(item)
 
     with monkeypatch.context() as patch:
-        patch.setattr(output_shards, "write_piece", stopping)
+        patch.setattr(WriteStage, "run", staticmethod(stopping))
         with pytest.raises(KeyboardInterrupt):
             run(bucket / "in", bucket / "out")
     assert run(bucket / "in", bucket / "out")["stages"]["write"]["reused"] == 2

@@ -23,7 +23,7 @@ from slimpajama.file_list import read_file_list, write_file_list
 from slimpajama.pipeline.run import load_run_config, run_all
 from slimpajama.pipeline.verification import Verification, verify_run
 from slimpajama.verify.findings import REMEDY
-from slimpajama.workspace import file_record, fingerprint, read_json, write_json
+from slimpajama.workspace import content_digest, file_record, read_json, write_json
 
 MEMORY = 1 << 30
 
@@ -67,7 +67,7 @@ def others(root: Path, name: str, known: tuple[str, ...]) -> int:
 def test_a_sound_run_has_no_finding(sound: Path) -> None:
     found = verified(sound)
     assert found.findings == []
-    parts = len(read_json(sound / "dedup" / "work" / "pieces.json"))
+    parts = len(read_json(sound / "dedup" / "work" / "pieces.json")["parts"])
     files = len(list((sound / "mixtures" / "web").glob("*.parquet")))
     buckets = len(list((sound / "mixtures" / "tokens" / "sources").rglob("*.tokens.npy")))
     assert found.checked == {
@@ -128,26 +128,25 @@ def flip(path: Path, at: int | None = None) -> None:
     path.write_bytes(content)
 
 
-def place_of(run: Path, path: Path) -> tuple[list[dict[str, Any]], str]:
+def manifest_of(run: Path, path: Path) -> tuple[dict[str, Any], str]:
     return read_json(run / "dedup" / "work" / "pieces.json"), path.relative_to(run / "dedup").as_posix()
 
 
 def admit_shard(run: Path, path: Path) -> None:
     """Make a changed shard the one that was written, as far as its digest goes."""
-    places, name = place_of(run, path)
-    for place in places:
-        if name in place["digests"]:
-            place["digests"][name] = file_record(path)["blake2b"]
-    write_json(run / "dedup" / "work" / "pieces.json", places)
+    manifest, name = manifest_of(run, path)
+    for shard in (shard for part in manifest["parts"] for shard in part["shards"]):
+        if shard["path"] == name and shard["blake2b"] is not None:
+            shard["blake2b"] = file_record(path).blake2b
+    write_json(run / "dedup" / "work" / "pieces.json", manifest)
 
 
 def admit_table(run: Path, path: Path) -> None:
-    places, name = place_of(run, path)
-    record = file_record(path)
-    for place in places:
-        if place["decisions"] == name:
-            place["decided"] = fingerprint([[record["bytes"], record["blake2b"]]])
-    write_json(run / "dedup" / "work" / "pieces.json", places)
+    manifest, name = manifest_of(run, path)
+    for part in manifest["parts"]:
+        if part["decisions"] == name:
+            part["decided"] = content_digest([file_record(path)])
+    write_json(run / "dedup" / "work" / "pieces.json", manifest)
 
 
 def rewrite_lines(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
@@ -295,7 +294,7 @@ def admit_bucket(run: Path, tokens: Path, documents: Path) -> None:
     path = run / "mixtures" / "tokens" / "store.json"
     store = read_json(path)
     source, split, number = tokens.parts[-3], tokens.parts[-2], int(tokens.name.split(".")[0])
-    store["sources"][source][split][number]["digests"] = [file_record(file)["blake2b"] for file in (tokens, documents)]
+    store["sources"][source][split][number]["digests"] = [file_record(file).blake2b for file in (tokens, documents)]
     write_json(path, store)
 
 
@@ -355,7 +354,7 @@ def admit_file(run: Path, path: Path) -> None:
     for entry in manifest["files"]:
         if entry["name"] == path.name:
             record = file_record(path)
-            entry.update(bytes=record["bytes"], blake2b=record["blake2b"])
+            entry.update(bytes=record.bytes, blake2b=record.blake2b)
     write_json(path.parent / "manifest.json", manifest)
 
 

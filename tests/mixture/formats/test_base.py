@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -87,9 +88,9 @@ def test_a_format_from_outside_is_written_and_checked(tmp_path: Path) -> None:
     (path,) = item.output_files
     assert path.name == "train-00000-of-00001.tokens.txt"
     assert len(path.read_text().split()) == 200
-    entry = {**file_record(path), "name": path.name, "sequences": result["sequences"]}
+    entry = {**msgspec.to_builtins(file_record(path)), "name": path.name, "sequences": result["sequences"]}
     assert check_file(FileCheck(tmp_path, entry, item))["findings"] == []
     path.write_text(path.read_text().replace(" ", "  1 ", 1))
-    changed = {**file_record(path), "name": path.name, "sequences": result["sequences"]}
+    changed = {**msgspec.to_builtins(file_record(path)), "name": path.name, "sequences": result["sequences"]}
     (finding,) = check_file(FileCheck(tmp_path, changed, item))["findings"]
     assert finding.startswith(f"{path} holds other tokens than planned")

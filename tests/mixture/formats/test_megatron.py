@@ -93,9 +93,9 @@ def test_a_file_of_a_mixture_holds_its_slices(tmp_path: Path) -> None:
         format=MegatronFormat(),
     )
     result = build_file(item)
-    assert [file["path"] for file in result["files"]] == [str(path) for path in item.output_files]
+    assert [file.path for file in result["files"]] == [str(path) for path in item.output_files]
     data, index = (path.read_bytes() for path in item.output_files)
-    assert [file["bytes"] for file in result["files"]] == [len(data), len(index)] == [23 * 100, 34 + 23 * 20 + 8]
+    assert [file.bytes for file in result["files"]] == [len(data), len(index)] == [23 * 100, 34 + 23 * 20 + 8]
     _, sequences, _ = read_indexed(index, data)
     expected = [
         row

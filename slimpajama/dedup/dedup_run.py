@@ -1,0 +1,94 @@
+"""What the stages of one deduplication share: the corpus, the settings, where files lie, and what came before.
+
+A task depends on its settings and on the content of the files it reads, not on where they are or when they were made,
+so that what comes out as it was before is not gone through again. What several stages depend on is described here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TypeVar
+
+from slimpajama.config import Config, Scope
+from slimpajama.corpus.discovery import Corpus, Piece, content_samples
+from slimpajama.corpus.fields import Fields
+from slimpajama.corpus.lines import LineReader
+from slimpajama.dedup.files.layout import BOTH, DedupLayout
+from slimpajama.dedup.index import Index
+from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.markers import Markers
+from slimpajama.stages.stage import Payload, ResultType, Stage, StageResult
+
+__all__ = ["DedupRun", "moment_text"]
+
+PartResult = TypeVar("PartResult", bound=StageResult)
+
+
+@dataclass(frozen=True, slots=True)
+class DedupRun:
+    """The deduplication of ``corpus`` into ``layout``, against an ``earlier`` one if there is any."""
+
+    corpus: Corpus
+    config: Config
+    layout: DedupLayout
+    earlier: Index | None = None
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """By number."""
+        return self.layout.sources
+
+    @property
+    def sources(self) -> SourceRanges:
+        """Which ids are of which source, those of the earlier run among them."""
+        return SourceRanges.of(
+            self.source_names, self.corpus.first_shards[:-1], self.earlier.ranges if self.earlier else ()
+        )
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Scopes whose shards are written."""
+        return BOTH if self.config.scope == "both" else (self.config.scope,)
+
+    @property
+    def reader(self) -> LineReader:
+        """How lines are read."""
+        return LineReader(max_line_bytes=self.config.max_document_bytes, truncated=self.config.truncated)
+
+    @property
+    def fields(self) -> Fields:
+        """Where records hold text and id."""
+        return Fields.of(self.config.text_field, self.config.id_field)
+
+    def markers(self, stage: Stage[Payload, ResultType]) -> Markers[ResultType]:
+        """The markers of the finished tasks of a stage."""
+        return Markers(self.layout.done / stage.name, self.layout.root, stage.result_type)
+
+    def part_markers(self, stage: str, piece: Piece, result_type: type[PartResult]) -> Markers[PartResult]:
+        """The markers of the finished parts of a piece."""
+        return Markers(self.layout.part_markers(stage, piece), self.layout.root, result_type)
+
+    def identities(self) -> list[dict[str, object]]:
+        """For each piece what tells the content of its file from another's. Reads a sample of every file."""
+        samples = content_samples(self.corpus.files)
+        return [
+            {
+                "path": piece.file.relative,
+                "size": piece.file.size,
+                "modified": moment_text(piece.file.modified_ns),
+                "sample": samples[piece.file.path],
+                "names": list(piece.set_names),
+                "keeps_labels": piece.keeps_labels,
+            }
+            for piece in self.corpus.pieces
+        ]
+
+
+def moment_text(nanoseconds: int) -> str:
+    """When a file was changed, in UTC, as people read it."""
+    seconds, rest = divmod(nanoseconds, 10**9)
+    try:
+        return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    except (ValueError, OverflowError, OSError):  # file systems know years before 1 and after 9999
+        return f"{nanoseconds} ns since 1970"

@@ -1,0 +1,156 @@
+"""Where every file of a deduplication lies: all paths below its output folder are made here and nowhere else.
+
+``decisions/``, ``global/``, ``local/`` and ``quarantine/`` are for users, as is ``summary.json``; ``work/`` is what a
+later run continues from, compares with or is verified by. Costs nothing; makes no folder and reads nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from slimpajama.config import Scope
+from slimpajama.corpus.discovery import Piece
+from slimpajama.dedup.card import CARD
+from slimpajama.file_list import FILE_LIST
+from slimpajama.storage import relative_name
+
+__all__ = ["BOTH", "OWNED_FOLDERS", "DedupLayout", "OutputShard"]
+
+BOTH: tuple[Scope, ...] = ("global", "local")
+
+OWNED_FOLDERS = ("decisions", "global", "local", "quarantine", "work")
+"""Folders of an output that hold nothing but what runs wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputShard:
+    """A deduplicated shard: its scope, the number of its source, and where it lies."""
+
+    scope: Scope
+    source: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DedupLayout:
+    """The paths of the output ``root``. ``sources``: their names by number, for the files of pieces."""
+
+    root: Path
+    sources: tuple[str, ...] = ()
+
+    @property
+    def owned_folders(self) -> list[Path]:
+        """The folders that hold nothing but what runs wrote."""
+        return [self.root / name for name in OWNED_FOLDERS]
+
+    @property
+    def user_folders(self) -> tuple[str, ...]:
+        """Names of the owned folders beside ``work``."""
+        return OWNED_FOLDERS[:-1]
+
+    @property
+    def summary(self) -> Path:
+        """The figures of the finished run."""
+        return self.root / "summary.json"
+
+    def card(self, scope: Scope) -> Path:
+        """The dataset card of the shards of a scope."""
+        return self.root / scope / CARD
+
+    @property
+    def work(self) -> Path:
+        """The folder of what is between input and output."""
+        return self.root / "work"
+
+    @property
+    def done(self) -> Path:
+        """The folder of markers, with a folder for each stage."""
+        return self.work / "done"
+
+    @property
+    def parts(self) -> Path:
+        """The folder of what is put aside of shards that are read or written in parts."""
+        return self.work / "parts"
+
+    @property
+    def rows(self) -> Path:
+        """The folder of what the first stage found."""
+        return self.work / "rows"
+
+    @property
+    def rows_list(self) -> Path:
+        """The list of all rows files, an earlier run's among them."""
+        return self.work / "rows.json"
+
+    @property
+    def clusters(self) -> Path:
+        """Who survives, of all linked documents."""
+        return self.work / "clusters.arrow"
+
+    @property
+    def index(self) -> Path:
+        """What later runs compare new documents with."""
+        return self.work / "index.json"
+
+    @property
+    def manifest(self) -> Path:
+        """The list of all decisions and shards, part by part."""
+        return self.work / "pieces.json"
+
+    @property
+    def claims(self) -> Path:
+        """The list of what runs wrote or meant to write."""
+        return self.work / "outputs.json"
+
+    @property
+    def file_list(self) -> Path:
+        """All files of the finished run with their digests."""
+        return self.work / FILE_LIST
+
+    def part_markers(self, stage: str, piece: Piece) -> Path:
+        """The folder of the markers of a piece's parts."""
+        return self.parts / stage / piece.name
+
+    def rows_file(self, piece: Piece) -> Path:
+        """What the first stage found in a piece."""
+        return self.rows / f"{piece.name}.arrow"
+
+    def links(self, band: int, number: int) -> Path:
+        """The links of one range of the keys of a band."""
+        return self.work / "links" / f"{band}-{number}.arrow"
+
+    def decisions(self, piece: Piece) -> Path:
+        """The table of verdicts on a piece."""
+        folder = self.root / "decisions"
+        if piece.mixed:
+            return folder / f"{piece.name}.parquet"
+        shard = piece.shards[0]
+        return folder / self.sources[shard.source] / f"{shard.stem}{piece.part_suffix}.parquet"
+
+    def quarantine(self, piece: Piece) -> Path:
+        """The broken records of a piece, if it has any."""
+        return self.root / "quarantine" / f"{piece.name}.jsonl"
+
+    def shards(self, piece: Piece, parts: int, scopes: Sequence[Scope]) -> tuple[tuple[OutputShard, ...], ...]:
+        """The shards of each part of a piece."""
+        found = []
+        for part in range(parts):
+            suffix = f"-{part:05d}-of-{parts:05d}" if parts > 1 else piece.part_suffix
+            found.append(
+                tuple(
+                    OutputShard(
+                        scope,
+                        shard.source,
+                        self.root / scope / self.sources[shard.source] / f"{shard.stem}{suffix}.jsonl.zst",
+                    )
+                    for scope in scopes
+                    for shard in piece.shards
+                )
+            )
+        return tuple(found)
+
+    def relative(self, path: Path | str) -> str:
+        """A path below the root, with forward slashes."""
+        return relative_name(path, self.root)

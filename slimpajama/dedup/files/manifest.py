@@ -1,0 +1,71 @@
+"""``work/pieces.json``: what a finished deduplication consists of, part by part, for whoever reads its output.
+
+Mixtures and ``slimpajama verify`` find decisions and shards here. It is versioned, so that an output of another version
+is named as such instead of being misread. Costs about 500 bytes per shard. Rejected: the name ``manifest.json``, by
+which the folders of mixtures are known.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from slimpajama.config import Scope
+from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.errors import InputNotFound
+from slimpajama.workspace import read_json
+
+__all__ = ["Manifest", "ManifestPart", "ManifestShard", "read_manifest"]
+
+MANIFEST_VERSION = 2
+
+AGAIN = "run slimpajama dedup again with the same input and output"
+
+
+class ManifestShard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A shard, whether it was written or would be if its scope were asked for.
+
+    ``path``: relative to the output. ``blake2b``: its digest, where the last run wrote it.
+    """
+
+    source: str
+    scope: Scope
+    path: str
+    blake2b: str | None
+
+
+class ManifestPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The records at the positions ``[start, stop)`` of a piece, to its end without ``stop``.
+
+    ``decisions``: the path of the table of verdicts on the piece; ``decided``: a digest of it.
+    """
+
+    decisions: str
+    decided: str
+    start: int
+    stop: int | None
+    shards: tuple[ManifestShard, ...]
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All parts of all pieces, in the order of the corpus."""
+
+    parts: tuple[ManifestPart, ...]
+    version: int = MANIFEST_VERSION
+
+
+def read_manifest(layout: DedupLayout) -> Manifest:
+    """The manifest of a finished deduplication. Raises :class:`InputNotFound` where there is none of this version."""
+    content = read_json(layout.manifest)
+    # The first version was a list, without a number.
+    version = content.get("version") if isinstance(content, dict) else 1 if isinstance(content, list) else None
+    if isinstance(version, int) and version != MANIFEST_VERSION:
+        raise InputNotFound(
+            f"{layout.root} was deduplicated by another version of slimpajama: {layout.manifest} is of version "
+            f"{version}, and this one reads version {MANIFEST_VERSION}; {AGAIN}"
+        )
+    try:
+        return msgspec.convert(content, Manifest)
+    except msgspec.ValidationError as fault:
+        raise InputNotFound(
+            f"{layout.root} holds no finished deduplication: {layout.manifest} is missing or broken; {AGAIN}"
+        ) from fault

@@ -1,0 +1,107 @@
+"""Cluster: one task that turns all links into the clusters file, in which every piece's decisions look up theirs.
+
+It runs in one process and takes minutes for a billion documents (see :mod:`slimpajama.dedup.cluster`). Its result is
+the same however the ids are cut.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from slimpajama.dedup.cluster import write_clusters
+from slimpajama.dedup.dedup_run import DedupRun
+from slimpajama.dedup.lsh import read_links
+from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.stages.link import LinkResult
+from slimpajama.file_record import FileRecord
+from slimpajama.stages.stage import Scale, Stage, StageResult, Task
+from slimpajama.storage import place
+from slimpajama.workspace import content_digest, fingerprint
+from slimpajama.written_files import written_files
+
+__all__ = ["ClusterPayload", "ClusterResult", "ClusterStage", "LargeCluster"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPayload:
+    """All links files, whose documents they are about, where the clusters go, and the bytes that may be held."""
+
+    links_files: tuple[Path, ...]
+    sources: SourceRanges
+    clusters_file: Path
+    memory: int
+
+
+class LargeCluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of the largest clusters, by its root, and how many documents it has."""
+
+    cluster: int
+    documents: int
+
+
+class ClusterResult(StageResult, frozen=True, kw_only=True):
+    """How many documents are ``linked`` into how many ``clusters``.
+
+    ``shared``: clusters with documents of both sources, for every pair; the diagonal counts those of any of a source.
+    """
+
+    linked: int
+    clusters: int
+    largest: tuple[LargeCluster, ...]
+    shared: tuple[tuple[int, ...], ...]
+    table: FileRecord
+
+
+@dataclass(frozen=True)
+class ClusterStage(Stage[ClusterPayload, ClusterResult]):
+    """The clusters of ``links``."""
+
+    dedup: DedupRun
+    links: Sequence[LinkResult]
+
+    name: ClassVar[str] = "cluster"
+    title: ClassVar[str] = "cluster"
+    version: ClassVar[int] = 3
+    result_type = ClusterResult
+    kernels: ClassVar[tuple[str, ...]] = ("slimpajama.dedup.compiled",)
+    scales_with: ClassVar[Scale] = "links"
+    single: ClassVar[bool] = True
+
+    @property
+    def memory(self) -> int:
+        """As much as all workers may hold together."""
+        return self.dedup.config.lone_item_bytes()
+
+    def tasks(self) -> Sequence[Task[ClusterPayload]]:
+        """One."""
+        sources = self.dedup.sources
+        records = [result.links for result in self.links]
+        inputs = {
+            "version": self.version,
+            "links": fingerprint(sorted(content_digest([record]) for record in records)),
+            "sources": asdict(sources),
+        }
+        payload = ClusterPayload(
+            tuple(place(record.path) for record in records), sources, self.dedup.layout.clusters, self.memory
+        )
+        return [Task("all", payload, inputs, sum(record.bytes for record in records), written_files(records))]
+
+    @staticmethod
+    def run(payload: ClusterPayload) -> ClusterResult:
+        """Write the clusters file."""
+        files = [functools.partial(read_links, path) for path in payload.links_files]
+        clustered = write_clusters(files, payload.sources, payload.clusters_file, payload.memory)
+        return ClusterResult(
+            linked=clustered.linked,
+            clusters=clustered.count,
+            largest=tuple(LargeCluster(root, size) for size, root in clustered.largest),
+            shared=tuple(map(tuple, clustered.shared.astype(np.int64).tolist())),
+            table=clustered.table,
+        )

@@ -1,0 +1,133 @@
+"""Link: documents that agree in a band are linked, one band and one range of keys at a time.
+
+A task gathers the keys of its range and links what is equal (see :mod:`slimpajama.dedup.equal_keys`). 36 bytes per key
+of the range are held at once, and the number of ranges follows from the memory allowed. Ranges are cut evenly, and no
+key is cut: a page that a hundred million documents share takes 3.6 GB in the range it falls into, however many ranges
+there are. Rejected: hash tables of whole bands (the 1.4 TB of the published run), and all pairs that agree (quadratic
+in the size of a boilerplate cluster).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from slimpajama.dedup.bands import banding
+from slimpajama.dedup.dedup_run import DedupRun
+from slimpajama.dedup.equal_keys import MOST_KEYS, links_of_keys
+from slimpajama.dedup.lsh import KeyRange, gathered_keys, key_ranges, write_links
+from slimpajama.dedup.rows import BATCH_ROWS
+from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.stages.sketch import SketchResult, documents_in
+from slimpajama.file_record import FileRecord
+from slimpajama.stages.stage import Scale, Stage, StageResult, Task
+from slimpajama.storage import place, relative_name
+from slimpajama.workspace import content_digest, fingerprint
+from slimpajama.written_files import WrittenFile, written_files
+
+__all__ = ["LinkPayload", "LinkResult", "LinkStage", "rows_paths"]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPayload:
+    """One range of the keys of a band. ``rows_list``: a JSON file that lists all rows files, beside them;
+    ``documents``: how many have keys, in all; ``sources``: which ids are of which."""
+
+    keys: KeyRange
+    documents: int
+    rows_list: Path
+    sources: SourceRanges
+    links_file: Path
+
+
+class LinkResult(StageResult, frozen=True, kw_only=True):
+    """How many ``keys`` the range has, and how many of them are linked."""
+
+    keys: int
+    linked: int
+    links: FileRecord
+
+
+@dataclass(frozen=True)
+class LinkStage(Stage[LinkPayload, LinkResult]):
+    """The links of documents that were ``sketched``."""
+
+    dedup: DedupRun
+    sketched: Sequence[SketchResult]
+
+    name: ClassVar[str] = "link"
+    title: ClassVar[str] = "link"
+    version: ClassVar[int] = 2
+    result_type = LinkResult
+    kernels: ClassVar[tuple[str, ...]] = ("slimpajama.dedup.compiled",)
+    scales_with: ClassVar[Scale] = "documents"
+
+    def tasks(self) -> Sequence[Task[LinkPayload]]:
+        """One for each band and range of keys."""
+        dedup = self.dedup
+        documents, sources = documents_in(dedup, self.sketched), dedup.sources
+        ranges = key_ranges(documents, dedup.config.item_bytes())
+        bands, _ = banding(dedup.config)
+        common = {
+            "version": self.version,
+            "rows": fingerprint([content_digest([result.sketches]) for result in self.sketched]),
+            "sources": asdict(sources),
+            "against": dedup.earlier.digest if dedup.earlier else "",
+        }
+        reads = self._all_rows()
+        return [
+            Task(
+                f"{band}-{number}",
+                LinkPayload(
+                    KeyRange(band, number, ranges),
+                    documents,
+                    dedup.layout.rows_list,
+                    sources,
+                    dedup.layout.links(band, number),
+                ),
+                common | {"range": f"{number} of {ranges}"},
+                8 * documents // ranges,
+                reads,
+            )
+            for band in range(bands)
+            for number in range(ranges)
+        ]
+
+    @staticmethod
+    def run(payload: LinkPayload, most_keys: int = MOST_KEYS, spare_rows: int = BATCH_ROWS) -> LinkResult:
+        """Write the links of one band and range, in the order of documents.
+
+        There is room for ``spare_rows`` more than an even share of the keys, and where that does not do, it grows.
+        Raises :class:`InputError` where a range has more than ``most_keys``, which is as many as can be numbered.
+        """
+        keys, ids = gathered_keys(payload.keys, payload.rows_list, payload.documents, most_keys, spare_rows)
+        links = links_of_keys(keys, ids, payload.sources)
+        record = write_links(links, payload.links_file)
+        return LinkResult(keys=keys.size, linked=links.documents.size, links=record)
+
+    def _all_rows(self) -> tuple[WrittenFile, ...]:
+        """Those of this run, and of the earlier ones it is compared with."""
+        earlier = self.dedup.earlier.rows if self.dedup.earlier else ()
+        return (
+            *written_files(result.sketches for result in self.sketched),
+            *(
+                WrittenFile(
+                    place(row.file.path),
+                    row.file.blake2b,
+                    f"remove it and run the deduplication in {row.run} again: it is made anew",
+                )
+                for row in earlier
+            ),
+        )
+
+
+def rows_paths(dedup: DedupRun) -> list[str]:
+    """The content of the list of rows: the earlier run's first, in the order of ids where a file holds one source."""
+    pieces = sorted(dedup.corpus.pieces, key=lambda piece: (piece.shards[0].index, piece.start))
+    layout = dedup.layout
+    return [
+        *(row.file.path for row in (dedup.earlier.rows if dedup.earlier else ())),
+        *(relative_name(layout.rows_file(piece), layout.work) for piece in pieces),
+    ]

@@ -1,0 +1,267 @@
+"""Sketch: each piece is read once, and leaves a rows file and its broken records in the quarantine.
+
+A compressed or Parquet shard cannot be cut beforehand and may be of any size: after every ``part_bytes`` of it, what
+is known so far is put aside with a marker, so that a killed run goes on from there (what is before is decompressed
+once more, which is cheap, and thrown away). In the end the parts become one rows file. Where they begin is a result
+too: the outputs of the shard are cut there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from slimpajama.corpus.content import ContentDigest
+from slimpajama.corpus.discovery import Piece
+from slimpajama.corpus.records import read_records
+from slimpajama.dedup import sketching
+from slimpajama.dedup.bands import banding
+from slimpajama.dedup.careful import DOCUMENT_SECONDS, Care, next_care
+from slimpajama.dedup.dedup_run import DedupRun
+from slimpajama.dedup.rows import join_rows
+from slimpajama.dedup.sketching import PieceCounts, SketchSettings, has_parts
+from slimpajama.engine import Death, Retry, Trial
+from slimpajama.file_record import FileRecord
+from slimpajama.logging import LOGGER
+from slimpajama.markers import ANY_BYTES, Markers
+from slimpajama.stages.stage import Stage, StageResult, Task
+from slimpajama.storage import is_remote, opened, place, remove_file
+from slimpajama.versions import versions
+from slimpajama.workspace import atomic_file
+
+__all__ = ["SketchPart", "SketchPayload", "SketchResult", "SketchStage", "documents_in", "try_again"]
+
+READING = (
+    "num_perm",
+    "seed",
+    "min_cleaned_characters",
+    "normalisation",
+    "max_document_bytes",
+    "truncated",
+    "text_field",
+    "id_field",
+)
+"""Settings that the result depends on as they are."""
+
+
+class SketchPart(StageResult, frozen=True, kw_only=True):
+    """A finished part of a piece.
+
+    ``next``: the position at which the next one begins, if there is one. ``content``: a digest of what was read.
+    """
+
+    counts: PieceCounts
+    content: str
+    next: int | None
+    sketches: FileRecord
+    quarantine: FileRecord | None
+
+
+class SketchResult(StageResult, frozen=True, kw_only=True):
+    """A piece.
+
+    ``parts``: positions at which its parts begin; ``content``: digests of what was read of each; ``quarantine``: its
+    broken records, if it has any.
+    """
+
+    counts: PieceCounts
+    parts: tuple[int, ...]
+    content: tuple[str, ...]
+    sketches: FileRecord
+    quarantine: FileRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class SketchPayload:
+    """One piece, and where its rows go. ``part_bytes``: 0 where it is read in one go; else ``parts`` remembers its
+    finished parts, which depend on ``inputs``. ``care``: of a try after a worker died."""
+
+    piece: Piece
+    settings: SketchSettings
+    rows_file: Path
+    quarantine_file: Path
+    part_bytes: int
+    parts: Markers[SketchPart]
+    inputs: Mapping[str, object]
+    care: Care | None = None
+
+
+@dataclass(frozen=True)
+class SketchStage(Stage[SketchPayload, SketchResult]):
+    """The sketches of all documents of a deduplication."""
+
+    dedup: DedupRun
+
+    name: ClassVar[str] = "sketch"
+    title: ClassVar[str] = "read and sketch"
+    version: ClassVar[int] = 4
+    result_type = SketchResult
+    kernels: ClassVar[tuple[str, ...]] = ("slimpajama.dedup.compiled",)
+
+    @property
+    def retry(self) -> Retry[SketchPayload]:
+        """The documents one by one."""
+        return try_again
+
+    def tasks(self) -> Sequence[Task[SketchPayload]]:
+        """One for each piece."""
+        dedup, config = self.dedup, self.dedup.config
+        bands, rows = banding(config)
+        settings = SketchSettings(
+            reader=dedup.reader,
+            fields=dedup.fields,
+            num_perm=config.num_perm,
+            seed=config.seed,
+            bands=bands,
+            rows=rows,
+            min_cleaned_characters=config.min_cleaned_characters,
+            normalisation=config.normalisation,
+            max_bad_fraction=config.max_bad_fraction,
+        )
+        shown = {name: getattr(config, name) for name in READING} | {"bands": bands, "rows": rows}
+        tasks = []
+        for piece, identity in zip(dedup.corpus.pieces, dedup.identities(), strict=True):
+            part_bytes = config.part_bytes if has_parts(piece, config.part_bytes) else 0
+            inputs: dict[str, object] = {
+                "version": [self.version, versions()["unicode"]],
+                "settings": shown | {"part_bytes": part_bytes},
+                "input": identity,
+                "ids": [[shard.index for shard in piece.shards], piece.start, piece.stop],
+            }
+            payload = SketchPayload(
+                piece=piece,
+                settings=settings,
+                rows_file=dedup.layout.rows_file(piece),
+                quarantine_file=dedup.layout.quarantine(piece),
+                part_bytes=part_bytes,
+                parts=dedup.part_markers(self.name, piece, SketchPart),
+                inputs=inputs,
+            )
+            tasks.append(Task(piece.name, payload, inputs, piece.input_bytes))
+        return tasks
+
+    @staticmethod
+    def run(payload: SketchPayload) -> SketchResult:
+        """Read, measure and sketch every record of a piece."""
+        sketcher = payload.settings.sketcher()
+        piece, reader, fields = payload.piece, payload.settings.reader, payload.settings.fields
+        whole, content = PieceCounts(), ContentDigest()
+        if not payload.part_bytes:
+            batches = read_records(piece, reader, fields=fields, content=content)
+            sketched = sketching.sketch_part(
+                piece,
+                payload.settings,
+                sketcher,
+                batches,
+                whole,
+                payload.rows_file,
+                payload.quarantine_file,
+                care=payload.care,
+            )
+            return SketchResult(
+                counts=whole,
+                parts=(0,),
+                content=(content.take(),),
+                sketches=sketched.sketches,
+                quarantine=sketched.quarantine,
+            )
+        parts: list[SketchPart] = []
+        start: int | None = 0
+        starts: list[int] = []
+        while start is not None and (part := _finished_part(payload, len(parts))) is not None:
+            parts.append(part)
+            starts.append(start)
+            whole.add(part.counts)
+            start = part.next
+        batches = read_records(piece, reader, start, fields, content) if start is not None else iter(())
+        while start is not None:
+            counts = PieceCounts()
+            key = str(len(parts))
+            stem = payload.parts.folder / key
+            sketched = sketching.sketch_part(
+                piece,
+                payload.settings,
+                sketcher,
+                batches,
+                counts,
+                stem.with_suffix(".arrow"),
+                stem.with_suffix(".jsonl"),
+                part_bytes=payload.part_bytes,
+                care=payload.care,
+                before=whole,
+            )
+            head = sketched.head
+            part = SketchPart(
+                counts=counts,
+                content=content.take(),
+                next=head.start if head is not None else None,
+                sketches=sketched.sketches,
+                quarantine=sketched.quarantine,
+            )
+            payload.parts.finish(key, payload.inputs, part)
+            parts.append(part)
+            starts.append(start)
+            whole.add(counts)
+            start = part.next
+            if head is not None:
+                batches = itertools.chain([head], batches)
+        sketches, quarantine = _joined(payload, parts)
+        return SketchResult(
+            counts=whole,
+            parts=tuple(starts),
+            content=tuple(part.content for part in parts),
+            sketches=sketches,
+            quarantine=quarantine,
+        )
+
+
+def documents_in(dedup: DedupRun, sketched: Sequence[SketchResult]) -> int:
+    """How many documents have keys, those of the earlier run among them."""
+    return sum(result.counts.in_lsh for result in sketched) + (dedup.earlier.documents if dedup.earlier else 0)
+
+
+def try_again(
+    payload: SketchPayload, death: Death, document_seconds: float = DOCUMENT_SECONDS
+) -> Trial[SketchPayload] | None:
+    """What to try next of a piece whose worker died: each document by itself, without those that are to blame."""
+    folder = Path(tempfile.gettempdir()) if is_remote(payload.rows_file) else payload.rows_file.parent
+    name = hashlib.blake2b(str(payload.rows_file).encode(), digest_size=4).hexdigest()
+    care = next_care(payload.care, death, folder / f"at.{name}.tmp")  # named as what cleaning removes
+    if care is None:
+        return None
+    for culprit in care.left_out[len(payload.care.left_out) if payload.care else 0 :]:
+        LOGGER.warning(
+            "%s: the document at %s %d is quarantined: %s",
+            payload.piece.file.path,
+            "row" if payload.piece.file.format == "parquet" else "byte",
+            culprit.position,
+            culprit.reason,
+        )
+    return Trial(replace(payload, care=care), document_seconds)
+
+
+def _finished_part(payload: SketchPayload, number: int) -> SketchPart | None:
+    return payload.parts.result(str(number), payload.inputs, ANY_BYTES)[0]
+
+
+def _joined(payload: SketchPayload, parts: Sequence[SketchPart]) -> tuple[FileRecord, FileRecord | None]:
+    """One rows file and one quarantine out of those of the parts."""
+    settings = payload.settings
+    with atomic_file(payload.rows_file) as file:
+        paths = [place(part.sketches.path) for part in parts]
+        join_rows(paths, file, settings.bands, bool(settings.fields.document_id))
+    quarantines = [place(part.quarantine.path) for part in parts if part.quarantine is not None]
+    if not quarantines:
+        remove_file(payload.quarantine_file)
+        return file.record, None
+    with atomic_file(payload.quarantine_file) as joined:
+        for path in quarantines:
+            with opened(path) as quarantine:
+                shutil.copyfileobj(quarantine, joined)
+    return file.record, joined.record

@@ -1,0 +1,205 @@
+"""Write: deduplicated shards, one per input file, source and scope; several for a file that has parts.
+
+Reads the input a second time, but parses only what is kept. A part that was written before a run was killed is not
+written again. Holds 10 bytes for each record of the piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from slimpajama.corpus.content import PartsCheck
+from slimpajama.corpus.discovery import POSITION_BITS, Piece
+from slimpajama.corpus.fields import Fields
+from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.writing import Replacements, changed, kept_lines
+from slimpajama.dedup import output_shards
+from slimpajama.dedup.dedup_run import DedupRun
+from slimpajama.dedup.files.layout import OutputShard
+from slimpajama.dedup.stages.decide import DecideResult
+from slimpajama.dedup.stages.sketch import SketchResult, SketchStage
+from slimpajama.errors import InputChanged
+from slimpajama.file_record import FileRecord
+from slimpajama.markers import ANY_BYTES, Markers
+from slimpajama.stages.stage import Stage, StageResult, Task
+from slimpajama.storage import remove_file, remove_tree
+from slimpajama.text.normalisation import Normalisation, normaliser
+from slimpajama.versions import versions
+from slimpajama.written_files import written_files
+
+__all__ = ["WritePayload", "WriteResult", "WriteStage"]
+
+
+class WriteResult(StageResult, frozen=True, kw_only=True):
+    """The shards of a piece or of a part of it, in the order they were asked for.
+
+    ``replaced``: values of kept records that JSON cannot hold, by source number; ``first_replaced``: where the first
+    record of them is.
+    """
+
+    shards: tuple[FileRecord, ...]
+    replaced: dict[int, int]
+    first_replaced: str
+
+
+@dataclass(frozen=True, slots=True)
+class WritePayload:
+    """One piece, its decisions, and where its shards go.
+
+    ``parts``: positions at which the parts of the piece begin. ``outputs``: for each part its shards. ``written``
+    remembers the parts that are there, which depend on ``inputs``. ``content``: digests of the parts as they were read
+    first; ``sketch_marker``, ``sketch_parts``: the marker of that reading, and the folder of its parts.
+    """
+
+    piece: Piece
+    reader: LineReader
+    fields: Fields
+    normalisation: Normalisation
+    decisions_file: Path
+    rows_file: Path
+    parts: tuple[int, ...]
+    outputs: tuple[tuple[OutputShard, ...], ...]
+    level: int
+    written: Markers[WriteResult]
+    inputs: Mapping[str, object]
+    content: tuple[str, ...]
+    sketch_marker: Path
+    sketch_parts: Path
+
+
+@dataclass(frozen=True)
+class WriteStage(Stage[WritePayload, WriteResult]):
+    """The shards of what was ``decided`` of what was ``sketched``."""
+
+    dedup: DedupRun
+    sketched: Sequence[SketchResult]
+    decided: Sequence[DecideResult]
+
+    name: ClassVar[str] = "write"
+    title: ClassVar[str] = "write"
+    version: ClassVar[int] = 4
+    result_type = WriteResult
+
+    def tasks(self) -> Sequence[Task[WritePayload]]:
+        """One for each piece."""
+        dedup, config, layout = self.dedup, self.dedup.config, self.dedup.layout
+        settings = {
+            "normalisation": config.normalisation,
+            "compression_level": config.compression_level,
+            "scopes": list(dedup.scopes),
+            "truncated": config.truncated,
+            "text_field": config.text_field,
+        }
+        tasks = []
+        for piece, own, identity, decision in zip(
+            dedup.corpus.pieces, self.sketched, dedup.identities(), self.decided, strict=True
+        ):
+            outputs = layout.shards(piece, len(own.parts), dedup.scopes)
+            inputs: dict[str, object] = {
+                "version": [self.version, versions()["unicode"]],
+                "settings": settings,
+                "input": identity,
+                "kept": decision.kept,
+                "parts": list(own.parts),
+                "content": list(own.content),
+                "outputs": [layout.relative(shard.path) for part in outputs for shard in part],
+            }
+            payload = WritePayload(
+                piece=piece,
+                reader=dedup.reader,
+                fields=dedup.fields,
+                normalisation=config.normalisation,
+                decisions_file=layout.decisions(piece),
+                rows_file=layout.rows_file(piece),
+                parts=own.parts,
+                outputs=outputs,
+                level=config.compression_level,
+                written=dedup.part_markers(self.name, piece, WriteResult),
+                inputs=inputs,
+                content=own.content,
+                sketch_marker=dedup.markers(SketchStage(dedup)).path(piece.name),
+                sketch_parts=layout.part_markers(SketchStage.name, piece),
+            )
+            reads = written_files([own.sketches, decision.decisions])
+            tasks.append(Task(piece.name, payload, inputs, piece.input_bytes, reads))
+        return tasks
+
+    @staticmethod
+    def run(payload: WritePayload) -> WriteResult:
+        """Write the shards of a piece.
+
+        Raises :class:`InputChanged` where the shard is not what was read first, which is forgotten then: its size and
+        time may be the same, so the next run would not read it anew otherwise.
+        """
+        try:
+            return _written(payload)
+        except InputChanged:
+            remove_file(payload.sketch_marker)
+            remove_tree(payload.sketch_parts)
+            raise
+
+
+def _written(payload: WritePayload) -> WriteResult:
+    finished: list[WriteResult] = []
+    while len(payload.parts) > 1 and len(finished) < len(payload.parts):
+        known, _ = payload.written.result(str(len(finished)), payload.inputs, ANY_BYTES)
+        if known is None:
+            break
+        finished.append(known)
+    first = len(finished)
+    if first == len(payload.parts):
+        return _joined(finished)
+    kept = output_shards.kept_records(
+        payload.piece,
+        payload.decisions_file,
+        payload.rows_file,
+        {shard.scope for shard in payload.outputs[0]},
+        payload.parts[first],
+    )
+    replaced = Replacements()
+    lines = kept_lines(
+        payload.piece,
+        payload.reader,
+        kept.positions,
+        (kept.codes >> 2).astype(np.int64),
+        kept.rewritten,
+        normaliser(payload.normalisation),
+        payload.parts[first],
+        payload.fields,
+        replaced,
+        # How much of a shard that breaks off can be read depends on where reading began.
+        PartsCheck(
+            payload.piece,
+            payload.parts[first:],
+            payload.content[first:],
+            compare_last=not (first and payload.reader.truncated == "keep"),
+        ),
+    )
+    ends = np.searchsorted(kept.positions, [*payload.parts[first + 1 :], 1 << POSITION_BITS])
+    begin = 0
+    for number, end in enumerate(ends.tolist(), start=first):
+        shards, count = output_shards.write_part(payload.outputs[number], kept.codes[begin:end], lines, payload.level)
+        if count != end - begin:
+            raise changed(payload.piece, int(kept.positions[begin + count]))
+        part = WriteResult(shards=tuple(shards), replaced=dict(replaced.values), first_replaced=replaced.first)
+        if len(payload.parts) > 1:
+            payload.written.finish(str(number), payload.inputs, part)
+        finished.append(part)
+        replaced.values.clear()
+        replaced.first = ""
+        begin = end
+    return _joined(finished)
+
+
+def _joined(parts: Sequence[WriteResult]) -> WriteResult:
+    whole = Replacements()
+    for part in parts:
+        for source, count in part.replaced.items():
+            whole.add(source, count, part.first_replaced)
+    shards = tuple(shard for part in parts for shard in part.shards)
+    return WriteResult(shards=shards, replaced=whole.values, first_replaced=whole.first)
