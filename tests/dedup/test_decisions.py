@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import ConservationError
-from slimpajama.dedup import decisions
 from slimpajama.dedup.components import Clusters
 from slimpajama.dedup.decisions import SCHEMA, VERDICTS, Tally, Verdicts, decide
 from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter
+from slimpajama.dedup.stages import decide as deciding
 from slimpajama.dedup.stages.decide import DecidePayload, DecideStage
 from slimpajama.dedup.summary import source_figures
 from slimpajama.workspace import atomic_file
@@ -180,8 +180,8 @@ def test_a_piece_is_counted_by_source_verdict_and_scope_in_documents_and_bytes(t
 
 def test_the_overlap_matrix_counts_whose_copies_were_removed_for_whose_sake(tmp_path: Path) -> None:
     result, _ = decided(tmp_path, LINKS)
-    documents = np.array(result["removed"])[:, :, 0].tolist()
-    sizes = np.array(result["removed"])[:, :, 1].tolist()
+    documents = np.array(result.removed)[:, :, 0].tolist()
+    sizes = np.array(result.removed)[:, :, 1].tolist()
     assert documents == [[1, 0], [3, 0]]
     assert sizes == [[2, 0], [224, 0]]
 
@@ -235,7 +235,7 @@ def test_a_removed_document_that_is_not_accounted_for_is_noticed(tmp_path: Path)
 
 
 def test_a_piece_that_loses_a_verdict_is_not_left_as_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = decisions.decide
+    honest = decide
 
     def forgetful(ids: np.ndarray, status: np.ndarray, clusters: Clusters) -> Verdicts:
         found = honest(ids, status, clusters)
@@ -246,6 +246,6 @@ def test_a_piece_that_loses_a_verdict_is_not_left_as_decided(tmp_path: Path, mon
         found.kept_global[3] = True
         return found
 
-    monkeypatch.setattr(decisions, "decide", forgetful)
+    monkeypatch.setattr(deciding, "decide", forgetful)
     with pytest.raises(ConservationError):
         decided(tmp_path, LINKS)

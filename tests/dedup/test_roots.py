@@ -17,7 +17,7 @@ from slimpajama.dedup.id_ranges import ranges_of_links
 from slimpajama.dedup.lsh import write_links
 from slimpajama.dedup.roots import BYTES_PER_LINKED
 from slimpajama.dedup.spill import Column
-from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterResult, ClusterStage
+from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterResult, ClusterStage, LargeCluster
 from slimpajama.errors import OutputError
 from slimpajama.file_record import FileRecord
 from tests.dedup.pairs import PLENTY, plain
@@ -70,8 +70,8 @@ def test_what_goes_through_all_ranges_is_one_cluster(
     tmp_path: Path, links: list[tuple[int, int]], capacity: int
 ) -> None:
     figures, _ = clustered(tmp_path, [links[::2], links[1::2]], capacity)
-    assert (figures["linked"], figures["clusters"]) == (151, 1)
-    assert figures["largest"] == [{"cluster": 0, "documents": 151}]
+    assert (figures.linked, figures.clusters) == (151, 1)
+    assert figures.largest == (LargeCluster(0, 151),)
 
 
 def test_ranges_cover_all_ids_and_hold_at_most_so_many(tmp_path: Path) -> None:
