@@ -26,10 +26,13 @@ import orjson
 
 from benchmarks.machine import describe
 from slimpajama.corpus.discovery import Corpus, discover
+from slimpajama.corpus.fields import TEXT_ALONE
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import read_records
 from slimpajama.dedup.sketch import Sketcher
-from slimpajama.dedup.sketching import SketchItem, sketch_piece
+from slimpajama.dedup.sketching import SketchSettings
+from slimpajama.dedup.stages.sketch import SketchPart, SketchPayload, SketchStage
+from slimpajama.markers import Markers
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "sample"
 PUBLISHED_BYTES = 300_000
@@ -73,23 +76,30 @@ def one_core(corpus: Corpus, runs: int) -> None:
     report("  + parse JSON", lambda: [0 for piece in corpus.pieces for _ in read_records(piece, reader)])
     report("normalise, clean, shingle, 117 minima, band keys", lambda: [sketcher.sketch(texts) for texts in batches])
     with tempfile.TemporaryDirectory() as folder:
-        items = [
-            SketchItem(
+        settings = SketchSettings(
+            reader=reader,
+            fields=TEXT_ALONE,
+            num_perm=128,
+            seed=1,
+            bands=9,
+            rows=13,
+            min_cleaned_characters=200,
+            normalisation="nfc",
+            max_bad_fraction=0.01,
+        )
+        payloads = [
+            SketchPayload(
                 piece=piece,
-                reader=reader,
-                num_perm=128,
-                seed=1,
-                bands=9,
-                rows=13,
-                min_cleaned_characters=200,
-                normalisation="nfc",
-                max_bad_fraction=0.01,
+                settings=settings,
                 rows_file=Path(folder, f"{number}.arrow"),
                 quarantine_file=Path(folder, f"{number}.jsonl"),
+                part_bytes=0,
+                parts=Markers(Path(folder), Path(folder), SketchPart),
+                inputs={},
             )
             for number, piece in enumerate(corpus.pieces)
         ]
-        report("all of it: zst shards to rows files", lambda: [sketch_piece(item) for item in items])
+        report("all of it: zst shards to rows files", lambda: [SketchStage.run(payload) for payload in payloads])
     some: list[str] = []
     for text in (text for texts in batches for text in texts):
         if 1_000 <= len(text) <= 20_000 and len(text) % 7 == 0:

@@ -21,6 +21,7 @@ from benchmarks.machine import describe
 from benchmarks.tokenizing import CORPUS, MB, elapsed, in_process, report
 from slimpajama import deduplicate
 from slimpajama.config import TokenConfig
+from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.engine.local import LocalEngine
 from slimpajama.mixture.encoding import Encoder
 from slimpajama.mixture.holdout import candidates
@@ -105,7 +106,7 @@ def main() -> None:
     try:
         dedup = folder / "dedup"
         source = arguments.input or CORPUS
-        if (source / "work" / "pieces.json").is_file():
+        if DedupLayout(source).manifest.is_file():
             dedup.symlink_to(source.resolve())
         else:
             if not source.is_dir():

@@ -25,8 +25,11 @@ import psutil
 from benchmarks.machine import describe
 from benchmarks.planted import BANDS, FIRST_SHARDS, SOURCES, expected_clusters, plant
 from slimpajama.config import Config
-from slimpajama.dedup import cluster, lsh
+from slimpajama.dedup.cluster import read_clusters
+from slimpajama.dedup.lsh import KeyRange, key_ranges
 from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterStage
+from slimpajama.dedup.stages.link import LinkPayload, LinkStage
 from slimpajama.engine.lean import all_ours
 from slimpajama.engine.local import LocalEngine
 
@@ -81,11 +84,15 @@ def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any
     """The stages, as in a deduplication; returns their figures."""
     config = Config(memory=memory)
     workers = config.worker_count()
-    ranges = lsh.key_ranges(documents, config.item_bytes())
+    ranges = key_ranges(documents, config.item_bytes())
     sources = SourceRanges.of([str(number) for number in range(SOURCES)], FIRST_SHARDS)
-    items = [
-        lsh.LinkItem(
-            band, number, ranges, documents, folder / "rows.json", sources, folder / f"links-{band}-{number}.arrow"
+    payloads = [
+        LinkPayload(
+            KeyRange(band, number, ranges),
+            documents,
+            folder / "rows.json",
+            sources,
+            folder / f"links-{band}-{number}.arrow",
         )
         for band in range(BANDS)
         for number in range(ranges)
@@ -94,21 +101,21 @@ def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any
         list(engine.map(process_of, range(workers), str, ["slimpajama.dedup.compiled"]))
         spent = tree_seconds()
         began = time.perf_counter()
-        links = [result for _, result in engine.map(lsh.link_band, items)]
+        links = [result for _, result in engine.map(LinkStage.run, payloads)]
         linked = time.perf_counter()
-        files = tuple(one.links_file for one in items)
-        item = cluster.ClusterItem(files, sources, folder / "clusters.arrow", config.lone_item_bytes())
-        ((_, clusters),) = engine.map(cluster.cluster_links, [item])
+        files = tuple(one.links_file for one in payloads)
+        payload = ClusterPayload(files, sources, folder / "clusters.arrow", config.lone_item_bytes())
+        ((_, clusters),) = engine.map(ClusterStage.run, [payload])
         ended = time.perf_counter()
         spent = tree_seconds() - spent
     return {
         "processor_seconds": spent,
         "workers": workers,
         "ranges": ranges,
-        "links": sum(result["links"] for result in links),
-        "linked": clusters["linked"],
-        "clusters": clusters["clusters"],
-        "largest": clusters["largest"][0]["documents"],
+        "links": sum(result.linked for result in links),
+        "linked": clusters.linked,
+        "clusters": clusters.clusters,
+        "largest": clusters.largest[0].documents,
         "link_seconds": linked - began,
         "cluster_seconds": ended - linked,
     }
@@ -120,7 +127,7 @@ def measure(documents: int, memory: str, folder: Path) -> tuple[dict[str, Any], 
     command = [sys.executable, "-m", "benchmarks.scale", "--folder", str(folder), "--documents", str(documents)]
     output, usage = observed([*command, "--memory", memory])
     figures = json.loads(output)
-    found = cluster.read_clusters(folder / "clusters.arrow", EVERYTHING)
+    found = read_clusters(folder / "clusters.arrow", EVERYTHING)
     for name, one, other in zip(
         ("documents", "global roots", "local roots"),
         (found.ids, found.global_roots, found.local_roots),

@@ -1,0 +1,29 @@
+"""What the stages say of themselves: their names lead to markers, and plans and summaries go by their titles."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from slimpajama.dedup.stages.order import DEDUP_STAGES
+from slimpajama.planning.run_plan import BY_DOCUMENTS, SERIAL
+from slimpajama.stages.stage import StageResult
+
+
+def test_the_stages_come_in_their_order_under_the_names_people_know() -> None:
+    assert [stage.title for stage in DEDUP_STAGES] == ["read and sketch", "link", "cluster", "diff", "decide", "write"]
+    assert [stage.name for stage in DEDUP_STAGES] == ["sketch", "link", "cluster", "diff", "decide", "write"]
+
+
+def test_plans_take_how_a_stage_scales_from_the_stage() -> None:
+    assert [name for name in SERIAL if name in {stage.title for stage in DEDUP_STAGES}] == ["cluster", "diff"]
+    assert {"link", "diff", "decide"} <= set(BY_DOCUMENTS)
+    assert not {"read and sketch", "write"} & set(BY_DOCUMENTS)
+
+
+@pytest.mark.parametrize("stage", DEDUP_STAGES, ids=lambda stage: stage.name)
+def test_a_result_refuses_fields_that_it_does_not_have(stage: type) -> None:
+    result = stage.result_type
+    assert issubclass(result, StageResult)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"in_lhs": 1}, result)
