@@ -48,7 +48,7 @@ def kept(out: Path, scope: str) -> dict[str, list[str]]:
         source.name: [
             record["text"].split()[0] for path in sorted(source.rglob("*.zst")) for record in records_of(path)
         ]
-        for source in sorted((out / scope).iterdir())
+        for source in sorted(path for path in (out / scope).iterdir() if path.is_dir())
     }
 
 

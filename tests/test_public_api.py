@@ -67,7 +67,7 @@ def test_signatures_of_the_functions_are_these() -> None:
         "(text: 'str', num_perm: 'int' = 128, seed: 'int' = 1) -> 'NDArray[np.uint32]'"
     )
     assert list(inspect.signature(slimpajama.deduplicate).parameters) == [
-        *("input", "output", "config", "progress", "engine", "settings")
+        *("input", "output", "config", "progress", "engine", "keep", "settings")
     ]
 
 

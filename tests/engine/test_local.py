@@ -277,22 +277,33 @@ def test_nobody_hangs_while_the_clock_does_not_pass_the_limit(tmp_path: Path) ->
         assert sorted(engine.map(sleep, [Nap(0.3, alive=False)])) == [(0, 0.3)]
 
 
-def other_try(item: Work, death: Death) -> Trial[Work] | None:
-    """Hanging items are tried as others, until they do not hang."""
-    assert death.by_item == ("sign of life" in death.fate)
-    if death.tries == 4:
-        return None
-    name = f"{item.name}{death.tries}"
-    return Trial(Work(name, item.folder, hangs=death.tries < 3), stalled_after=0.5)
+class Retries:
+    """Tries hanging items as others, until they do not hang, by a clock that goes on only while one hangs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._deaths = 0
+        self._now = 0.0
+
+    def clock(self) -> float:
+        if self._deaths < len(list(self._folder.iterdir())) < 4:
+            self._now += 0.4
+        return self._now
+
+    def other_try(self, item: Work, death: Death) -> Trial[Work]:
+        assert death.by_item == ("sign of life" in death.fate)
+        self._deaths = death.tries
+        name = f"{item.name}{death.tries}"
+        return Trial(Work(name, item.folder, hangs=death.tries < 3), stalled_after=0.5)
 
 
 def test_what_is_tried_after_a_death_can_be_another_item_with_another_limit(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = StoppedUntil(tmp_path, begun=1, step=0.4)
-    with LocalEngine(2, stalled_after=1, clock=clock, look_seconds=0.02) as engine:
+    retries = Retries(tmp_path)
+    with LocalEngine(2, stalled_after=1, clock=retries.clock, look_seconds=0.02) as engine:
         items = [Work("a", tmp_path, hangs=True)]
-        assert list(engine.map(work, items, lambda item: item.name, retry=other_try)) == [(0, "a123")]
+        assert list(engine.map(work, items, lambda item: item.name, retry=retries.other_try)) == [(0, "a123")]
     assert caplog.messages == [
         "a worker process that handled a showed no sign of life for 1 s; it is tried again",
         *["a worker process that handled a showed no sign of life for 0.5 s; it is tried again"] * 2,

@@ -48,7 +48,7 @@ def test_a_data_set_on_the_hub_is_deduplicated_as_on_a_disk(on_hub: Path, tmp_pa
     assert summary["sources"]["total"]["read"]["documents"] == 45
     for folder in ("global", "local"):
         written = files_below(tmp_path / "from-hub" / folder)
-        assert len(written) == 3
+        assert len(written) == 4  # three shards and their card
         assert written == files_below(tmp_path / "from-disk" / folder)
 
 
