@@ -167,6 +167,7 @@ class _Run:
             writing = WriteStage(dedup, sketched, decided)
             written = stages.run(writing, dedup.markers(writing))
         stages.remove_tree(layout.parts)
+        stages.remove_tree(layout.done / "compare")  # what the stage "diff" was called before
         stages.forget_others(dedup.markers(sketching), [piece.name for piece in dedup.corpus.pieces], sketched)
         stages.forget_others(dedup.markers(linking), [task.key for task in linking.tasks()], links)
         current = outputs.finish(sketched, decided, written)

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.files.layout import DedupLayout
@@ -23,12 +23,15 @@ from slimpajama.mixture.store import STORE_FILE, TokenStore, open_store
 from slimpajama.pipeline.request import is_of_run
 from slimpajama.progress import SILENT, Progress, StageStart
 from slimpajama.verify import dedup_output, listed_files, mixture_files, survivors, token_store
+from slimpajama.verify.findings import Checked
 from slimpajama.workspace import read_json
 
 __all__ = ["Verification", "verify_run"]
 
 _OF_MIXTURES = (f"tokens/{STORE_FILE}", f"tokens/{FILE_LIST}")
 """Any of these shows that something was finished."""
+
+Found = TypeVar("Found", bound=Checked)
 
 _STORE_SUMMARY = "tokens/summary.json"
 
@@ -83,9 +86,9 @@ class _Checks:
     verification: Verification
 
     def run(
-        self, name: str, items: Sequence[Item], function: Callable[[Item], dict[str, Any]], weights: Sequence[int]
-    ) -> list[dict[str, Any]]:
-        results: list[dict[str, Any]] = [{}] * len(items)
+        self, name: str, items: Sequence[Item], function: Callable[[Item], Found], weights: Sequence[int]
+    ) -> list[Found]:
+        results: dict[int, Found] = {}
         self.progress.started(StageStart(f"verify {name}", 0, 0, sum(weights), 0))
         kernels = ["slimpajama.mixture.compiled"]
         try:
@@ -96,9 +99,10 @@ class _Checks:
         finally:
             self.progress.finished()
         self.verification.checked[name] = len(items)
-        for result in results:
-            self.found(result["findings"])
-        return results
+        in_order = [results[index] for index in range(len(items))]
+        for result in in_order:
+            self.found(result.findings)
+        return in_order
 
     def found(self, findings: Sequence[str]) -> None:
         """Each once: the parts of a piece share their decisions."""
@@ -152,7 +156,7 @@ def _check_parts(folder: Path, checks: _Checks, memory: int, whole: bool) -> set
         checks.found(dedup_output.compare_totals(folder, results))
     if whole and not damaged:  # what cannot be read cannot be compared
         decisions = [folder / name for name in dict.fromkeys(item.decisions for item in items)]
-        linked = sum(result["linked"] for result in results)
+        linked = sum(result.linked for result in results)
         index = read_index(folder)
         first_id = index.first_shard << POSITION_BITS if index else 0
         ranges = survivors.survivor_items(decisions, linked, memory, first_id)

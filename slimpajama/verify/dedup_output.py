@@ -7,10 +7,9 @@ together make sense, each cluster with one survivor, is the next pass (:mod:`sli
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,10 +27,10 @@ from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.rows import DOCUMENT_ID
 from slimpajama.engine.heartbeat import beat
 from slimpajama.storage import opened, status_of
-from slimpajama.verify.findings import REMEDY, damage, found_reading, size_of
+from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading, size_of
 from slimpajama.workspace import content_digest, file_record, read_json
 
-__all__ = ["STATES", "PartItem", "check_part", "compare_totals", "part_items"]
+__all__ = ["STATES", "PartChecked", "PartItem", "check_part", "compare_totals", "part_items"]
 
 STATES = ("read", "short", "bad", "global kept", "local kept")
 
@@ -57,6 +56,14 @@ class PartItem:
         return sum(size_of(self.root / name) for name in (self.decisions, *(path for _, _, path, _ in self.shards)))
 
 
+@dataclass(frozen=True, slots=True)
+class PartChecked(Checked):
+    """``linked``: how many documents are; ``counts``: of each source [documents, bytes] of each of ``STATES``."""
+
+    linked: int
+    counts: dict[str, list[list[int]]]
+
+
 def part_items(root: Path) -> list[PartItem]:
     """All parts of a deduplication. Raises :class:`InputNotFound` where it is not finished."""
     return [
@@ -75,9 +82,8 @@ def part_items(root: Path) -> list[PartItem]:
     ]
 
 
-def check_part(item: PartItem) -> dict[str, Any]:
-    """``findings``, the number of ``linked`` documents, and ``counts``: of each source [documents, bytes] of each of
-    ``STATES``."""
+def check_part(item: PartItem) -> PartChecked:
+    """Check the decisions on a part, and its shards against them."""
     path = item.root / item.decisions
     account = _Account()
     findings = found_reading(path, lambda: list(_check_decisions(item, path, account)))
@@ -85,7 +91,7 @@ def check_part(item: PartItem) -> dict[str, Any]:
         shard = item.root / name
         damaged = damage(shard, None, digest)
         findings += damaged or found_reading(shard, lambda s=source, c=scope, p=shard: _check_shard(item, s, c, p))  # type: ignore[misc]
-    return {"findings": findings, "linked": account.linked, "counts": account.counts}
+    return PartChecked(findings, account.linked, account.counts)
 
 
 class _Account:
@@ -172,7 +178,7 @@ def _inside(positions: NDArray[np.int64], item: PartItem) -> NDArray[np.bool_]:
     return (positions >= start) & (positions < (1 << POSITION_BITS if stop is None else stop))
 
 
-def compare_totals(root: Path, results: Sequence[Mapping[str, Any]]) -> list[str]:
+def compare_totals(root: Path, results: Sequence[PartChecked]) -> list[str]:
     """What was counted against ``summary.json``, and that against itself: every record that was read is somewhere."""
     path = DedupLayout(root).summary
     summary = read_json(path)
@@ -180,7 +186,7 @@ def compare_totals(root: Path, results: Sequence[Mapping[str, Any]]) -> list[str
         return [f"{path} is missing or broken; {REMEDY}"]
     totals: dict[str, NDArray[np.int64]] = {}
     for result in results:
-        for source, counts in result["counts"].items():
+        for source, counts in result.counts.items():
             totals[source] = totals.get(source, np.zeros((len(STATES), 2), dtype=np.int64)) + np.array(counts)
     findings = [f"{path} does not know source {source!r}; {REMEDY}" for source in set(totals) - set(summary["sources"])]
     for source, figures in summary["sources"].items():

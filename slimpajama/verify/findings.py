@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,9 +12,16 @@ from slimpajama.errors import SlimpajamaError
 from slimpajama.storage import status_of
 from slimpajama.workspace import file_record
 
-__all__ = ["REMEDY", "damage", "found_reading", "missing", "size_of"]
+__all__ = ["REMEDY", "Checked", "damage", "found_reading", "missing", "size_of"]
 
 REMEDY = "remove it and run the same command again: it is made anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The result of one check. ``findings``: what is wrong, a sentence each."""
+
+    findings: list[str]
 
 
 def damage(path: Path, size: int | None, digest: str) -> list[str]:

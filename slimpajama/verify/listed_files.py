@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from slimpajama.file_list import FileList, files_in
 from slimpajama.sealed_json import read_sealed
-from slimpajama.verify.findings import REMEDY, damage, found_reading, missing, size_of
+from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading, missing, size_of
 
 __all__ = ["ListedFile", "check_listed", "foreign_files", "is_sound", "listed_files"]
 
@@ -43,14 +42,14 @@ def is_sound(root: Path, name: str, listing: FileList | None) -> bool:
     """Whether a small file that other checks go by is as it was written; where there is no list, that is not known."""
     if listing is None or (name not in listing.files and name not in listing.sealed):
         return True
-    return not check_listed(ListedFile(root / name, listing.files.get(name)))["findings"]
+    return not check_listed(ListedFile(root / name, listing.files.get(name))).findings
 
 
-def check_listed(item: ListedFile) -> dict[str, Any]:
-    """``findings`` in one file."""
+def check_listed(item: ListedFile) -> Checked:
+    """Check one file."""
     if item.record is not None:
-        return {"findings": damage(item.path, *item.record)}
-    return {"findings": found_reading(item.path, lambda: _check_sealed(item.path))}
+        return Checked(damage(item.path, *item.record))
+    return Checked(found_reading(item.path, lambda: _check_sealed(item.path)))
 
 
 def _check_sealed(path: Path) -> list[str]:

@@ -19,7 +19,7 @@ from slimpajama.mixture.formats.base import mixture_format
 from slimpajama.mixture.output_files import file_items, plan_from_store
 from slimpajama.mixture.recipe import Recipe
 from slimpajama.mixture.store import TokenStore
-from slimpajama.verify.findings import REMEDY, damage, found_reading
+from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading
 from slimpajama.workspace import read_json
 
 __all__ = ["FileCheck", "check_file", "file_checks"]
@@ -73,17 +73,17 @@ def file_checks(out: Path, store: TokenStore) -> tuple[list[FileCheck], list[str
     return [FileCheck(out, entry, planned.get(name)) for name, entry in entries.items()], findings
 
 
-def check_file(check: FileCheck) -> dict[str, Any]:
-    """``findings`` in one file."""
+def check_file(check: FileCheck) -> Checked:
+    """Check one file."""
     path = check.path
     findings = damage(path, check.entry["bytes"], check.entry["blake2b"])
     item = check.item
     if findings or item is None:
-        return {"findings": findings}
+        return Checked(findings)
     planned = {source: last - first for source, (first, last) in zip(item.sources, item.slices, strict=True)}
     if check.entry["sequences"] != planned:
         findings.append(f"{path} holds {check.entry['sequences']} sequences, but its plan is {planned}; {REMEDY}")
-    return {"findings": findings + found_reading(path, lambda: _differences(path, item))}
+    return Checked(findings + found_reading(path, lambda: _differences(path, item)))
 
 
 def _differences(path: Path, item: FileItem) -> list[str]:

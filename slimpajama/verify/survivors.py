@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from slimpajama.engine.heartbeat import beat
 from slimpajama.storage import opened
-from slimpajama.verify.findings import found_reading
+from slimpajama.verify.findings import Checked, found_reading
 
 __all__ = ["SurvivorItem", "check_survivors", "survivor_items"]
 
@@ -46,15 +46,15 @@ def survivor_items(decisions: Sequence[Path], linked: int, memory: int, first_id
     return [SurvivorItem(tuple(decisions), number, ranges, first_id) for number in range(ranges)]
 
 
-def check_survivors(item: SurvivorItem) -> dict[str, Any]:
-    """``findings``: clusters of the range that keep no document, several, or another than their root."""
+def check_survivors(item: SurvivorItem) -> Checked:
+    """Find clusters of the range that keep no document, several, or another than their root."""
     findings: list[str] = []
     parts = []
     for path in item.decisions:
         beat()
         findings += found_reading(path, lambda p=path: parts.append(_members(p, item)) or [])  # type: ignore[func-returns-value, misc]
     if findings or not parts:
-        return {"findings": findings}
+        return Checked(findings)
     ids, global_roots, local_roots, kept_global, kept_local = map(np.concatenate, zip(*parts, strict=True))
     for scope, roots, kept in (("global", global_roots, kept_global), ("local", local_roots, kept_local)):
         wrong = _wrong_clusters(ids, roots, kept, item.first_id)
@@ -63,7 +63,7 @@ def check_survivors(item: SurvivorItem) -> dict[str, Any]:
                 f"{wrong.size:,} {scope} clusters do not keep exactly their root, e.g. {int(wrong[0]):#x}: remove "
                 "decisions/ and work/ and run the same command again, and report this"
             )
-    return {"findings": findings}
+    return Checked(findings)
 
 
 def _members(path: Path, item: SurvivorItem) -> list[NDArray[Any]]:

@@ -20,7 +20,7 @@ from slimpajama.mixture.holdout import SPLITS
 from slimpajama.mixture.seeded import seeded_hash
 from slimpajama.mixture.shuffling import check_store
 from slimpajama.mixture.store import DOCUMENT, TokenStore, bucket_paths, open_store
-from slimpajama.verify.findings import REMEDY, damage, found_reading, size_of
+from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading, size_of
 from slimpajama.workspace import read_json
 
 __all__ = ["BucketCheck", "StoreCheck", "bucket_checks", "check_bucket", "check_whole_store", "compare_accounts"]
@@ -65,12 +65,12 @@ def bucket_checks(store: TokenStore) -> list[BucketCheck]:
     ]
 
 
-def check_bucket(item: BucketCheck) -> dict[str, Any]:
-    """``findings`` in one bucket."""
+def check_bucket(item: BucketCheck) -> Checked:
+    """Check one bucket."""
     documents_path, tokens_path = item.paths
     tokens_digest, documents_digest = item.entry["digests"]
     findings = damage(documents_path, None, documents_digest) + damage(tokens_path, None, tokens_digest)
-    return {"findings": findings or found_reading(documents_path, lambda: _check_content(item))}
+    return Checked(findings or found_reading(documents_path, lambda: _check_content(item)))
 
 
 def _check_content(item: BucketCheck) -> list[str]:
@@ -117,15 +117,15 @@ class StoreCheck:
     store: Path
 
 
-def check_whole_store(item: StoreCheck) -> dict[str, Any]:
-    """``findings``: clusters on two sides of the split. Memory: 8 bytes for each held-out document."""
+def check_whole_store(item: StoreCheck) -> Checked:
+    """Find clusters on two sides of the split. Memory: 8 bytes for each held-out document."""
 
     def check() -> list[str]:
         store = open_store(item.store)
         check_store(store.path, store.sources, store.index)
         return []
 
-    return {"findings": found_reading(item.store, check)}
+    return Checked(found_reading(item.store, check))
 
 
 def compare_accounts(store: TokenStore, dedup_summary: Mapping[str, Any] | None) -> list[str]:

@@ -53,15 +53,15 @@ def test_every_file_of_a_run_is_listed_and_found_when_it_is_changed_or_gone(run:
     assert len(files) > 100
     for file in files:
         content = file.path.read_bytes()
-        assert check_listed(file) == {"findings": []}
+        assert check_listed(file).findings == []
         for at in {0, len(content) // 2, len(content) - 1} if content else ():
             changed = bytearray(content)
             changed[at] ^= 1
             file.path.write_bytes(changed)
-            (finding,) = check_listed(file)["findings"]
+            (finding,) = check_listed(file).findings
             assert finding.startswith(f"{file.path} is not what was written"), finding
         file.path.unlink()
-        (finding,) = check_listed(file)["findings"]
+        (finding,) = check_listed(file).findings
         assert finding == f"{file.path} is missing; run the same command again: it is made anew"
         file.path.write_bytes(content)
 
@@ -101,9 +101,7 @@ def test_what_other_checks_go_by_is_sound_only_as_it_was_written(run: Path) -> N
     (root / "summary.json").write_bytes((root / "summary.json").read_bytes().replace(b"1", b"2", 1))
     assert not is_sound(root, "summary.json", listing)
     assert is_sound(root, "summary.json", None), "without a list it is not known"
-    assert check_listed(ListedFile(root / "nothing.json", None))["findings"][0].startswith(
-        f"{root / 'nothing.json'} is m"
-    )
+    assert check_listed(ListedFile(root / "nothing.json", None)).findings[0].startswith(f"{root / 'nothing.json'} is m")
 
 
 @pytest.mark.parametrize(

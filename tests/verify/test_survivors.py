@@ -33,7 +33,7 @@ def findings(folder: Path, rows: list[Row], memory: int = 1 << 20) -> list[str]:
         arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
         pq.write_table(pa.table(arrays, names=list(names)), paths[-1])
     items = survivor_items(paths, len(rows), memory)
-    return [finding for item in items for finding in check_survivors(item)["findings"]]
+    return [finding for item in items for finding in check_survivors(item).findings]
 
 
 @pytest.mark.parametrize("memory", [1 << 20, 50])

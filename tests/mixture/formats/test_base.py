@@ -89,8 +89,8 @@ def test_a_format_from_outside_is_written_and_checked(tmp_path: Path) -> None:
     assert path.name == "train-00000-of-00001.tokens.txt"
     assert len(path.read_text().split()) == 200
     entry = {**msgspec.to_builtins(file_record(path)), "name": path.name, "sequences": result["sequences"]}
-    assert check_file(FileCheck(tmp_path, entry, item))["findings"] == []
+    assert check_file(FileCheck(tmp_path, entry, item)).findings == []
     path.write_text(path.read_text().replace(" ", "  1 ", 1))
     changed = {**msgspec.to_builtins(file_record(path)), "name": path.name, "sequences": result["sequences"]}
-    (finding,) = check_file(FileCheck(tmp_path, changed, item))["findings"]
+    (finding,) = check_file(FileCheck(tmp_path, changed, item)).findings
     assert finding.startswith(f"{path} holds other tokens than planned")
