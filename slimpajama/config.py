@@ -229,9 +229,10 @@ class Config(BaseModel):
         if self.workers is None:
             return min(cores or processors(), most)
         if self.memory is not None and self.workers > most:
+            needed, given = self.workers * WORKER_BYTES + OTHERS_BYTES, self.memory * 3 // 4
             raise ConfigError(
-                f"{self.workers} workers need {self.workers * WORKER_BYTES + OTHERS_BYTES >> 20} MiB, three quarters "
-                f"of memory, but that is {self.memory >> 20} MiB: allow more, or at most {most} worker(s)"
+                f"{self.workers} workers need {needed >> 20} MiB, but three quarters of the setting memory "
+                f"({self.memory >> 20} MiB) are {given >> 20} MiB: raise memory, or set at most {most} worker(s)"
             )
         return self.workers
 

@@ -9,6 +9,7 @@ compressed output.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -167,8 +168,14 @@ def _flush_folder(folder: Path) -> None:
 
 def cannot_write(path: Path, fault: OSError) -> OutputError:
     """The error for a file system that refuses to write at ``path``."""
+    if fault.errno in (errno.EEXIST, errno.ENOTDIR):
+        remedy = "a file or a link to nothing is in the way: remove it"
+    elif fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        remedy = "mend the permissions"
+    else:
+        remedy = "free some space"
     return OutputError(
-        f"cannot write {path}: {fault.strerror or fault}; free some space or choose another output, "
+        f"cannot write {path}: {fault.strerror or fault}; {remedy} or choose another output, "
         "then run the same command again: finished work is kept"
     )
 

@@ -164,6 +164,7 @@ UNCOMMON = {
     "a large integer": pa.array([2**64 - 1], pa.uint64()),
     "a nested list": pa.array([[[{"a": None}]]]),
     "half precision": pa.array([0.5]).cast(pa.float16()),
+    "a view": pa.array(["long enough not to be inline"], pa.string_view()),
 }
 
 UNCOMMON_AS_JSON = {
@@ -179,7 +180,15 @@ UNCOMMON_AS_JSON = {
     "a large integer": 2**64 - 1,
     "a nested list": [[{"a": None}]],
     "half precision": 0.5,
+    "a view": "long enough not to be inline",
 }
+
+
+def test_texts_may_be_views(tmp_path: Path) -> None:
+    put(tmp_path / "in", {"c4/a.parquet": b""})
+    pq.write_table(pa.table({"text": pa.array(SOUND, pa.string_view())}), tmp_path / "in" / "c4" / "a.parquet")
+    run(tmp_path)
+    assert written(tmp_path) == SOUND
 
 
 @pytest.mark.parametrize("kind", UNCOMMON)

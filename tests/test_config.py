@@ -273,7 +273,8 @@ def test_more_workers_than_the_memory_is_enough_for_are_refused_with_both_remedi
     with pytest.raises(ConfigError) as caught:
         Config(memory="1GiB", workers=2).worker_count()
     assert str(caught.value) == (
-        "2 workers need 1408 MiB, three quarters of memory, but that is 1024 MiB: allow more, or at most 1 worker(s)"
+        "2 workers need 1408 MiB, but three quarters of the setting memory (1024 MiB) are 768 MiB: raise memory, or "
+        "set at most 1 worker(s)"
     )
 
 

@@ -20,6 +20,7 @@ from slimpajama.workspace import (
     write_json,
 )
 
+DENIED = "mend the permissions or choose another output, then run the same command again: finished work is kept"
 REMEDY = "free some space or choose another output, then run the same command again: finished work is kept"
 
 
@@ -66,7 +67,8 @@ def test_a_device_that_refuses_is_named_with_what_to_do(
     target.write_bytes(b"old")
     with pytest.raises(OutputError) as refusal, atomic_file(target) as file:
         file.write(b"new")
-    assert str(refusal.value) == f"cannot write {target}: {os.strerror(code)}; {REMEDY}"
+    remedy = DENIED if code == errno.EROFS else REMEDY
+    assert str(refusal.value) == f"cannot write {target}: {os.strerror(code)}; {remedy}"
     assert target.read_bytes() == b"old"
     assert names_in(tmp_path) == ["shard.jsonl.zst"]
 
@@ -97,7 +99,7 @@ def test_a_file_that_may_not_be_opened_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(OutputError) as refusal, atomic_file(tmp_path / "file"):
         pass
-    assert str(refusal.value) == f"cannot write {tmp_path / 'file'}: Permission denied; {REMEDY}"
+    assert str(refusal.value) == f"cannot write {tmp_path / 'file'}: Permission denied; {DENIED}"
 
 
 def test_a_folder_that_may_not_be_made_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,3 +199,10 @@ def test_a_file_of_any_name_that_a_disk_allows_is_written(tmp_path: Path, name: 
         assert len(os.fsencode(temporary.name)) <= 255
         assert re.fullmatch(r".*\.[0-9a-f]{8}\.tmp", temporary.name)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: b"whole"}
+
+
+def test_a_link_to_nothing_in_the_way_is_told(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to(tmp_path / "gone")
+    way = "a file or a link to nothing is in the way: remove it or choose another"
+    with pytest.raises(OutputError, match=way), atomic_file(tmp_path / "out" / "file"):
+        pass

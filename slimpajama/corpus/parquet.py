@@ -85,11 +85,20 @@ def kept_rows(
             check.add_texts(row, _at(batch, fields.text))
         first, last = np.searchsorted(positions, (row, row + batch.num_rows))
         if first < last:
-            chosen = batch.take(pa.array(positions[first:last] - row))
+            chosen = _without_views(batch).take(pa.array(positions[first:last] - row))
             texts = _texts(_at(chosen, fields.text))
             for text, (record, replaced) in zip(texts, writer.rows(chosen), strict=True):
                 yield KeptRow(text, record, replaced)
         row += batch.num_rows
+
+
+def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Arrow cannot take rows of string and binary views."""
+    plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    if not any(kind in plain for kind in batch.schema.types):
+        return batch
+    columns = [column.cast(plain.get(column.type, column.type)) for column in batch.columns]
+    return pa.record_batch(columns, names=batch.schema.names)
 
 
 def _read(

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import orjson
 
 from slimpajama.corpus.content import ContentDigest
@@ -29,6 +30,7 @@ __all__ = ["BadRecord", "RecordBatch", "read_records"]
 
 BATCH_ROWS = 4096
 FIRST_BYTES = 120
+_WHITE_SPACE = np.frombuffer(b" \t\r", dtype=np.uint8)
 NAMED_FIELDS = 12
 """How many of a record's fields a reason lists."""
 
@@ -99,9 +101,7 @@ def _parse(block: LineBlock, piece: Piece, fields: Fields) -> RecordBatch:
     by_name = dict(zip(piece.set_names, piece.shards, strict=True))
     shard = piece.shards[0]
     first_id = (shard.index << POSITION_BITS) + offset
-    for start, stop in zip(block.starts.tolist(), block.stops.tolist(), strict=True):
-        if start == stop:
-            continue
+    for start, stop in _lines_with_content(block):
         line = data[start:stop]
         try:
             record = loads(line) if stop - start < LARGE_LINE else parse_large(bytes(line), paths)
@@ -137,6 +137,18 @@ def _parse(block: LineBlock, piece: Piece, fields: Fields) -> RecordBatch:
         sources.append(owner.source)
         sizes.append(size)
     return batch
+
+
+def _lines_with_content(block: LineBlock) -> Iterator[tuple[int, int]]:
+    """Where lines start and stop, without those of no byte or one of white space, of which there may be millions."""
+    starts, stops = block.starts, block.stops
+    sizes = stops - starts
+    if sizes.size and sizes.min() <= 1:
+        one = np.flatnonzero(sizes == 1)
+        blank = sizes == 0
+        blank[one] = np.isin(np.frombuffer(block.data, dtype=np.uint8)[starts[one]], _WHITE_SPACE)
+        starts, stops = starts[~blank], stops[~blank]
+    return zip(starts.tolist(), stops.tolist(), strict=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,9 +110,10 @@ def agreeing_backend(tokenizer: TokenizerFile, texts: Iterable[str]) -> tuple[Ba
     try:
         fast = load_gigatoken(plain_json(tokenizer.path))
     except Exception as fault:  # whatever it cannot load is a reason to fall back, not to stop
+        reason = str(fault).splitlines()[0]
         return (
             "tokenizers",
-            f"gigatoken cannot load {tokenizer.path} ({fault}): using tokenizers, about 100 times slower",
+            f"gigatoken cannot load {tokenizer.path} ({reason}): using tokenizers, about 100 times slower",
         )
     slow = Encoder(tokenizer, "tokenizers")
     for checked, text in enumerate((*tokenizer.specials, *texts)):

@@ -148,6 +148,12 @@ def test_blank_lines_are_no_records(tmp_path: Path, blank: bytes) -> None:
     assert (found.texts, found.bad, found.positions) == (["a"], [], [len(blank) + 1])
 
 
+def test_lines_of_one_byte_are_blank_or_broken(tmp_path: Path) -> None:
+    found = read(tmp_path, b"\n\r\n \n\t\nx\n{\n\n" + b'{"text": "a"}')
+    assert found.texts == ["a"]
+    assert [bad.position for bad in found.bad] == [7, 9]
+
+
 def test_the_last_of_two_texts_wins(tmp_path: Path) -> None:
     found = read(tmp_path, b'{"text": "first", "text": "last"}\n{"text": 1, "te\\u0078t": "escaped"}')
     assert found.texts == ["last", "escaped"]
