@@ -71,7 +71,7 @@ class StageRecord:
 
 @dataclass(slots=True)
 class Stages:
-    """What the stages of a run share. ``records``: of the stages so far, by name.
+    """What the stages of a run share; one for each folder of outputs. ``records``: of the stages so far, by name.
 
     ``count``: how many stages are expected, 0 where that is not known. ``compile_seconds``: that it took to compile
     kernels before the stages that call them.

@@ -13,6 +13,7 @@ from slimpajama.engine.local import LocalEngine
 from slimpajama.markers import Markers
 from slimpajama.progress import SILENT, Bars, LogLines, StageStart, progress_for
 from slimpajama.stage import Stages
+from slimpajama.stages.stage import Stage, StageResult, Task
 
 LINK = StageStart("link", number=2, count=6, bytes=8_000_000_000, done=2_000_000_000)
 
@@ -33,20 +34,32 @@ class Watcher:
         self.told.append("finished")
 
 
-def shout(item: str) -> dict[str, Any]:
-    return {"upper": item.upper()}
+class Shouted(StageResult, frozen=True, kw_only=True):
+    upper: str
 
 
-def run(stages: Stages, folder: Path, name: str, items: str, function: Any = shout) -> None:
-    stages.run(
-        name,
-        list(items),
-        function,
-        markers=Markers(folder / name, folder),
-        keys=list(items),
-        depends=[{}] * len(items),
-        weights=[10 * (index + 1) for index in range(len(items))],
-    )
+class Shout(Stage[str, Shouted]):
+    """A task for each letter; the letter ``!`` cannot be done."""
+
+    version = 1
+    result_type = Shouted
+
+    def __init__(self, title: str, letters: str) -> None:
+        self.title = title  # type: ignore[misc] - one class is several stages here
+        self._letters = letters
+
+    def tasks(self) -> list[Task[str]]:
+        return [Task(letter, letter, {}, 10 * (index + 1)) for index, letter in enumerate(self._letters)]
+
+    @staticmethod
+    def run(payload: str) -> Shouted:
+        if payload == "!":
+            raise ZeroDivisionError
+        return Shouted(upper=payload.upper())
+
+
+def run(stages: Stages, folder: Path, title: str, letters: str) -> None:
+    stages.run(Shout(title, letters), Markers(folder / title, folder, Shouted))
 
 
 def test_a_stage_tells_its_number_its_size_and_each_item(tmp_path: Path) -> None:
@@ -64,7 +77,7 @@ def test_a_stage_tells_its_number_its_size_and_each_item(tmp_path: Path) -> None
 def test_a_stage_that_fails_is_over_too(tmp_path: Path) -> None:
     watcher = Watcher()
     with pytest.raises(ZeroDivisionError):
-        run(Stages(LocalEngine(1), watcher), tmp_path, "first", "a", lambda item: {"upper": 1 / 0})
+        run(Stages(LocalEngine(1), watcher), tmp_path, "first", "!")
     assert watcher.told == [StageStart("first", 1, 0, 10, 0), "finished"]
 
 

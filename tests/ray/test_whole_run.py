@@ -44,10 +44,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def whole_run(engine: Any, corpus: Path, out: Path) -> dict[str, bytes]:
     """All results of a run, by path."""
-    stages = Stages(engine)
-    deduplicate_on(stages, corpus, out / "dedup", Config(workers=1, memory="2GiB", piece_bytes="200KiB"))
+    deduplicate_on(Stages(engine), corpus, out / "dedup", Config(workers=1, memory="2GiB", piece_bytes="200KiB"))
     settings = TokenConfig(holdout=0.05)
-    make_mixtures(out / "dedup", [RECIPE], settings, out / "mixtures", stages=stages, memory=1 << 28)
+    make_mixtures(out / "dedup", [RECIPE], settings, out / "mixtures", stages=Stages(engine), memory=1 << 28)
     endings = (".parquet", ".zst", ".npy", ".jsonl")
     files = [path for path in out.rglob("*") if path.suffix in endings and "work" not in path.parts]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
