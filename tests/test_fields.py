@@ -108,3 +108,24 @@ def test_a_path_with_an_empty_name_is_refused(path: str) -> None:
     for key in ("text_field", "id_field"):
         with pytest.raises(ConfigError, match=key):
             load_config(**{key: path})
+
+
+def test_an_id_field_that_no_document_has_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    put(tmp_path / "in", {"c4/a.jsonl": [{"text": "a" * 300, "doc_id": 7}], "c4/b.jsonl": [{"text": "b", "docid": 1}]})
+    deduplicate(tmp_path / "in", tmp_path / "out", workers=1, id_field="docid")
+    (warning,) = [message for message in caplog.messages if "id_field" in message]
+    assert warning == (
+        f"{tmp_path / 'in' / 'c4' / 'a.jsonl'}: none of 1 documents has the field that id_field names, 'docid'; "
+        "correct the setting if they should have one"
+    )
+
+
+def test_a_source_that_is_nearly_all_short_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    titles = [{"text": f"Title {number}", "content": f"{number} " * 300} for number in range(20)]
+    put(tmp_path / "in", {"c4/a.jsonl": titles, "own/a.jsonl": ["words " * 99, *["short"] * 15]})
+    deduplicate(tmp_path / "in", tmp_path / "out", workers=1)
+    (warning,) = [message for message in caplog.messages if "dropped" in message]
+    assert warning == (
+        "c4: 20 of 20 documents have fewer than 200 cleaned characters and are dropped; if their text is in another "
+        "field than 'text', set text_field, else set min_cleaned_characters"
+    )

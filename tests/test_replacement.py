@@ -114,7 +114,7 @@ def test_a_command_with_keep_changes_nothing_and_without_it_warns(tmp_path: Path
         4,
         (
             f"error: {tmp_path / 'out'} holds a finished deduplication that would be replaced (settings.seed: 1 -> 2); "
-            "choose another output, or leave out --keep (keep=False)\n"
+            "choose another output, or do not ask to keep it (--keep)\n"
         ),
     )
     assert files_below(tmp_path / "out") == before

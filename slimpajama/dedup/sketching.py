@@ -29,6 +29,7 @@ from slimpajama.dedup.sketch import Sketcher
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import TooManyBadRecords
 from slimpajama.file_record import FileRecord
+from slimpajama.logging import LOGGER
 from slimpajama.storage import remove_file
 from slimpajama.text.normalisation import Normalisation
 from slimpajama.workspace import OutputFile, atomic_file
@@ -120,6 +121,7 @@ def sketch_part(
     """
     earlier = before or PieceCounts()
     size = 0
+    identified = not settings.fields.document_id
     head = None
     quarantine: OutputFile | None = None
     with ExitStack() as stack:
@@ -139,6 +141,7 @@ def sketch_part(
                 if quarantine is not None:
                     quarantine.write(_quarantined(bad, piece))
                 counts.first_bad = counts.first_bad or (bad.position, bad.reason)
+            identified = identified or any(one is not None for one in batch.document_ids)
             rows = _rows(batch, sketcher, settings, care)
             counts.records += len(batch.ids)
             counts.bad += len(batch.bad)
@@ -151,6 +154,11 @@ def sketch_part(
                 raise too_many_bad(piece.file, earlier, settings.max_bad_fraction, settings.fields.text_name)
     if quarantine is None:
         remove_file(quarantine_file)
+    if not identified and counts.records > counts.bad:
+        LOGGER.warning(
+            f"{piece.file.path}: none of {counts.records - counts.bad:,} documents has the field that id_field names, "
+            f"{'.'.join(settings.fields.document_id)!r}; correct the setting if they should have one"
+        )
     return Sketched(file.record, quarantine.record if quarantine is not None else None, head)
 
 

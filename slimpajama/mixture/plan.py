@@ -136,23 +136,25 @@ def plan_mixture(recipe: Recipe, available: Mapping[str, int]) -> Plan:
     for (source, share), count in zip(shares.items(), counts, strict=True):
         wanted = count * length
         epochs = wanted / available[source]
-        if epochs > recipe.max_epochs:
-            raise _too_many_epochs(recipe, source, share, wanted, available[source])
         unused = max(0, available[source] - wanted)
         sources.append(SourcePlan(source, share, count, wanted, available[source], epochs, unused))
+    worst = max(sources, key=lambda source: source.epochs)
+    if worst.epochs > recipe.max_epochs:
+        raise _too_many_epochs(recipe, worst, sources)
     files = max(1, round(total * length / recipe.file_tokens))
     return Plan(length, tuple(sources), share_out(counts, min(files, total)))
 
 
-def _too_many_epochs(recipe: Recipe, source: str, share: Fraction, wanted: int, available: int) -> ConfigError:
+def _too_many_epochs(recipe: Recipe, worst: SourcePlan, sources: Sequence[SourcePlan]) -> ConfigError:
+    """The error for the source that would be repeated most; the budget it names is one that all sources have."""
     # Whole sequences: below these, rounding a source up to the next one stays within its epochs.
-    most = int(recipe.max_epochs * available) // recipe.sequence_length
-    tokens = int(most / share) * recipe.sequence_length
-    weight = floor(10_000 * Fraction(most, recipe.tokens // recipe.sequence_length)) / 100
+    most = {one.name: int(recipe.max_epochs * one.available) // recipe.sequence_length for one in sources}
+    tokens = min(int(most[one.name] / one.share) for one in sources) * recipe.sequence_length
+    weight = floor(10_000 * Fraction(most[worst.name], recipe.tokens // recipe.sequence_length)) / 100
     return ConfigError(
-        f"{recipe.name} asks {wanted:,} tokens of {source}, {wanted / available:.2f} epochs of the {available:,} there "
-        f"are; max_epochs is {recipe.max_epochs:g}: lower tokens to at most {tokens:,}, its weight to {weight:g} %, or "
-        "raise max_epochs"
+        f"{recipe.name} asks {worst.tokens:,} tokens of {worst.name}, {worst.epochs:.2f} epochs of the "
+        f"{worst.available:,} there are; max_epochs is {recipe.max_epochs:g}: lower tokens to at most {tokens:,}, its "
+        f"weight to {weight:g} %, or raise max_epochs"
     )
 
 

@@ -139,6 +139,11 @@ def _earlier(config: Config, output: Path) -> Index | None:
     return earlier
 
 
+FEW_DOCUMENTS = 20
+MOSTLY_SHORT = 0.9
+"""A source of at least so many documents, of which more than this share is short, is warned of."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     dedup: DedupRun
@@ -178,6 +183,7 @@ class _Run:
             dedup.corpus, tally, clusters, bands, rows, stages.times(), seconds, stages.compile_seconds
         )
         self._report_replaced(written, summary)
+        self._warn_of_short_sources(summary)
         summary |= {
             "settings": dedup.config.model_dump(mode="json") | {"workers": stages.engine.workers},
             "peak_memory_bytes": memory.bytes,
@@ -214,6 +220,19 @@ class _Run:
                 f"{sum(counts):,} value(s) beside texts, such as NaN or a lone surrogate, have no form in JSON and "
                 f"were written as null or U+FFFD, the first in {first}; repair the input if they matter"
             )
+
+    def _warn_of_short_sources(self, summary: dict[str, Any]) -> None:
+        """A source that is nearly all short has most likely its text in another field."""
+        config = self.dedup.config
+        for name in self.dedup.source_names:
+            figures = summary["sources"][name]
+            short, sound = figures["short"]["documents"], figures["read"]["documents"] - figures["bad"]["documents"]
+            if sound >= FEW_DOCUMENTS and short > MOSTLY_SHORT * sound:
+                LOGGER.warning(
+                    f"{name}: {short:,} of {sound:,} documents have fewer than {config.min_cleaned_characters} cleaned "
+                    f"characters and are dropped; if their text is in another field than {config.text_field!r}, set "
+                    "text_field, else set min_cleaned_characters"
+                )
 
     def _tally(self, decided: Sequence[DecideResult]) -> Tally:
         names = self.dedup.source_names

@@ -75,7 +75,7 @@ def replaced_mixtures(output: Path, recipes: Sequence[Recipe], arguments: Mappin
 def announce(replaced: Sequence[str], keep: bool) -> None:
     """Warn of what will be replaced. Raises :class:`OutputError` where it is to be kept."""
     if replaced and keep:
-        raise OutputError(f"{'; '.join(replaced)}; choose another output, or leave out --keep (keep=False)")
+        raise OutputError(f"{'; '.join(replaced)}; choose another output, or do not ask to keep it (--keep)")
     for sentence in replaced:
         LOGGER.warning("%s", sentence.replace("would be replaced", "will be replaced"))
 
