@@ -245,7 +245,8 @@ def test_an_output_that_is_a_file_cannot_be_written(corpus: Path, below: str) ->
     assert result.exit_code == 4
     assert result.stderr.startswith(f"error: cannot write {taken}")
     assert result.stderr.endswith(
-        "; free some space or choose another output, then run the same command again: finished work is kept\n"
+        "; a file or a link to nothing is in the way: remove it or choose another output, then run the same command "
+        "again: finished work is kept\n"
     )
     assert taken.read_text() == "mine"
 
