@@ -7,6 +7,7 @@ block of nothing but line ends costs no more than another. The elements of a JSO
 
 Bytes that frame records are no part of them: a byte order mark or the RS of RFC 7464 before a record is replaced by
 spaces, so that offsets stay, and NULs behind the last line, as files that were allocated ahead have, are left out.
+What is kept of a line that is too large is as it was found.
 Rejected: one ``bytes`` per line (a third slower), and reading a shard whole.
 """
 
@@ -115,7 +116,7 @@ class LineReader:
                 if ends.size:
                     starts = np.concatenate((np.full(1, begin, dtype=np.int64), ends[:-1] + 1))
                     owned = starts.size if piece.stop is None else int(np.searchsorted(starts, piece.stop - offset))
-                    _blank_framing(buffer, starts, filled)
+                    _blank_framing(buffer, starts[ends - starts <= self.max_line_bytes], filled)
                     yield from self._whole_lines(buffer, starts[:owned], ends[:owned], offset)
                     begin = int(ends[-1]) + 1
             if not read:
