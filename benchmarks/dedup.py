@@ -29,10 +29,10 @@ from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.corpus.fields import TEXT_ALONE
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import read_records
-from slimpajama.dedup.sketch import Sketcher
+from slimpajama.dedup.sketcher import Sketcher
 from slimpajama.dedup.sketching import SketchSettings
 from slimpajama.dedup.stages.sketch import SketchPart, SketchPayload, SketchStage
-from slimpajama.markers import Markers
+from slimpajama.stages.markers import Markers
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "sample"
 PUBLISHED_BYTES = 300_000

@@ -33,8 +33,9 @@ import pyarrow.parquet as pq
 import yaml
 import zstandard
 
+from slimpajama.config.run import load_run_config
 from slimpajama.errors import SlimpajamaError
-from slimpajama.pipeline.run import load_run_config, run_all
+from slimpajama.pipeline.run import run_all
 
 KINDS = ("open to write", "write", "fsync", "close", "rename", "unlink", "mkdir", "open to read", "read")
 SHORT = -1

@@ -39,8 +39,8 @@ from benchmarks.machine import describe
 from slimpajama.corpus.discovery import Piece, Shard, ShardFile
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import read_records
-from slimpajama.corpus.writing import kept_lines
-from slimpajama.dedup.sketch import Sketcher
+from slimpajama.corpus.shard_writer import kept_lines
+from slimpajama.dedup.sketcher import Sketcher
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import SlimpajamaError
 

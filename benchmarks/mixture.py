@@ -20,20 +20,20 @@ import numpy as np
 from benchmarks.machine import describe
 from benchmarks.tokenizing import CORPUS, MB, elapsed, in_process, report
 from slimpajama import deduplicate
-from slimpajama.config import TokenConfig
+from slimpajama.config.recipe import Recipe
+from slimpajama.config.tokens import TokenConfig
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.engine.local import LocalEngine
-from slimpajama.mixture.encoding import Encoder
-from slimpajama.mixture.holdout import candidates
-from slimpajama.mixture.kept import kept_documents, open_dedup_output
-from slimpajama.mixture.recipe import Recipe
-from slimpajama.mixture.seeded import seeded_hash
-from slimpajama.mixture.store import open_store
-from slimpajama.mixture.tokenizer import load_tokenizer
-from slimpajama.pipeline.mixtures import make_mixtures
+from slimpajama.pipeline.mix import make_mixtures
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.sample import write_sample
-from slimpajama.stage import Stages
+from slimpajama.stages.runner import Stages
+from slimpajama.tokens.dedup_reader import kept_documents, open_dedup_output
+from slimpajama.tokens.encoding import Encoder
+from slimpajama.tokens.holdout import candidates
+from slimpajama.tokens.seeded_order import seeded_hash
+from slimpajama.tokens.store import open_store
+from slimpajama.tokens.tokenizer import load_tokenizer
 
 MEMORY = 1 << 30
 LENGTH = 2048
@@ -91,7 +91,7 @@ def mixture(dedup: Path, out: Path, tokens: int, format: Any) -> dict[str, Any]:
 def warm_up() -> None:
     """Compile what is compiled once per installation."""
     candidates(seeded_hash(np.arange(4, dtype=np.uint64), 1, "warm"), 0.1, 1)
-    __import__("slimpajama.mixture.compiled")
+    __import__("slimpajama.tokens.compiled")
 
 
 def main() -> None:

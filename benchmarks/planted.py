@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import POSITION_BITS
-from slimpajama.dedup.rows import BATCH_ROWS, SOUND, Rows, RowsWriter
-from slimpajama.workspace import atomic_file, write_json
+from slimpajama.dedup.files.sketches import BATCH_ROWS, SOUND, Rows, RowsWriter
+from slimpajama.storage.atomic import atomic_file, write_json
 
 BANDS = 9
 SOURCES = 7

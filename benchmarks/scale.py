@@ -24,14 +24,15 @@ import psutil
 
 from benchmarks.machine import describe
 from benchmarks.planted import BANDS, FIRST_SHARDS, SOURCES, expected_clusters, plant
-from slimpajama.config import Config
+from slimpajama.config.dedup import Config
 from slimpajama.dedup.cluster import read_clusters
 from slimpajama.dedup.lsh import KeyRange, key_ranges
-from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterStage
 from slimpajama.dedup.stages.link import LinkPayload, LinkStage
-from slimpajama.engine.lean import all_ours
+from slimpajama.engine.import_guard import all_ours
 from slimpajama.engine.local import LocalEngine
+from slimpajama.engine.resources import task_bytes, whole_machine_bytes, worker_count
 
 EVERYTHING = [(0, (1 << 64) - 1)]
 
@@ -83,8 +84,8 @@ def tree_seconds() -> float:
 def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any]:
     """The stages, as in a deduplication; returns their figures."""
     config = Config(memory=memory)
-    workers = config.worker_count()
-    ranges = key_ranges(documents, config.item_bytes())
+    workers = worker_count(config)
+    ranges = key_ranges(documents, task_bytes(config))
     sources = SourceRanges.of([str(number) for number in range(SOURCES)], FIRST_SHARDS)
     payloads = [
         LinkPayload(
@@ -104,7 +105,7 @@ def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any
         links = [result for _, result in engine.map(LinkStage.run, payloads)]
         linked = time.perf_counter()
         files = tuple(one.links_file for one in payloads)
-        payload = ClusterPayload(files, sources, folder / "clusters.arrow", config.lone_item_bytes())
+        payload = ClusterPayload(files, sources, folder / "clusters.arrow", whole_machine_bytes(config))
         ((_, clusters),) = engine.map(ClusterStage.run, [payload])
         ended = time.perf_counter()
         spent = tree_seconds() - spent

@@ -23,15 +23,15 @@ import numpy as np
 import orjson
 import zstandard
 
-from slimpajama.mixture.documents import DocumentBatch
-from slimpajama.mixture.encoding import Encoder, agreeing_backend
-from slimpajama.mixture.holdout import RATE, candidates, draw_holdout
-from slimpajama.mixture.runs import copy_documents
-from slimpajama.mixture.shuffling import finish_store, plan_buckets, sort_bucket
-from slimpajama.mixture.store import open_store
-from slimpajama.mixture.tokenizer import TokenizerFile, load_tokenizer
-from slimpajama.mixture.tokenizer_training import sample_documents, train_tokenizer
-from slimpajama.mixture.tokenizing import TokenizeSettings, tokenize_piece
+from slimpajama.tokens.documents import DocumentBatch
+from slimpajama.tokens.encoding import Encoder, agreeing_backend
+from slimpajama.tokens.holdout import RATE, candidates, draw_holdout
+from slimpajama.tokens.run_files import copy_documents
+from slimpajama.tokens.stages.shuffle import finish_store, plan_buckets, sort_bucket
+from slimpajama.tokens.stages.tokenize import TokenizeSettings, tokenize_piece
+from slimpajama.tokens.store import open_store
+from slimpajama.tokens.tokenizer import TokenizerFile, load_tokenizer
+from slimpajama.tokens.tokenizer_training import sample_documents, train_tokenizer
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus" / "sample"
 MB = 1_000_000

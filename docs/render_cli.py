@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
-from slimpajama.cli import app
+from slimpajama.cli.main import app
 
 HEAD = """# Command line
 

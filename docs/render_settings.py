@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from slimpajama.config import Config, SourceConfig, TokenConfig
-from slimpajama.mixture.recipe import Recipe
-from slimpajama.pipeline.run import MixtureConfig, SampleConfig
+from slimpajama.config.dedup import Config, SourceConfig
+from slimpajama.config.recipe import Recipe
+from slimpajama.config.run import MixtureConfig, SampleConfig
+from slimpajama.config.tokens import TokenConfig
 
 HEAD = """# Settings
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from slimpajama.cli import main
+from slimpajama.cli.main import main
 
 if __name__ == "__main__":
     sys.argv.insert(1, "dedup")

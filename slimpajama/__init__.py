@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from slimpajama.config import Config, SourceConfig, load_config
+    from slimpajama.config.dedup import Config, SourceConfig, load_config
     from slimpajama.dedup.minhash import signature
     from slimpajama.errors import (
         ConfigError,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from slimpajama.text.shingles import shingle_hashes
 
 _HOMES = {
-    "slimpajama.config": ("Config", "SourceConfig", "load_config"),
+    "slimpajama.config.dedup": ("Config", "SourceConfig", "load_config"),
     "slimpajama.dedup.minhash": ("signature",),
     "slimpajama.errors": (
         "ConfigError",

@@ -1,6 +1,6 @@
 """``python -m slimpajama`` is the ``slimpajama`` command."""
 
-from slimpajama.cli import main
+from slimpajama.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from slimpajama import ConfigError, InputChanged, InputNotFound, deduplicate
-from slimpajama.cli import app
+from slimpajama.cli.main import app
 from slimpajama.dedup.stages import link
 from slimpajama.engine.local import LocalEngine
 from slimpajama.pipeline.status import run_status
-from slimpajama.pipeline.verification import verify_run
+from slimpajama.pipeline.verify import verify_run
 from tests.corpus.shards import files_below, put, records_of
 
 

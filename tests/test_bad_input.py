@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from slimpajama import ConfigError, ShardUnreadable, deduplicate, load_config
-from slimpajama.cli import app
+from slimpajama.cli.main import app
 from slimpajama.corpus.discovery import discover
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import read_records
-from slimpajama.corpus.writing import rebuilt_line
+from slimpajama.corpus.shard_writer import rebuilt_line
 from tests.corpus.shards import compressed, jsonl, put, records_of
 from tests.corpus.test_records import BROKEN
 

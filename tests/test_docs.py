@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slimpajama.config import load_config
-from slimpajama.dedup.bands import catch_probability
-from slimpajama.pipeline.run import load_run_config
+from slimpajama.config.dedup import load_config
+from slimpajama.config.run import load_run_config
+from slimpajama.dedup.banding import catch_probability
 
 ROOT = Path(__file__).parents[1]
 

@@ -11,8 +11,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from slimpajama.commands.options import Json, LogLevel, LogLevelName, Quiet
-from slimpajama.commands.reporting import reported
+from slimpajama.cli.errors import reported
+from slimpajama.cli.options import Json, LogLevel, LogLevelName, Quiet
 from slimpajama.engine.local import LocalEngine
 from slimpajama.logging import LEVELS, LOGGER, Line, captured, log_to_stderr, repeat
 

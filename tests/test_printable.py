@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from slimpajama.cli import app
+from slimpajama.cli.main import app
 from slimpajama.printable import printable
 from tests.corpus.shards import put
 

@@ -79,7 +79,9 @@ def test_importing_an_error_imports_nothing_heavy() -> None:
     assert modules_after("from slimpajama import ConfigError") & HEAVY == set()
 
 
-RUN_COMMAND = "from slimpajama.cli import main\ntry:\n    main()\nexcept SystemExit as exit:\n    assert not exit.code"
+RUN_COMMAND = (
+    "from slimpajama.cli.main import main\ntry:\n    main()\nexcept SystemExit as exit:\n    assert not exit.code"
+)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])

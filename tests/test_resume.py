@@ -16,23 +16,25 @@ import pytest
 from typer.testing import CliRunner
 
 from slimpajama import InputNotFound, deduplicate
-from slimpajama.cli import app
-from slimpajama.config import Config, TokenConfig
+from slimpajama.cli.main import app
+from slimpajama.config.dedup import Config
+from slimpajama.config.tokens import TokenConfig
 from slimpajama.corpus import parquet
 from slimpajama.corpus import records as reading
 from slimpajama.corpus.lines import LineReader
 from slimpajama.dedup import lsh, output_shards, sketching
 from slimpajama.dedup.dedup_run import DedupRun
-from slimpajama.dedup.rows import read_columns
+from slimpajama.dedup.files.sketches import read_columns
 from slimpajama.dedup.stages.write import WriteStage
 from slimpajama.engine.local import LocalEngine
+from slimpajama.engine.resources import task_bytes
 from slimpajama.errors import WorkspaceLocked
-from slimpajama.lock import locked
-from slimpajama.mixture.kept import kept_documents, open_dedup_output
 from slimpajama.pipeline.status import run_status, status_lines
 from slimpajama.pipeline.tokens import make_store
-from slimpajama.stage import Stages
-from slimpajama.workspace import read_json
+from slimpajama.stages.runner import Stages
+from slimpajama.storage.atomic import read_json
+from slimpajama.storage.lock import locked
+from slimpajama.tokens.dedup_reader import kept_documents, open_dedup_output
 from tests.corpus.shards import decompressed, files_below, put
 
 FOLDERS = ("decisions/", "global/", "local/", "quarantine/")
@@ -192,7 +194,7 @@ def test_what_no_item_needs_any_more_goes(tmp_path: Path, monkeypatch: pytest.Mo
         shard.write(b"broken\n")
     run(tmp_path, max_bad_fraction=0.5)
     with monkeypatch.context() as small:
-        small.setattr(lsh, "BYTES_PER_KEY", Config(workers=1).item_bytes() // 400)
+        small.setattr(lsh, "BYTES_PER_KEY", task_bytes(Config(workers=1)) // 400)
         run(tmp_path, max_bad_fraction=0.5)
     assert below("links") == {f"{band}-{number}.arrow" for band in range(9) for number in range(2)}
     assert {"arxiv/a.arrow"} < below("rows")

@@ -14,9 +14,9 @@ import pytest
 import zstandard
 
 from slimpajama import clean, deduplicate
-from slimpajama.dedup.bands import catch_probability
+from slimpajama.dedup.banding import catch_probability
+from slimpajama.dedup.files.sketches import read_columns
 from slimpajama.dedup.lsh import read_links
-from slimpajama.dedup.rows import read_columns
 from slimpajama.engine.local import LocalEngine
 from slimpajama.sample import GROUND_TRUTH, PAIRS, write_sample
 from tests.dedup.pairs import pairs_of

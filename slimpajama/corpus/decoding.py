@@ -24,7 +24,7 @@ import pyarrow as pa
 from slimpajama.corpus.diagnosis import HEAD_BYTES, not_compressed_so
 from slimpajama.corpus.pieces import ShardFile
 from slimpajama.errors import InputChanged, InputError, ShardUnreadable
-from slimpajama.storage import is_remote, opened, place
+from slimpajama.storage.paths import is_remote, opened, place
 
 __all__ = ["ShardBytes", "beginning_of", "compressed", "decoded_stream"]
 

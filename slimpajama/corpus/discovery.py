@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from slimpajama.config import LayoutName, SourceConfig
+from slimpajama.config.dedup import LayoutName, SourceConfig
 from slimpajama.corpus.layout import held_out_folders, layout_of
 from slimpajama.corpus.lone_objects import lone_objects
 from slimpajama.corpus.pieces import POSITION_BITS, Corpus, Piece, Shard, ShardFile, cut
 from slimpajama.corpus.shard_listing import list_shards
 from slimpajama.errors import ConfigError, InputChanged, InputNotFound, ShardUnreadable
-from slimpajama.storage import opened, place
+from slimpajama.storage.paths import opened, place
 
 __all__ = ["POSITION_BITS", "Corpus", "Piece", "Shard", "ShardFile", "content_samples", "discover"]
 

@@ -22,7 +22,7 @@ from slimpajama.corpus.decoding import ShardBytes
 from slimpajama.corpus.json_array import ArrayLines, holds_array
 from slimpajama.corpus.pieces import ShardFile
 from slimpajama.errors import InputError
-from slimpajama.storage import is_remote, opened, place
+from slimpajama.storage.paths import is_remote, opened, place
 
 __all__ = ["FileLabels", "read_labels", "spread"]
 

@@ -18,12 +18,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from slimpajama.config import REDPAJAMA_SET_NAMES, LayoutName, SourceConfig
+from slimpajama.config.dedup import REDPAJAMA_SET_NAMES, LayoutName, SourceConfig
 from slimpajama.corpus.file_formats import suffix_of
 from slimpajama.corpus.labels import FileLabels, read_labels, spread
 from slimpajama.corpus.pieces import ShardFile
 from slimpajama.errors import ConfigError
-from slimpajama.storage import is_remote
+from slimpajama.storage.paths import is_remote
 
 __all__ = ["Layout", "held_out_folders", "layout_of"]
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from slimpajama.corpus.pieces import ShardFile
 from slimpajama.errors import ShardUnreadable
-from slimpajama.storage import opened, place
+from slimpajama.storage.paths import opened, place
 
 __all__ = ["lone_objects"]
 

@@ -25,7 +25,7 @@ from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.fields import SET_NAME, Fields, id_text
 from slimpajama.errors import InputChanged, ShardUnreadable
-from slimpajama.storage import is_remote, opened, place
+from slimpajama.storage.paths import is_remote, opened, place
 
 __all__ = ["BATCH_BYTES", "KeptRow", "TextRows", "kept_rows", "text_rows"]
 

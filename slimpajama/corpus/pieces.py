@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimpajama.config import SourceConfig
+from slimpajama.config.dedup import SourceConfig
 from slimpajama.corpus.file_formats import Compression, Format, format_and_compression
 
 __all__ = ["POSITION_BITS", "Corpus", "Piece", "Shard", "ShardFile", "cut"]

@@ -16,7 +16,7 @@ from typing import NoReturn
 from slimpajama.corpus.file_formats import ENDINGS, suffix_of
 from slimpajama.corpus.pieces import ShardFile
 from slimpajama.errors import InputNotFound, ShardUnreadable
-from slimpajama.storage import is_remote, status_of, statuses_below
+from slimpajama.storage.paths import is_remote, status_of, statuses_below
 
 __all__ = ["Listing", "list_shards"]
 

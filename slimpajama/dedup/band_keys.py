@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.compilation import kernel
+from slimpajama.engine.kernels import kernel
 
 __all__ = ["band_keys"]
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.corpus.records import FIRST_BYTES, BadRecord, RecordBatch
-from slimpajama.dedup.sketch import Sketcher, Sketches
+from slimpajama.dedup.sketcher import Sketcher, Sketches
 from slimpajama.engine import Death
 from slimpajama.engine.heartbeat import beat
 

@@ -2,8 +2,9 @@
 
 One process: a billion documents of which a third are duplicates are some 400 million linked ones, 10 GB at 24 bytes,
 and minutes of union-find; the text is long gone by then. Where that is more than ``memory``, ranges of ids are taken
-one after the other (see :mod:`slimpajama.dedup.roots`). The file is in the order of ids, in batches, so that whoever
-wants the clusters of a piece reads only that part of it; it is the same however the ids are cut.
+one after the other (see :mod:`slimpajama.dedup.clustering.external_union_find`). The file is in the order of ids, in
+batches, so that whoever wants the clusters of a piece reads only that part of it; it is the same however the ids are
+cut.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from slimpajama.compilation import kernel
-from slimpajama.dedup.components import NO_PLACE, Clusters, Links, places
-from slimpajama.dedup.roots import BYTES_PER_LINKED, Roots, roots_of_links
-from slimpajama.dedup.source_ranges import SourceRanges
-from slimpajama.dedup.spill import BATCH, Column, IdRange, Spill
+from slimpajama.dedup.clustering.external_union_find import BYTES_PER_LINKED, Roots, roots_of_links
+from slimpajama.dedup.clustering.spill import BATCH, Column, IdRange, Spill
+from slimpajama.dedup.clustering.union_find import NO_PLACE, Clusters, Links, places
+from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.engine.heartbeat import beat
-from slimpajama.file_record import FileRecord
-from slimpajama.local_copies import local_copy
-from slimpajama.storage import TEMPORARY_SUFFIX, is_remote
-from slimpajama.workspace import SCRATCH_PREFIX, atomic_file, cannot_write
+from slimpajama.engine.kernels import kernel
+from slimpajama.storage.atomic import SCRATCH_PREFIX, atomic_file, cannot_write
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.local_cache import local_copy
+from slimpajama.storage.paths import TEMPORARY_SUFFIX, is_remote
 
 __all__ = ["Clustered", "count_members", "read_clusters", "write_clusters"]
 

@@ -9,13 +9,22 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from slimpajama.compilation import compilation_announced
 from slimpajama.dedup.cluster import count_members
-from slimpajama.dedup.components import GLOBAL, flatten, join, join_links, keep_smallest, places, roots_now, union
-from slimpajama.dedup.equal_keys import links_of_keys
+from slimpajama.dedup.clustering.union_find import (
+    GLOBAL,
+    flatten,
+    join,
+    join_links,
+    keep_smallest,
+    places,
+    roots_now,
+    union,
+)
+from slimpajama.dedup.key_table import links_of_keys
 from slimpajama.dedup.lsh import select_range
-from slimpajama.dedup.sketch import Sketcher
-from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.sketcher import Sketcher
+from slimpajama.dedup.source_ids import SourceRanges
+from slimpajama.engine.kernels import compilation_announced
 
 __all__: list[str] = []
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TypeVar
 
-from slimpajama.config import Config, Scope
+from slimpajama.config.dedup import Config, Scope
 from slimpajama.corpus.discovery import Corpus, Piece, content_samples
 from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import LineReader
+from slimpajama.dedup.files.key_index import Index
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
-from slimpajama.dedup.index import Index
-from slimpajama.dedup.source_ranges import SourceRanges
-from slimpajama.markers import Markers
+from slimpajama.dedup.source_ids import SourceRanges
+from slimpajama.stages.markers import Markers
 from slimpajama.stages.stage import Payload, ResultType, Stage, StageResult
 
 __all__ = ["DedupRun", "moment_text"]

@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from slimpajama.compilation import kernel
-from slimpajama.dedup.components import Links
-from slimpajama.dedup.equal_keys import MOST_KEYS
-from slimpajama.dedup.rows import row_batches
+from slimpajama.dedup.clustering.union_find import Links
+from slimpajama.dedup.files.sketches import row_batches
+from slimpajama.dedup.key_table import MOST_KEYS
 from slimpajama.engine.heartbeat import beat
+from slimpajama.engine.kernels import kernel
 from slimpajama.errors import InputError
-from slimpajama.file_record import FileRecord
-from slimpajama.local_copies import local_copy
-from slimpajama.storage import place
-from slimpajama.workspace import atomic_file, read_json
+from slimpajama.storage.atomic import atomic_file, read_json
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.local_cache import local_copy
+from slimpajama.storage.paths import place
 
 __all__ = [
     "BYTES_PER_KEY",

@@ -14,7 +14,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.compilation import kernel
+from slimpajama.engine.kernels import kernel
 from slimpajama.errors import ConfigError
 from slimpajama.text.cleaning import clean_code_points
 from slimpajama.text.shingles import BLOCK, hash_block

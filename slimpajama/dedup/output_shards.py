@@ -17,13 +17,13 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from slimpajama.config import Scope
+from slimpajama.config.dedup import Scope
 from slimpajama.corpus.discovery import POSITION_BITS, Piece
-from slimpajama.corpus.writing import ShardWriter
+from slimpajama.corpus.shard_writer import ShardWriter
 from slimpajama.dedup.files.layout import OutputShard
-from slimpajama.dedup.rows import row_batches
-from slimpajama.file_record import FileRecord
-from slimpajama.storage import opened
+from slimpajama.dedup.files.sketches import row_batches
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import opened
 
 __all__ = ["KeptRecords", "kept_records", "write_part"]
 

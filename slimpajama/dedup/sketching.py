@@ -24,15 +24,15 @@ from slimpajama.corpus.json_array import holds_array
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import BadRecord, RecordBatch
 from slimpajama.dedup.careful import Care, leave_out, sketch_one_by_one
-from slimpajama.dedup.rows import BAD, DOCUMENT_ID, SHORT, SOUND, Rows, RowsWriter
-from slimpajama.dedup.sketch import Sketcher
+from slimpajama.dedup.files.sketches import BAD, DOCUMENT_ID, SHORT, SOUND, Rows, RowsWriter
+from slimpajama.dedup.sketcher import Sketcher
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import TooManyBadRecords
-from slimpajama.file_record import FileRecord
 from slimpajama.logging import LOGGER
-from slimpajama.storage import remove_file
+from slimpajama.storage.atomic import OutputFile, atomic_file
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import remove_file
 from slimpajama.text.normalisation import Normalisation
-from slimpajama.workspace import OutputFile, atomic_file
 
 __all__ = ["PieceCounts", "SketchSettings", "Sketched", "has_parts", "sketch_part", "too_many_bad"]
 

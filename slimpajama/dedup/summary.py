@@ -12,9 +12,9 @@ import msgspec
 
 from slimpajama.corpus.discovery import Corpus
 from slimpajama.corpus.left_out import held_out_counts
-from slimpajama.dedup.bands import catch_probability
-from slimpajama.dedup.decisions import Tally
+from slimpajama.dedup.banding import catch_probability
 from slimpajama.dedup.stages.cluster import ClusterResult
+from slimpajama.dedup.verdicts import Tally
 from slimpajama.text_table import aligned
 from slimpajama.versions import versions
 

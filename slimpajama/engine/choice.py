@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from slimpajama.config import Config
+from slimpajama.config.dedup import Config
 from slimpajama.engine import Engine
 from slimpajama.engine.local import LocalEngine
+from slimpajama.engine.resources import task_bytes, worker_count
 from slimpajama.errors import ConfigError
 
 __all__ = ["EngineChoice"]
@@ -28,9 +29,9 @@ class EngineChoice:
         if self.name == "local":
             if self.address is not None:
                 raise ConfigError(f"--ray-address {self.address} is for --engine ray; give both or neither")
-            return LocalEngine(config.worker_count())
+            return LocalEngine(worker_count(config))
         from slimpajama.engine.ray import RayEngine
 
         if self.address is None:
-            return RayEngine(cpus=config.worker_count())
-        return RayEngine(self.address, memory=config.item_bytes())
+            return RayEngine(cpus=worker_count(config))
+        return RayEngine(self.address, memory=task_bytes(config))

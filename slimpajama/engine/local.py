@@ -23,11 +23,11 @@ from typing import Any, cast
 
 from slimpajama.engine import Death, Item, Result, Retry, Trial
 from slimpajama.engine.heartbeat import CHECKS, STALLED_AFTER, Silence
-from slimpajama.engine.lean import is_all_ours
+from slimpajama.engine.import_guard import is_all_ours
 from slimpajama.engine.worker import Answer, serve
 from slimpajama.errors import WorkerDied
 from slimpajama.logging import LOGGER
-from slimpajama.own_folders import prepare_socket_folder
+from slimpajama.storage.own_folders import prepare_socket_folder
 
 __all__ = ["LocalEngine"]
 
@@ -114,7 +114,7 @@ class LocalEngine:
             return
         # If the server is not there yet, it loads what is needed now, once for all workers.
         prepare_socket_folder()
-        first = ["slimpajama.engine.first"] if is_all_ours() else []
+        first = ["slimpajama.engine.worker_server"] if is_all_ours() else []
         forkserver.set_forkserver_preload([*first, function.__module__, *preload])
         waiting = list(range(len(items) - 1, -1, -1))
         trials: dict[int, Trial[Item]] = {}

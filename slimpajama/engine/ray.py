@@ -19,9 +19,9 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from slimpajama.config import WORKER_BYTES
 from slimpajama.engine import Death, Item, Result, Retry, Trial
 from slimpajama.engine.heartbeat import STALLED_AFTER, watched
+from slimpajama.engine.resources import WORKER_BYTES
 from slimpajama.engine.worker import Answer, handle
 from slimpajama.errors import ConfigError, WorkerDied
 from slimpajama.logging import LOGGER

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
+from slimpajama.config.recipe import Recipe
 from slimpajama.mixture.formats.base import MixtureFormat
 from slimpajama.mixture.plan import Plan, plan_table
-from slimpajama.mixture.recipe import Recipe
 from slimpajama.text_table import markdown_table
 
 __all__ = ["dataset_card"]

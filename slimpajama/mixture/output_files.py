@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from slimpajama.mixture.build import FileItem
-from slimpajama.mixture.formats.base import MixtureFormat, mixture_format, mixture_format_names
-from slimpajama.mixture.holdout import SPLITS
+from slimpajama.config.recipe import Recipe
+from slimpajama.mixture.formats.base import MixtureFormat, mixture_format
 from slimpajama.mixture.plan import Plan, plan_mixture, share_out
-from slimpajama.mixture.recipe import Recipe
-from slimpajama.mixture.store import TokenStore, open_store
+from slimpajama.mixture.stages.build import FileItem
+from slimpajama.registry import MIXTURE_FORMATS
+from slimpajama.tokens.holdout import SPLITS
+from slimpajama.tokens.store import TokenStore, open_store
 
 __all__ = ["file_items", "held_out_tokens", "is_foreign", "is_output_file", "plan_from_store"]
 
 
 def is_output_file(name: str) -> bool:
     """Whether a file of that name in the folder of a mixture is one of its files, in any format."""
-    endings = (ending for one in mixture_format_names() for ending in mixture_format(one).endings)
+    endings = (ending for one in MIXTURE_FORMATS.names for ending in mixture_format(one).endings)
     pattern = rf"({'|'.join(SPLITS)})-\d+-of-\d+({'|'.join(map(re.escape, endings))})(\.tmp)?"
     return re.fullmatch(pattern, name) is not None
 

@@ -18,7 +18,7 @@ __all__ = ["Sequences", "Stream", "pack"]
 
 
 class Stream(Protocol):
-    """One source, split and scope of a token store; see :class:`slimpajama.mixture.store.TokenStream`."""
+    """One source, split and scope of a token store; see :class:`slimpajama.tokens.store.TokenStream`."""
 
     tokens: int
 

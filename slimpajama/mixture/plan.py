@@ -17,8 +17,8 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
+from slimpajama.config.recipe import Recipe
 from slimpajama.errors import ConfigError
-from slimpajama.mixture.recipe import Recipe
 
 __all__ = [
     "Plan",

@@ -19,8 +19,8 @@ from slimpajama.dedup.files.manifest import Manifest, ManifestPart, ManifestShar
 from slimpajama.dedup.stages.decide import DecideResult
 from slimpajama.dedup.stages.sketch import SketchResult
 from slimpajama.dedup.stages.write import WriteResult
-from slimpajama.stage import Stages
-from slimpajama.workspace import content_digest, fingerprint, read_json
+from slimpajama.stages.runner import Stages
+from slimpajama.storage.atomic import content_digest, fingerprint, read_json
 
 __all__ = ["Outputs"]
 

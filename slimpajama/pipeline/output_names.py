@@ -14,8 +14,8 @@ from slimpajama.corpus.discovery import Piece
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
 from slimpajama.dedup.sketching import has_parts
 from slimpajama.errors import ConfigError
-from slimpajama.storage import is_remote
-from slimpajama.workspace import MOST_NAME_BYTES
+from slimpajama.storage.atomic import MOST_NAME_BYTES
+from slimpajama.storage.paths import is_remote
 
 __all__ = ["refuse_long_names"]
 

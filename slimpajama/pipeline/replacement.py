@@ -12,15 +12,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from slimpajama.config.recipe import Recipe
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.errors import OutputError
 from slimpajama.logging import LOGGER
-from slimpajama.markers import changes, reasons
-from slimpajama.mixture.recipe import Recipe
-from slimpajama.mixture.store import STORE_FILE
 from slimpajama.pipeline.request import REQUEST
-from slimpajama.sealed_json import read_sealed
-from slimpajama.workspace import read_json
+from slimpajama.stages.markers import changes, reasons
+from slimpajama.storage.atomic import read_json
+from slimpajama.storage.sealed_json import read_sealed
+from slimpajama.tokens.store import STORE_FILE
 
 __all__ = ["announce", "replaced_dedup", "replaced_mixtures", "replaced_sample"]
 

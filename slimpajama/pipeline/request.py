@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from slimpajama.errors import InputNotFound
-from slimpajama.sealed_json import read_sealed, write_sealed
+from slimpajama.storage.sealed_json import read_sealed, write_sealed
 
 __all__ = ["REQUEST", "Command", "from_anywhere", "is_of_run", "read_request", "write_request"]
 

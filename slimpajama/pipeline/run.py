@@ -5,107 +5,32 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-
-from slimpajama.config import REDPAJAMA_SET_NAMES, Config, TokenConfig, assigned, checked, read_yaml
+from slimpajama.config.dedup import REDPAJAMA_SET_NAMES
+from slimpajama.config.presets import recipe_file
+from slimpajama.config.recipe import Recipe, load_recipe
+from slimpajama.config.run import MixtureConfig, RunConfig
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.engine import Engine
 from slimpajama.engine.choice import EngineChoice
+from slimpajama.engine.resources import task_bytes
 from slimpajama.errors import ConfigError
-from slimpajama.file_list import FILE_LIST, files_in, write_file_list
-from slimpajama.file_record import FileRecord
-from slimpajama.lock import locked
-from slimpajama.mixture.formats.base import mixture_format_names
-from slimpajama.mixture.recipe import Recipe, Tokens, load_recipe
-from slimpajama.path_overlap import refuse_overlap
-from slimpajama.pipeline.deduplication import dedup_arguments, deduplicate_on
-from slimpajama.pipeline.mixtures import Mixtures, make_mixtures, mix_arguments
+from slimpajama.pipeline.dedup import dedup_arguments, deduplicate_on
+from slimpajama.pipeline.mix import Mixtures, make_mixtures, mix_arguments
+from slimpajama.pipeline.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer, sources_of
 from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
 from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
-from slimpajama.presets import recipe_file
-from slimpajama.progress import progress_for
-from slimpajama.refusals import kind_of, shown
-from slimpajama.stage import Stages
-from slimpajama.storage import is_remote, place, relative_name
-from slimpajama.workspace import file_record, write_json
+from slimpajama.stages.progress import progress_for
+from slimpajama.stages.runner import Stages
+from slimpajama.storage.atomic import file_record, write_json
+from slimpajama.storage.file_list import FILE_LIST, files_in, write_file_list
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.lock import locked
+from slimpajama.storage.paths import is_remote, place, relative_name
 
-__all__ = ["MixtureConfig", "RunConfig", "SampleConfig", "load_run_config", "recipes_of", "run_all", "source_of"]
-
-
-class SampleConfig(BaseModel):
-    """The built-in sample to make, instead of an input."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    docs: int = Field(default=5000, ge=50, description="documents in all, about 4 KB each")
-    seed: int = Field(default=1, ge=0, description="another seed, other text")
-
-
-class MixtureConfig(BaseModel):
-    """The recipes to build, as paths relative to the config file, and what to override in all of them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    recipes: tuple[str, ...] = Field(default=(), description="YAML files, relative to the config file, or presets")
-    tokens: Tokens | None = Field(default=None, description="budget instead of each recipe's")
-    sequence_length: int | None = Field(default=None, ge=2, le=1 << 20, description="instead of each recipe's")
-    scope: Literal["global", "local"] | None = Field(
-        default=None, description="`global` or `local` instead of each recipe's"
-    )
-    seed: int | None = Field(default=None, ge=0, lt=1 << 32, description="instead of each recipe's")
-    format: str = Field(default="parquet", description="`parquet`, or `megatron` for .bin/.idx pairs")
-
-    @field_validator("format")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in mixture_format_names():
-            raise ValueError(f"there is no format {shown(value)}; the formats are {', '.join(mixture_format_names())}")
-        return value
-
-
-class RunConfig(BaseModel):
-    """Everything ``slimpajama run`` does: exactly one of ``input`` and ``sample``, then the settings of each part."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    input: str | None = None
-    sample: SampleConfig | None = None
-    dedup: Config = Field(default_factory=Config)
-    tokens: TokenConfig = Field(default_factory=TokenConfig)
-    mixtures: MixtureConfig = Field(default_factory=MixtureConfig)
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> RunConfig:
-        if (self.input is None) == (self.sample is None):
-            raise ValueError("give either input, a folder of shards (--input), or sample, to make the built-in one")
-        return self
-
-
-def load_run_config(file: Path, assignments: Sequence[str] = (), **flags: Any) -> RunConfig:
-    """The YAML ``file``, then ``section.key=value`` ``assignments``, then ``flags`` that are not ``None``.
-
-    Raises :class:`ConfigError` naming the file, the key and the remedy.
-    """
-    values = read_yaml(file, "config")
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file} holds {kind_of(values)}; it must be a mapping of settings to values")
-    # A section with nothing in it is as good as none.
-    values = {key: value for key, value in values.items() if value is not None}
-    if flags.get("input") is not None:
-        values.pop("sample", None)
-    given = ((key, value) for key, value in flags.items() if value is not None)
-    for key, value in (*map(assigned, assignments), *given):
-        target = values
-        *sections, last = key.split(".")
-        for section in sections:
-            target = target.setdefault(section, {})
-            if not isinstance(target, dict):
-                raise ConfigError(f"--set {key}: {section!r} is not a section of {file}")
-        target[last] = value
-    return checked(RunConfig, values, str(file))
+__all__ = ["recipes_of", "run_all", "source_of"]
 
 
 def run_all(
@@ -159,7 +84,7 @@ def run_all(
                 config.tokens,
                 output / "mixtures",
                 stages=stages,
-                memory=config.dedup.item_bytes(),
+                memory=task_bytes(config.dedup),
                 format=config.mixtures.format,
                 keep=keep,
             )

@@ -1,7 +1,7 @@
 """What of a run is done, what is not, and what is stale and why; nothing is written.
 
-The run's own request is gone through again with stages that only look (see :mod:`slimpajama.stage`), as far as that can
-be known: what follows a stage that is not done depends on what it will write.
+The run's own request is gone through again with stages that only look (see :mod:`slimpajama.stages.runner`), as far as
+that can be known: what follows a stage that is not done depends on what it will write.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slimpajama.config import Config, TokenConfig, assigned, checked
+from slimpajama.config.dedup import Config
+from slimpajama.config.loading import assigned, checked
+from slimpajama.config.recipe import Recipe
+from slimpajama.config.run import RunConfig
+from slimpajama.config.tokens import TokenConfig
 from slimpajama.engine.local import LocalEngine
+from slimpajama.engine.resources import task_bytes, worker_count
 from slimpajama.errors import SlimpajamaError
-from slimpajama.mixture.recipe import Recipe
-from slimpajama.pipeline.deduplication import deduplicate_on
-from slimpajama.pipeline.mixtures import make_mixtures
+from slimpajama.pipeline.dedup import deduplicate_on
+from slimpajama.pipeline.mix import make_mixtures
 from slimpajama.pipeline.request import read_request
-from slimpajama.pipeline.run import RunConfig, recipes_of, source_of
-from slimpajama.stage import StageRecord, Stages, Unfinished
-from slimpajama.storage import place
+from slimpajama.pipeline.run import recipes_of, source_of
+from slimpajama.stages.runner import StageRecord, Stages, Unfinished
+from slimpajama.storage.paths import place
 
 __all__ = ["RunStatus", "run_status", "status_lines"]
 
@@ -93,14 +97,14 @@ def _run(request: dict[str, Any], output: Path, changes: dict[str, object], stag
             config.tokens,
             output / "mixtures",
             stages=stages,
-            memory=config.dedup.item_bytes(),
+            memory=task_bytes(config.dedup),
             format=config.mixtures.format,
         )
 
 
 def _with_workers(stages: Stages, config: Config) -> None:
     """How the keys are cut into ranges depends on the number of workers, which are never started."""
-    stages.engine = LocalEngine(config.worker_count())
+    stages.engine = LocalEngine(worker_count(config))
 
 
 _COMMANDS = {"dedup": _dedup, "mix": _mix, "run": _run}

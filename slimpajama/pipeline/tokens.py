@@ -15,28 +15,31 @@ from typing import Any
 
 import msgspec
 
-from slimpajama.config import TokenConfig
-from slimpajama.file_list import files_in
-from slimpajama.file_record import FileRecord
-from slimpajama.markers import Markers
-from slimpajama.mixture import shuffling, surveying, tokenizer_choice, tokenizing
-from slimpajama.mixture.kept import DedupOutput, KeptShard, kept_documents
-from slimpajama.mixture.shuffling import HeldOutItem, finish_store, gather_held_out, plan_buckets, sort_bucket
-from slimpajama.mixture.store import STORE_FILE
-from slimpajama.mixture.surveying import HoldoutItem, SurveyItem
-from slimpajama.mixture.tokenizer import declared_beside, local_file
-from slimpajama.mixture.tokenizer_choice import TokenizerItem, samples_for_tokenizer, tokenizer_of
-from slimpajama.mixture.tokenizing import RUNS, TokenizeSettings, tokenize_piece
-from slimpajama.stage import PlainResult, Stages
-from slimpajama.storage import place, relative_name
-from slimpajama.workspace import content_digest, file_record, fingerprint, write_json
-from slimpajama.written_files import WrittenFile, damage_of, written_files
+from slimpajama.config.tokens import TokenConfig
+from slimpajama.stages.markers import Markers
+from slimpajama.stages.runner import PlainResult, Stages
+from slimpajama.stages.written_files import WrittenFile, damage_of, written_files
+from slimpajama.storage.atomic import content_digest, file_record, fingerprint, write_json
+from slimpajama.storage.file_list import files_in
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import place, relative_name
+from slimpajama.tokens.dedup_reader import DedupOutput, KeptShard, kept_documents
+from slimpajama.tokens.stages import shuffle as shuffling
+from slimpajama.tokens.stages import survey as surveying
+from slimpajama.tokens.stages import tokenize as tokenizing
+from slimpajama.tokens.stages import tokenizer as tokenizer_choice
+from slimpajama.tokens.stages.shuffle import HeldOutItem, finish_store, gather_held_out, plan_buckets, sort_bucket
+from slimpajama.tokens.stages.survey import HoldoutItem, SurveyItem
+from slimpajama.tokens.stages.tokenize import RUNS, TokenizeSettings, tokenize_piece
+from slimpajama.tokens.stages.tokenizer import TokenizerItem, samples_for_tokenizer, tokenizer_of
+from slimpajama.tokens.store import STORE_FILE
+from slimpajama.tokens.tokenizer import declared_beside, local_file
 
 __all__ = ["make_store", "tokenize_shard"]
 
 _BUCKET = re.compile(r"sources/[^/]+/[^/]+/\d+\.(documents|tokens)\.npy")
 
-KERNELS = ("slimpajama.mixture.compiled",)
+KERNELS = ("slimpajama.tokens.compiled",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class TokenizeItem:
 
 
 def tokenize_shard(item: TokenizeItem) -> dict[str, Any]:
-    """See :func:`slimpajama.mixture.tokenizing.tokenize_piece`."""
+    """See :func:`slimpajama.tokens.stages.tokenize.tokenize_piece`."""
     shard = item.shard
     return tokenize_piece(kept_documents(shard), shard.source, shard.name, item.settings, item.out)
 
@@ -90,8 +93,8 @@ def make_store(
 ) -> dict[str, Any]:
     """Make the token store ``out`` of the kept documents, or find it made; returns its summary.
 
-    The summary has the figures of :func:`slimpajama.mixture.shuffling.finish_store`, the account of the ``holdout``,
-    ``warnings`` and ``tokenizer``. ``memory``: bytes that an item may hold.
+    The summary has the figures of :func:`slimpajama.tokens.stages.shuffle.finish_store`, the account of the
+    ``holdout``, ``warnings`` and ``tokenizer``. ``memory``: bytes that an item may hold.
     """
     return _Store(documents, config, out, stages, min(memory, 1 << 30)).make()
 

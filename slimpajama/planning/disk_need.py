@@ -16,7 +16,7 @@ from pathlib import Path
 from slimpajama.corpus.discovery import ShardFile
 from slimpajama.corpus.file_formats import Compression
 from slimpajama.logging import LOGGER
-from slimpajama.storage import is_remote
+from slimpajama.storage.paths import is_remote
 
 __all__ = ["EXPANSION", "dedup_bytes", "mixture_bytes", "text_bytes", "warn_if_full"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from slimpajama.planning.cost_model import RunPlan
 from slimpajama.planning.estimates import Range
-from slimpajama.planning.run_plan import RunPlan
 from slimpajama.text_table import aligned
 
 __all__ = ["plan_lines"]

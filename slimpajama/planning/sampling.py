@@ -24,7 +24,7 @@ from slimpajama.corpus.decoding import ShardBytes, compressed
 from slimpajama.corpus.discovery import Corpus, ShardFile
 from slimpajama.corpus.json_array import ArrayLines, holds_array
 from slimpajama.errors import ShardUnreadable
-from slimpajama.storage import is_remote, opened, place
+from slimpajama.storage.paths import is_remote, opened, place
 
 __all__ = ["SampledFile", "draw_sample", "strata_of"]
 

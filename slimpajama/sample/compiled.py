@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slimpajama.compilation import compilation_announced
+from slimpajama.engine.kernels import compilation_announced
 from slimpajama.sample.jaccard import jaccard
 from slimpajama.sample.roles import Document, SampleSpec
 from slimpajama.sample.texts import text_of

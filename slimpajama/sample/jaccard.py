@@ -17,7 +17,7 @@ import unicodedata
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.compilation import kernel
+from slimpajama.engine.kernels import kernel
 
 __all__ = ["SHINGLE", "cleaned", "jaccard"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.compilation import kernel
+from slimpajama.engine.kernels import kernel
 from slimpajama.sample.lexicon import DRAW_BITS, FUNCTION_WORDS, Lexicon
 from slimpajama.sample.random_streams import RandomStream
 

@@ -22,7 +22,7 @@ from slimpajama.sample.lexicon import lexicon
 from slimpajama.sample.metadata import record_line
 from slimpajama.sample.roles import SampleSpec, roles
 from slimpajama.sample.texts import copy_of, document_key, text_of
-from slimpajama.workspace import atomic_file
+from slimpajama.storage.atomic import atomic_file
 
 __all__ = ["PAIR", "SHORT_CHARACTERS", "ShardItem", "ShardResult", "shard_name", "write_shard"]
 

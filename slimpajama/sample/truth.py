@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from slimpajama.sample.layout import SampleShard
 from slimpajama.sample.shard import ShardResult
 from slimpajama.sample.sources import KINDS
-from slimpajama.workspace import atomic_file
+from slimpajama.storage.atomic import atomic_file
 
 __all__ = ["SCHEMA", "pair_counts", "write_pairs"]
 

@@ -21,8 +21,8 @@ from slimpajama.sample.roles import SampleSpec
 from slimpajama.sample.shard import ShardItem, ShardResult, shard_name, write_shard
 from slimpajama.sample.sources import FEWEST_DOCUMENTS, KINDS
 from slimpajama.sample.truth import pair_counts, write_pairs
-from slimpajama.storage import TEMPORARY_SUFFIX
-from slimpajama.workspace import read_json, write_json
+from slimpajama.storage.atomic import read_json, write_json
+from slimpajama.storage.paths import TEMPORARY_SUFFIX
 
 __all__ = ["GROUND_TRUTH", "PAIRS", "SampleSummary", "sample_is_there", "write_sample"]
 

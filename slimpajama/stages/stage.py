@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 import msgspec
 
 from slimpajama.engine import Retry
-from slimpajama.file_record import FileRecord
-from slimpajama.written_files import WrittenFile
+from slimpajama.stages.written_files import WrittenFile
+from slimpajama.storage.file_record import FileRecord
 
 __all__ = ["Payload", "ResultType", "Scale", "Stage", "StageResult", "Task", "map_files"]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.compilation import kernel
+from slimpajama.engine.kernels import kernel
 from slimpajama.text.unicode_tables import (
     DELETED,
     NEEDS_PYTHON,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.compilation import kernel
+from slimpajama.engine.kernels import kernel
 from slimpajama.text.cleaning import clean_code_points
 
 __all__ = ["BLOCK", "SHINGLE_CHARACTERS", "hash_block", "hash_code_points", "shingle_hashes"]

@@ -17,18 +17,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from slimpajama.config import REDPAJAMA_SET_NAMES
+from slimpajama.config.dedup import REDPAJAMA_SET_NAMES
 from slimpajama.corpus.discovery import POSITION_BITS, Piece, Shard, ShardFile
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import read_records
-from slimpajama.dedup.decisions import SCHEMA, VERDICTS
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.files.manifest import read_manifest
-from slimpajama.dedup.rows import DOCUMENT_ID
+from slimpajama.dedup.files.sketches import DOCUMENT_ID
+from slimpajama.dedup.verdicts import SCHEMA, VERDICTS
 from slimpajama.engine.heartbeat import beat
-from slimpajama.storage import opened, status_of
+from slimpajama.storage.atomic import content_digest, file_record, read_json
+from slimpajama.storage.paths import opened, status_of
 from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading, size_of
-from slimpajama.workspace import content_digest, file_record, read_json
 
 __all__ = ["STATES", "PartChecked", "PartItem", "check_part", "compare_totals", "part_items"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from slimpajama.errors import SlimpajamaError
-from slimpajama.storage import status_of
-from slimpajama.workspace import file_record
+from slimpajama.storage.atomic import file_record
+from slimpajama.storage.paths import status_of
 
 __all__ = ["REMEDY", "Checked", "damage", "found_reading", "missing", "size_of"]
 

@@ -1,8 +1,8 @@
 """The files of a finished run against its list: none missing, none changed, none foreign where users look for shards.
 
 The other checks of ``verify`` know what is in a file; these know only that each file of the list (see
-:mod:`slimpajama.file_list`) is the one that was written, whatever it is for. Costs reading those files once; files that
-another check hashes already are left to it.
+:mod:`slimpajama.storage.file_list`) is the one that was written, whatever it is for. Costs reading those files once;
+files that another check hashes already are left to it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimpajama.file_list import FileList, files_in
-from slimpajama.sealed_json import read_sealed
+from slimpajama.storage.file_list import FileList, files_in
+from slimpajama.storage.sealed_json import read_sealed
 from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading, missing, size_of
 
 __all__ = ["ListedFile", "check_listed", "foreign_files", "is_sound", "listed_files"]

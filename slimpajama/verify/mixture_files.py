@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slimpajama.config import checked
+from slimpajama.config.loading import checked
+from slimpajama.config.recipe import Recipe
 from slimpajama.errors import SlimpajamaError
-from slimpajama.mixture.build import FileItem, file_groups
 from slimpajama.mixture.formats.base import mixture_format
 from slimpajama.mixture.output_files import file_items, plan_from_store
-from slimpajama.mixture.recipe import Recipe
-from slimpajama.mixture.store import TokenStore
+from slimpajama.mixture.stages.build import FileItem, file_groups
+from slimpajama.storage.atomic import read_json
+from slimpajama.tokens.store import TokenStore
 from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading
-from slimpajama.workspace import read_json
 
 __all__ = ["FileCheck", "check_file", "file_checks"]
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.engine.heartbeat import beat
-from slimpajama.storage import opened
+from slimpajama.storage.paths import opened
 from slimpajama.verify.findings import Checked, found_reading
 
 __all__ = ["SurvivorItem", "check_survivors", "survivor_items"]

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from slimpajama.engine.heartbeat import beat
-from slimpajama.mixture.arrays import map_array
-from slimpajama.mixture.holdout import SPLITS
-from slimpajama.mixture.seeded import seeded_hash
-from slimpajama.mixture.shuffling import check_store
-from slimpajama.mixture.store import DOCUMENT, TokenStore, bucket_paths, open_store
+from slimpajama.storage.atomic import read_json
+from slimpajama.storage.npy import map_array
+from slimpajama.tokens.holdout import SPLITS
+from slimpajama.tokens.seeded_order import seeded_hash
+from slimpajama.tokens.stages.shuffle import check_store
+from slimpajama.tokens.store import DOCUMENT, TokenStore, bucket_paths, open_store
 from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading, size_of
-from slimpajama.workspace import read_json
 
 __all__ = ["BucketCheck", "StoreCheck", "bucket_checks", "check_bucket", "check_whole_store", "compare_accounts"]
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from slimpajama.config import REDPAJAMA_SET_NAMES
+from slimpajama.config.dedup import REDPAJAMA_SET_NAMES
 from slimpajama.corpus.file_formats import suffix_of
 from slimpajama.corpus.pieces import Piece, Shard, ShardFile
 

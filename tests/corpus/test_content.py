@@ -15,7 +15,7 @@ from slimpajama.corpus.content import ContentDigest, PartsCheck
 from slimpajama.corpus.discovery import Piece, discover
 from slimpajama.corpus.lines import LineBlock, LineReader
 from slimpajama.corpus.records import read_records
-from slimpajama.corpus.writing import kept_lines
+from slimpajama.corpus.shard_writer import kept_lines
 from slimpajama.errors import InputChanged
 from tests.corpus.shards import put
 

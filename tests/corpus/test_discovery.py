@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import ConfigError, InputNotFound, ShardUnreadable, SourceConfig
-from slimpajama.config import REDPAJAMA_SET_NAMES
+from slimpajama.config.dedup import REDPAJAMA_SET_NAMES
 from slimpajama.corpus.discovery import POSITION_BITS, Corpus, discover
 from slimpajama.corpus.file_formats import ENDINGS
 from tests.corpus.shards import put

@@ -10,12 +10,12 @@ import orjson
 import pytest
 
 from slimpajama import ConfigError, SourceConfig
-from slimpajama.config import REDPAJAMA_SET_NAMES, LayoutName
+from slimpajama.config.dedup import REDPAJAMA_SET_NAMES, LayoutName
 from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.corpus.labels import FileLabels, read_labels, spread
 from slimpajama.corpus.pieces import ShardFile
 from slimpajama.corpus.shard_listing import list_shards
-from slimpajama.storage import place
+from slimpajama.storage.paths import place
 from tests.corpus.shards import jsonl, put
 
 PUBLISHED = list(REDPAJAMA_SET_NAMES)

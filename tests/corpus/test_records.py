@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimpajama.config import REDPAJAMA_SET_NAMES
+from slimpajama.config.dedup import REDPAJAMA_SET_NAMES
 from slimpajama.corpus.discovery import POSITION_BITS, Piece, discover
 from slimpajama.corpus.fields import TEXT_ALONE, Fields
 from slimpajama.corpus.lines import LineBlock, LineReader

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from slimpajama.dedup.cluster import read_clusters
-from slimpajama.dedup.components import Clusters, Links, links_of_pairs
+from slimpajama.dedup.clustering.union_find import Clusters, Links, links_of_pairs
 from slimpajama.dedup.lsh import write_links
-from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterStage
 
 Pairs = tuple[np.ndarray, np.ndarray]

@@ -15,15 +15,15 @@ import numpy as np
 import orjson
 import pytest
 
-from slimpajama.config import Config
+from slimpajama.config.dedup import Config
 from slimpajama.corpus.records import BadRecord, RecordBatch
 from slimpajama.dedup.careful import MOST_LEFT_OUT, Care, LeftOut, leave_out, next_care, sketch_one_by_one
-from slimpajama.dedup.sketch import Sketcher, Sketches
+from slimpajama.dedup.sketcher import Sketcher, Sketches
 from slimpajama.engine import Death, Trial
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import WorkerDied
-from slimpajama.pipeline.deduplication import deduplicate_on
-from slimpajama.stage import Stages
+from slimpajama.pipeline.dedup import deduplicate_on
+from slimpajama.stages.runner import Stages
 from tests.corpus.shards import put
 
 STALLED = Death(2, "showed no sign of life for 300 s", by_item=True, may_repeat=False)

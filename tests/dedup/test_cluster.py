@@ -9,10 +9,10 @@ import pytest
 
 from slimpajama.dedup import cluster
 from slimpajama.dedup.cluster import read_clusters
-from slimpajama.dedup.components import links_of_pairs
+from slimpajama.dedup.clustering.union_find import links_of_pairs
 from slimpajama.dedup.lsh import write_links
 from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterResult, ClusterStage, LargeCluster
-from slimpajama.workspace import file_record
+from slimpajama.storage.atomic import file_record
 from tests.dedup.pairs import EVERYTHING, PLENTY, plain
 
 A, B, C = 0, 1 << 40, 2 << 40

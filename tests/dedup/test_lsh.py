@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import InputError, signature
-from slimpajama.dedup.equal_keys import links_of_keys
+from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND, Rows, RowsWriter
+from slimpajama.dedup.key_table import links_of_keys
 from slimpajama.dedup.lsh import BYTES_PER_KEY, KeyRange, key_ranges, read_links
-from slimpajama.dedup.rows import BAD, SHORT, SOUND, Rows, RowsWriter
-from slimpajama.dedup.sketch import Sketcher
+from slimpajama.dedup.sketcher import Sketcher
 from slimpajama.dedup.stages.link import LinkPayload, LinkStage
-from slimpajama.workspace import atomic_file, write_json
+from slimpajama.storage.atomic import atomic_file, write_json
 from tests.dedup.pairs import clusters_of_pairs, pairs_of, plain
 from tests.twins import components
 

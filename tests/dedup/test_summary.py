@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from slimpajama.dedup.decisions import Tally
 from slimpajama.dedup.summary import catch_line, source_figures, table
+from slimpajama.dedup.verdicts import Tally
 from slimpajama.versions import versions
 
 COUNTS = [

@@ -352,7 +352,7 @@ if __name__ == "__main__":
 """
 
 
-OURS = "import slimpajama.engine.lean as lean; lean.all_ours()"
+OURS = "import slimpajama.engine.import_guard as lean; lean.all_ours()"
 
 
 @pytest.mark.parametrize(

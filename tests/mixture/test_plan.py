@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slimpajama.config.recipe import Recipe, load_recipe
 from slimpajama.errors import ConfigError
 from slimpajama.mixture.plan import apportion, plan_mixture, plan_table, plan_warnings, share_out
-from slimpajama.mixture.recipe import Recipe, load_recipe
 from tests.conftest import REPOSITORY
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from slimpajama import ConfigError, deduplicate
-from slimpajama.config import Config
+from slimpajama.config.dedup import Config
 from slimpajama.corpus.discovery import discover
 from slimpajama.dedup.dedup_run import moment_text
 from slimpajama.dedup.files.layout import DedupLayout

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from slimpajama import ConfigError, ShardUnreadable, WorkerDied
-from slimpajama.config import Config
+from slimpajama.config.dedup import Config
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.local import LocalEngine
 from slimpajama.engine.ray import IN_FLIGHT_PER_CPU, RETRIES, RayEngine

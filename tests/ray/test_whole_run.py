@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from slimpajama.cli import app
-from slimpajama.config import Config, TokenConfig
+from slimpajama.cli.main import app
+from slimpajama.config.dedup import Config
+from slimpajama.config.recipe import Recipe
+from slimpajama.config.tokens import TokenConfig
 from slimpajama.engine.local import LocalEngine
 from slimpajama.engine.ray import RayEngine
-from slimpajama.mixture.recipe import Recipe
-from slimpajama.pipeline.deduplication import deduplicate_on
-from slimpajama.pipeline.mixtures import make_mixtures
+from slimpajama.pipeline.dedup import deduplicate_on
+from slimpajama.pipeline.mix import make_mixtures
 from slimpajama.sample import write_sample
-from slimpajama.stage import Stages
+from slimpajama.stages.runner import Stages
 from tests.ray.cluster import MARKS, STORE_BYTES
 
 pytest.importorskip("ray")

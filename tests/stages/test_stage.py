@@ -7,8 +7,8 @@ import pickle
 import msgspec
 import pytest
 
-from slimpajama.file_record import FileRecord
 from slimpajama.stages.stage import StageResult, map_files
+from slimpajama.storage.file_record import FileRecord
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -17,21 +17,22 @@ pytest.importorskip("s3fs")
 pytest.importorskip("moto")
 
 from slimpajama import InputNotFound, OutputError, deduplicate
-from slimpajama.config import Config, TokenConfig
+from slimpajama.config.dedup import Config
+from slimpajama.config.recipe import Recipe
+from slimpajama.config.tokens import TokenConfig
 from slimpajama.dedup.stages.write import WriteStage
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import WorkspaceLocked
-from slimpajama.fence import TRUSTED_SECONDS
-from slimpajama.local_copies import local_copy
-from slimpajama.lock import LOCK_FILE, locked
-from slimpajama.lock_object import lock_object
-from slimpajama.mixture.recipe import Recipe
-from slimpajama.pipeline.deduplication import deduplicate_on
-from slimpajama.pipeline.mixtures import make_mixtures
+from slimpajama.pipeline.dedup import deduplicate_on
+from slimpajama.pipeline.mix import make_mixtures
 from slimpajama.pipeline.status import run_status
-from slimpajama.stage import Stages
-from slimpajama.storage import opened, place, status_of
-from slimpajama.workspace import atomic_file
+from slimpajama.stages.runner import Stages
+from slimpajama.storage.atomic import atomic_file
+from slimpajama.storage.fence import TRUSTED_SECONDS
+from slimpajama.storage.local_cache import local_copy
+from slimpajama.storage.lock import LOCK_FILE, locked
+from slimpajama.storage.lock_object import lock_object
+from slimpajama.storage.paths import opened, place, status_of
 from tests.corpus.shards import files_below, put
 from tests.storage.s3_server import Faults, failing_proxy, s3_server
 
@@ -212,7 +213,7 @@ def test_a_file_that_was_not_finished_is_not_there(bucket: Path) -> None:
 
 
 def test_reading_anywhere_in_a_file_of_many_ranges(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slimpajama.storage.RANGE_BYTES", 1000)
+    monkeypatch.setattr("slimpajama.storage.paths.RANGE_BYTES", 1000)
     content = random.Random(1).randbytes(3456)
     (bucket / "file").write_bytes(content)
     with opened(bucket / "file") as file:

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from slimpajama.errors import WorkspaceLocked
-from slimpajama.fence import Claim, Fenced, claiming
-from slimpajama.lock import LOCK_FILE, locked, locked_for_reading
-from slimpajama.lock_holder import Holder
-from slimpajama.lock_object import lock_object
-from slimpajama.storage import place, remove_file, remove_tree
-from slimpajama.store_lock import BEAT_SECONDS, STALE_SECONDS, StoreLock, locked_in_store
-from slimpajama.workspace import atomic_file
+from slimpajama.storage.atomic import atomic_file
+from slimpajama.storage.fence import Claim, Fenced, claiming
+from slimpajama.storage.lock import LOCK_FILE, locked, locked_for_reading
+from slimpajama.storage.lock_holder import Holder
+from slimpajama.storage.lock_object import lock_object
+from slimpajama.storage.paths import place, remove_file, remove_tree
+from slimpajama.storage.store_lock import BEAT_SECONDS, STALE_SECONDS, StoreLock, locked_in_store
 
 FOLDER = Path("folder")
 OTHER = Holder(7, "there", "today", "slimpajama dedup", beat=1e12, token="other")  # noqa: S106 - no password

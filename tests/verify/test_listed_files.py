@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from slimpajama.config.run import load_run_config
 from slimpajama.engine.local import LocalEngine
-from slimpajama.file_list import FILE_LIST, FileList, files_in, read_file_list
-from slimpajama.pipeline.run import load_run_config, run_all
-from slimpajama.pipeline.verification import verify_run
+from slimpajama.pipeline.run import run_all
+from slimpajama.pipeline.verify import verify_run
+from slimpajama.storage.file_list import FILE_LIST, FileList, files_in, read_file_list
 from slimpajama.verify.listed_files import ListedFile, check_listed, foreign_files, is_sound, listed_files
 
 LISTS = ((".", FILE_LIST), ("dedup", f"work/{FILE_LIST}"), ("mixtures", f"tokens/{FILE_LIST}"))

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimpajama.config import Scope
+from slimpajama.config.dedup import Scope
 from slimpajama.corpus.discovery import Piece
 from slimpajama.dedup.card import CARD
-from slimpajama.file_list import FILE_LIST
-from slimpajama.storage import relative_name
+from slimpajama.storage.file_list import FILE_LIST
+from slimpajama.storage.paths import relative_name
 
 __all__ = ["BOTH", "OWNED_FOLDERS", "DedupLayout", "OutputShard"]
 

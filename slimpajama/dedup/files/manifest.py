@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import msgspec
 
-from slimpajama.config import Scope
+from slimpajama.config.dedup import Scope
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.errors import InputNotFound
-from slimpajama.workspace import read_json
+from slimpajama.storage.atomic import read_json
 
 __all__ = ["Manifest", "ManifestPart", "ManifestShard", "read_manifest"]
 

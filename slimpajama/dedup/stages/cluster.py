@@ -18,13 +18,14 @@ import numpy as np
 from slimpajama.dedup.cluster import write_clusters
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.lsh import read_links
-from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.dedup.stages.link import LinkResult
-from slimpajama.file_record import FileRecord
+from slimpajama.engine.resources import whole_machine_bytes
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
-from slimpajama.storage import place
-from slimpajama.workspace import content_digest, fingerprint
-from slimpajama.written_files import written_files
+from slimpajama.stages.written_files import written_files
+from slimpajama.storage.atomic import content_digest, fingerprint
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import place
 
 __all__ = ["ClusterPayload", "ClusterResult", "ClusterStage", "LargeCluster"]
 
@@ -77,7 +78,7 @@ class ClusterStage(Stage[ClusterPayload, ClusterResult]):
     @property
     def memory(self) -> int:
         """As much as all workers may hold together."""
-        return self.dedup.config.lone_item_bytes()
+        return whole_machine_bytes(self.dedup.config)
 
     def tasks(self) -> Sequence[Task[ClusterPayload]]:
         """One."""

@@ -20,18 +20,18 @@ import pyarrow.parquet as pq
 
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.cluster import read_clusters
-from slimpajama.dedup.decisions import SCHEMA, VERDICTS, Nested, Tally, decide, nested
 from slimpajama.dedup.dedup_run import DedupRun
-from slimpajama.dedup.rows import BAD, DOCUMENT_ID, row_batches
-from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.files.sketches import BAD, DOCUMENT_ID, row_batches
+from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.dedup.stages.cluster import ClusterResult
 from slimpajama.dedup.stages.diff import DiffResult, spans_of
 from slimpajama.dedup.stages.sketch import SketchResult
+from slimpajama.dedup.verdicts import SCHEMA, VERDICTS, Nested, Tally, decide, nested
 from slimpajama.engine.heartbeat import beat
-from slimpajama.file_record import FileRecord
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
-from slimpajama.workspace import atomic_file, content_digest
-from slimpajama.written_files import written_files
+from slimpajama.stages.written_files import written_files
+from slimpajama.storage.atomic import atomic_file, content_digest
+from slimpajama.storage.file_record import FileRecord
 
 __all__ = ["DecidePayload", "DecideResult", "DecideStage"]
 
@@ -51,7 +51,7 @@ class DecidePayload:
 
 
 class DecideResult(StageResult, frozen=True, kw_only=True):
-    """The tally of a piece (see :class:`~slimpajama.dedup.decisions.Tally`).
+    """The tally of a piece (see :class:`~slimpajama.dedup.verdicts.Tally`).
 
     ``kept``: a digest of who is kept in which scope, which stays when only the clusters of the others change.
     """

@@ -21,8 +21,8 @@ from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.stages.cluster import ClusterResult
 from slimpajama.engine.heartbeat import beat
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
-from slimpajama.workspace import content_digest, fingerprint
-from slimpajama.written_files import written_files
+from slimpajama.stages.written_files import written_files
+from slimpajama.storage.atomic import content_digest, fingerprint
 
 __all__ = ["DiffPayload", "DiffResult", "DiffStage", "spans_of"]
 

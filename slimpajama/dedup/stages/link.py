@@ -1,6 +1,6 @@
 """Link: documents that agree in a band are linked, one band and one range of keys at a time.
 
-A task gathers the keys of its range and links what is equal (see :mod:`slimpajama.dedup.equal_keys`). 36 bytes per key
+A task gathers the keys of its range and links what is equal (see :mod:`slimpajama.dedup.key_table`). 36 bytes per key
 of the range are held at once, and the number of ranges follows from the memory allowed. Ranges are cut evenly, and no
 key is cut: a page that a hundred million documents share takes 3.6 GB in the range it falls into, however many ranges
 there are. Rejected: hash tables of whole bands (the 1.4 TB of the published run), and all pairs that agree (quadratic
@@ -14,18 +14,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from slimpajama.dedup.bands import banding
+from slimpajama.dedup.banding import banding
 from slimpajama.dedup.dedup_run import DedupRun
-from slimpajama.dedup.equal_keys import MOST_KEYS, links_of_keys
+from slimpajama.dedup.files.sketches import BATCH_ROWS
+from slimpajama.dedup.key_table import MOST_KEYS, links_of_keys
 from slimpajama.dedup.lsh import KeyRange, gathered_keys, key_ranges, write_links
-from slimpajama.dedup.rows import BATCH_ROWS
-from slimpajama.dedup.source_ranges import SourceRanges
+from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.dedup.stages.sketch import SketchResult, documents_in
-from slimpajama.file_record import FileRecord
+from slimpajama.engine.resources import task_bytes
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
-from slimpajama.storage import place, relative_name
-from slimpajama.workspace import content_digest, fingerprint
-from slimpajama.written_files import WrittenFile, written_files
+from slimpajama.stages.written_files import WrittenFile, written_files
+from slimpajama.storage.atomic import content_digest, fingerprint
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import place, relative_name
 
 __all__ = ["LinkPayload", "LinkResult", "LinkStage", "rows_paths"]
 
@@ -68,7 +69,7 @@ class LinkStage(Stage[LinkPayload, LinkResult]):
         """One for each band and range of keys."""
         dedup = self.dedup
         documents, sources = documents_in(dedup, self.sketched), dedup.sources
-        ranges = key_ranges(documents, dedup.config.item_bytes())
+        ranges = key_ranges(documents, task_bytes(dedup.config))
         bands, _ = banding(dedup.config)
         common = {
             "version": self.version,

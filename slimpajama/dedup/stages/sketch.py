@@ -21,19 +21,19 @@ from slimpajama.corpus.content import ContentDigest
 from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.records import read_records
 from slimpajama.dedup import sketching
-from slimpajama.dedup.bands import banding
+from slimpajama.dedup.banding import banding
 from slimpajama.dedup.careful import DOCUMENT_SECONDS, Care, next_care
 from slimpajama.dedup.dedup_run import DedupRun
-from slimpajama.dedup.rows import join_rows
+from slimpajama.dedup.files.sketches import join_rows
 from slimpajama.dedup.sketching import PieceCounts, SketchSettings, has_parts
 from slimpajama.engine import Death, Retry, Trial
-from slimpajama.file_record import FileRecord
 from slimpajama.logging import LOGGER
-from slimpajama.markers import ANY_BYTES, Markers
+from slimpajama.stages.markers import ANY_BYTES, Markers
 from slimpajama.stages.stage import Stage, StageResult, Task
-from slimpajama.storage import is_remote, opened, place, remove_file
+from slimpajama.storage.atomic import atomic_file
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import is_remote, opened, place, remove_file
 from slimpajama.versions import versions
-from slimpajama.workspace import atomic_file
 
 __all__ = ["SketchPart", "SketchPayload", "SketchResult", "SketchStage", "documents_in", "try_again"]
 

@@ -17,20 +17,20 @@ from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import POSITION_BITS, Piece
 from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import LineReader
-from slimpajama.corpus.writing import Replacements, changed, kept_lines
+from slimpajama.corpus.shard_writer import Replacements, changed, kept_lines
 from slimpajama.dedup import output_shards
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.layout import OutputShard
 from slimpajama.dedup.stages.decide import DecideResult
 from slimpajama.dedup.stages.sketch import SketchResult, SketchStage
 from slimpajama.errors import InputChanged
-from slimpajama.file_record import FileRecord
-from slimpajama.markers import ANY_BYTES, Markers
+from slimpajama.stages.markers import ANY_BYTES, Markers
 from slimpajama.stages.stage import Stage, StageResult, Task
-from slimpajama.storage import remove_file, remove_tree
+from slimpajama.stages.written_files import written_files
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import remove_file, remove_tree
 from slimpajama.text.normalisation import Normalisation, normaliser
 from slimpajama.versions import versions
-from slimpajama.written_files import written_files
 
 __all__ = ["WritePayload", "WriteResult", "WriteStage"]
 

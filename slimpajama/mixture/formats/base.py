@@ -2,14 +2,12 @@
 
 To add one, write a subclass of :class:`MixtureFormat` in a module that workers can import, and call
 :func:`register_mixture_format` with it before the format is asked for by name. Its writer gets sequences group by
-group, in their final order; its ``differences`` reads a written file back for ``slimpajama verify``. Built-in formats
-are imported when they are first used. Rejected: a format as a pair of functions (the card and the check would need two
-more places), and discovering formats by scanning installed packages (it costs every start a second).
+group, in their final order; its ``differences`` reads a written file back for ``slimpajama verify``. Rejected: a format
+as a pair of functions (the card and the check would need two more places).
 """
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +18,7 @@ from typing import BinaryIO, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.errors import ConfigError
+from slimpajama.registry import MIXTURE_FORMATS
 
 __all__ = [
     "MixtureFormat",
@@ -28,7 +26,6 @@ __all__ = [
     "SequenceShape",
     "SequenceWriter",
     "mixture_format",
-    "mixture_format_names",
     "register_mixture_format",
 ]
 
@@ -87,32 +84,11 @@ class MixtureFormat(ABC):
         return {}
 
 
-_BUILT_IN = {
-    "parquet": "slimpajama.mixture.formats.parquet:ParquetFormat",
-    "megatron": "slimpajama.mixture.formats.megatron:MegatronFormat",
-}
-
-_registered: dict[str, MixtureFormat] = {}
-
-
 def register_mixture_format(format: MixtureFormat) -> None:
     """Make ``format`` known by its name. Raises :class:`ConfigError` where another format has that name."""
-    known = _registered.get(format.name)
-    if format.name in _BUILT_IN or (known is not None and type(known) is not type(format)):
-        raise ConfigError(f"there is a mixture format {format.name!r} already; give the new one another name")
-    _registered[format.name] = format
+    MIXTURE_FORMATS.register(format)
 
 
 def mixture_format(name: str) -> MixtureFormat:
-    """The format of that name. Raises :class:`ConfigError` naming those there are."""
-    if name not in _registered and name in _BUILT_IN:
-        module, _, cls = _BUILT_IN[name].partition(":")
-        _registered[name] = getattr(importlib.import_module(module), cls)()
-    if name not in _registered:
-        raise ConfigError(f"there is no mixture format {name!r}; the formats are {', '.join(mixture_format_names())}")
-    return _registered[name]
-
-
-def mixture_format_names() -> tuple[str, ...]:
-    """The names of all formats, the built-in ones first."""
-    return (*_BUILT_IN, *(name for name in _registered if name not in _BUILT_IN))
+    """The format of that name. Raises :class:`ConfigError` with the names there are."""
+    return MIXTURE_FORMATS.get(name)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.mixture.formats.base import MixtureFormat, SequenceGroup, SequenceShape, SequenceWriter
-from slimpajama.storage import opened
+from slimpajama.storage.paths import opened
 
 __all__ = ["MegatronFormat", "token_dtype", "write_bin", "write_idx"]
 

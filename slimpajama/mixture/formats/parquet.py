@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.mixture.formats.base import MixtureFormat, SequenceGroup, SequenceShape
-from slimpajama.storage import opened
+from slimpajama.storage.paths import opened
 
 __all__ = ["ParquetFormat", "ParquetWriter", "schema"]
 

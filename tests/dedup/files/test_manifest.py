@@ -10,8 +10,8 @@ import pytest
 from slimpajama import InputNotFound
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.files.manifest import Manifest, ManifestPart, ManifestShard, read_manifest
-from slimpajama.mixture.kept import open_dedup_output
-from slimpajama.workspace import write_json
+from slimpajama.storage.atomic import write_json
+from slimpajama.tokens.dedup_reader import open_dedup_output
 
 MANIFEST = Manifest(
     (

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from slimpajama.dedup.stages.order import DEDUP_STAGES
-from slimpajama.planning.run_plan import BY_DOCUMENTS, SERIAL
+from slimpajama.planning.cost_model import BY_DOCUMENTS, SERIAL
 from slimpajama.stages.stage import StageResult
 
 

@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 
 from slimpajama.errors import ConfigError
-from slimpajama.mixture.build import FileItem, build_file
 from slimpajama.mixture.formats.base import (
     MixtureFormat,
     SequenceGroup,
     SequenceShape,
     SequenceWriter,
     mixture_format,
-    mixture_format_names,
     register_mixture_format,
 )
 from slimpajama.mixture.formats.parquet import ParquetFormat
-from slimpajama.mixture.store import open_store
+from slimpajama.mixture.stages.build import FileItem, build_file
+from slimpajama.registry import MIXTURE_FORMATS
+from slimpajama.storage.atomic import file_record
+from slimpajama.tokens.store import open_store
 from slimpajama.verify.mixture_files import FileCheck, check_file
-from slimpajama.workspace import file_record
-from tests.mixture.token_corpus import build, corpus, small_tokenizer
+from tests.tokens.token_corpus import build, corpus, small_tokenizer
 
 
 class _Lines:
@@ -55,7 +55,7 @@ class Decimal(MixtureFormat):
 
 
 def test_built_in_formats_are_found_by_name() -> None:
-    assert mixture_format_names()[:2] == ("parquet", "megatron")
+    assert MIXTURE_FORMATS.names[:2] == ("parquet", "megatron")
     assert isinstance(mixture_format("parquet"), ParquetFormat)
     with pytest.raises(ConfigError, match="there is no mixture format 'arrow'; the formats are parquet, megatron"):
         mixture_format("arrow")

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimpajama.mixture.build import FileItem, build_file
 from slimpajama.mixture.formats.megatron import MegatronFormat, token_dtype, write_bin, write_idx
 from slimpajama.mixture.packing import pack
-from slimpajama.mixture.store import open_store
-from tests.mixture.token_corpus import build, corpus, small_tokenizer
+from slimpajama.mixture.stages.build import FileItem, build_file
+from slimpajama.tokens.store import open_store
+from tests.tokens.token_corpus import build, corpus, small_tokenizer
 
 TYPES = {1: np.uint8, 2: np.int8, 3: np.int16, 4: np.int32, 5: np.int64, 6: np.float64, 7: np.float32, 8: np.uint16}
 

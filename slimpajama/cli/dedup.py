@@ -1,0 +1,86 @@
+"""Deduplicate shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slimpajama.cli.errors import reported, results_only
+from slimpajama.cli.options import (
+    A_PLACE,
+    Debug,
+    EngineName,
+    Json,
+    Keep,
+    LogLevel,
+    OnEngine,
+    Quiet,
+    RayAddress,
+    ScopeName,
+    Workers,
+)
+from slimpajama.cli.output import closing_lines
+
+__all__ = ["dedup"]
+
+
+def dedup(
+    input: Annotated[Path, typer.Option("--input", **A_PLACE, help="Folder that holds the sources' folders.")],
+    output: Annotated[Path, typer.Option("--output", **A_PLACE, help="Folder for decisions, shards and summary.")],
+    scope: Annotated[
+        ScopeName | None,
+        typer.Option(help="Shards to write; decisions always hold both scopes (default: both)."),
+    ] = None,
+    workers: Workers = None,
+    engine: OnEngine = EngineName.local,
+    ray_address: RayAddress = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(**A_PLACE, help="Output of an earlier run: what is there is not kept again."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings, or a preset, e.g. redpajama.")] = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, over the file's; repeatable."),
+    ] = None,
+    keep: Keep = False,
+    quiet: Quiet = False,
+    json: Json = False,
+    log_level: LogLevel = None,
+    debug: Debug = False,
+) -> None:
+    """Deduplicate shards within each source (local) and across all (global), in one pass.
+
+    The output holds decisions/ (a verdict on every record, Parquet), global/ and local/ (deduplicated shards),
+    quarantine/ (broken records) and summary.json. Run the same command again to resume.
+    """
+    with reported(debug, quiet=quiet or json, log_level=log_level):
+        import orjson
+
+        from slimpajama.config.dedup import load_config
+        from slimpajama.config.presets import config_file
+        from slimpajama.dedup.banding import banding
+        from slimpajama.dedup.summary import catch_line, table
+        from slimpajama.engine.choice import EngineChoice
+        from slimpajama.pipeline import deduplicate
+
+        settings = load_config(
+            config and config_file(config),
+            set or (),
+            scope=scope and scope.value,
+            workers=workers,
+            against=str(against) if against else None,
+        )
+        talks = not quiet and not json
+        if talks:
+            typer.echo(catch_line(*banding(settings)), err=True)
+        chosen = EngineChoice(engine.value, ray_address)
+        with results_only():
+            summary = deduplicate(input, output, settings, progress=talks, engine=chosen, keep=keep)
+        if json:
+            typer.echo(orjson.dumps(summary).decode())
+        elif talks:
+            typer.echo(table(summary))
+            typer.echo(closing_lines(summary, output))

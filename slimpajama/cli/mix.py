@@ -1,0 +1,107 @@
+"""Build mixtures from a deduplication."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slimpajama.cli.errors import reported, results_only
+from slimpajama.cli.options import (
+    A_PLACE,
+    Debug,
+    EngineName,
+    Json,
+    Keep,
+    LogLevel,
+    Memory,
+    OnEngine,
+    OneScope,
+    Quiet,
+    RayAddress,
+    SetInSection,
+    Workers,
+)
+from slimpajama.cli.output import mixture_lines
+from slimpajama.engine.resources import task_bytes
+
+__all__ = ["mix"]
+
+
+def mix(
+    input: Annotated[Path, typer.Option("--input", **A_PLACE, help="Output of slimpajama dedup.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", **A_PLACE, help="Folder for the token store and the mixtures."),
+    ],
+    recipe: Annotated[list[Path], typer.Option("--recipe", help="YAML recipe, or a preset, e.g. dc-6; repeatable.")],
+    tokens: Annotated[
+        str | None, typer.Option(help="Token budget of each mixture, e.g. 2M (default: the recipe's).")
+    ] = None,
+    seq_len: Annotated[int | None, typer.Option(help="Sequence length (default: the recipe's).")] = None,
+    scope: Annotated[OneScope | None, typer.Option(help="Scope of deduplication (default: the recipe's).")] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="tokenizer.json or hub name (default: train one on the corpus).")
+    ] = None,
+    end_of_text: Annotated[
+        str | None, typer.Option(help="Special token after each document (default: the one the tokenizer declares).")
+    ] = None,
+    holdout: Annotated[
+        float | None, typer.Option(help="Share held out for validation and test (default 0.0017).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of holdout, shuffle and mixtures (default 1).")] = None,
+    format: Annotated[str, typer.Option(help="Files to write: parquet or megatron.")] = "parquet",
+    memory: Memory = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Make the token store, print the plans, build no mixture.")
+    ] = False,
+    workers: Workers = None,
+    engine: OnEngine = EngineName.local,
+    ray_address: RayAddress = None,
+    set: SetInSection = None,
+    keep: Keep = False,
+    quiet: Quiet = False,
+    json: Json = False,
+    log_level: LogLevel = None,
+    debug: Debug = False,
+) -> None:
+    """Build token-exact mixtures from a deduplication, by recipes: OUTPUT/<recipe>/train-*.parquet and so on.
+
+    Documents are tokenised once, into OUTPUT/tokens; later calls with the same settings use that store.
+    """
+    with reported(debug, quiet=quiet or json, log_level=log_level):
+        import orjson
+
+        from slimpajama.config.dedup import load_config
+        from slimpajama.config.presets import recipe_file
+        from slimpajama.config.recipe import load_recipe
+        from slimpajama.config.tokens import load_token_config
+        from slimpajama.engine.choice import EngineChoice
+        from slimpajama.pipeline.mix import make_mixtures
+        from slimpajama.stages.progress import progress_for
+        from slimpajama.stages.runner import Stages
+
+        overrides = {"tokens": tokens, "sequence_length": seq_len, "scope": scope and scope.value, "seed": seed}
+        recipes = [load_recipe(recipe_file(file), **overrides) for file in recipe]
+        machine = load_config(workers=workers, memory=memory)
+        settings = load_token_config(
+            set or (), tokenizer=tokenizer, end_of_text=end_of_text, holdout=holdout, seed=seed
+        )
+        talks = not quiet and not json
+        with results_only(), EngineChoice(engine.value, ray_address).opened(machine) as opened:
+            made = make_mixtures(
+                input,
+                recipes,
+                settings,
+                output,
+                stages=Stages(opened, progress_for(talks)),
+                memory=task_bytes(machine),
+                format=format,
+                dry_run=dry_run,
+                keep=keep,
+            )
+        if json:
+            typer.echo(orjson.dumps({"tokens": made.store, "mixtures": made.manifests}).decode())
+        elif talks:
+            typer.echo(mixture_lines(made, output))

@@ -1,0 +1,80 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from slimpajama.printable import printable
+
+__all__ = [
+    "A_PLACE",
+    "ARun",
+    "Debug",
+    "EngineName",
+    "Json",
+    "Keep",
+    "LogLevel",
+    "LogLevelName",
+    "Memory",
+    "OnEngine",
+    "OneScope",
+    "OtherInput",
+    "Quiet",
+    "RayAddress",
+    "ScopeName",
+    "SetInSection",
+    "Workers",
+]
+
+
+def _place(text: str) -> Path:
+    """A path or the URL of a store."""
+    from slimpajama.errors import ConfigError
+    from slimpajama.storage.paths import place
+
+    try:
+        return place(text)
+    except ConfigError as error:
+        typer.echo(f"error: {printable(str(error))}", err=True)
+        raise typer.Exit(error.exit_code) from error
+
+
+A_PLACE: dict[str, Any] = {"parser": _place, "metavar": "PLACE"}
+
+# `global` is a keyword, so these are made from values.
+ScopeName = Enum("ScopeName", {"both": "both", "global": "global", "local": "local"}, type=str)
+OneScope = Enum("OneScope", {"global": "global", "local": "local"}, type=str)
+LogLevelName = Enum(
+    "LogLevelName", {"debug": "debug", "info": "info", "warning": "warning", "error": "error"}, type=str
+)
+EngineName = Enum("EngineName", {"local": "local", "ray": "ray"}, type=str)
+
+ARun = Annotated[Path, typer.Argument(metavar="RUN", parser=_place, help="What --output of dedup, mix or run said.")]
+OtherInput = Annotated[Path | None, typer.Option("--input", **A_PLACE, help="Folder of shards, over the config's.")]
+OnEngine = Annotated[EngineName, typer.Option("--engine", help="Run on this machine, or on a Ray cluster.")]
+RayAddress = Annotated[
+    str | None, typer.Option(help="Address of a Ray cluster, e.g. auto (default: a Ray of this machine).")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one per core).")]
+Memory = Annotated[str | None, typer.Option(help="Memory for all workers, e.g. 8GiB (default: half).")]
+SetInSection = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="One setting, over the file's; repeatable."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no table; warnings are still shown.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of tables.")]
+LogLevel = Annotated[
+    LogLevelName | None,
+    typer.Option(
+        "--log-level",
+        help="Lines to write to standard error (default: info; with --quiet or --json, warning).",
+    ),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Keep = Annotated[
+    bool, typer.Option("--keep", help="Refuse to replace finished results that were made with other settings.")
+]

@@ -1,0 +1,76 @@
+"""Do everything a config asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slimpajama.cli.errors import reported, results_only
+from slimpajama.cli.options import (
+    A_PLACE,
+    Debug,
+    EngineName,
+    Json,
+    Keep,
+    LogLevel,
+    OnEngine,
+    OtherInput,
+    Quiet,
+    RayAddress,
+    SetInSection,
+    Workers,
+)
+from slimpajama.cli.output import closing_lines, mixture_lines
+
+__all__ = ["run"]
+
+
+def run(
+    config: Annotated[Path, typer.Argument(help="YAML config of a whole run, or a preset, e.g. sample.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", **A_PLACE, help="Folder for dedup/, mixtures/ and summary.json."),
+    ],
+    input: OtherInput = None,
+    workers: Workers = None,
+    engine: OnEngine = EngineName.local,
+    ray_address: RayAddress = None,
+    set: SetInSection = None,
+    keep: Keep = False,
+    quiet: Quiet = False,
+    json: Json = False,
+    log_level: LogLevel = None,
+    debug: Debug = False,
+) -> None:
+    """Everything a config asks for: sample or input, deduplication, token store, all mixtures, summary.
+
+    Run the same command again to resume; what is done and still holds is not done again.
+    """
+    with reported(debug, quiet=quiet or json, log_level=log_level):
+        import orjson
+
+        from slimpajama.config.presets import config_file
+        from slimpajama.config.run import load_run_config
+        from slimpajama.dedup.banding import banding
+        from slimpajama.dedup.summary import catch_line, table
+        from slimpajama.engine.choice import EngineChoice
+        from slimpajama.pipeline.run import run_all
+
+        flags = {"input": str(input.resolve()) if input else None, "dedup.workers": workers}
+        file = config_file(config)
+        settings = load_run_config(file, set or (), **flags)
+        talks = not quiet and not json
+        if talks:
+            typer.echo(catch_line(*banding(settings.dedup)), err=True)
+        chosen = EngineChoice(engine.value, ray_address)
+        with results_only():
+            summary, made = run_all(settings, file.parent, output, progress=talks, engine=chosen, keep=keep)
+        if json:
+            typer.echo(orjson.dumps(summary).decode())
+        elif talks:
+            typer.echo(table(summary["dedup"]))
+            typer.echo(closing_lines(summary["dedup"], output / "dedup"))
+            typer.echo("\n" + mixture_lines(made, output / "mixtures"))
+            typer.echo(f"\n{summary['seconds']:.1f} s in all; summary: {output / 'summary.json'}")

@@ -1,0 +1,1 @@
+"""Settings: models, presets, sizes, and what is said of a wrong value."""

@@ -1,0 +1,182 @@
+"""The settings of a deduplication; the descriptions of the fields are the documentation of the settings.
+
+Everything is checked here, once; the rest of the program handles plain values. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from slimpajama.config.loading import assigned, checked, read_yaml
+from slimpajama.config.refusals import kind_of
+from slimpajama.config.sizes import Bytes
+from slimpajama.errors import ConfigError
+
+__all__ = ["REDPAJAMA_SET_NAMES", "Config", "LayoutName", "Scope", "SourceConfig", "load_config"]
+
+Scope = Literal["both", "global", "local"]
+LayoutName = Literal["auto", "folders", "records"]
+
+REDPAJAMA_SET_NAMES = {
+    "common_crawl": "RedPajamaCommonCrawl",
+    "c4": "RedPajamaC4",
+    "github": "RedPajamaGithub",
+    "books": "RedPajamaBook",
+    "arxiv": "RedPajamaArXiv",
+    "wikipedia": "RedPajamaWikipedia",
+    "stackexchange": "RedPajamaStackExchange",
+}
+"""RedPajama's seven sources in the published order, with the names SlimPajama writes into ``meta``."""
+
+FIELD_PATH = r"^[^.]+(\.[^.]+)*$"
+
+
+class SourceConfig(BaseModel):
+    """One named source; the order of the sources is the order in which they win against each other."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="folder name in the output")
+    paths: tuple[str, ...] = Field(
+        default=(),
+        description="glob patterns below the input; default: everything in the folder of that name",
+    )
+    set_name: str = Field(
+        default="",
+        description="value of meta.redpajama_set_name; default: RedPajama's, or the name; "
+        "another one replaces what records say",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"name": value}
+        if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+            name = value["name"]
+            folders = ("books", "book") if name == "books" else (name,)
+            return {
+                "paths": tuple(f"{folder}/**" for folder in folders),
+                "set_name": REDPAJAMA_SET_NAMES.get(name, name),
+                **value,
+            }
+        return value
+
+
+class Config(BaseModel):
+    """The settings of a deduplication run. Sizes accept ``8GiB``, ``500MB`` or a number of bytes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sources: tuple[SourceConfig, ...] = Field(
+        default=(),
+        description="sources in order of precedence; empty: those that the layout shows, RedPajama's first, in the "
+        "published order, then others by name",
+    )
+    layout: LayoutName = Field(
+        default="auto",
+        description="what names the source of a record: `folders` (names in records are replaced), `records` (by "
+        "meta.redpajama_set_name), or `auto`: what the first records say; they keep their names",
+    )
+    strict_input: bool = Field(
+        default=False, description="files with an unknown ending, or outside every source, are an error, not a warning"
+    )
+    scope: Scope = Field(default="both", description="which deduplicated shards are written; both are always decided")
+
+    text_field: str = Field(
+        default="text",
+        pattern=FIELD_PATH,
+        description="field or column that holds the text; a dot leads into an object, as in document.text",
+    )
+    id_field: str | None = Field(
+        default=None,
+        pattern=FIELD_PATH,
+        description="field or column that names a document to people; decisions/ then has it as document_id",
+    )
+
+    normalisation: Literal["nfc", "ftfy", "none"] = Field(default="nfc", description="Unicode form of the stored text")
+    min_cleaned_characters: int = Field(default=200, ge=0, description="shorter documents are dropped before LSH")
+    num_perm: int = Field(default=128, ge=1, le=65_536, description="permutations of a signature")
+    seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the permutations")
+    bands: int | None = Field(default=None, ge=1, description="LSH bands (default 9, the published value)")
+    rows: int | None = Field(default=None, ge=1, description="signature values per band (default 13)")
+    threshold: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="instead of bands and rows: datasketch's optimum for this Jaccard",
+    )
+
+    max_document_bytes: Bytes = Field(default=64 << 20, ge=1 << 10, description="larger records are bad records")
+    max_bad_fraction: float = Field(default=0.01, ge=0, le=1, description="more bad records in a shard stop the run")
+    truncated: Literal["stop", "keep"] = Field(
+        default="stop",
+        description="a compressed shard that breaks off: stop, or keep the whole records before the fault",
+    )
+    piece_bytes: Bytes = Field(
+        default=256 << 20, ge=1 << 16, description="uncompressed shards are cut into such ranges"
+    )
+    compression_level: int = Field(default=1, ge=-7, le=19, description="zstd level of the shards written")
+
+    part_bytes: Bytes = Field(
+        default=4 << 30,
+        ge=1 << 16,
+        description="compressed and Parquet shards are remembered after so much text, and their outputs cut there",
+    )
+
+    memory: Bytes | None = Field(
+        default=None, ge=256 << 20, description="bound for the whole run; default: half of what may be used"
+    )
+    against: str | None = Field(
+        default=None, description="output of an earlier deduplication; what is there is not kept again"
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        description="worker processes; default: one per core, or as many as memory allows",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if self.threshold is not None and (self.bands is not None or self.rows is not None):
+            raise ValueError("give either threshold or bands and rows, not both")
+        if (self.bands is None) != (self.rows is None):
+            raise ValueError("bands and rows are given together, or neither")
+        if self.bands is not None and self.rows is not None and self.bands * self.rows > self.num_perm:
+            raise ValueError(
+                f"{self.bands} bands of {self.rows} rows need {self.bands * self.rows} permutations, "
+                f"but num_perm is {self.num_perm}"
+            )
+        if self.threshold is None and self.bands is None and self.num_perm < 117:
+            raise ValueError(
+                f"num_perm is {self.num_perm}, but the default 9 bands of 13 rows need 117: give bands and rows, "
+                "or a threshold"
+            )
+        names = [source.name for source in self.sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"source {twice[0]!r} is named twice")
+        return self
+
+
+def load_config(file: Path | None = None, assignments: Sequence[str] = (), **flags: Any) -> Config:
+    """Defaults, then the YAML ``file``, then ``key=value`` ``assignments``, then ``flags`` that are not ``None``.
+
+    Values of assignments are YAML (``--set memory=8GiB --set sources=[wiki,web]``). Raises :class:`ConfigError`.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        loaded = read_yaml(file, "config")
+        # The file of a whole run holds these settings in a section of their own.
+        section = (loaded["dedup"] or {}) if isinstance(loaded, dict) and "dedup" in loaded else loaded
+        if not isinstance(section, dict):
+            raise ConfigError(f"{file} holds {kind_of(section)}; it must be a mapping of settings to values")
+        values.update(section)
+    values.update(map(assigned, assignments))
+    values.update({key: value for key, value in flags.items() if value is not None})
+    origins = ([str(file)] if file is not None else []) + (["--set"] if assignments else [])
+    return checked(Config, values, " and ".join(origins) or "settings")

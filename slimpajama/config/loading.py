@@ -1,0 +1,70 @@
+"""From files, words and options to settings.
+
+A run is configured by defaults, then a YAML file, then ``key=value`` words, then command-line flags, each over the one
+before. The first fault becomes a :class:`~slimpajama.errors.ConfigError` that names the origin, the key and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from slimpajama.config.refusals import kind_of, reason, shown, truth_for_number
+from slimpajama.errors import ConfigError
+
+__all__ = ["assigned", "checked", "read_yaml"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(model: type[Model], values: object, origin: str) -> Model:
+    """``values`` as ``model``; the first fault becomes a :class:`ConfigError` naming ``origin``, key and remedy."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{origin} holds {kind_of(values)}; it must be a mapping of settings to values")
+    truth = truth_for_number(model, values)
+    if truth is not None:
+        raise ConfigError(f"{origin}: {truth[0]}: must be a number (given: {shown(truth[1])})")
+    try:
+        return model.model_validate(values)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "settings"
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(_model_at(model, first["loc"]).model_fields)
+            raise ConfigError(f"{origin}: there is no setting {key!r}; the settings are {known}") from fault
+        raise ConfigError(f"{origin}: {key}: {reason(first)}") from fault
+
+
+def _model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
+    """The model whose key the last part of ``place`` is."""
+    for part in place[:-1]:
+        field = model.model_fields.get(str(part))
+        inner = (field.annotation, *get_args(field.annotation)) if field else ()
+        model = next((one for one in inner if isinstance(one, type) and issubclass(one, BaseModel)), model)
+    return model
+
+
+def read_yaml(file: Path, kind: str) -> object:
+    """What the YAML ``file`` holds, ``{}`` if nothing; plain values only. Raises :class:`ConfigError`."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise ConfigError(f"cannot read the {kind} {file}: {fault.strerror}") from fault
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:
+        raise ConfigError(f"{file} is not YAML: {' '.join(str(fault).split())}") from fault
+    return {} if content is None else content
+
+
+def assigned(assignment: str) -> tuple[str, object]:
+    """Key and value of a ``key=value`` word; the value is YAML. Raises :class:`ConfigError`."""
+    key, equals, text = assignment.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {assignment}: write it as key=value, for example --set memory=8GiB")
+    try:
+        return key.strip(), yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:
+        raise ConfigError(f"--set {assignment}: {text!r} is not a YAML value") from fault

@@ -1,0 +1,49 @@
+"""The settings of a token store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from slimpajama.config.loading import assigned, checked
+from slimpajama.errors import ConfigError
+
+__all__ = ["TokenConfig", "load_token_config"]
+
+
+class TokenConfig(BaseModel):
+    """How documents are split and tokenised; one token store comes of one of these."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokenizer: str | None = Field(
+        default=None, description="tokenizer.json or hub name; default: a byte-level BPE trained on the corpus"
+    )
+    end_of_text: str | None = Field(
+        default=None,
+        description="special token after each document; default: the one that tokenizer_config.json, "
+        "generation_config.json or config.json beside the tokenizer names, or the usual ones",
+    )
+    vocabulary: int = Field(default=50_277, ge=512, description="size of a trained tokenizer, less for small corpora")
+    holdout: float = Field(default=0.0017, ge=0, le=0.5, description="share of each source for validation and test")
+    seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the holdout and the shuffle")
+
+
+def load_token_config(assignments: Sequence[str] = (), **flags: Any) -> TokenConfig:
+    """Defaults, then ``tokens.key=value`` ``assignments``, then ``flags`` that are not ``None``.
+
+    Raises :class:`ConfigError`.
+    """
+    values: dict[str, Any] = {}
+    for key, value in map(assigned, assignments):
+        section, _, name = key.partition(".")
+        if section != "tokens" or not name:
+            raise ConfigError(
+                f"--set {key}: here a setting is one of the section tokens, for example --set tokens.vocabulary=32000; "
+                "the machine and the recipes have options of their own"
+            )
+        values[name] = value
+    values.update({key: value for key, value in flags.items() if value is not None})
+    return checked(TokenConfig, values, "--set and options" if assignments else "options")

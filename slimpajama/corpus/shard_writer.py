@@ -1,0 +1,249 @@
+"""Records out: the kept records of a piece, in input order, as ``{"text", "meta"}`` lines in one zstd frame per file.
+
+The text and the members of ``meta`` are copied as the JSON they came as, byte for byte; only ``redpajama_set_name`` is
+added, and a text is encoded anew only if normalisation changed it. A line that is not strict JSON is repaired (see
+:mod:`slimpajama.corpus.strict_json`), and the values replaced are counted. Other fields of the record move into
+``meta``, so nothing is lost (Common Crawl's ``pred_label`` and ``source`` stand at the top of the record). Lines that
+are not kept are never parsed. One frame per file, because common readers stop at the end of the first without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import orjson
+import zstandard
+from numpy.typing import NDArray
+
+from slimpajama.corpus.content import PartsCheck
+from slimpajama.corpus.discovery import Piece
+from slimpajama.corpus.fields import TEXT_ALONE, Fields, value_at
+from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.parquet import kept_rows
+from slimpajama.corpus.strict_json import decode_deep, strict
+from slimpajama.errors import InputChanged
+from slimpajama.storage.atomic import OutputFile, atomic_file
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import place, status_of
+
+__all__ = ["Replacements", "ShardWriter", "changed", "kept_lines", "rebuilt_line"]
+
+FLUSH_BYTES = 1 << 20
+NEVER = 1 << 62
+
+_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(slots=True)
+class Replacements:
+    """How many values beside the text had to be replaced, by source order, and where the first record of them is."""
+
+    values: dict[int, int] = field(default_factory=dict)
+    first: str = ""
+
+    def add(self, source: int, count: int, where: str) -> None:
+        """Count ``count`` values of a record."""
+        if count:
+            self.values[source] = self.values.get(source, 0) + count
+            self.first = self.first or where
+
+
+def rebuilt_line(
+    line: bytes | memoryview,
+    set_name: str,
+    text: bytes | None = None,
+    paths: Fields = TEXT_ALONE,
+    keeps_label: bool = False,
+) -> bytes:
+    """One record of the output, with its newline, from the JSON of an input record.
+
+    ``text``: its text as JSON, where that is to be replaced. ``paths``: where the record holds its text.
+    ``keeps_label``: the name of a source that the record comes with stays, instead of ``set_name``.
+    """
+    name = orjson.dumps(set_name)
+    fields = _fields(line)
+    own = _taken_out(fields, paths.text)
+    meta = fields.pop("meta", None)
+    members = b"" if meta is None else bytes(meta).strip()
+    if members.startswith(b"{"):
+        whole, members = members, members[1:-1].strip()
+        if fields or b"redpajama_set_name" in members:
+            inner: dict[str, Any] = dict(_fields(whole))
+            label = bytes(inner.pop("redpajama_set_name", b"")).strip()
+            if keeps_label and label.startswith(b'"'):
+                name = label
+            members = _joined(_with_others(inner, fields))
+    else:
+        members = _joined(_with_others({} if members in (b"", b"null") else {"meta": members}, fields))
+    separator = b"," if members else b""
+    return b"".join(
+        (
+            *(b'{"text":', own if text is None else text, b',"meta":{', members, separator),
+            *(b'"redpajama_set_name":', name, b"}}\n"),
+        )
+    )
+
+
+def _fields(record: bytes | memoryview | msgspec.Raw) -> dict[str, Any]:
+    found: dict[str, Any] = decode_deep(_decoder, record)
+    return found
+
+
+def _taken_out(fields: dict[str, Any], path: tuple[str, ...]) -> bytes | msgspec.Raw:
+    """The value at ``path``, which ``fields`` holds no longer; the objects it was in stay, with their other members."""
+    if len(path) == 1:
+        value: msgspec.Raw = fields.pop(path[0])
+        return value
+    inner = _fields(fields[path[0]])
+    found = _taken_out(inner, path[1:])
+    fields[path[0]] = b"{" + _joined(inner) + b"}"
+    return found
+
+
+def _with_others(meta: dict[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """``meta`` with the record's other fields; one whose name is taken there gets underscores until it is free."""
+    for name, value in others.items():
+        free = name
+        while free in meta or free == "redpajama_set_name":
+            free += "_"
+        meta[free] = value
+    return meta
+
+
+def _joined(members: Mapping[str, Any]) -> bytes:
+    return b",".join(orjson.dumps(name) + b":" + bytes(value) for name, value in members.items())
+
+
+def kept_lines(
+    piece: Piece,
+    reader: LineReader,
+    positions: NDArray[np.int64],
+    sources: NDArray[np.int64],
+    rewritten: NDArray[np.bool_],
+    normalise: Callable[[str], str],
+    start: int = 0,
+    fields: Fields = TEXT_ALONE,
+    replaced: Replacements | None = None,
+    check: PartsCheck | None = None,
+) -> Iterator[bytes]:
+    """The output lines of the records at ``positions`` ``int64[n]`` (ascending), in order.
+
+    ``start``: where a record begins, at or before the first of them. ``sources`` ``int64[n]``: source of each.
+    ``rewritten`` ``bool[n]``: whether ``normalise`` changes its text, or the line is not strict JSON. ``replaced``
+    counts the values that JSON cannot hold. Raises :class:`InputChanged` where the shard is
+    another than was found at first, or one of them is no longer at its place; ends early where the shard does.
+    With a ``check``, each part is followed by an empty line, once its content has proved to be what was read first.
+    """
+    ends = iter(check.inner_bounds if check else ())
+    end = next(ends, NEVER)
+    with suppress(FileNotFoundError):  # which is explained where the shard is opened
+        status = status_of(place(piece.file.path))
+        found = piece.file
+        if (status.size, status.modified_ns, status.version) != (found.size, found.modified_ns, found.version):
+            raise InputChanged(
+                f"{piece.file.path} changed during the run; run the same command again, it starts this shard anew"
+            )
+    replaced = Replacements() if replaced is None else replaced
+    set_names = dict(zip((shard.source for shard in piece.shards), piece.set_names, strict=True))
+    if piece.file.format == "parquet":
+        for index, row in enumerate(kept_rows(piece, fields, positions, start, check)):
+            source, position = int(sources[index]), int(positions[index])
+            while position >= end:
+                yield b""
+                end = next(ends, NEVER)
+            if not isinstance(row.text, str):
+                raise changed(piece, position)
+            replaced.add(source, row.replaced, f"{piece.file.path}, row {position:,}")
+            text = orjson.dumps(normalise(row.text))
+            yield rebuilt_line(orjson.dumps(row.record), set_names[source], text, fields, piece.keeps_labels)
+        yield from _closing(check, end, ends)
+        return
+    for block in reader.blocks(piece, start):
+        if check is not None:
+            check.add_lines(block)
+        if block.starts.size and not block.too_large:
+            first, last = np.searchsorted(positions, block.offset + block.starts[[0, -1]] + (0, 1))
+            starts = positions[first:last] - block.offset
+            at = np.minimum(np.searchsorted(block.starts, starts), block.starts.size - 1)
+            moved = np.flatnonzero(block.starts[at] != starts)
+            if moved.size:
+                raise changed(piece, block.offset + int(starts[moved[0]]))
+            for start, stop, source, renew in zip(
+                starts.tolist(),
+                block.stops[at].tolist(),
+                sources[first:last].tolist(),
+                rewritten[first:last].tolist(),
+                strict=True,
+            ):
+                while block.offset + start >= end:
+                    yield b""
+                    end = next(ends, NEVER)
+                line: bytes | memoryview = block.data[start:stop]
+                try:
+                    renewed = None
+                    if renew:
+                        line, record, count = strict(line, fields.paths)
+                        renewed = orjson.dumps(normalise(value_at(record, fields.text)))
+                        replaced.add(source, count, f"{piece.file.path}, byte {block.offset + start:,}")
+                    yield rebuilt_line(line, set_names[source], renewed, fields, piece.keeps_labels)
+                except (msgspec.DecodeError, ValueError, KeyError, TypeError) as fault:
+                    raise changed(piece, block.offset + start) from fault
+    yield from _closing(check, end, ends)
+
+
+def _closing(check: PartsCheck | None, end: int, ends: Iterator[int]) -> Iterator[bytes]:
+    """The empty lines after the parts that nothing kept follows."""
+    if check is None:
+        return
+    check.end()
+    while end != NEVER:
+        yield b""
+        end = next(ends, NEVER)
+    yield b""
+
+
+class ShardWriter:
+    """One compressed stream that goes to one file, or to two that hold the same."""
+
+    def __init__(self, stack: ExitStack, paths: Sequence[Path], level: int) -> None:
+        self._files: list[OutputFile] = [stack.enter_context(atomic_file(path)) for path in paths]
+        self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+        self._lines: list[bytes] = []
+        self._waiting = 0
+
+    def write(self, line: bytes) -> None:
+        """Append one line, with its newline."""
+        self._lines.append(line)
+        self._waiting += len(line)
+        if self._waiting >= FLUSH_BYTES:
+            self._send(self._compressor.compress(b"".join(self._lines)))
+            self._lines.clear()
+            self._waiting = 0
+
+    def finish(self) -> None:
+        """End the frame. A writer that is not finished leaves a frame that breaks off."""
+        self._send(self._compressor.compress(b"".join(self._lines)) + self._compressor.flush())
+
+    @property
+    def records(self) -> list[FileRecord]:
+        """Of each file; final once the writer is finished."""
+        return [file.record for file in self._files]
+
+    def _send(self, compressed: bytes) -> None:
+        for file in self._files:
+            file.write(compressed)
+
+
+def changed(piece: Piece, position: int) -> InputChanged:
+    """The error for a shard whose record at ``position`` is no longer what an earlier stage read."""
+    place = "row" if piece.file.format == "parquet" else "byte"
+    return InputChanged(
+        f"{piece.file.path} changed during the run: the record at {place} {position:,} is not there any more; "
+        "run the same command again, it starts this shard anew"
+    )

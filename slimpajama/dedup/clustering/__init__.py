@@ -1,0 +1,1 @@
+"""From links to connected components, in memory or by disk."""

@@ -1,0 +1,168 @@
+"""What a finished deduplication leaves for later ones: ``work/index.json``, its band keys and whose they are.
+
+New documents can be compared with it without its text: the rows files have the keys and ids of all its documents. The
+ids of a later run follow after it, so that in every cluster the earlier document survives. An index lists the rows of
+the runs before it, too, so the chain can go on; they stay where they are. A run takes its index away before it changes
+anything and writes it last, so rows are those that were written if the index of the run they are of says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from slimpajama.config.dedup import Config
+from slimpajama.dedup.banding import banding
+from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.errors import ConfigError, InputChanged, InputNotFound
+from slimpajama.storage.atomic import content_digest
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import place, status_of
+from slimpajama.storage.sealed_json import read_sealed, write_sealed
+
+__all__ = ["Index", "IndexRows", "KeySettings", "key_settings", "open_index", "read_index", "write_index"]
+
+_VERSION = 2
+
+
+class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings that the keys of a text depend on."""
+
+    num_perm: int
+    seed: int
+    normalisation: str
+    min_cleaned_characters: int
+    bands: int
+    rows: int
+
+
+class _RowsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """In the file. ``path``: of the index's own run relative to its folder; ``run``: of another run, its folder."""
+
+    path: str
+    bytes: int
+    blake2b: str
+    run: str = ""
+
+
+class _IndexFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    ranges: tuple[tuple[str, int], ...]
+    first_shard: int
+    shards: int
+    documents: int
+    rows: tuple[_RowsEntry, ...]
+    settings: KeySettings
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRows:
+    """A rows file, by its absolute path, and the run that wrote it."""
+
+    file: FileRecord
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """``ranges``: (source, its first shard), in the order of ids; ``first_shard`` of the run itself; ``shards`` in all;
+    ``documents`` that have keys; ``rows``: all rows files."""
+
+    folder: Path
+    ranges: tuple[tuple[str, int], ...]
+    first_shard: int
+    shards: int
+    documents: int
+    rows: tuple[IndexRows, ...]
+    settings: KeySettings
+
+    @property
+    def runs(self) -> list[str]:
+        """The folders of the runs that wrote the rows, as absolute paths."""
+        return sorted({row.run for row in self.rows} | {str(self.folder.resolve())})
+
+    @property
+    def digest(self) -> str:
+        """Of the rows."""
+        return content_digest(row.file for row in self.rows)
+
+    def check(self, config: Config) -> None:
+        """Raise :class:`ConfigError` where ``config`` would make other keys, and :class:`InputChanged` where the rows
+        are not those that were written."""
+        wanted = key_settings(config)
+        for name in KeySettings.__struct_fields__:
+            value, before = getattr(wanted, name), getattr(self.settings, name)
+            if before != value:
+                raise ConfigError(
+                    f"{name} is {value!r}, but {self.folder} was made with {before!r}: keys can only "
+                    "be compared with keys made alike; use the same setting, or make one of the two anew"
+                )
+        written = {run: {row.file.blake2b for row in open_index(place(run)).rows} for run in self.runs}
+        for row in self.rows:
+            if row.file.blake2b not in written[row.run]:
+                raise InputChanged(
+                    f"{row.run} was deduplicated again since {self.folder} was compared with it, and {row.file.path} "
+                    f"holds other keys now: run the deduplication in {self.folder} again"
+                )
+            try:
+                size = status_of(place(row.file.path)).size
+            except FileNotFoundError:
+                size = -1
+            if size != row.file.bytes:
+                state = "is missing" if size < 0 else f"has {size:,} bytes instead of {row.file.bytes:,}"
+                raise InputChanged(
+                    f"{row.file.path}, which {self.folder} was deduplicated with, {state}; bring it back, or run that "
+                    "deduplication again"
+                )
+
+
+def key_settings(config: Config) -> KeySettings:
+    """The settings that keys depend on."""
+    bands, rows = banding(config)
+    return KeySettings(config.num_perm, config.seed, config.normalisation, config.min_cleaned_characters, bands, rows)
+
+
+def write_index(index: Index, own: Sequence[FileRecord]) -> None:
+    """Write ``index`` with the rows files ``own`` of its run, after those of earlier runs."""
+    layout = DedupLayout(index.folder)
+    rows = [_RowsEntry(row.file.path, row.file.bytes, row.file.blake2b, row.run) for row in index.rows]
+    rows += [_RowsEntry(layout.relative(file.path), file.bytes, file.blake2b) for file in own]
+    content = _IndexFile(
+        _VERSION, index.ranges, index.first_shard, index.shards, index.documents, tuple(rows), index.settings
+    )
+    write_sealed(layout.index, msgspec.to_builtins(content))
+
+
+def read_index(folder: Path) -> Index | None:
+    """The index of the deduplication in ``folder``, or ``None`` where there is none, or one of another version."""
+    content = read_sealed(DedupLayout(folder).index)
+    if content is None or content.get("version") != _VERSION:
+        return None
+    try:
+        found = msgspec.convert(content, _IndexFile)
+    except msgspec.ValidationError:
+        return None
+    rows = tuple(
+        IndexRows(FileRecord(_absolute(folder, row.path), row.bytes, row.blake2b), row.run or str(folder.resolve()))
+        for row in found.rows
+    )
+    return Index(folder, found.ranges, found.first_shard, found.shards, found.documents, rows, found.settings)
+
+
+def open_index(given: Path) -> Index:
+    """The index of the deduplication in ``given`` or ``given/dedup``. Raises :class:`InputNotFound` without one."""
+    for folder in (given, given / "dedup"):
+        index = read_index(folder)
+        if index is not None:
+            return index
+    raise InputNotFound(
+        f"{given} holds no finished deduplication with an index; give what --output of slimpajama dedup or run said, "
+        "and run that again if it was interrupted, or made by an older version"
+    )
+
+
+def _absolute(folder: Path, path: str) -> str:
+    return path if "://" in path else str(folder.resolve() / path)

@@ -1,0 +1,283 @@
+"""The stages of a deduplication in their order.
+
+read and sketch → link → cluster → diff → decide → write. Each stage reads files of the one before and leaves its own in
+``OUT/work`` (or, the last two, in ``OUT``). A replaced shard is read anew, all keys are linked and clustered anew, and
+then only pieces of which the clusters say something new are decided and written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slimpajama.config.dedup import Config
+from slimpajama.config.loading import checked
+from slimpajama.corpus.discovery import ShardFile, discover
+from slimpajama.corpus.left_out import report_left_out
+from slimpajama.dedup.banding import banding
+from slimpajama.dedup.card import shards_card
+from slimpajama.dedup.dedup_run import DedupRun
+from slimpajama.dedup.files.key_index import Index, key_settings, open_index, write_index
+from slimpajama.dedup.files.layout import BOTH, OWNED_FOLDERS, DedupLayout
+from slimpajama.dedup.sketching import PieceCounts, too_many_bad
+from slimpajama.dedup.stages.cluster import ClusterStage
+from slimpajama.dedup.stages.decide import DecideResult, DecideStage
+from slimpajama.dedup.stages.diff import DiffStage
+from slimpajama.dedup.stages.link import LinkStage, rows_paths
+from slimpajama.dedup.stages.order import DEDUP_STAGES
+from slimpajama.dedup.stages.sketch import SketchResult, SketchStage, documents_in
+from slimpajama.dedup.stages.write import WriteResult, WriteStage
+from slimpajama.dedup.summary import run_summary
+from slimpajama.dedup.verdicts import Tally
+from slimpajama.engine.choice import EngineChoice
+from slimpajama.engine.machine import PeakMemory
+from slimpajama.errors import ConfigError
+from slimpajama.logging import LOGGER
+from slimpajama.pipeline.dedup_outputs import Outputs
+from slimpajama.pipeline.output_names import refuse_long_names
+from slimpajama.pipeline.path_overlap import lies_inside, refuse_overlap, refuse_shards_in_output
+from slimpajama.pipeline.replacement import announce, replaced_dedup
+from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
+from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
+from slimpajama.stages.progress import progress_for
+from slimpajama.stages.runner import Stages
+from slimpajama.stages.stage import Payload, ResultType, Stage
+from slimpajama.stages.written_files import DamagedFile
+from slimpajama.storage.file_list import FileList, files_in, read_file_list, write_file_list
+from slimpajama.storage.lock import locked, locked_for_reading
+from slimpajama.storage.paths import place
+
+__all__ = ["dedup_arguments", "deduplicate", "deduplicate_on"]
+
+
+def deduplicate(
+    input: str | Path,
+    output: str | Path,
+    config: Config | None = None,
+    *,
+    progress: bool = False,
+    engine: EngineChoice | None = None,
+    keep: bool = False,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Deduplicate the shards below ``input`` into ``output``, locally and globally; returns the summary.
+
+    ``settings`` are fields of :class:`~slimpajama.config.Config`, over those of ``config``; ``progress`` shows bars on
+    a terminal and logs a line every half minute elsewhere; ``engine``: this machine, if not another is chosen. What an
+    earlier, interrupted or differently configured call left in ``output`` and still holds is used. With ``keep``, a
+    finished result of other settings is not replaced but refused with :class:`~slimpajama.errors.OutputError`. Writes
+    ``decisions/``, ``global/`` and/or ``local/``, ``quarantine/``, ``summary.json`` and ``work/``. Raises
+    :class:`~slimpajama.errors.SlimpajamaError` of the kind that applies.
+    """
+    chosen = checked(Config, {**(config.model_dump() if config else {}), **settings}, "settings")
+    with (engine or EngineChoice()).opened(chosen) as opened:
+        return deduplicate_on(Stages(opened, progress_for(progress)), place(input), place(output), chosen, keep=keep)
+
+
+def deduplicate_on(
+    stages: Stages,
+    input: Path,
+    output: Path,
+    config: Config,
+    mixed: Sequence[int] | None = None,
+    *,
+    keep: bool = False,
+) -> dict[str, Any]:
+    """:func:`deduplicate` on an engine that is there already; ``stages`` takes the record of the stages.
+
+    ``mixed``: tokens of each mixture that will be made beside the output, for which the disk needs room too.
+    """
+    refuse_overlap(input, output, subfolders=OWNED_FOLDERS)
+    config = config.model_copy(update={"against": from_anywhere(config.against)})
+    with contextlib.ExitStack() as holding:
+        earlier = _earlier(config, output)
+        if earlier:
+            for earlier_run in earlier.runs if not stages.inspecting else ():
+                holding.enter_context(locked_for_reading(place(earlier_run)))
+            earlier.check(config)
+        first_shard = earlier.shards if earlier else 0
+        corpus = discover(input, config.sources, config.piece_bytes, first_shard, config.layout)
+        refuse_shards_in_output(corpus.files, output)
+        layout = DedupLayout(output, tuple(source.name for source in corpus.sources))
+        run = _Run(DedupRun(corpus, config, layout, earlier), stages)
+        refuse_long_names(layout, corpus.pieces, config.part_bytes)
+        if stages.inspecting:
+            return run.run()
+        report_left_out(corpus, config.strict_input)
+        if not (output / "request.json").exists():
+            text = text_bytes(corpus.files)
+            needed = dedup_bytes(text, 2 if config.scope == "both" else 1)
+            warn_if_full(output, needed if mixed is None else needed + mixture_bytes(text, mixed))
+        holding.enter_context(locked(output))
+        arguments = dedup_arguments(input, config)
+        announce(replaced_dedup(output, arguments), keep)
+        holding.enter_context(stages.cleaning(layout.owned_folders))
+        write_request(output, "dedup", arguments)
+        try:
+            return run.run()
+        except DamagedFile as fault:
+            LOGGER.warning("%s: it is made anew", fault.what)
+            return run.run()
+
+
+def dedup_arguments(input: Path, config: Config) -> dict[str, Any]:
+    """What the request of a deduplication says."""
+    return {"input": str(input.resolve()), "settings": config.model_dump(mode="json")}
+
+
+def _earlier(config: Config, output: Path) -> Index | None:
+    if config.against is None:
+        return None
+    earlier = open_index(place(config.against))
+    for run in map(place, earlier.runs):
+        if lies_inside(run, output) and lies_inside(output, run):
+            raise ConfigError(f"{output} cannot be deduplicated against itself; choose another output")
+        refuse_overlap(run, output, read_as="earlier run", subfolders=OWNED_FOLDERS)
+    return earlier
+
+
+FEW_DOCUMENTS = 20
+MOSTLY_SHORT = 0.9
+"""A source of at least so many documents, of which more than this share is short, is warned of."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    dedup: DedupRun
+    stages: Stages
+
+    def run(self) -> dict[str, Any]:
+        began = time.perf_counter()
+        dedup, stages, layout = self.dedup, self.stages, self.dedup.layout
+        outputs = Outputs(dedup, stages)
+        outputs.announce()
+        stages.count = len(DEDUP_STAGES)
+        stages.remove(layout.index)  # until it holds again, nobody may compare with it
+        with PeakMemory() as memory:
+            sketching = SketchStage(dedup)
+            sketched = stages.run(sketching, dedup.markers(sketching))
+            self._judge_bad_records(sketched)
+            stages.write_json(layout.rows_list, rows_paths(dedup))
+            linking = LinkStage(dedup, sketched)
+            links = stages.run(linking, dedup.markers(linking))
+            clusters = self._only(ClusterStage(dedup, links))
+            diff = self._only(DiffStage(dedup, clusters))
+            deciding = DecideStage(dedup, sketched, clusters, diff)
+            decided = stages.run(deciding, dedup.markers(deciding))
+            tally = self._tally(decided)
+            outputs.doubt_outdated(sketched, decided)
+            writing = WriteStage(dedup, sketched, decided)
+            written = stages.run(writing, dedup.markers(writing))
+        stages.remove_tree(layout.parts)
+        stages.remove_tree(layout.done / "compare")  # what the stage "diff" was called before
+        stages.forget_others(dedup.markers(sketching), [piece.name for piece in dedup.corpus.pieces], sketched)
+        stages.forget_others(dedup.markers(linking), [task.key for task in linking.tasks()], links)
+        current = outputs.finish(sketched, decided, written)
+        self._write_index(sketched)
+        bands, rows = banding(dedup.config)
+        seconds = time.perf_counter() - began
+        summary = run_summary(
+            dedup.corpus, tally, clusters, bands, rows, stages.times(), seconds, stages.compile_seconds
+        )
+        self._report_replaced(written, summary)
+        self._warn_of_short_sources(summary)
+        summary |= {
+            "settings": dedup.config.model_dump(mode="json") | {"workers": stages.engine.workers},
+            "peak_memory_bytes": memory.bytes,
+        }
+        stages.write_json(layout.summary, summary)
+        self._write_cards(current, summary)
+        self._list_files(current)
+        return summary
+
+    def _only(self, stage: Stage[Payload, ResultType]) -> ResultType:
+        """The result of a stage of one task."""
+        (result,) = self.stages.run(stage, self.dedup.markers(stage))
+        return result
+
+    def _judge_bad_records(self, sketched: Sequence[SketchResult]) -> None:
+        """A shard in several pieces is judged whole."""
+        config = self.dedup.config
+        by_file: dict[ShardFile, PieceCounts] = {}
+        for piece, result in zip(self.dedup.corpus.pieces, sketched, strict=True):
+            by_file.setdefault(piece.file, PieceCounts()).add(result.counts)
+        for file, whole in by_file.items():
+            if whole.bad > whole.records * config.max_bad_fraction:
+                raise too_many_bad(file, whole, config.max_bad_fraction, config.text_field)
+
+    def _report_replaced(self, written: Sequence[WriteResult], summary: dict[str, Any]) -> None:
+        """Put the counts of values that JSON cannot hold into the summary, and warn of them."""
+        names = self.dedup.source_names
+        counts = [sum(result.replaced.get(source, 0) for result in written) for source in range(len(names))]
+        for name, count in (*zip(names, counts, strict=True), ("total", sum(counts))):
+            summary["sources"][name]["replaced_values"] = count
+        if any(counts):
+            first = next(result.first_replaced for result in written if result.first_replaced)
+            LOGGER.warning(
+                f"{sum(counts):,} value(s) beside texts, such as NaN or a lone surrogate, have no form in JSON and "
+                f"were written as null or U+FFFD, the first in {first}; repair the input if they matter"
+            )
+
+    def _warn_of_short_sources(self, summary: dict[str, Any]) -> None:
+        """A source that is nearly all short has most likely its text in another field."""
+        config = self.dedup.config
+        for name in self.dedup.source_names:
+            figures = summary["sources"][name]
+            short, sound = figures["short"]["documents"], figures["read"]["documents"] - figures["bad"]["documents"]
+            if sound >= FEW_DOCUMENTS and short > MOSTLY_SHORT * sound:
+                LOGGER.warning(
+                    f"{name}: {short:,} of {sound:,} documents have fewer than {config.min_cleaned_characters} cleaned "
+                    f"characters and are dropped; if their text is in another field than {config.text_field!r}, set "
+                    "text_field, else set min_cleaned_characters"
+                )
+
+    def _tally(self, decided: Sequence[DecideResult]) -> Tally:
+        names = self.dedup.source_names
+        tally = Tally(len(names), self.dedup.sources.reported_count)
+        for result in decided:
+            tally.merge(result.counts, result.removed)
+        tally.check(names)
+        return tally
+
+    def _write_index(self, sketched: Sequence[SketchResult]) -> None:
+        """For later runs to be compared with."""
+        dedup, corpus, earlier = self.dedup, self.dedup.corpus, self.dedup.earlier
+        if self.stages.inspecting:
+            return
+        index = Index(
+            folder=dedup.layout.root,
+            ranges=(
+                *(earlier.ranges if earlier else ()),
+                *zip(dedup.source_names, corpus.first_shards, strict=False),
+            ),
+            first_shard=corpus.first_shard,
+            shards=corpus.first_shards[-1],
+            documents=documents_in(dedup, sketched),
+            rows=earlier.rows if earlier else (),
+            settings=key_settings(dedup.config),
+        )
+        write_index(index, [result.sketches for result in sketched])
+
+    def _write_cards(self, current: set[str], summary: dict[str, Any]) -> None:
+        """For the scopes that have shards."""
+        for scope in BOTH:
+            card = self.dedup.layout.card(scope)
+            if any(path.startswith(f"{scope}/") for path in current):
+                self.stages.write(card, shards_card(scope, summary["sources"]).encode())
+            else:
+                self.stages.remove(card)
+
+    def _list_files(self, current: set[str]) -> None:
+        """Shards of a scope that an earlier run wrote from the same decisions stay listed."""
+        if self.stages.inspecting:
+            return
+        layout = self.dedup.layout
+        earlier = read_file_list(layout.file_list)
+        before = {name: facts for name, facts in (earlier.files if earlier else {}).items() if name in current}
+        sealed = [REQUEST, layout.relative(layout.index), *files_in(layout.root, layout.relative(layout.done))]
+        records = self.stages.written.values()
+        write_file_list(layout.file_list, layout.root, records, sealed, FileList(before, frozenset()))

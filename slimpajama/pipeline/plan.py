@@ -1,0 +1,221 @@
+"""``slimpajama plan CONFIG``: what a run will take, before days and disks are spent on it.
+
+A sample of the input goes through the very stages of a run, in one process with its kernels loaded, in a temporary
+folder. Nothing is written elsewhere.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from slimpajama.config.dedup import Config
+from slimpajama.config.loading import checked
+from slimpajama.config.recipe import Recipe
+from slimpajama.config.run import RunConfig
+from slimpajama.config.tokens import TokenConfig
+from slimpajama.corpus.discovery import Corpus, discover
+from slimpajama.corpus.left_out import report_left_out
+from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.files.manifest import read_manifest
+from slimpajama.dedup.stages.cluster import ClusterStage
+from slimpajama.dedup.stages.link import LinkStage
+from slimpajama.engine.local import LocalEngine
+from slimpajama.engine.resources import worker_count
+from slimpajama.logging import captured
+from slimpajama.pipeline.dedup import deduplicate_on
+from slimpajama.pipeline.mix import make_mixtures
+from slimpajama.pipeline.preflight import check_recipes, check_tokenizer
+from slimpajama.pipeline.run import located, recipes_of, source_of
+from slimpajama.planning.calibration import linking_speed
+from slimpajama.planning.cost_model import Measured, RunPlan, SourcePlan, Wanted, run_plan
+from slimpajama.planning.disk_need import text_bytes
+from slimpajama.planning.estimates import Counted, extrapolated
+from slimpajama.planning.sampling import SampledFile, draw_sample, strata_of
+from slimpajama.sample import write_sample
+from slimpajama.stages.progress import SILENT, Progress
+from slimpajama.stages.runner import Stages
+
+__all__ = ["Assumptions", "plan_run"]
+
+SAMPLE_TEXT = 50_000_000
+MOST_TEXT = 200_000_000
+"""Bytes of text that are sampled: at least (of a corpus that has so much) and at most; in between, 1 %."""
+
+SEED = 1
+FEWEST_SEQUENCES, MOST_MIXED = 64, 16_000_000
+"""Of the mixture that is made of the sample: sequences, and tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What a plan is told rather than measures: the machines, how much there is if the input is only a part of it,
+    and the share of text that will be kept."""
+
+    cores: int | None = None
+    nodes: int = 1
+    text: int | None = None
+    documents: int | None = None
+    kept: float | None = None
+
+
+def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, progress: Progress = SILENT) -> RunPlan:
+    """Plan the run of ``config``, whose paths are relative to ``folder``. Raises what discovering the input raises."""
+    config = located(config, folder)
+    recipes = recipes_of(config.mixtures, folder)
+    with tempfile.TemporaryDirectory(prefix="slimpajama-plan-") as name, LocalEngine(1) as engine:
+        scratch = Path(name)
+        source = source_of(config, folder, scratch)
+        if config.sample is not None:
+            write_sample(
+                source, docs=config.sample.docs, seed=config.sample.seed, engine=engine, progress=lambda size: None
+            )
+        corpus = discover(source, config.dedup.sources, config.dedup.piece_bytes, layout=config.dedup.layout)
+        report_left_out(corpus, config.dedup.strict_input)
+        if recipes:
+            check_recipes(recipes, [one.name for one in corpus.sources])
+            check_tokenizer(config.tokens, scratch)
+        expanded = text_bytes(corpus.files)
+        part = min(MOST_TEXT, max(SAMPLE_TEXT, expanded // 100)) / max(1, expanded)
+        wanted = round(part * sum(file.size for file in corpus.files))
+        sampled = draw_sample(corpus, wanted, scratch / "sample", SEED)
+        stages = Stages(engine, progress)
+        measured = _measure(with_found_sources(config, corpus), recipes, scratch, stages)
+        sources = _scaled(_sources(corpus, sampled, _held(scratch / "out")), assumptions)
+        told = Wanted(
+            scopes=("global", "local") if config.dedup.scope == "both" else (config.dedup.scope,),
+            mixed=sum(recipe.tokens for recipe in recipes) if recipes else None,
+            kept=assumptions.kept,
+            cores=assumptions.cores or worker_count(config.dedup),
+            nodes=assumptions.nodes,
+        )
+        return replace(run_plan(config.dedup, sources, measured, told), notes=_notes(config.dedup, assumptions))
+
+
+def _notes(config: Config, assumptions: Assumptions) -> list[str]:
+    notes = []
+    if assumptions.text or assumptions.documents:
+        notes.append("text and documents in all are as said, and divided among the sources as what lies here is")
+    if assumptions.cores and config.workers is not None and config.workers < assumptions.cores:
+        notes.append(f"the config sets workers to {config.workers}, so the other cores of {assumptions.cores} are idle")
+    if assumptions.cores and config.memory is None:
+        notes.append("the config sets no memory, so that of this machine is assumed")
+    return notes
+
+
+def with_found_sources(config: RunConfig, corpus: Corpus) -> RunConfig:
+    """With the sources of ``corpus`` as configured ones: a sample of it has other folders and other first records."""
+    sources = [source.model_dump() for source in corpus.sources]
+    if corpus.in_records:
+        sources = [{"name": source.name, "set_name": source.set_name} for source in corpus.sources]
+    found = {"sources": sources, "layout": "records" if corpus.in_records else "folders", "strict_input": False}
+    return config.model_copy(update={"dedup": checked(Config, config.dedup.model_dump() | found, "settings")})
+
+
+def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages: Stages) -> Measured:
+    """Run all stages over the sample."""
+    for module in ("slimpajama.dedup.compiled", "slimpajama.tokens.compiled"):
+        importlib.import_module(module)
+    speed = linking_speed(scratch)
+    out = scratch / "out"
+    settings = config.dedup.model_copy(update={"workers": 1, "memory": None, "against": None})
+    summary = deduplicate_on(stages, scratch / "sample", out, settings)
+    seconds = {
+        name: record.seconds
+        for name, record in stages.records.items()
+        if name not in (LinkStage.title, ClusterStage.title)
+    }
+    tokens = mixed = 0
+    if recipes:
+        measured, tokens, mixed = _measure_mixing(config.tokens, recipes[0], scratch, stages)
+        seconds |= measured
+    total = summary["sources"]["total"]
+    return Measured(
+        seconds=seconds,
+        documents=total["read"]["documents"],
+        text=total["read"]["bytes"],
+        kept_text={scope: total[scope]["kept"]["bytes"] for scope in ("global", "local")},
+        disk={
+            "rows": _size(DedupLayout(out).rows),
+            "decisions": _size(out / "decisions"),
+            "global": _size(out / "global"),
+            "local": _size(out / "local"),
+            "tokens": _size(scratch / "mix" / "tokens" / "sources"),
+            "mixture": _size(scratch / "mix" / "mixture", "train-*"),
+        },
+        tokens=tokens,
+        mixed=mixed,
+        linking=speed,
+    )
+
+
+def _measure_mixing(
+    config: TokenConfig, recipe: Recipe, scratch: Path, stages: Stages
+) -> tuple[dict[str, float], int, int]:
+    """Seconds of the stages of the store and of ``mixtures``, the store's tokens, and those of the mixture."""
+    of_store, of_mixture = Stages(stages.engine, stages.progress), Stages(stages.engine, stages.progress)
+    # Warnings would be of the sample, not of the run.
+    with captured(logging.WARNING):
+        store = make_mixtures(scratch / "out", [], config, scratch / "mix", stages=of_store, memory=1 << 28).store
+    available = {name: account["local"]["tokens"]["train"] for name, account in store["sources"].items()}
+    # Repeated documents would compress better than others; but a source may have next to nothing in the sample.
+    once = min(int(available.get(name, 0) / share) for name, share in recipe.shares().items())
+    mixed = min(MOST_MIXED, max(FEWEST_SEQUENCES * recipe.sequence_length, once))
+    small = recipe.model_copy(update={"tokens": mixed, "max_epochs": 1e9, "name": "mixture"})
+    with captured(logging.WARNING):
+        make_mixtures(scratch / "out", [small], config, scratch / "mix", stages=of_mixture, memory=1 << 28)
+    seconds = {name: record.seconds for name, record in of_store.records.items()}
+    return seconds | {"mixtures": of_mixture.records["mix mixture"].seconds}, sum(available.values()), mixed
+
+
+def _held(out: Path) -> dict[str, dict[str, tuple[int, int]]]:
+    """By input file and source, documents and bytes of text that were read."""
+    held: dict[str, dict[str, tuple[int, int]]] = {}
+    for name in dict.fromkeys(part.decisions for part in read_manifest(DedupLayout(out)).parts):
+        table = pq.read_table(out / name, columns=["shard", "source", "bytes"])
+        for row in table.group_by(["shard", "source"]).aggregate([("bytes", "sum"), ("bytes", "count")]).to_pylist():
+            documents, size = held.setdefault(row["shard"], {}).get(row["source"], (0, 0))
+            held[row["shard"]][row["source"]] = (documents + row["bytes_count"], size + row["bytes_sum"])
+    return held
+
+
+def _size(folder: Path, pattern: str = "*") -> int:
+    return sum(path.stat().st_size for path in folder.rglob(pattern) if path.is_file())
+
+
+def _sources(
+    corpus: Corpus, sampled: Sequence[SampledFile], held: Mapping[str, Mapping[str, tuple[int, int]]]
+) -> dict[str, SourcePlan]:
+    """What each source holds, and all."""
+    strata = strata_of(corpus)
+    sizes = {stratum: sum(file.size for file in files) for stratum, files in strata.items()}
+    counted = [Counted(one.stratum, one.size, one.taken, held.get(one.relative, {})) for one in sampled]
+    names = [source.name for source in corpus.sources]
+    found = {}
+    for name, (documents, text) in extrapolated(counted, sizes, names, SEED).items():
+        own = [number for number in sizes if name == "total" or number in (-1, names.index(name))]
+        files = sum(len(strata[number]) for number in own)
+        disk = sum(sizes[number] for number in own)
+        found[name] = SourcePlan(files, disk, documents, text)
+    return found
+
+
+def _scaled(sources: Mapping[str, SourcePlan], assumptions: Assumptions) -> dict[str, SourcePlan]:
+    """To the text and documents that are said, if they are."""
+    total = sources["total"]
+    by_text = assumptions.text / max(1, total.text.estimate) if assumptions.text else 1.0
+    by_documents = assumptions.documents / max(1, total.documents.estimate) if assumptions.documents else by_text
+    if by_text == by_documents == 1.0:
+        return dict(sources)
+    return {
+        name: SourcePlan(
+            own.files, round(own.disk * by_text), own.documents.times(by_documents), own.text.times(by_text)
+        )
+        for name, own in sources.items()
+    }

@@ -1,0 +1,74 @@
+"""The lists of what people can add by name, built-in entries first.
+
+A registry knows the names of its built-in entries without importing them, so that settings can be checked before
+anything heavy is loaded; an entry is imported when it is first asked for. Entries from outside are objects with a
+``name``, registered in a module that workers import too. Rejected: scanning installed packages for plug-ins (it costs
+every start a second, and a package nobody asked for can change a run).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from slimpajama.errors import ConfigError
+
+if TYPE_CHECKING:
+    from slimpajama.mixture.formats.base import MixtureFormat
+
+__all__ = ["MIXTURE_FORMATS", "Registry"]
+
+
+class Named(Protocol):
+    """What can be registered."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its registry."""
+        ...
+
+
+Entry = TypeVar("Entry", bound=Named)
+
+
+class Registry(Generic[Entry]):
+    """Entries by name. ``kind``: what a message calls one. ``built_in``: name → ``module:class``."""
+
+    def __init__(self, kind: str, built_in: Mapping[str, str]) -> None:
+        self.kind = kind
+        self._built_in = built_in
+        self._entries: dict[str, Entry] = {}
+
+    def register(self, entry: Entry) -> None:
+        """Make ``entry`` known by its name; registering the same class again changes nothing.
+
+        Raises :class:`ConfigError` where another entry has that name.
+        """
+        known = self._entries.get(entry.name)
+        if entry.name in self._built_in or (known is not None and type(known) is not type(entry)):
+            raise ConfigError(f"there is a {self.kind} {entry.name!r} already; give the new one another name")
+        self._entries[entry.name] = entry
+
+    def get(self, name: str) -> Entry:
+        """The entry of that name. Raises :class:`ConfigError` with the names there are."""
+        if name not in self._entries and name in self._built_in:
+            module, _, cls = self._built_in[name].partition(":")
+            self._entries[name] = getattr(importlib.import_module(module), cls)()
+        if name not in self._entries:
+            raise ConfigError(f"there is no {self.kind} {name!r}; there are {', '.join(self.names)}")
+        return self._entries[name]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all entries, the built-in ones first."""
+        return (*self._built_in, *(name for name in self._entries if name not in self._built_in))
+
+
+MIXTURE_FORMATS: Registry[MixtureFormat] = Registry(
+    "mixture format",
+    {
+        "parquet": "slimpajama.mixture.formats.parquet:ParquetFormat",
+        "megatron": "slimpajama.mixture.formats.megatron:MegatronFormat",
+    },
+)

@@ -1,0 +1,1 @@
+"""Files and locks: paths on disk or in a store, atomic writes, file lists, arrays."""

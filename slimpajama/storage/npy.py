@@ -1,0 +1,81 @@
+"""One-dimensional ``.npy`` files: written in parts, read by range, mapped without keeping what was looked at.
+
+``numpy.load`` opens every one of them. Written because numpy's own writer wants the whole array at once, and its
+mapped arrays count against a worker's memory as long as they live: a worker that reads seven sources would seem to
+hold gigabytes. Rejected: HDF5 or zarr (a library and a format for what is a header and a range of bytes).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimpajama.errors import InputError
+from slimpajama.storage.atomic import atomic_file
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.local_cache import local_copy
+from slimpajama.storage.paths import opened
+
+__all__ = ["MappedArray", "map_array", "read_range", "write_array"]
+
+
+def write_array(path: Path, dtype: np.dtype[Any], size: int, chunks: Iterable[NDArray[Any]]) -> FileRecord:
+    """Write a one-dimensional ``.npy`` of ``size`` elements from its parts, atomically; returns the file's record."""
+    with atomic_file(path) as file:
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (size,)}
+        np.lib.format.write_array_header_1_0(cast(BinaryIO, file), header)
+        for chunk in chunks:
+            file.write(np.ascontiguousarray(chunk).view(np.uint8).data)
+    return file.record
+
+
+def map_array(path: Path) -> NDArray[Any]:
+    """A one-dimensional ``.npy`` mapped into memory, read-only."""
+    copy = local_copy(path)
+    with opened(copy) as file:
+        size, dtype = _header(file)
+        begin = file.tell()
+    if not size:  # nothing cannot be mapped
+        return np.zeros(0, dtype=dtype)
+    # A plain array is what compiled code takes.
+    return np.asarray(np.memmap(copy, dtype, "r", begin, (size,)))
+
+
+def read_range(path: Path, first: int, out: NDArray[Any]) -> None:
+    """Read ``out.size`` elements of a one-dimensional ``.npy`` from ``first`` on into ``out``.
+
+    Not by mapping: what is read once and copied would count twice against the memory of a worker.
+    """
+    with opened(path) as file:
+        _header(file)
+        file.seek(first * out.itemsize, os.SEEK_CUR)
+        if cast(Any, file).readinto(out.view(np.uint8).data) != out.nbytes:
+            raise InputError(f"{path} is shorter than it was; remove the token store and run the same command again")
+
+
+class MappedArray:
+    """A one-dimensional ``.npy`` as ``array``, read-only; pages that were touched count as memory until ``release``."""
+
+    def __init__(self, path: Path) -> None:
+        with opened(local_copy(path)) as file:
+            size, dtype = _header(file)
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.array: NDArray[Any] = np.frombuffer(self._map, dtype, size, file.tell())
+
+    def release(self) -> None:
+        """Give the touched pages back to the system, which still has them cached; the array stays usable."""
+        if hasattr(self._map, "madvise"):  # not on Windows, which counts mapped pages apart
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def _header(file: BinaryIO) -> tuple[int, np.dtype[Any]]:
+    """Elements and type; the file is left where the elements begin."""
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return int(shape[0]), dtype

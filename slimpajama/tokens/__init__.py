@@ -1,0 +1,1 @@
+"""From deduplicated documents to the token store."""

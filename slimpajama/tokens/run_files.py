@@ -1,0 +1,134 @@
+"""Sorted runs: what tokenising leaves for the shuffle, as an external sort's first half does.
+
+A run is two files, ``NAME.documents.npy`` (one ``RUN_RECORD`` per document, by split, then by the seeded hash that is
+the document's place in the shuffle) and ``NAME.tokens.npy`` (their tokens in that order). A range of hashes is one
+range of documents and one range of tokens, so that a bucket is later read from each run in one piece. A run holds
+what fits in ``run_bytes``; a piece of input writes as many as it needs. Rejected: appending to bucket files while
+tokenising (buckets × pieces files, or writers that wait for each other), and Arrow or Parquet (nothing here is
+nullable, nested or worth compressing twice; ``numpy.load`` maps these as they are).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimpajama.engine.kernels import kernel
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.npy import write_array
+from slimpajama.tokens.holdout import SPLITS
+
+__all__ = ["RUN_RECORD", "RunWriter", "copy_documents", "gathered", "run_paths"]
+
+RUN_RECORD = np.dtype(
+    [
+        ("split", "u1"),
+        ("kept_global", "?"),
+        ("tokens", "<u4"),
+        ("key", "<u8"),
+        ("start", "<u8"),
+        ("id", "<u8"),
+        ("cluster", "<u8"),
+        ("text", "<u8", (2,)),
+    ]
+)
+"""``key``: place in the shuffle. ``start``: first token in the run. ``text``: 128-bit hash of the text."""
+
+CHUNK_TOKENS = 4 << 20
+"""Tokens gathered at a time while writing."""
+
+
+def run_paths(folder: Path, name: str) -> tuple[Path, Path]:
+    """The documents and the tokens of the run called ``name``."""
+    return folder / f"{name}.documents.npy", folder / f"{name}.tokens.npy"
+
+
+class RunWriter:
+    """Collects tokenised documents and writes a run whenever ``run_bytes`` of them are there.
+
+    ``names``: the runs written so far; ``files``: their records. ``tokens``: ``int64[3]``, taken in so far, by split.
+    """
+
+    def __init__(self, folder: Path, name: str, dtype: np.dtype[Any], run_bytes: int) -> None:
+        self.names: list[str] = []
+        self.files: list[FileRecord] = []
+        self.tokens = np.zeros(len(SPLITS), dtype=np.int64)
+        self._folder, self._name, self._dtype, self._run_bytes = folder, name, dtype, run_bytes
+        self._documents: list[NDArray[np.void]] = []
+        self._tokens: list[NDArray[np.unsignedinteger[Any]]] = []
+        self._held = 0
+
+    def add(self, documents: NDArray[np.void], tokens: NDArray[np.unsignedinteger[Any]]) -> None:
+        """Take n ``RUN_RECORD`` rows (``start`` is filled in here) and the tokens of all of them, in their order."""
+        if documents.size == 0:
+            return
+        size = documents.nbytes + tokens.nbytes
+        if self._held and self._held + size > self._run_bytes:
+            self.flush()
+        self.tokens += np.bincount(documents["split"], documents["tokens"], len(SPLITS)).astype(np.int64)
+        self._documents.append(documents)
+        self._tokens.append(tokens)
+        self._held += size
+
+    def flush(self) -> None:
+        """Write what is held as a run; nothing where nothing is."""
+        if not self._documents:
+            return
+        documents, tokens = np.concatenate(self._documents), np.concatenate(self._tokens)
+        self._documents, self._tokens, self._held = [], [], 0
+        lengths = documents["tokens"].astype(np.int64)
+        starts = np.cumsum(lengths) - lengths
+        order = np.lexsort((documents["key"], documents["split"]))
+        documents, starts, lengths = documents[order], starts[order], lengths[order]
+        documents["start"] = (np.cumsum(lengths) - lengths).astype(np.uint64)
+        name = f"{self._name}.{len(self.names):04d}"
+        documents_path, tokens_path = run_paths(self._folder, name)
+        self.files.append(write_array(tokens_path, self._dtype, tokens.size, gathered(tokens, starts, lengths)))
+        self.files.append(write_array(documents_path, RUN_RECORD, documents.size, [documents]))
+        self.names.append(name)
+
+
+def gathered(
+    tokens: NDArray[np.unsignedinteger[Any]], starts: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> Iterator[NDArray[np.unsignedinteger[Any]]]:
+    """The tokens of n documents in the given order, in chunks of about ``CHUNK_TOKENS``."""
+    ends = np.cumsum(lengths)
+    first = 0
+    while first < lengths.size:
+        begin = int(ends[first] - lengths[first])
+        last = max(int(np.searchsorted(ends, begin + CHUNK_TOKENS, side="right")), first + 1)
+        chunk = np.empty(int(ends[last - 1]) - begin, dtype=tokens.dtype)
+        copy_documents(tokens, starts[first:last], lengths[first:last], chunk)
+        yield chunk
+        first = last
+
+
+def copy_documents(
+    tokens: NDArray[np.unsignedinteger[Any]],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    out: NDArray[np.unsignedinteger[Any]],
+) -> None:
+    """``out`` becomes ``tokens[start : start + length]`` of each of n documents, one after the other."""
+    readable = tokens.view()
+    readable.flags.writeable = False  # as a mapped file's are: kernels are compiled for each kind of array
+    _copy_documents(readable, starts, lengths, out)
+
+
+@kernel
+def _copy_documents(
+    tokens: NDArray[np.unsignedinteger[Any]],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    out: NDArray[np.unsignedinteger[Any]],
+) -> None:
+    begin = 0
+    for index in range(starts.size):
+        start = starts[index]
+        for offset in range(lengths[index]):
+            out[begin + offset] = tokens[start + offset]
+        begin += lengths[index]

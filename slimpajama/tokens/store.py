@@ -1,0 +1,229 @@
+"""The token store: every source as one long shuffled stream of tokens, read by position, as often as is liked.
+
+::
+
+    tokens/
+      tokenizer.json                               what the ids mean
+      store.json                                   the index: buckets, their documents and tokens per scope
+      sources/<source>/<split>/00000.tokens.npy    uint16, or uint32 for a vocabulary above 65,536
+      sources/<source>/<split>/00000.documents.npy one DOCUMENT row per document, in the order of its tokens
+
+Buckets follow each other in the order of the shuffle's hash, and so do the documents in them: epoch 0 of the local
+scope is the files read from front to back. The global scope steps over the documents that only local deduplication
+keeps. Epoch e > 0 puts the buckets, and the documents inside each, in another order by hashes seeded with e; which
+documents share a bucket is itself chance, so that order too is a shuffle of the whole source.
+
+Files are memory-mapped. A position costs one search in the bucket list and, once per bucket and epoch, the order of
+its documents; the last two such orders are remembered, so reading in sequence is fastest. Memory: 24 bytes for each
+document of two buckets, and what a read returns. Rejected: a stream per scope (twice the
+disk), storing each epoch's order (a recomputable sort), and Arrow files (as fast to map, but a run of one column of
+fixed width is what ``.npy`` is).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimpajama.errors import ConfigError, InputError
+from slimpajama.storage.atomic import read_json
+from slimpajama.storage.npy import MappedArray, map_array
+from slimpajama.tokens.holdout import SPLITS
+from slimpajama.tokens.run_files import copy_documents
+from slimpajama.tokens.seeded_order import seeded_hash
+
+__all__ = [
+    "DOCUMENT",
+    "SCOPES",
+    "STORE_FILE",
+    "STORE_VERSION",
+    "TokenStore",
+    "TokenStream",
+    "bucket_paths",
+    "open_store",
+]
+
+STORE_FILE = "store.json"
+STORE_VERSION = 1
+SCOPES = ("global", "local")
+
+DOCUMENT = np.dtype([("id", "<u8"), ("cluster", "<u8"), ("tokens", "<u4"), ("kept_global", "?"), ("kept_local", "?")])
+"""``tokens``: length with the end-of-text token. ``cluster``: id of the global survivor. The split is the folder."""
+
+_REMEMBERED = 2
+
+
+def bucket_paths(store: Path, source: str, split: str, number: int) -> tuple[Path, Path]:
+    """The documents and the tokens of a bucket."""
+    folder = store / "sources" / source / split
+    return folder / f"{number:05d}.documents.npy", folder / f"{number:05d}.tokens.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Documents of one bucket in reading order: where each starts in the file, and where it ends in the bucket."""
+
+    tokens: MappedArray
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+
+class TokenStream:
+    """One source's documents in one split and scope, as tokens; each epoch is another order of the same documents.
+
+    ``tokens``: of all documents, with the end-of-text token after each. ``documents``: how many. A stream keeps files
+    open and remembers where it was: one per process, not shared between threads.
+    """
+
+    def __init__(self, store: Path, source: str, split: str, scope: str, buckets: list[Any], seed: int) -> None:
+        self.documents = sum(bucket["documents"][scope] for bucket in buckets)
+        self._sizes = np.array([bucket["tokens"][scope] for bucket in buckets], dtype=np.int64)
+        self.tokens = int(self._sizes.sum())
+        self._where = (store, source, split)
+        self._global = scope == "global"
+        self._seed = seed
+        self._layouts: OrderedDict[tuple[int, int], _Layout] = OrderedDict()
+        self._order: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def read(self, start: int, stop: int, epoch: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """Tokens ``start`` to ``stop`` of an epoch: ``uint32[stop - start]``, and where documents begin among them.
+
+        The second array is ``int64``, ascending, relative to ``start``. Raises :class:`ConfigError` for a range that
+        is not within the stream or a negative epoch.
+        """
+        if not 0 <= start <= stop <= self.tokens or epoch < 0:
+            raise ConfigError(
+                f"tokens {start} to {stop} of epoch {epoch} were asked of {'/'.join(map(str, self._where))}, "
+                f"which has {self.tokens} in each epoch from 0 on"
+            )
+        out = np.empty(stop - start, dtype=np.uint32)
+        begins: list[NDArray[np.int64]] = []
+        order, ends = self._bucket_order(epoch)
+        place = int(np.searchsorted(ends, start, side="right"))
+        position = start
+        while position < stop:
+            bucket = int(order[place])
+            bucket_begin = int(ends[place] - self._sizes[bucket])
+            until = min(stop, int(ends[place]))
+            if until > position:
+                part = self._layout(bucket, epoch)
+                heads = _copy(part, position - bucket_begin, until - bucket_begin, out[position - start :])
+                begins.append(heads + (bucket_begin - start))
+            position = until
+            place += 1
+        return out, np.concatenate(begins) if begins else np.zeros(0, dtype=np.int64)
+
+    def buckets_between(self, start: int, stop: int) -> list[int]:
+        """The buckets that tokens ``start`` to ``stop`` lie in, where the epochs of the stream follow each other."""
+        if not self.tokens or stop <= start:
+            return []
+        if stop - start >= 2 * self.tokens:  # a whole epoch at least
+            return [int(number) for number in np.flatnonzero(self._sizes)]
+        found: set[int] = set()
+        for epoch in range(start // self.tokens, (stop - 1) // self.tokens + 1):
+            order, ends = self._bucket_order(epoch)
+            low, high = max(0, start - epoch * self.tokens), min(self.tokens, stop - epoch * self.tokens)
+            first, last = np.searchsorted(ends, (low, high - 1), side="right")
+            found.update(order[first : last + 1].tolist())
+        return sorted(found)
+
+    def _bucket_order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if self._order is None or self._order[0] != epoch:
+            numbers = np.arange(self._sizes.size, dtype=np.int64)
+            if epoch > 0:
+                keys = seeded_hash(numbers.astype(np.uint64), self._seed, f"buckets of epoch {epoch}")
+                numbers = np.argsort(keys)
+            self._order = (epoch, numbers, np.cumsum(self._sizes[numbers]))
+        return self._order[1:]
+
+    def _layout(self, bucket: int, epoch: int) -> _Layout:
+        layout = self._layouts.get((bucket, epoch))
+        if layout is not None:
+            self._layouts.move_to_end((bucket, epoch))
+            return layout
+        while len(self._layouts) >= _REMEMBERED:
+            self._layouts.popitem(last=False)
+        documents_path, tokens_path = bucket_paths(*self._where, bucket)
+        try:
+            documents, tokens = map_array(documents_path), MappedArray(tokens_path)
+        except (OSError, ValueError) as fault:
+            raise InputError(
+                f"cannot read the token store: {fault}; remove it and run the same command again"
+            ) from fault
+        lengths = documents["tokens"].astype(np.int64)
+        starts = np.cumsum(lengths) - lengths
+        chosen = np.flatnonzero(documents["kept_global"]) if self._global else np.arange(documents.size)
+        if epoch > 0:
+            keys = seeded_hash(documents["id"][chosen], self._seed, f"documents of epoch {epoch}")
+            chosen = chosen[np.argsort(keys)]
+        lengths = lengths[chosen]
+        layout = _Layout(tokens, starts[chosen], lengths, np.cumsum(lengths))
+        self._layouts[bucket, epoch] = layout
+        return layout
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStore:
+    """A finished store. ``sources`` in the order of the run; ``vocabulary``: one more than the largest id;
+    ``end_of_text``: the id after each document; ``fingerprint``: equal for equal content."""
+
+    path: Path
+    sources: tuple[str, ...]
+    vocabulary: int
+    end_of_text: int
+    seed: int
+    fingerprint: str
+    index: dict[str, dict[str, list[Any]]]
+
+    def stream(self, source: str, split: str, scope: str) -> TokenStream:
+        """The stream of one source, split and scope. Raises :class:`ConfigError` where there is no such thing."""
+        for value, known, what in (
+            (source, self.sources, "source"),
+            (split, SPLITS, "split"),
+            (scope, SCOPES, "scope"),
+        ):
+            if value not in known:
+                raise ConfigError(f"there is no {what} {value!r} in {self.path}; it has {', '.join(known)}")
+        return TokenStream(self.path, source, split, scope, self.index[source][split], self.seed)
+
+
+def open_store(path: Path) -> TokenStore:
+    """Open the store in the folder ``path``. Raises :class:`InputError` where there is none, or not a finished one."""
+    content = read_json(path / STORE_FILE)
+    if not isinstance(content, dict) or content.get("version") != STORE_VERSION:
+        state = "is of another version" if isinstance(content, dict) else "is missing or not readable"
+        raise InputError(
+            f"there is no token store in {path}: {STORE_FILE} {state}; run the command that makes it again"
+        )
+    return TokenStore(
+        path=path,
+        sources=tuple(content["order"]),
+        vocabulary=content["vocabulary"],
+        end_of_text=content["end_of_text"],
+        seed=content["seed"],
+        fingerprint=content["fingerprint"],
+        index=content["sources"],
+    )
+
+
+def _copy(layout: _Layout, start: int, stop: int, out: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Copy tokens ``start`` to ``stop`` of the bucket to the front of ``out``.
+
+    Returns the heads (in the bucket) of the documents that begin there.
+    """
+    first = int(np.searchsorted(layout.ends, start, side="right"))
+    last = int(np.searchsorted(layout.ends, stop, side="left")) + 1
+    ends = layout.ends[first:last]
+    heads = ends - layout.lengths[first:last]
+    cut = np.maximum(start - heads, 0)
+    lengths = np.minimum(ends, stop) - heads - cut
+    copy_documents(layout.tokens.array, layout.starts[first:last] + cut, lengths, out)
+    layout.tokens.release()
+    begins: NDArray[np.int64] = heads[cut == 0]
+    return begins

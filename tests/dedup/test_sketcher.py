@@ -1,0 +1,131 @@
+"""A batch of documents is what its documents are one at a time, whichever path they take through the kernel."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slimpajama import signature
+from slimpajama.dedup.sketcher import Sketcher, Sketches
+from slimpajama.text.normalisation import Normalisation, normaliser
+from tests.twins import COMPOSING, LONG_TEXT, band_keys_of, published_clean
+
+SHORTEST = 20
+SKETCHERS: dict[Normalisation, Sketcher] = {
+    name: Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=SHORTEST, normalisation=name)
+    for name in ("nfc", "ftfy", "none")
+}
+
+Row = tuple[int, int, bool, list[int]]
+
+TRAVELLERS = "the quick brown fox jumps over the lazy dog"
+SLOW = [
+    f"{TRAVELLERS} ΟΔΥΣΣΕΥΣ",
+    f"İstanbul {TRAVELLERS}",
+    f"cafe\u0301 {TRAVELLERS}",
+    f"e\u0301 İ ΑΣ {TRAVELLERS}",
+    f"\u0627\u0653 {TRAVELLERS}",
+    f"\u0928\u093c {TRAVELLERS}",
+    f"\u1100\u1161\u11a8 {TRAVELLERS}",
+    f"âœ” {TRAVELLERS}\r\n",
+    f"€â\u2028İ {TRAVELLERS}",
+]
+
+
+def one_at_a_time(texts: Sequence[str], normalisation: Normalisation, shortest: int = SHORTEST) -> list[Row]:
+    """Size, cleaned characters, whether it was rewritten, and keys: by the slow twins and ``signature``."""
+    rows = []
+    for text in texts:
+        stored = normaliser(normalisation)(text)
+        cleaned = len(published_clean(stored))
+        keys = band_keys_of(signature(stored)[:117], 9, 13) if cleaned >= max(13, shortest) else [0] * 9
+        rows.append((len(stored.encode()), cleaned, stored != text, keys))
+    return rows
+
+
+def rows_of(sketches: Sketches) -> list[Row]:
+    return list(
+        zip(
+            sketches.sizes.tolist(),
+            sketches.cleaned.tolist(),
+            sketches.rewritten.tolist(),
+            sketches.keys.tolist(),
+            strict=True,
+        )
+    )
+
+
+@given(st.lists(LONG_TEXT | COMPOSING | st.sampled_from([*SLOW, "", " ", TRAVELLERS]), max_size=8))
+def test_a_batch_is_its_documents_normalised_measured_and_signed_one_at_a_time(texts: list[str]) -> None:
+    assert rows_of(SKETCHERS["nfc"].sketch(texts)) == one_at_a_time(texts, "nfc")
+
+
+@given(st.lists(LONG_TEXT | st.sampled_from(SLOW), max_size=6))
+@settings(max_examples=60)
+def test_the_same_holds_for_text_repaired_by_ftfy_and_for_text_left_alone(texts: list[str]) -> None:
+    assert rows_of(SKETCHERS["ftfy"].sketch(texts)) == one_at_a_time(texts, "ftfy")
+    assert rows_of(SKETCHERS["none"].sketch(texts)) == one_at_a_time(texts, "none")
+
+
+@pytest.mark.parametrize("normalisation", ["nfc", "ftfy", "none"])
+def test_documents_of_the_slow_paths_keep_their_places_among_ordinary_ones(normalisation: Normalisation) -> None:
+    texts = ["", *(text for slow in SLOW for text in (slow, TRAVELLERS, "")), "tail"]
+    assert rows_of(SKETCHERS[normalisation].sketch(texts)) == one_at_a_time(texts, normalisation)
+
+
+@pytest.mark.parametrize("text", SLOW)
+def test_two_spellings_of_one_text_get_the_same_keys(text: str) -> None:
+    spelled = [unicodedata.normalize(form, text) for form in ("NFC", "NFD")]
+    sketches = SKETCHERS["nfc"].sketch(spelled)
+    assert rows_of(sketches)[0][3] == rows_of(sketches)[1][3]
+    assert sketches.sizes.tolist() == [len(spelled[0].encode())] * 2
+    assert sketches.rewritten.tolist() == [False, spelled[1] != spelled[0]]
+
+
+@given(st.lists(COMPOSING, min_size=1, max_size=6))
+def test_sizes_are_those_of_the_nfc_bytes_and_rewritten_says_what_nfc_changed(texts: list[str]) -> None:
+    sketches = SKETCHERS["nfc"].sketch(texts)
+    stored = [unicodedata.normalize("NFC", text) for text in texts]
+    assert sketches.sizes.tolist() == [len(text.encode()) for text in stored]
+    assert sketches.rewritten.tolist() == [new != old for new, old in zip(stored, texts, strict=True)]
+
+
+def test_a_batch_of_nothing_is_nothing() -> None:
+    sketches = SKETCHERS["nfc"].sketch([])
+    assert rows_of(sketches) == []
+    assert sketches.keys.shape == (0, 9)
+
+
+def test_a_batch_of_empty_texts_has_no_keys() -> None:
+    assert rows_of(SKETCHERS["nfc"].sketch(["", "", ""])) == [(0, 0, False, [0] * 9)] * 3
+
+
+@pytest.mark.parametrize(
+    ("shortest", "has_keys"), [(0, [False, True, True]), (13, [False, True, True]), (14, [False, False, True])]
+)
+def test_documents_below_the_limit_or_of_no_shingle_get_no_keys(shortest: int, has_keys: list[bool]) -> None:
+    sketcher = Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=shortest, normalisation="nfc")
+    keys = sketcher.sketch(["abcdefghijkl", "abcdefghijklm", "abcdefghijklmn"]).keys
+    assert keys.any(axis=1).tolist() == has_keys
+
+
+def test_what_a_sketcher_saw_before_does_not_matter() -> None:
+    long_one = " ".join(f"{number:x}" for number in range(400_000))
+    assert len(long_one) > 1 << 20
+    sketcher = Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=13, normalisation="nfc")
+    before = rows_of(sketcher.sketch([TRAVELLERS]))
+    assert rows_of(sketcher.sketch([long_one])) == one_at_a_time([long_one], "nfc")
+    assert rows_of(sketcher.sketch([TRAVELLERS])) == before
+
+
+@pytest.mark.parametrize(("num_perm", "seed", "bands", "rows"), [(256, 7, 25, 10), (20, 0, 5, 4), (1, 3, 1, 1)])
+def test_other_parameters_take_the_first_values_of_that_signature(
+    num_perm: int, seed: int, bands: int, rows: int
+) -> None:
+    sketcher = Sketcher(num_perm=num_perm, seed=seed, bands=bands, rows=rows, shortest=13, normalisation="none")
+    expected = band_keys_of(signature(TRAVELLERS, num_perm, seed), bands, rows)
+    assert sketcher.sketch([TRAVELLERS]).keys.tolist() == [expected]

@@ -1,0 +1,124 @@
+"""What a run would replace is told, and why, before anything is changed; ``keep`` refuses instead."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from slimpajama import Config, OutputError, deduplicate
+from slimpajama.cli.main import app
+from slimpajama.config.recipe import Recipe
+from slimpajama.config.tokens import TokenConfig
+from slimpajama.pipeline.dedup import dedup_arguments
+from slimpajama.pipeline.mix import mix_arguments
+from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
+from slimpajama.pipeline.request import write_request
+from slimpajama.storage.atomic import write_json
+from tests.corpus.shards import files_below, put
+
+
+def finished(out: Path, config: Config) -> None:
+    """As a finished deduplication leaves its output, as far as is looked at."""
+    write_request(out, "dedup", dedup_arguments(Path("/in"), config))
+    write_json(out / "summary.json", {"settings": config.model_dump(mode="json") | {"workers": 2}})
+
+
+@pytest.mark.parametrize(
+    ("input", "settings", "why"),
+    [
+        ("/in", {}, ""),
+        ("/in", {"workers": 3, "memory": "1GiB", "max_bad_fraction": 0.5, "scope": "global"}, ""),
+        ("/in", {"seed": 2}, "settings.seed: 1 -> 2"),
+        ("/in", {"seed": 2, "threshold": 0.7}, "settings.seed: 1 -> 2; settings.threshold: null -> 0.7"),
+        ("/other", {}, 'input: "/in" -> "/other"'),
+        ("/in", {"against": "/old"}, 'settings.against: null -> "/old"'),
+    ],
+)
+def test_what_other_settings_replace_in_a_deduplication(
+    tmp_path: Path, input: str, settings: dict[str, Any], why: str
+) -> None:
+    finished(tmp_path, Config())
+    found = replaced_dedup(tmp_path, dedup_arguments(Path(input), Config(**settings)))
+    assert found == ([f"{tmp_path} holds a finished deduplication that would be replaced ({why})"] if why else [])
+
+
+def test_the_finished_state_counts_not_what_was_asked_for_last(tmp_path: Path) -> None:
+    finished(tmp_path, Config())
+    write_request(tmp_path, "dedup", dedup_arguments(Path("/in"), Config(seed=2)))  # interrupted
+    assert replaced_dedup(tmp_path, dedup_arguments(Path("/in"), Config())) == []
+    (tmp_path / "summary.json").unlink()
+    assert replaced_dedup(tmp_path, dedup_arguments(Path("/in"), Config(seed=3))) == []
+
+
+RECIPE = Recipe(name="web", weights={"c4": 100}, tokens=1000, sequence_length=64)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "format", "expected"),
+    [
+        ({}, {}, "parquet", []),
+        ({}, {}, "megatron", ['web is a finished mixture that would be replaced (format: "parquet" -> "megatron")']),
+        ({"seed": 2}, {}, "parquet", ["web is a finished mixture that would be replaced (recipe.seed: 1 -> 2)"]),
+        (
+            {},
+            {"holdout": 0.1},
+            "parquet",
+            ["tokens is a finished token store that would be replaced (settings.holdout: 0.0017 -> 0.1)"],
+        ),
+    ],
+)
+def test_what_other_settings_replace_among_mixtures(
+    tmp_path: Path, recipe: dict[str, Any], settings: dict[str, Any], format: str, expected: list[str]
+) -> None:
+    write_request(tmp_path, "mix", mix_arguments(Path("/in"), [RECIPE], TokenConfig(), "parquet"))
+    write_json(tmp_path / "tokens" / "store.json", {})
+    write_json(tmp_path / "web" / "manifest.json", {"recipe": RECIPE.model_dump(mode="json"), "format": "parquet"})
+    recipes = [RECIPE.model_copy(update=recipe)]
+    arguments = mix_arguments(Path("/in"), recipes, TokenConfig(**settings), format)
+    assert replaced_mixtures(tmp_path, recipes, arguments, build=True) == [f"{tmp_path}/{one}" for one in expected]
+    stores = [one for one in expected if one.startswith("tokens")]
+    assert replaced_mixtures(tmp_path, recipes, arguments, build=False) == [f"{tmp_path}/{one}" for one in stores]
+
+
+def test_another_sample_replaces_the_one_that_is_there(tmp_path: Path) -> None:
+    write_request(tmp_path, "run", {"config": {"sample": {"docs": 100, "seed": 1}}})
+    assert replaced_sample(tmp_path, {"docs": 200, "seed": 1}) == []
+    (tmp_path / "sample").mkdir()
+    assert replaced_sample(tmp_path, {"docs": 100, "seed": 1}) == []
+    assert replaced_sample(tmp_path, None) == []
+    (found,) = replaced_sample(tmp_path, {"docs": 200, "seed": 1})
+    assert found == f"{tmp_path / 'sample'} holds a sample that would be replaced (docs: 100 -> 200)"
+
+
+def test_nothing_that_is_replaced_is_nothing_to_say(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "slimpajama"):
+        announce([], keep=True)
+        announce([], keep=False)
+        announce(["a holds b that would be replaced (c)"], keep=False)
+    assert caplog.messages == ["a holds b that will be replaced (c)"]
+
+
+def test_a_command_with_keep_changes_nothing_and_without_it_warns(tmp_path: Path) -> None:
+    source = put(tmp_path / "in", {"c4/a.jsonl": ["one text of some length " * 20]})
+    deduplicate(source, tmp_path / "out", workers=1)
+    before = files_below(tmp_path / "out")
+    with pytest.raises(OutputError, match=r"settings\.seed: 1 -> 2"):
+        deduplicate(source, tmp_path / "out", workers=1, seed=2, keep=True)
+    arguments = ["dedup", "--input", str(source), "--output", str(tmp_path / "out"), "--workers", "1", "--quiet"]
+    result = CliRunner().invoke(app, [*arguments, "--set", "seed=2", "--keep"])
+    assert (result.exit_code, result.stderr) == (
+        4,
+        (
+            f"error: {tmp_path / 'out'} holds a finished deduplication that would be replaced (settings.seed: 1 -> 2); "
+            "choose another output, or do not ask to keep it (--keep)\n"
+        ),
+    )
+    assert files_below(tmp_path / "out") == before
+    assert CliRunner().invoke(app, [*arguments, "--keep"]).exit_code == 0, "the same settings replace nothing"
+    result = CliRunner().invoke(app, [*arguments, "--set", "seed=2"])
+    assert result.exit_code == 0
+    assert "holds a finished deduplication that will be replaced (settings.seed: 1 -> 2)" in result.stderr

@@ -1,0 +1,278 @@
+"""A stage runs what is not done yet, and gives all results in the order of its items."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from slimpajama.engine.local import LocalEngine
+from slimpajama.errors import InputChanged
+from slimpajama.stages.markers import Markers
+from slimpajama.stages.runner import PlainResult, Stages, Unfinished
+from slimpajama.stages.stage import Stage, StageResult, Task
+from slimpajama.stages.written_files import DamagedFile, WrittenFile, written_files
+from slimpajama.storage.atomic import atomic_file, content_digest
+from slimpajama.storage.file_record import FileRecord
+
+
+class Backwards:
+    """An engine that finishes its last item first."""
+
+    workers = 1
+
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        name: Callable[[Any], str] = str,
+        preload: Sequence[str] = (),
+        memory: int | None = None,
+        retry: Any = None,
+    ) -> Generator[tuple[int, Any], None, None]:
+        for index in reversed(range(len(items))):
+            yield index, function(items[index])
+
+    def __enter__(self) -> Backwards:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        pass
+
+
+class Shouted(StageResult, frozen=True, kw_only=True):
+    upper: str
+
+
+@dataclass(frozen=True)
+class Shout(Stage[str, Shouted]):
+    """A stage of the tasks ``a``, ``b`` …, which depend on what is ``on``."""
+
+    on: dict[str, str]
+
+    name: ClassVar[str] = "shout"
+    title: ClassVar[str] = "shout out"
+    version: ClassVar[int] = 1
+    result_type = Shouted
+    ran: ClassVar[list[str]] = []
+
+    def tasks(self) -> list[Task[str]]:
+        return [Task(f"of/{item}", item, {"on": on}, 1) for item, on in self.on.items()]
+
+    @staticmethod
+    def run(payload: str) -> Shouted:
+        Shout.ran.append(payload)
+        if payload == "broken":
+            raise RuntimeError(payload)
+        return Shouted(upper=payload.upper())
+
+
+class Shouting:
+    """Runs of the stage in one folder; remembers which tasks were run, call by call."""
+
+    def __init__(self, folder: Path, engine: Any = None) -> None:
+        self.markers = Markers(folder, folder, Shouted)
+        self.stages = Stages(engine or Backwards())
+        self.ran = Shout.ran
+
+    def run(self, items: Sequence[str], depends: Sequence[str]) -> list[str]:
+        self.ran.clear()
+        results = self.stages.run(Shout(dict(zip(items, depends, strict=True))), self.markers)
+        return [result.upper for result in results]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Shouting:
+    return Shouting(tmp_path)
+
+
+def test_results_come_in_the_order_of_the_items_whatever_finishes_first(stage: Shouting) -> None:
+    assert stage.run("abc", ["1", "1", "1"]) == ["A", "B", "C"]
+    assert stage.ran == ["c", "b", "a"]
+
+
+def test_finished_items_are_not_run_again(stage: Shouting) -> None:
+    first = stage.run("abc", ["1", "1", "1"])
+    assert stage.run("abc", ["1", "1", "1"]) == first
+    assert stage.ran == []
+
+
+def test_an_item_with_another_fingerprint_is_run_again_and_only_that_one(stage: Shouting) -> None:
+    stage.run("abc", ["1", "1", "1"])
+    assert stage.run("abc", ["1", "2", "1"]) == ["A", "B", "C"]
+    assert stage.ran == ["b"]
+    stage.run("abc", ["1", "1", "1"])
+    assert stage.ran == ["b"], "going back is a change too: the output on disk is the other one's"
+
+
+def test_a_new_item_is_run_beside_the_finished_ones(stage: Shouting) -> None:
+    stage.run("ac", ["1", "1"])
+    assert stage.run("abcd", ["1"] * 4) == ["A", "B", "C", "D"]
+    assert stage.ran == ["d", "b"]
+
+
+def test_what_was_finished_before_a_failure_is_kept(tmp_path: Path) -> None:
+    stage = Shouting(tmp_path, LocalEngine(1))
+    items = ["a", "b", "broken", "d"]
+    with pytest.raises(RuntimeError, match="broken"):
+        stage.run(items, ["1"] * 4)
+    assert stage.ran == ["a", "b", "broken"]
+    with pytest.raises(RuntimeError, match="broken"):
+        stage.run(items, ["1"] * 4)
+    assert stage.ran == ["broken"]
+
+
+def test_a_stage_of_nothing_gives_nothing(stage: Shouting) -> None:
+    assert stage.run("", []) == []
+
+
+def test_times_say_how_much_was_run_and_how_much_was_reused(stage: Shouting) -> None:
+    stage.run("ab", ["1", "1"])
+    assert stage.stages.times()["shout out"] | {"seconds": 0} == {"seconds": 0, "items": 2, "reused": 0}
+    stage.run("abc", ["1", "2", "1"])
+    assert stage.stages.times()["shout out"] | {"seconds": 0} == {"seconds": 0, "items": 3, "reused": 1}
+    assert stage.stages.records["shout out"].stale == {"of/b": 'on: "1" -> "2"'}
+    assert stage.stages.times()["shout out"]["seconds"] >= 0
+
+
+@pytest.mark.parametrize("end", [None, KeyboardInterrupt])
+def test_what_writers_leave_is_removed_before_and_after(
+    stage: Shouting, tmp_path: Path, end: type[BaseException] | None
+) -> None:
+    (tmp_path / "old.01234567.tmp").write_bytes(b"")
+    with contextlib.suppress(KeyboardInterrupt), stage.stages.cleaning([tmp_path]):
+        assert list(tmp_path.iterdir()) == []
+        (tmp_path / "own.89abcdef.tmp").write_bytes(b"")
+        if end:
+            raise end
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_inspection_runs_and_writes_nothing_and_stops_where_something_is_to_do(
+    stage: Shouting, tmp_path: Path
+) -> None:
+    stage.run("ab", ["1", "1"])
+    stage.stages.inspecting = True
+    assert stage.run("ab", ["1", "1"]) == ["A", "B"]
+    with pytest.raises(Unfinished, match="shout out"):
+        stage.run("abc", ["1", "2", "1"])
+    assert stage.ran == []
+    record = stage.stages.records["shout out"]
+    assert (record.items, record.reused, record.stale) == (3, 1, {"of/b": 'on: "1" -> "2"'})
+    (tmp_path / "a.tmp").write_bytes(b"")
+    stage.stages.write_json(tmp_path / "new.json", {})
+    stage.stages.write(tmp_path / "new", b"")
+    stage.stages.remove(tmp_path / "a.tmp")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tmp", "of"]
+
+
+class Nothing(StageResult, frozen=True, kw_only=True):
+    pass
+
+
+@dataclass(frozen=True)
+class Read(Stage[list[str], Nothing]):
+    """A stage of one task that reads files another stage or run wrote, and remembers in ``ran`` that it ran."""
+
+    reads: tuple[WrittenFile, ...]
+    ran: list[str]
+
+    name: ClassVar[str] = "read"
+    title: ClassVar[str] = "read"
+    version: ClassVar[int] = 1
+    result_type = Nothing
+
+    def tasks(self) -> list[Task[list[str]]]:
+        return [Task("a", self.ran, {}, 1, self.reads)]
+
+    @staticmethod
+    def run(payload: list[str]) -> Nothing:
+        payload.append("ran")
+        return Nothing()
+
+
+class Reader:
+    """Runs of that stage in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.stages = Stages(LocalEngine(1))
+        self.markers = Markers(folder / "done", folder, Nothing)
+        self._ran: list[str] = []
+
+    @property
+    def ran(self) -> int:
+        return len(self._ran)
+
+    def run(self, *reads: WrittenFile) -> None:
+        self.stages.run(Read(reads, self._ran), self.markers)
+
+
+def written(path: Path, content: bytes) -> FileRecord:
+    with atomic_file(path) as file:
+        file.write(content)
+    return file.record
+
+
+@pytest.mark.parametrize("content", [b"axc", b"ab", b"", None])
+def test_a_damaged_file_of_the_run_itself_is_removed_before_it_is_read(tmp_path: Path, content: bytes | None) -> None:
+    record = written(tmp_path / "rows", b"abc")
+    if content is None:
+        (tmp_path / "rows").unlink()
+    else:
+        (tmp_path / "rows").write_bytes(content)
+    reader = Reader(tmp_path)
+    with pytest.raises(DamagedFile) as caught:
+        reader.run(*written_files([record]))
+    what = "is missing" if content is None else "is not what was written"
+    assert str(caught.value) == f"{tmp_path / 'rows'} {what}; run the same command again: it is made anew"
+    assert (reader.ran, (tmp_path / "rows").exists()) == (0, False)
+
+
+def test_a_damaged_file_of_another_run_is_named_with_its_remedy_and_stays(tmp_path: Path) -> None:
+    mine, other = written(tmp_path / "mine", b"abc"), written(tmp_path / "other", b"abc")
+    for path in (tmp_path / "mine", tmp_path / "other"):
+        path.write_bytes(b"axc")
+    reader = Reader(tmp_path)
+    with pytest.raises(InputChanged) as caught:
+        reader.run(*written_files([mine]), *written_files([other], "do this"))
+    assert str(caught.value) == f"{tmp_path / 'other'} is not what was written; do this"
+    assert (reader.ran, sorted(path.name for path in tmp_path.iterdir())) == (0, ["mine", "other"])
+
+
+def test_sound_files_are_read_and_each_is_checked_once(tmp_path: Path) -> None:
+    record = written(tmp_path / "rows", b"abc")
+    reader = Reader(tmp_path)
+    whole = WrittenFile(tmp_path / "rows", content_digest([record]))
+    reader.run(*written_files([record]), whole)
+    assert (reader.ran, reader.stages.sound) == (1, {str(tmp_path / "rows")})
+    reader.run(WrittenFile(tmp_path / "absent", ""))
+    assert reader.ran == 1, "what is not read is not checked"
+
+
+def test_what_a_run_wrote_itself_is_not_checked_again(tmp_path: Path) -> None:
+    stages = Stages(LocalEngine(1))
+    results = run_plain(stages, tmp_path, lambda path: {"files": [written(path, b"abc")]})
+    assert stages.sound == {str(tmp_path / "rows")}
+    assert list(stages.written.values()) == results[0]["files"]
+
+
+def run_plain(stages: Stages, folder: Path, function: Callable[[Path], dict[str, Any]]) -> list[dict[str, Any]]:
+    markers = Markers(folder / "done", folder, PlainResult)
+    return stages.run_plain(
+        "write", [folder / "rows"], function, markers=markers, keys=["a"], depends=[{}], weights=[1]
+    )
+
+
+def test_a_stage_that_is_a_function_gives_its_mappings_back_from_markers_too(tmp_path: Path) -> None:
+    def function(path: Path) -> dict[str, Any]:
+        return {"documents": 3, "by": {"c4": [1]}, "files": [written(path, b"abc")]}
+
+    first = run_plain(Stages(LocalEngine(1)), tmp_path, function)
+    again = Stages(LocalEngine(1))
+    assert run_plain(again, tmp_path, function) == first
+    assert (again.records["write"].reused, first[0]["files"]) == (1, [written(tmp_path / "rows", b"abc")])
+    assert (first[0]["documents"], first[0]["by"]) == (3, {"c4": [1]})

@@ -1,0 +1,329 @@
+"""From batches to streams: what must be in the store, in what order, and the same on any way there."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slimpajama.errors import ConfigError, ConservationError, InputError
+from slimpajama.tokens.documents import DocumentBatch
+from slimpajama.tokens.encoding import Encoder
+from slimpajama.tokens.holdout import SPLITS, Holdout, holdout_size, load_holdout
+from slimpajama.tokens.seeded_order import seeded_hash
+from slimpajama.tokens.stages.shuffle import check_store, plan_buckets, sort_bucket
+from slimpajama.tokens.stages.tokenize import TokenizeSettings, runs_present, tokenize_piece
+from slimpajama.tokens.store import SCOPES, TokenStore, TokenStream, bucket_paths, open_store
+from slimpajama.tokens.tokenizer import TokenizerFile
+from tests.tokens.token_corpus import Document, batches, build, corpus, small_tokenizer
+
+SIZES = (400, 150, 30, 5)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> TokenizerFile:
+    return small_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+Built = tuple[TokenStore, dict[str, list[Document]], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def built(tokenizer: TokenizerFile, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    out = tmp_path_factory.mktemp("store")
+    made = corpus(1, SIZES)
+    return open_with(out, made, build(out, made, tokenizer))
+
+
+def open_with(out: Path, made: dict[str, list[Document]], summary: dict[str, Any]) -> Built:
+    return open_store(out), made, summary
+
+
+def members(made: dict[str, list[Document]], holdout: Holdout, source: str, split: str, scope: str) -> list[Document]:
+    """Said slowly: who belongs in a stream."""
+    where = dict(zip(holdout.clusters.tolist(), (SPLITS[number] for number in holdout.splits.tolist()), strict=True))
+    held_out = {document.text for documents in made.values() for document in documents if document.id in where}
+    chosen = [
+        document
+        for document in made[source]
+        if (document.kept_global or scope == "local")
+        and where.get(document.cluster, "train") == split
+        and (split == "train" or document.id == document.cluster)
+        and (split != "train" or document.text not in held_out)
+    ]
+    keys = seeded_hash(np.array([document.id for document in chosen], dtype=np.uint64), 3, "shuffle").tolist()
+    return [document for _, document in sorted(zip(keys, chosen, strict=True), key=lambda pair: pair[0])]
+
+
+def tokens_of(tokenizer: TokenizerFile, documents: list[Document]) -> tuple[list[list[int]], list[int]]:
+    tokens, lengths = Encoder(tokenizer, "tokenizers").encode([document.text.encode() for document in documents])
+    ends = np.cumsum(lengths)
+    return [part.tolist() for part in np.split(tokens, ends[:-1])] if documents else [], (ends - lengths).tolist()
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("source", ["s0", "s1", "s2", "s3"])
+def test_a_stream_is_its_documents_in_the_order_of_their_hashes(
+    built: Built, tokenizer: TokenizerFile, source: str, split: str, scope: str
+) -> None:
+    store, made, _ = built
+    expected, begins = tokens_of(
+        tokenizer, members(made, load_holdout(store.path / "holdout.npy"), source, split, scope)
+    )
+    stream = store.stream(source, split, scope)
+    assert (stream.documents, stream.tokens) == (len(expected), sum(map(len, expected)))
+    tokens, starts = stream.read(0, stream.tokens, 0)
+    assert tokens.dtype == np.uint32
+    assert starts.dtype == np.int64
+    assert tokens.tolist() == [token for document in expected for token in document]
+    assert starts.tolist() == begins
+
+    for epoch in (1, 2):
+        again, starts = stream.read(0, stream.tokens, epoch)
+        shuffled = [part.tolist() for part in np.split(again, starts[1:])] if starts.size else []
+        assert sorted(shuffled) == sorted(expected)
+        if len(expected) > 20:
+            assert shuffled != expected
+
+
+def test_epochs_differ_and_move_documents_far(built: Built) -> None:
+    stream = built[0].stream("s0", "train", "local")
+    orders = []
+    for epoch in range(4):
+        tokens, starts = stream.read(0, stream.tokens, epoch)
+        orders.append([part.tobytes() for part in np.split(tokens, starts[1:])])
+    assert len({tuple(order) for order in orders}) == 4
+    assert len(built[0].index["s0"]["train"]) > 2
+    moved = np.abs([place - orders[1].index(document) for place, document in enumerate(orders[0])])
+    assert moved.mean() > 0.2 * len(orders[0])
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_any_range_is_a_slice_of_the_whole(built: Built, data: st.DataObject) -> None:
+    source, split = data.draw(st.sampled_from(["s0", "s1", "s3"])), data.draw(st.sampled_from(["train", "test"]))
+    scope, epoch = data.draw(st.sampled_from(SCOPES)), data.draw(st.integers(0, 2))
+    stream = built[0].stream(source, split, scope)
+    whole, starts = whole_of(stream, (source, split, scope, epoch))
+    for _ in range(5):
+        begin, end = sorted(data.draw(st.tuples(*[st.integers(0, stream.tokens)] * 2)))
+        tokens, heads = stream.read(begin, end, epoch)
+        assert np.array_equal(tokens, whole[begin:end])
+        assert heads.tolist() == [head - begin for head in starts.tolist() if begin <= head < end]
+
+
+_WHOLE: dict[tuple[str, str, str, int], tuple[Any, Any]] = {}
+
+
+def whole_of(stream: TokenStream, key: tuple[str, str, str, int]) -> tuple[Any, Any]:
+    if key not in _WHOLE:
+        _WHOLE[key] = stream.read(0, stream.tokens, key[3])
+    return _WHOLE[key]
+
+
+def test_the_summary_adds_up(built: Built) -> None:
+    store, made, summary = built
+    for source, documents in made.items():
+        account = summary["sources"][source]
+        survivors = sum(document.kept_global for document in documents)
+        assert account["local"]["documents"]["in"] == len(documents)
+        assert account["global"]["documents"]["in"] == survivors
+        for scope in SCOPES:
+            counts = account[scope]["documents"]
+            assert counts["validation"] + counts["test"] == holdout_size(survivors, 0.1)
+            assert counts["in"] == sum(counts.values()) - counts["in"]
+            for split in SPLITS:
+                stream = store.stream(source, split, scope)
+                assert (counts[split], account[scope]["tokens"][split]) == (stream.documents, stream.tokens)
+    assert summary["sources"]["s1"]["local"]["documents"]["excluded"] > 0
+    on_disk = sum(path.stat().st_size for path in (store.path / "sources").rglob("*.npy"))
+    assert summary["bytes"] == on_disk
+    assert not (store.path / "runs").exists()
+    assert summary["fingerprint"] == store.fingerprint
+    assert store.sources == tuple(made)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"workers": 2},
+        {"pieces": 9, "batch": 100},
+        {"pieces": 1, "batch": 1},
+        {"backend": "tokenizers"},
+    ],
+    ids=["two workers", "many pieces", "single documents", "the other library"],
+)
+def test_the_same_bytes_on_any_way(built: Built, tokenizer: TokenizerFile, tmp_path: Path, way: dict[str, Any]) -> None:
+    summary = build(tmp_path, built[1], tokenizer, **way)
+    assert digests(tmp_path) == digests(built[0].path)
+    assert summary["fingerprint"] == built[2]["fingerprint"]
+
+
+def test_another_seed_is_another_order(built: Built, tokenizer: TokenizerFile, tmp_path: Path) -> None:
+    build(tmp_path, built[1], tokenizer, seed=4)
+    store = open_store(tmp_path)
+    assert store.fingerprint != built[0].fingerprint
+    one, other = (which.stream("s0", "train", "local").read(0, 2_000, 0)[0] for which in (built[0], store))
+    assert not np.array_equal(one, other)
+
+
+def test_memory_changes_the_files_but_not_the_first_epoch(
+    built: Built, tokenizer: TokenizerFile, tmp_path: Path
+) -> None:
+    build(tmp_path, built[1], tokenizer, memory=1 << 30)
+    store = open_store(tmp_path)
+    assert [len(store.index["s0"][split]) for split in SPLITS] == [1, 1, 1]
+    for scope in SCOPES:
+        one, other = (which.stream("s0", "train", scope) for which in (store, built[0]))
+        assert np.array_equal(one.read(0, one.tokens, 0)[0], other.read(0, other.tokens, 0)[0])
+
+
+def single(identity: int, text: str) -> Document:
+    return Document(identity, text, True, identity)
+
+
+def test_equal_text_on_both_sides_is_removed_from_train(tokenizer: TokenizerFile, tmp_path: Path) -> None:
+    # Every text occurs twice, in documents that no cluster joins: once in each source.
+    rng = random.Random(2)
+    made = {
+        name: [single(shard << 40 | number, f"document {number} of all") for number in range(100)]
+        for shard, name in enumerate(("a", "b"))
+    }
+    made["b"] += [single(1 << 40 | 500 + number, f"other {number} {rng.random()}") for number in range(20)]
+    summary = build(tmp_path, made, tokenizer, rate=0.1)
+    held_out = set(load_holdout(tmp_path / "holdout.npy").clusters.tolist())
+    texts = {document.text for documents in made.values() for document in documents if document.id in held_out}
+    for name, documents in made.items():
+        doomed = sum(document.text in texts and document.id not in held_out for document in documents)
+        for scope in SCOPES:
+            counts = summary["sources"][name][scope]["documents"]
+            assert counts["decontaminated"] == doomed > 0
+            assert counts["train"] == len(documents) - holdout_size(len(documents), 0.1) - doomed
+
+
+def test_no_holdout_at_all(tokenizer: TokenizerFile, tmp_path: Path) -> None:
+    summary = build(tmp_path, corpus(5, (40, 10)), tokenizer, rate=0)
+    assert summary["holdout"]["without_test"] == ["s0", "s1"]
+    stream = open_store(tmp_path).stream("s0", "validation", "global")
+    assert (stream.tokens, stream.documents) == (0, 0)
+    assert [array.size for array in stream.read(0, 0, 0)] == [0, 0]
+
+
+def test_a_source_without_documents(tokenizer: TokenizerFile, tmp_path: Path) -> None:
+    build(tmp_path, {**corpus(5, (40,)), "empty": []}, tokenizer)
+    assert open_store(tmp_path).stream("empty", "train", "local").tokens == 0
+
+
+@pytest.mark.parametrize(("start", "stop", "epoch"), [(-1, 5, 0), (5, 4, 0), (0, 10**9, 0), (0, 1, -1)])
+def test_reading_outside_of_a_stream(built: Built, start: int, stop: int, epoch: int) -> None:
+    stream = built[0].stream("s0", "train", "local")
+    with pytest.raises(ConfigError, match=f"which has {stream.tokens} in each epoch"):
+        stream.read(start, stop, epoch)
+
+
+def test_streams_that_do_not_exist(built: Built) -> None:
+    with pytest.raises(ConfigError, match=r"no source 'x' .* it has s0, s1, s2, s3"):
+        built[0].stream("x", "train", "local")
+    with pytest.raises(ConfigError, match="no split 'dev'"):
+        built[0].stream("s0", "dev", "local")
+    with pytest.raises(ConfigError, match="no scope 'both'"):
+        built[0].stream("s0", "train", "both")
+
+
+def test_a_store_that_is_missing_old_or_broken(tokenizer: TokenizerFile, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is missing or not readable"):
+        open_store(tmp_path)
+    build(tmp_path, corpus(5, (40,)), tokenizer)
+    store = open_store(tmp_path)
+    bucket_paths(tmp_path, "s0", "train", 0)[1].unlink()
+    with pytest.raises(InputError, match="cannot read the token store"):
+        store.stream("s0", "train", "local").read(0, 1, 0)
+    (tmp_path / "store.json").write_text('{"version": 0}')
+    with pytest.raises(InputError, match="is of another version"):
+        open_store(tmp_path)
+
+
+def test_contradicting_flags_are_refused(tokenizer: TokenizerFile, tmp_path: Path) -> None:
+    for kept_global, cluster in ((True, 1), (False, 2)):
+        with pytest.raises(ConservationError, match="document 0x2 of source s is"):
+            build(tmp_path, {"s": [Document(2, "text", kept_global, cluster)]}, tokenizer)
+
+
+def test_a_cluster_on_both_sides_is_found_in_what_was_written(tokenizer: TokenizerFile, tmp_path: Path) -> None:
+    summary = build(tmp_path, corpus(1, SIZES), tokenizer)
+    store = open_store(tmp_path)
+    check_store(tmp_path, store.sources, store.index)
+    held_out = np.load(bucket_paths(tmp_path, "s0", "test", 0)[0])["cluster"][0]
+    path = bucket_paths(tmp_path, "s1", "train", 0)[0]
+    documents = np.load(path)
+    documents["cluster"][-1] = held_out
+    np.save(path, documents)
+    with pytest.raises(ConservationError, match=f"global cluster {int(held_out):#x} has a document in s1/train"):
+        check_store(tmp_path, store.sources, store.index)
+    documents["tokens"][0] += 1
+    np.save(path, documents)
+    with pytest.raises(ConservationError, match="does not hold the tokens"):
+        check_store(tmp_path, store.sources, store.index)
+    assert summary["buckets"] > 4
+
+
+def test_a_lost_document_is_noticed_and_leaves_no_store(
+    tokenizer: TokenizerFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losing(item: Any) -> dict[str, Any]:
+        bucket = sort_bucket(item)
+        bucket["documents"]["local"] -= 1
+        return bucket
+
+    monkeypatch.setattr("tests.tokens.token_corpus.sort_bucket", losing)
+    with pytest.raises(ConservationError, match="documents went in but"):
+        build(tmp_path, corpus(1, (60,)), tokenizer)
+    assert not (tmp_path / "store.json").exists()
+
+
+def test_runs_and_their_absence_are_told(tokenizer: TokenizerFile, tmp_path: Path) -> None:
+    Holdout(np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.uint8)).save(tmp_path / "holdout.npy")
+    options = TokenizeSettings(tokenizer, "gigatoken", tmp_path / "holdout.npy", 1, 1 << 16)
+    made = batches(corpus(1, (100,))["s0"], 9)
+    result = tokenize_piece(made, "s", "p", options, tmp_path)
+    assert len(result["runs"]) > 1
+    assert runs_present(result, tmp_path)
+    items = plan_buckets(["s"], [result], options, tmp_path)
+    assert {(item.source, item.split) for item in items} == {("s", "train")}
+    (tmp_path / "runs" / "s" / f"{result['runs'][1]}.tokens.npy").unlink()
+    assert not runs_present(result, tmp_path)
+    with pytest.raises(InputError, match="piece p of source s are no longer in"):
+        plan_buckets(["s"], [result], options, tmp_path)
+    nothing = tokenize_piece(iter(()), "s", "q", options, tmp_path)
+    assert (nothing["runs"], nothing["text_bytes"]) == ([], 0)
+
+
+def test_one_document_larger_than_a_run_and_a_bucket(tokenizer: TokenizerFile, tmp_path: Path) -> None:
+    made = {"s": [single(number, f"{number} " + "word " * (40_000 if number == 3 else 5)) for number in range(30)]}
+    build(tmp_path, made, tokenizer, memory=1 << 16)
+    stream = open_store(tmp_path).stream("s", "train", "local")
+    tokens, starts = stream.read(0, stream.tokens, 1)
+    assert np.count_nonzero(tokens == 0) == starts.size == 27
+
+
+def test_batches_may_be_empty(tokenizer: TokenizerFile, tmp_path: Path) -> None:
+    none = np.zeros(0, dtype=np.uint64)
+    Holdout(none, np.zeros(0, dtype=np.uint8)).save(tmp_path / "holdout.npy")
+    options = TokenizeSettings(tokenizer, "gigatoken", tmp_path / "holdout.npy", 1)
+    empty = DocumentBatch(none, [], np.zeros(0, dtype=np.bool_), none)
+    assert tokenize_piece([empty], "s", "p", options, tmp_path)["runs"] == []
