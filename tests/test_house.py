@@ -1,0 +1,136 @@
+"""The rules of the layout: which room may import which, and how large and how loosely typed the code may be."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import slimpajama
+
+PACKAGE = Path(slimpajama.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+ROOMS = (
+    {"errors", "logging", "printable", "text_table", "versions", "streams", "registry"},  # files of the root
+    {"storage"},
+    {"config"},
+    {"engine"},
+    {"stages"},
+    {"corpus", "text"},
+    {"sample", "dedup"},
+    {"tokens"},
+    {"mixture"},
+    {"verify", "planning"},
+    {"pipeline"},
+    {"cli"},
+    {"__main__"},
+)
+"""From the ground up: a room imports what stands in its own line or above."""
+
+MOST_LINES = 370
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement: module ``importer`` at ``line`` uses module ``imported``."""
+
+    importer: str
+    line: int
+    imported: str
+
+    def __str__(self) -> str:
+        return f"{self.importer}:{self.line} imports {self.imported}"
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(file): file for file in FILES}
+
+
+def without_type_checking(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those under ``if TYPE_CHECKING``."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            yield node
+            yield from without_type_checking(node)
+
+
+def imports(modules: dict[str, Path]) -> Iterator[Import]:
+    """All imports among ``modules``, those inside functions too."""
+    for importer, file in modules.items():
+        tree = ast.parse(file.read_bytes())
+        for node in without_type_checking(tree) if importer == "slimpajama.registry" else ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{importer}:{node.lineno} is a relative import; write the whole name"
+                for alias in node.names:
+                    full = f"{node.module}.{alias.name}"
+                    imported = full if full in modules else str(node.module)
+                    if imported in modules:
+                        yield Import(importer, node.lineno, imported)
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    if alias.name in modules:
+                        yield Import(importer, node.lineno, alias.name)
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def height(module: str) -> int:
+    return next(height for height, rooms in enumerate(ROOMS) if room(module) in rooms)
+
+
+def test_every_module_is_in_a_room_that_is_listed() -> None:
+    listed = set().union(*ROOMS)
+    assert {room(module) for module in MODULES if "." in module} == listed
+
+
+def test_imports_only_go_down_the_list_of_rooms() -> None:
+    upward = [
+        str(one)
+        for one in imports(MODULES)
+        if one.importer != "slimpajama"  # names what is public, and imports it when it is asked for
+        and (one.imported == "slimpajama" or height(one.imported) > height(one.importer))
+    ]
+    assert upward == []
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Some nodes that lead to one another, or none."""
+    left = {node: set(others) for node, others in graph.items()}
+    while leaves := [node for node, others in left.items() if not others & left.keys()]:
+        for node in leaves:
+            del left[node]
+    return sorted(left)
+
+
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["a", "b", "c", "d"]
+
+
+def test_no_rooms_and_no_modules_import_in_a_circle() -> None:
+    found = [one for one in imports(MODULES) if one.importer != "slimpajama"]
+    modules: dict[str, set[str]] = {module: set() for module in MODULES}
+    rooms: dict[str, set[str]] = {room(module): set() for module in MODULES if "." in module}
+    for one in found:
+        modules[one.importer].add(one.imported)
+        if room(one.importer) != room(one.imported):
+            rooms[room(one.importer)].add(room(one.imported))
+    assert circle(rooms) == []
+    assert circle(modules) == []
+
+
+def test_every_module_opens_with_what_it_does() -> None:
+    assert [name for name, file in MODULES.items() if not ast.get_docstring(ast.parse(file.read_bytes()))] == []
+
+
+def test_no_module_is_long() -> None:
+    lines = {name: len(file.read_text("utf-8").splitlines()) for name, file in MODULES.items()}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
