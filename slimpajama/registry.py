@@ -56,7 +56,7 @@ class Registry(Generic[Entry]):
             module, _, cls = self._built_in[name].partition(":")
             self._entries[name] = getattr(importlib.import_module(module), cls)()
         if name not in self._entries:
-            raise ConfigError(f"there is no {self.kind} {name!r}; there are {', '.join(self.names)}")
+            raise ConfigError(f"there is no {self.kind} {name!r}; choose one of {', '.join(self.names)}")
         return self._entries[name]
 
     @property

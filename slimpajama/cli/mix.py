@@ -24,7 +24,6 @@ from slimpajama.cli.options import (
     Workers,
 )
 from slimpajama.cli.output import mixture_lines
-from slimpajama.engine.resources import task_bytes
 
 __all__ = ["mix"]
 
@@ -78,6 +77,7 @@ def mix(
         from slimpajama.config.recipe import load_recipe
         from slimpajama.config.tokens import load_token_config
         from slimpajama.engine.choice import EngineChoice
+        from slimpajama.engine.resources import task_bytes
         from slimpajama.pipeline.mix import make_mixtures
         from slimpajama.stages.progress import progress_for
         from slimpajama.stages.runner import Stages

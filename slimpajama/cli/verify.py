@@ -17,7 +17,6 @@ from slimpajama.cli.options import (
     RayAddress,
     Workers,
 )
-from slimpajama.engine.resources import task_bytes
 from slimpajama.printable import printable
 
 __all__ = ["verify"]
@@ -45,6 +44,7 @@ def verify(
 
         from slimpajama.config.dedup import load_config
         from slimpajama.engine.choice import EngineChoice
+        from slimpajama.engine.resources import task_bytes
         from slimpajama.errors import DamagedOutput
         from slimpajama.pipeline.verify import verify_run
         from slimpajama.stages.progress import progress_for

@@ -57,7 +57,7 @@ class Decimal(MixtureFormat):
 def test_built_in_formats_are_found_by_name() -> None:
     assert MIXTURE_FORMATS.names[:2] == ("parquet", "megatron")
     assert isinstance(mixture_format("parquet"), ParquetFormat)
-    with pytest.raises(ConfigError, match="there is no mixture format 'arrow'; the formats are parquet, megatron"):
+    with pytest.raises(ConfigError, match="there is no mixture format 'arrow'; choose one of parquet, megatron"):
         mixture_format("arrow")
 
 
