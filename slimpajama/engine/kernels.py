@@ -26,14 +26,14 @@ from slimpajama.engine.import_guard import imported_numba
 from slimpajama.logging import LOGGER
 from slimpajama.storage.own_folders import kernel_folder
 
-__all__ = ["compilation_announced", "compile_seconds", "content_digest", "kernel"]
+__all__ = ["Kernel", "compilation_announced", "compile_seconds", "content_digest", "kernel"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 PACKAGE = Path(__file__).parents[1]
 
 
-class _Kernel:
+class Kernel:
     """A function that is compiled, or loaded from the cache, when it is first called; only then is numba imported.
 
     A process that only plans imports modules with kernels for what else is in them, and never calls one.
@@ -53,7 +53,7 @@ class _Kernel:
             numba = imported_numba()
             names = self._function.__globals__
             for name in self._function.__code__.co_names:
-                if isinstance(names.get(name), _Kernel):
+                if isinstance(names.get(name), Kernel):
                     names[name] = names[name].compiled()
             config: Any = numba.config
             before = config.CACHE_DIR
@@ -69,7 +69,7 @@ class _Kernel:
 
 def kernel(function: Function) -> Function:
     """Compile ``function`` by numba when it is first called; it runs without the interpreter lock."""
-    return cast(Function, _Kernel(function))
+    return cast(Function, Kernel(function))
 
 
 @functools.cache
@@ -78,7 +78,7 @@ def content_digest(function: Callable[..., Any]) -> str:
     digest = hashlib.blake2b(_source(function.__code__.co_filename), digest_size=8)
     for name in function.__code__.co_names:
         value = function.__globals__.get(name)
-        called = value._function if isinstance(value, _Kernel) else getattr(value, "py_func", None)
+        called = value._function if isinstance(value, Kernel) else getattr(value, "py_func", None)
         if called is function or isinstance(value, ModuleType):
             continue
         if called is not None:

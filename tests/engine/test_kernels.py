@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -43,3 +45,33 @@ def test_the_digest_of_a_kernel_follows_what_is_compiled_into_it(tmp_path: Path)
     assert digest_of(tmp_path / "constant", STEP=4) != before
     assert digest_of(tmp_path / "table", TABLE=np.array([0, 1, 2, 4])) != before
     assert digest_of(tmp_path / "unused", OTHER=1) == before
+
+
+COMPILED_LATE = """
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from slimpajama.config.run import load_run_config
+from slimpajama.engine.kernels import Kernel
+from slimpajama.pipeline.run import run_all
+
+def signatures():
+    found = [value for name, module in sorted(sys.modules.items()) if name.startswith("slimpajama")
+             for value in list(vars(module).values()) if isinstance(value, Kernel)]
+    return {(kernel.__qualname__, str(one)) for kernel in found for one in kernel.compiled().signatures}
+
+for name in ("slimpajama.sample.compiled", "slimpajama.dedup.compiled", "slimpajama.tokens.compiled"):
+    import_module(name)
+ready = signatures()
+run_all(load_run_config(Path(sys.argv[1]), ["dedup.workers=1"]), Path("."), Path(sys.argv[2]))
+print(*sorted(signatures() - ready), sep="\\n", end="")
+"""
+
+
+def test_importing_the_compiled_modules_makes_every_kernel_of_a_run_ready(tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text("sample: {docs: 300}\nmixtures: {recipes: [dc-6], tokens: 20k, sequence_length: 128}\n")
+    command = [sys.executable, "-c", COMPILED_LATE, str(config), str(tmp_path / "out")]
+    late = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert late.stdout == "", "these kernels are compiled in each worker, by its first task"
