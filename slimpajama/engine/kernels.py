@@ -45,6 +45,7 @@ class Kernel:
         self._compiled: Any = None
 
     def __call__(self, *arguments: Any) -> Any:
+        """Call the compiled function."""
         return (self._compiled or self.compiled())(*arguments)
 
     def compiled(self) -> Any:
