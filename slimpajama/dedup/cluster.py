@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.dedup.clustering.external_union_find import BYTES_PER_LINKED, Roots, roots_of_links
-from slimpajama.dedup.clustering.spill import BATCH, Column, IdRange, Spill
+from slimpajama.dedup.clustering.spill import BATCH, Column, IdRange, Scratch, Spill
 from slimpajama.dedup.clustering.union_find import NO_PLACE, Clusters, Links, places
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.engine.heartbeat import beat
@@ -61,16 +61,16 @@ class Clustered:
 
 
 def write_clusters(
-    links: Sequence[Callable[[], Links]], sources: SourceRanges, clusters_file: Path, memory: int
+    links: Sequence[Callable[[], Links]], sources: SourceRanges, clusters_file: Path, memory: int, batch: int = BATCH
 ) -> Clustered:
-    """Write the clusters of all ``links``, holding at most ``memory`` bytes."""
+    """Write the clusters of all ``links``, holding at most ``memory`` bytes; ``batch``: rows of a batch of the file."""
     with _scratch_beside(clusters_file) as name:
-        folder = Path(name)
+        scratch = Scratch(Path(name), batch)
         held = max(BYTES_PER_LINKED, _BYTES_COUNTED + 8 * _words(sources))
-        roots = roots_of_links(links, sources, folder, memory // held)
-        census = _Census(roots, sources, folder)
+        roots = roots_of_links(links, sources, scratch, memory // held)
+        census = _Census(roots, sources, scratch)
         with atomic_file(clusters_file) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
-            for columns in _even_batches(census.rows(), BATCH):
+            for columns in _even_batches(census.rows(), batch):
                 writer.write_batch(pa.record_batch([pa.array(column) for column in columns], _SCHEMA))
     return Clustered(roots.linked, census.count, census.largest, census.shared, file.record)
 
@@ -109,11 +109,12 @@ class _Census:
     clusters have documents of both sources, for every pair, where the diagonal counts those with any of the source.
     """
 
-    def __init__(self, roots: Roots, sources: SourceRanges, folder: Path) -> None:
+    def __init__(self, roots: Roots, sources: SourceRanges, scratch: Scratch) -> None:
+        self._batch = scratch.batch
         self._roots = roots
         self._sources = sources
-        self._members = Spill(folder, "members", roots.ranges)
-        self._joined = Spill(folder, "joined", roots.ranges)
+        self._members = Spill(scratch, "members", roots.ranges)
+        self._joined = Spill(scratch, "joined", roots.ranges)
         self.count = 0
         self.largest: list[tuple[int, int]] = []
         self.shared = np.zeros((sources.reported_count, sources.reported_count))
@@ -142,15 +143,15 @@ class _Census:
             count_members(roots, self._sources.reported_of(members), sizes, marks)
         self.count += int(np.count_nonzero(sizes))
         self.largest = sorted([*self.largest, *_largest(own, sizes)], key=lambda one: (-one[0], one[1]))[:LARGEST]
-        self.shared += _shared(marks, self._sources.reported_count)
+        self.shared += _shared(marks, self._sources.reported_count, self._batch)
         del sizes, marks
         others = np.zeros(own.size, dtype=np.bool_)
         for members, roots in self._with_roots(number, part, self._roots.local_places, self._joined, own):
             others[roots[own[roots] != members]] = True
-        for begin in range(0, own.size, BATCH):
-            ids = own[begin : begin + BATCH]
+        for begin in range(0, own.size, self._batch):
+            ids = own[begin : begin + self._batch]
             global_roots, local_roots = (column.read(part.first + begin, ids.size) for column in self._columns)
-            alone = (local_roots == ids) & ~others[begin : begin + BATCH]
+            alone = (local_roots == ids) & ~others[begin : begin + self._batch]
             yield ids, global_roots, local_roots, alone
 
     def _with_roots(
@@ -190,11 +191,11 @@ def _largest(own: NDArray[np.uint64], sizes: NDArray[np.uint32]) -> Iterator[tup
         yield from zip(sizes[chosen].tolist(), own[chosen].tolist(), strict=True)
 
 
-def _shared(marks: NDArray[np.uint64], count: int) -> NDArray[np.float64]:
+def _shared(marks: NDArray[np.uint64], count: int, step: int) -> NDArray[np.float64]:
     """``float64[count, count]``: clusters with both sources."""
     shared = np.zeros((count, count))
-    for first in range(0, marks.shape[1], BATCH):
-        batch = marks[:, first : first + BATCH].T
+    for first in range(0, marks.shape[1], step):
+        batch = marks[:, first : first + step].T
         batch = np.ascontiguousarray(batch[batch.any(axis=1)])
         for begin in range(0, batch.shape[0], _BITS_AT_ONCE):
             bits = np.unpackbits(batch[begin : begin + _BITS_AT_ONCE].view(np.uint8), axis=1, bitorder="little")

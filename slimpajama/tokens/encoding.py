@@ -15,7 +15,7 @@ Rejected: ``encode_batch`` of either (as fast, but it needs a second array libra
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import gigatoken.gigatoken_rs
@@ -42,15 +42,18 @@ class Encoder:
 
     ``cache_bytes`` bounds what the backend remembers of the words it met. It does not say how much that is, so the
     bound is on what the process has grown by since the encoder was loaded, whatever has grown; it is checked before
-    each batch, so a batch may exceed it.
+    each batch, so a batch may exceed it. ``fragment``: characters of a long document that are encoded at a time.
     """
 
-    def __init__(self, tokenizer: TokenizerFile, backend: Backend, cache_bytes: int = 256 << 20) -> None:
+    def __init__(
+        self, tokenizer: TokenizerFile, backend: Backend, cache_bytes: int = 256 << 20, fragment: int = FRAGMENT
+    ) -> None:
         self.dtype = np.dtype(np.uint16 if tokenizer.vocabulary <= 1 << 16 else np.uint32)
         self.reloads = 0
         self._end = tokenizer.end_of_text
         self._content = plain_json(tokenizer.path)
         self._cache_bytes = cache_bytes
+        self._fragment = fragment
         self._process = psutil.Process()
         if backend == "gigatoken":
             self._fast = load_gigatoken(self._content)
@@ -92,7 +95,7 @@ class Encoder:
 
     def _encode_slow(self, document: bytes) -> NDArray[np.uint32]:
         text = document.decode()
-        fragments = fragments_of(text) if self._divisible else [text]
+        fragments = fragments_of(text, self._fragment) if self._divisible else [text]
         return np.concatenate(
             [
                 np.asarray(self._reference.encode(fragment, add_special_tokens=False).ids, dtype=np.uint32)
@@ -101,14 +104,22 @@ class Encoder:
         )
 
 
-def agreeing_backend(tokenizer: TokenizerFile, texts: Iterable[str]) -> tuple[Backend, str | None]:
+def load_gigatoken(content: dict[str, Any]) -> Any:
+    """The tokenizer of ``content`` in ``gigatoken``, without its special tokens."""
+    ordinary = [token for token in content["added_tokens"] if not token.get("special")]
+    return gigatoken.gigatoken_rs.load_hf_json(orjson.dumps({**content, "added_tokens": ordinary}))
+
+
+def agreeing_backend(
+    tokenizer: TokenizerFile, texts: Iterable[str], load: Callable[[dict[str, Any]], Any] = load_gigatoken
+) -> tuple[Backend, str | None]:
     """The backend to use for documents like ``texts``, and a warning where it is not the fast one.
 
     Every text is encoded by both libraries, and so is every special token; ``tokenizers`` is right by definition.
-    Takes about a second per two megabytes of text.
+    Takes about a second per two megabytes of text. ``load`` gives the fast one.
     """
     try:
-        fast = load_gigatoken(plain_json(tokenizer.path))
+        fast = load(plain_json(tokenizer.path))
     except Exception as fault:  # whatever it cannot load is a reason to fall back, not to stop
         reason = str(fault).splitlines()[0]
         return (
@@ -130,12 +141,6 @@ def agreeing_backend(tokenizer: TokenizerFile, texts: Iterable[str]) -> tuple[Ba
     return "gigatoken", None
 
 
-def load_gigatoken(content: dict[str, Any]) -> Any:
-    """The tokenizer of ``content`` in ``gigatoken``, without its special tokens."""
-    ordinary = [token for token in content["added_tokens"] if not token.get("special")]
-    return gigatoken.gigatoken_rs.load_hf_json(orjson.dumps({**content, "added_tokens": ordinary}))
-
-
 def divisible(content: dict[str, Any]) -> bool:
     """Whether a text's ids are those of its :func:`fragments_of` joined."""
     pre_tokenizer, normalizer = content.get("pre_tokenizer") or {}, content.get("normalizer") or {}
@@ -149,10 +154,10 @@ def divisible(content: dict[str, Any]) -> bool:
     )
 
 
-def fragments_of(text: str) -> Iterator[str]:
-    """``text`` in parts of at least ``FRAGMENT`` characters, cut before a space between two ASCII letters."""
+def fragments_of(text: str, least: int = FRAGMENT) -> Iterator[str]:
+    """``text`` in parts of at least ``least`` characters, cut before a space between two ASCII letters."""
     begin = 0
-    while cut := _CUT.search(text, begin + FRAGMENT):
+    while cut := _CUT.search(text, begin + least):
         yield text[begin : cut.start()]
         begin = cut.start()
     yield text[begin:]

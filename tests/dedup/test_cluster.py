@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slimpajama.dedup import cluster
 from slimpajama.dedup.cluster import read_clusters
 from slimpajama.dedup.clustering.union_find import links_of_pairs
 from slimpajama.dedup.lsh import write_links
@@ -66,14 +65,12 @@ def test_only_the_twenty_largest_clusters_are_named_larger_first(tmp_path: Path)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 1 << 20])
-def test_the_clusters_of_some_ids_are_read_from_any_batches(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
-) -> None:
-    monkeypatch.setattr(cluster, "BATCH", batch)
+def test_the_clusters_of_some_ids_are_read_from_any_batches(tmp_path: Path, batch: int) -> None:
     target = tmp_path / "clusters.arrow"
     links = [(A + 1, A), (B + 1, B), (B, A), (C + 7, C + 5)]
     result = ClusterStage.run(
-        ClusterPayload((links_file(tmp_path / "0.arrow", links),), plain((0, 1, 2)), target, PLENTY)
+        ClusterPayload((links_file(tmp_path / "0.arrow", links),), plain((0, 1, 2)), target, PLENTY),
+        batch,
     )
     assert result.shared == ((1, 1, 0), (1, 1, 0), (0, 0, 1))
     ids = [A, A + 1, B, B + 1, C + 5, C + 7]

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from slimpajama import ConservationError
 from slimpajama.dedup.clustering.union_find import Clusters
 from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND, Rows, RowsWriter
-from slimpajama.dedup.stages import decide as deciding
-from slimpajama.dedup.stages.decide import DecidePayload, DecideStage
+from slimpajama.dedup.stages.decide import DecidePayload, DecideResult, DecideStage
 from slimpajama.dedup.summary import source_figures
 from slimpajama.dedup.verdicts import SCHEMA, VERDICTS, Tally, Verdicts, decide
 from slimpajama.storage.atomic import atomic_file
@@ -85,8 +84,11 @@ def test_what_is_kept_globally_is_kept_locally_and_one_of_each_cluster_is(links:
 # ---------------------------------------------------------------------------------------------- one piece on disk
 
 
-def decided(folder: Path, links: list[tuple[int, int]]) -> tuple[dict, pa.Table]:
-    clusters = clusters_of(links)
+def decided(
+    folder: Path, links: list[tuple[int, int]], status: list[int] = STATUS, clusters: Clusters | None = None
+) -> tuple[DecideResult, pa.Table]:
+    """What the stage makes of rows of this ``status`` and of the clusters of ``links``, or of other ``clusters``."""
+    clusters = clusters or clusters_of(links)
     table = pa.table(
         {
             "id": clusters.ids,
@@ -101,7 +103,7 @@ def decided(folder: Path, links: list[tuple[int, int]]) -> tuple[dict, pa.Table]
     rows = Rows(
         ids=uint64(IDS),
         sources=np.array([document >> 40 for document in IDS], dtype=np.uint8),
-        status=np.array(STATUS, dtype=np.uint8),
+        status=np.array(status, dtype=np.uint8),
         bytes=np.array([1, 2, 4, 8, 16, 32, 64, 128, 256]),
         cleaned=np.array([301, 302, 303, 4, 0, 306, 307, 308, 309]),
         rewritten=np.zeros(count, dtype=np.bool_),
@@ -234,18 +236,14 @@ def test_a_removed_document_that_is_not_accounted_for_is_noticed(tmp_path: Path)
         tally.check(("books", "c4"))
 
 
-def test_a_piece_that_loses_a_verdict_is_not_left_as_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = decide
+def test_a_row_of_a_status_that_does_not_exist_is_not_left_out_of_the_count(tmp_path: Path) -> None:
+    with pytest.raises(ConservationError, match=r"^source 'books': read \["):
+        decided(tmp_path, LINKS, [STATUS[0], 9, *STATUS[2:]])
 
-    def forgetful(ids: np.ndarray, status: np.ndarray, clusters: Clusters) -> Verdicts:
-        found = honest(ids, status, clusters)
-        found.kept_global[0] = found.kept_local[0] = False
-        found.global_roots[0] = ids[0]
-        found.kept_local[1] = True
-        found.kept_global[1] = True
-        found.kept_global[3] = True
-        return found
 
-    monkeypatch.setattr(deciding, "decide", forgetful)
-    with pytest.raises(ConservationError):
-        decided(tmp_path, LINKS)
+def test_clusters_that_keep_a_document_globally_but_not_locally_are_noticed(tmp_path: Path) -> None:
+    clusters = clusters_of(LINKS)
+    clusters.local_roots[clusters.ids == B + 30] = B + 10
+    clusters.global_roots[clusters.ids == B + 30] = B + 30
+    with pytest.raises(ConservationError, match=r"^source 'c4': read \["):
+        decided(tmp_path, LINKS, clusters=clusters)

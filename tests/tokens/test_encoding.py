@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from slimpajama.tokens import encoding
 from slimpajama.tokens.documents import DocumentBatch
-from slimpajama.tokens.encoding import Encoder, agreeing_backend, divisible, fragments_of
+from slimpajama.tokens.encoding import Encoder, agreeing_backend, divisible, fragments_of, load_gigatoken
 from slimpajama.tokens.tokenizer import TokenizerFile, load_tokenizer
 from slimpajama.tokens.tokenizer_json import plain_json, reference
 from slimpajama.tokens.tokenizer_training import sample_documents, train_tokenizer
@@ -126,25 +126,21 @@ def test_one_endless_word(tokenizer: TokenizerFile) -> None:
     assert whole[:-1].tolist() == plain_ids(tokenizer, word)
 
 
-def test_a_document_in_fragments_has_the_ids_of_the_whole(
-    tokenizer: TokenizerFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(encoding, "FRAGMENT", 50)
+def test_a_document_in_fragments_has_the_ids_of_the_whole(tokenizer: TokenizerFile) -> None:
     rng = random.Random(3)
     text = " ".join(text_of(rng, 30) + rng.choice(["", " the end of it", "  ab cd", "\n e f"]) for _ in range(40))
-    fragments = list(fragments_of(text))
+    fragments = list(fragments_of(text, 50))
     assert len(fragments) > 20
     assert "".join(fragments) == text
     assert divisible(plain_json(tokenizer.path))
-    tokens, _ = Encoder(tokenizer, "tokenizers").encode([text.encode()])
+    tokens, _ = Encoder(tokenizer, "tokenizers", fragment=50).encode([text.encode()])
     assert tokens[:-1].tolist() == plain_ids(tokenizer, text)
 
 
-def test_text_without_a_place_to_cut_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "FRAGMENT", 4)
-    assert list(fragments_of("a  b 1 c\nd é f")) == ["a  b 1 c\nd é f"]
-    assert list(fragments_of("ab cd ef gh ij")) == ["ab cd", " ef gh", " ij"]
-    assert list(fragments_of("")) == [""]
+def test_text_without_a_place_to_cut_stays_whole() -> None:
+    assert list(fragments_of("a  b 1 c\nd é f", 4)) == ["a  b 1 c\nd é f"]
+    assert list(fragments_of("ab cd ef gh ij", 4)) == ["ab cd", " ef gh", " ij"]
+    assert list(fragments_of("", 4)) == [""]
 
 
 def test_what_may_not_be_cut(tokenizer: TokenizerFile) -> None:
@@ -173,18 +169,17 @@ def test_what_the_encoder_remembers_is_bounded(tokenizer: TokenizerFile) -> None
     assert fresh.reloads == 0
 
 
-def test_agreement_and_disagreement(tokenizer: TokenizerFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_agreement_and_disagreement(tokenizer: TokenizerFile) -> None:
     assert agreeing_backend(tokenizer, ["one", "two three"]) == ("gigatoken", None)
-    honest = encoding.load_gigatoken(plain_json(tokenizer.path))
+    honest = load_gigatoken(plain_json(tokenizer.path))
 
     class Wrong:
         @staticmethod
-        def encode(document: bytes) -> np.ndarray:
-            ids = honest.encode(document)
+        def encode(document: bytes) -> NDArray[np.uint32]:
+            ids: NDArray[np.uint32] = honest.encode(document)
             return ids[:-1] if document == b"two three" else ids
 
-    monkeypatch.setattr(encoding, "load_gigatoken", lambda content: Wrong())
-    backend, warning = agreeing_backend(tokenizer, ["one", "two three", "four"])
+    backend, warning = agreeing_backend(tokenizer, ["one", "two three", "four"], lambda content: Wrong())
     assert backend == "tokenizers"
     assert warning is not None
     assert "'two three'" in warning

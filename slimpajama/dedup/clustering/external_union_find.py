@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.dedup.clustering.id_ranges import ranges_of_links
-from slimpajama.dedup.clustering.spill import BATCH, Column, IdRange, Spill
+from slimpajama.dedup.clustering.spill import Column, IdRange, Scratch, Spill
 from slimpajama.dedup.clustering.union_find import (
     GLOBAL,
     LOCAL,
@@ -71,14 +70,15 @@ class Roots:
         return sum(part.size for part in self.ranges)
 
 
-def roots_of_links(files: Sequence[Callable[[], Links]], sources: SourceRanges, folder: Path, capacity: int) -> Roots:
-    """Find all roots. ``files``: each opens one file of links; ``folder``: for scratch files; ``capacity``: documents
-    of a range."""
-    ids = Column(folder, "ids")
+def roots_of_links(
+    files: Sequence[Callable[[], Links]], sources: SourceRanges, scratch: Scratch, capacity: int
+) -> Roots:
+    """Find all roots. ``files``: each opens one file of links; ``capacity``: documents of a range."""
+    ids = Column(scratch, "ids")
     ranges = ranges_of_links(files, ids, max(1, min(capacity, int(NO_PLACE))))
-    scopes = [_Scope(name, column, folder, ids, ranges) for name, column in SCOPES.items()]
+    scopes = [_Scope(name, column, scratch, ids, ranges) for name, column in SCOPES.items()]
     for number in reversed(range(len(ranges))):
-        _contract(files, sources, ids, ranges[number], number, scopes)
+        _contract(files, sources, ids, ranges[number], number, scopes, scratch.batch)
     for number in range(1, len(ranges)):
         for scope in scopes:
             scope.resolve(number)
@@ -92,6 +92,7 @@ def _contract(
     part: IdRange,
     number: int,
     scopes: Sequence[_Scope],
+    batch: int,
 ) -> None:
     """Join the documents of a range, and find each one's parent, in both scopes."""
     own = ids.read(part.first, part.size)
@@ -104,10 +105,10 @@ def _contract(
         anchors = np.full((end, 3), NO_PLACE)
         roots_now(parents, places(own, links.anchors[begin:end]), anchors[begin:])
         anchors[:, SOURCE] = anchor_sources
-        for at in range(first, last, BATCH):
+        for at in range(first, last, batch):
             beat()
-            documents = links.documents[at : min(at + BATCH, last)]
-            anchor_of = links.anchor_of[at : min(at + BATCH, last)]
+            documents = links.documents[at : min(at + batch, last)]
+            anchor_of = links.anchor_of[at : min(at + batch, last)]
             start = int(np.searchsorted(own, documents[0]))
             of_documents = sources.local_of_ascending(documents)
             outside = np.empty(documents.size, dtype=np.int64)
@@ -127,16 +128,17 @@ def _contract(
 class _Scope:
     """One of the two problems, which differ in their links alone."""
 
-    def __init__(self, name: str, column: int, folder: Path, ids: Column, ranges: Sequence[IdRange]) -> None:
+    def __init__(self, name: str, column: int, scratch: Scratch, ids: Column, ranges: Sequence[IdRange]) -> None:
         self.column = column
-        self.roots = Column(folder, f"{name}-roots")
-        self.places = Column(folder, f"{name}-places", np.uint32)
+        self.roots = Column(scratch, f"{name}-roots")
+        self.places = Column(scratch, f"{name}-places", np.uint32)
+        self._batch = scratch.batch
         self._ids = ids
         self._ranges = ranges
-        self._leaving = Spill(folder, f"{name}-leaving", ranges)
-        self._edges = Spill(folder, f"{name}-edges", ranges)
-        self._children = Spill(folder, f"{name}-children", ranges)
-        self._answers = Spill(folder, f"{name}-answers", ranges)
+        self._leaving = Spill(scratch, f"{name}-leaving", ranges)
+        self._edges = Spill(scratch, f"{name}-edges", ranges)
+        self._children = Spill(scratch, f"{name}-children", ranges)
+        self._answers = Spill(scratch, f"{name}-answers", ranges)
 
     def leave(self, documents: NDArray[np.uint64], anchors: NDArray[np.uint64]) -> None:
         """Put aside links that leave the range of their documents."""
@@ -157,14 +159,14 @@ class _Scope:
         """Write the parent, in a lower range, or the root of each document ``own`` of a range."""
         part = self._ranges[number]
         smallest = self._smallest_outside(number, parents, own)
-        for begin in range(0, part.size, BATCH):
-            roots = parents[begin : begin + BATCH].copy()
+        for begin in range(0, part.size, self._batch):
+            roots = parents[begin : begin + self._batch].copy()
             found = own[roots]
             if smallest is not None:
                 outside = smallest[roots] != NOWHERE
                 found[outside] = smallest[roots[outside]]
                 roots[outside] = NO_PLACE
-                self._children.append(found[outside], own[begin : begin + BATCH][outside])
+                self._children.append(found[outside], own[begin : begin + self._batch][outside])
             self.roots.write(part.first + begin, found)
             self.places.write(part.first + begin, roots)
 

@@ -20,10 +20,19 @@ from numpy.typing import NDArray
 from slimpajama.storage.atomic import cannot_write
 from slimpajama.storage.paths import TEMPORARY_SUFFIX, opened
 
-__all__ = ["BATCH", "Column", "IdRange", "Spill"]
+__all__ = ["BATCH", "Column", "IdRange", "Scratch", "Spill"]
 
 BATCH = 1 << 20
 """Values or pairs that are handled at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """The scratch folder, and how many values or pairs are handled at a time."""
+
+    folder: Path
+    batch: int = BATCH
+
 
 Pair = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 
@@ -48,8 +57,9 @@ class IdRange:
 class Column:
     """A value for each linked document, in the order of ids."""
 
-    def __init__(self, folder: Path, name: str, dtype: Any = np.uint64) -> None:
-        self._path = folder / f"{name}{TEMPORARY_SUFFIX}"
+    def __init__(self, scratch: Scratch, name: str, dtype: Any = np.uint64) -> None:
+        self._batch = scratch.batch
+        self._path = scratch.folder / f"{name}{TEMPORARY_SUFFIX}"
         self._dtype = np.dtype(dtype)
 
     def write(self, first: int, values: NDArray[Any]) -> None:
@@ -67,15 +77,16 @@ class Column:
 
     def batches(self, part: IdRange) -> Iterator[tuple[int, NDArray[Any]]]:
         """The values of a range in batches, each with the place of its first one within the range."""
-        for begin in range(0, part.size, BATCH):
-            yield begin, self.read(part.first + begin, min(BATCH, part.size - begin))
+        for begin in range(0, part.size, self._batch):
+            yield begin, self.read(part.first + begin, min(self._batch, part.size - begin))
 
 
 class Spill:
     """Pairs ``(id, value)``, kept apart by the range that the id lies in."""
 
-    def __init__(self, folder: Path, name: str, ranges: Sequence[IdRange]) -> None:
-        self._folder = folder
+    def __init__(self, scratch: Scratch, name: str, ranges: Sequence[IdRange]) -> None:
+        self._folder = scratch.folder
+        self._batch = scratch.batch
         self._name = name
         self._lows = np.array([part.low for part in ranges], dtype=np.uint64)
         self._sizes = [0] * len(ranges)
@@ -95,8 +106,8 @@ class Spill:
 
     def pairs(self, number: int) -> Iterator[Pair]:
         """What was put aside for range ``number``, in batches. Raises :class:`OSError`."""
-        for begin in range(0, self._sizes[number], BATCH):
-            size = min(BATCH, self._sizes[number] - begin)
+        for begin in range(0, self._sizes[number], self._batch):
+            size = min(self._batch, self._sizes[number] - begin)
             both = _read(self._path(number), 2 * begin, 2 * size, np.dtype(np.uint64)).reshape(-1, 2)
             yield np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
 

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from slimpajama.dedup.cluster import write_clusters
+from slimpajama.dedup.clustering.spill import BATCH
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.lsh import read_links
 from slimpajama.dedup.source_ids import SourceRanges
@@ -95,10 +96,10 @@ class ClusterStage(Stage[ClusterPayload, ClusterResult]):
         return [Task("all", payload, inputs, sum(record.bytes for record in records), written_files(records))]
 
     @staticmethod
-    def run(payload: ClusterPayload) -> ClusterResult:
-        """Write the clusters file."""
+    def run(payload: ClusterPayload, batch: int = BATCH) -> ClusterResult:
+        """Write the clusters file, in batches of ``batch`` rows."""
         files = [functools.partial(read_links, path) for path in payload.links_files]
-        clustered = write_clusters(files, payload.sources, payload.clusters_file, payload.memory)
+        clustered = write_clusters(files, payload.sources, payload.clusters_file, payload.memory, batch)
         return ClusterResult(
             linked=clustered.linked,
             clusters=clustered.count,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,12 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimpajama.dedup import cluster
-from slimpajama.dedup.clustering import external_union_find as roots
-from slimpajama.dedup.clustering import id_ranges, spill
 from slimpajama.dedup.clustering.external_union_find import BYTES_PER_LINKED
 from slimpajama.dedup.clustering.id_ranges import ranges_of_links
-from slimpajama.dedup.clustering.spill import Column
+from slimpajama.dedup.clustering.spill import BATCH, Column, IdRange, Scratch, Spill
 from slimpajama.dedup.clustering.union_find import links_of_pairs
 from slimpajama.dedup.lsh import write_links
 from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterResult, ClusterStage, LargeCluster
@@ -30,33 +26,28 @@ RING = [(place + 1, place) for place in range(150)] + [(150, 0)]
 """Each range hands its links down to the next, so that work is quadratic in the number of ranges."""
 
 
-def clustered(folder: Path, files: list[list[tuple[int, int]]], capacity: int | None) -> tuple[ClusterResult, bytes]:
-    """Figures and file, with ranges of ``capacity`` documents."""
+def clustered(
+    folder: Path, files: list[list[tuple[int, int]]], capacity: int | None, batch: int = BATCH
+) -> tuple[ClusterResult, bytes]:
+    """Figures and file, with ranges of ``capacity`` documents, ``batch`` values at a time."""
     paths = tuple(folder / f"{number}.arrow" for number in range(len(files)))
     for path, links in zip(paths, files, strict=True):
         pairs = np.array(links, dtype=np.uint64).reshape(-1, 2)
         write_links(links_of_pairs(pairs[:, 0], pairs[:, 1]), path)
     memory = PLENTY if capacity is None else capacity * BYTES_PER_LINKED
     target = folder / "clusters.arrow"
-    result = ClusterStage.run(ClusterPayload(paths, plain(FIRST_SHARDS), target, memory))
+    result = ClusterStage.run(ClusterPayload(paths, plain(FIRST_SHARDS), target, memory), batch)
     assert not list(folder.glob("scratch-*")), "the scratch folder is left"
     return msgspec.structs.replace(result, table=FileRecord("", 0, "")), target.read_bytes()
 
 
-@pytest.fixture
-def in_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (cluster, roots, spill):
-        monkeypatch.setattr(module, "BATCH", 3)
-
-
-@pytest.mark.usefixtures("in_small_batches")
 @one_in(2)
 @given(files=st.lists(LINKS, max_size=4), capacity=st.integers(1, 12))
 def test_any_ranges_give_the_file_of_one(
     tmp_path_factory: pytest.TempPathFactory, files: list[list[tuple[int, int]]], capacity: int
 ) -> None:
     folder = tmp_path_factory.mktemp("links")
-    assert clustered(folder, files, capacity) == clustered(folder, files, None)
+    assert clustered(folder, files, capacity, 3) == clustered(folder, files, None, 3)
 
 
 CHAIN = RING[:-1]
@@ -79,7 +70,7 @@ def test_what_goes_through_all_ranges_is_one_cluster(
 def test_ranges_cover_all_ids_and_hold_at_most_so_many(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     files = [links_of_pairs(*np.unique(rng.integers(0, 1 << 50, 2 * 60_000, dtype=np.uint64)).reshape(2, -1))] * 3
-    column = Column(tmp_path, "ids")
+    column = Column(Scratch(tmp_path), "ids")
     ranges = ranges_of_links([lambda links=one: links for one in files], column, 10_000)  # type: ignore[misc]
     ids = np.unique(np.concatenate([files[0].documents, files[0].anchors]))
     assert np.array_equal(column.read(0, ids.size), ids)
@@ -97,21 +88,22 @@ def test_a_range_never_holds_much_more_than_it_may_though_ids_lie_unevenly(tmp_p
     rng = np.random.default_rng(2)
     uneven = np.unique((rng.pareto(1.0, 200_000) * 1e9).astype(np.uint64))
     links = links_of_pairs(uneven[1:], uneven[:-1])
-    ranges = ranges_of_links([lambda: links], Column(tmp_path, "ids"), 5_000)
+    ranges = ranges_of_links([lambda: links], Column(Scratch(tmp_path), "ids"), 5_000)
     assert max(part.size for part in ranges) <= 5_000
 
 
-def test_a_disk_that_is_full_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*arguments: Any, **options: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(id_ranges.np, "ascontiguousarray", full)
-    with pytest.raises(OutputError, match=r"cannot write .*ids\.tmp: No space left on device; free some space"):
-        clustered(tmp_path, [RING], 100)
+def test_a_disk_that_is_full_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    for name in ("ids.tmp", "leaving-0.tmp"):
+        (tmp_path / name).symlink_to("/dev/full")
+    ids = np.arange(10, dtype=np.uint64)
+    with pytest.raises(OutputError, match=r"cannot write .*/ids\.tmp: No space left on device; free some space"):
+        Column(Scratch(tmp_path), "ids").write(0, ids)
+    with pytest.raises(OutputError, match=r"cannot write .*/leaving-0\.tmp: No space left on device; free some space"):
+        Spill(Scratch(tmp_path), "leaving", [IdRange(0, 10, 0, None)]).append(ids, ids)
 
 
 def test_scratch_that_was_cut_short_is_noticed(tmp_path: Path) -> None:
-    column = Column(tmp_path, "ids")
+    column = Column(Scratch(tmp_path), "ids")
     column.write(0, np.arange(10, dtype=np.uint64))
     with pytest.raises(OSError, match=r"ids\.tmp ends after 24 of 40 bytes"):
         column.read(7, 5)
