@@ -283,7 +283,9 @@ def check_container(content: bytes, ending: str, folder: Path, rng: random.Rando
     path.write_bytes(content)
     (piece,) = pieces_of(path, rng)
     reader = LineReader(truncated=rng.choice(["stop", "keep"]), block_bytes=rng.choice([100, 1 << 16]))
-    last, kept, texts = -1, [], {}
+    last = -1
+    kept: list[int] = []
+    texts: dict[int, str | None] = {}
     repaired: set[int] = set()
     try:
         for batch in read_records(piece, reader):

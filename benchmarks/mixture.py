@@ -61,9 +61,9 @@ def store(dedup: Path, tokenizer: Path | None, out: Path) -> dict[str, Any]:
         began, busy = time.perf_counter(), time.process_time()
         summary = make_store(documents, config, out, stages=stages, memory=MEMORY)
         spent = elapsed(began, busy)
-    stages = ", ".join(f"{name} {stage['seconds']:.2f} s" for name, stage in stages.times().items())
+    times = ", ".join(f"{name} {stage['seconds']:.2f} s" for name, stage in stages.times().items())
     size = sum(account["text_bytes"] for account in summary["sources"].values())
-    return {"bytes": size, **spent, "stages": stages, "store": summary["bytes"], "backend": summary["backend"]}
+    return {"bytes": size, **spent, "stages": times, "store": summary["bytes"], "backend": summary["backend"]}
 
 
 def mixture(dedup: Path, out: Path, tokens: int, format: Any) -> dict[str, Any]:

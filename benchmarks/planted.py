@@ -43,14 +43,17 @@ class Planted:
         """``uint64[n]`` of the documents with these numbers."""
         per_file = -(-self.documents // (SOURCES * SHARDS))
         file, inside = np.divmod(numbers, per_file)
-        return (file.astype(np.uint64) << np.uint64(POSITION_BITS)) + inside.astype(np.uint64) * np.uint64(5000)
+        ids: NDArray[np.uint64] = file.astype(np.uint64) << np.uint64(POSITION_BITS)
+        ids += inside.astype(np.uint64) * np.uint64(5000)
+        return ids
 
 
 def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Splitmix64: different values, different and even."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    values ^= values >> np.uint64(31)
+    return values
 
 
 def cluster_sizes(documents: int, rng: np.random.Generator) -> NDArray[np.int64]:

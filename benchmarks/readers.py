@@ -29,7 +29,7 @@ from slimpajama.corpus.lines import LineReader
 
 os.environ.setdefault("POLARS_MAX_THREADS", "1")  # read when it is imported
 try:
-    import polars
+    import polars  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
     polars = None
 

@@ -24,7 +24,7 @@ import psutil
 
 from benchmarks.machine import describe
 from benchmarks.planted import BANDS, FIRST_SHARDS, SOURCES, expected_clusters, plant
-from slimpajama.config.dedup import Config
+from slimpajama.config.dedup import load_config
 from slimpajama.dedup.cluster import read_clusters
 from slimpajama.dedup.lsh import KeyRange, key_ranges
 from slimpajama.dedup.source_ids import SourceRanges
@@ -83,7 +83,7 @@ def tree_seconds() -> float:
 
 def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any]:
     """The stages, as in a deduplication; returns their figures."""
-    config = Config(memory=memory)
+    config = load_config(memory=memory)
     workers = worker_count(config)
     ranges = key_ranges(documents, task_bytes(config))
     sources = SourceRanges.of([str(number) for number in range(SOURCES)], FIRST_SHARDS)
@@ -153,8 +153,8 @@ def main() -> None:
         return
     print(describe())
     heads = ("documents", "ranges", "links", "linked", "clusters", "largest", "link s", "cluster s")
-    heads += ("core-minutes", "start-up core-s", "ns a document", "peak RSS")
-    print(f"| {' | '.join(heads)} |\n|{'--:|' * len(heads)}")
+    costs = ("core-minutes", "start-up core-s", "ns a document", "peak RSS")
+    print(f"| {' | '.join(heads + costs)} |\n|{'--:|' * len(heads + costs)}")
     for documents in map(int, arguments.documents.split(",")):
         folder = Path(tempfile.mkdtemp(prefix="scale-"))
         try:

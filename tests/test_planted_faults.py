@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """In ``file``, the first line that has ``sound`` gets ``misspelt`` instead; ``code``: how mypy's code of it begins."""
+    """In ``file``, the first line that has ``sound`` gets ``misspelt`` instead. ``code``: how mypy begins its name."""
 
     file: str
     sound: str

@@ -51,7 +51,7 @@ def pairs(run: tuple[Path, Path, dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def keys(run: tuple[Path, Path, dict[str, Any]]) -> dict[int, np.ndarray[Any, Any]]:
     columns = ["id", *(f"band_{band}" for band in range(9))]
-    found = {}
+    found: dict[int, np.ndarray[Any, Any]] = {}
     for path in (run[1] / "work" / "rows").rglob("*.arrow"):
         ids, *bands = read_columns(path, columns)
         found.update(zip(ids.tolist(), np.stack(bands, axis=1), strict=True))

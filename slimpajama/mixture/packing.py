@@ -20,7 +20,10 @@ __all__ = ["Sequences", "Stream", "pack"]
 class Stream(Protocol):
     """One source, split and scope of a token store; see :class:`slimpajama.tokens.store.TokenStream`."""
 
-    tokens: int
+    @property
+    def tokens(self) -> int:
+        """Of one epoch."""
+        ...
 
     def read(self, start: int, stop: int, epoch: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """Tokens of an epoch, and where documents begin among them."""

@@ -177,7 +177,7 @@ def test_an_unknown_key_of_a_source_is_refused_with_the_keys_of_a_source() -> No
 
 def test_a_config_cannot_be_changed_after_it_was_checked() -> None:
     with pytest.raises(ValidationError):
-        Config().seed = 2  # type: ignore[misc]
+        Config().seed = 2
 
 
 # ---------------------------------------------------------------------------------------------- sizes
@@ -220,13 +220,13 @@ def test_what_is_not_a_size_is_refused_with_examples(text: str) -> None:
 
 @pytest.mark.parametrize(("name", "set_name"), list(REDPAJAMA_SET_NAMES.items()))
 def test_a_source_of_redpajama_needs_only_its_name(name: str, set_name: str) -> None:
-    source = Config(sources=[name]).sources[0]
+    source = load_config(sources=[name]).sources[0]
     folders = ("books/**", "book/**") if name == "books" else (f"{name}/**",)
     assert source == SourceConfig(name=name, paths=folders, set_name=set_name)
 
 
 def test_any_other_source_is_its_folder_and_carries_its_own_name() -> None:
-    assert Config(sources=["patents"]).sources[0].model_dump() == {
+    assert load_config(sources=["patents"]).sources[0].model_dump() == {
         "name": "patents",
         "paths": ("patents/**",),
         "set_name": "patents",
@@ -235,7 +235,7 @@ def test_any_other_source_is_its_folder_and_carries_its_own_name() -> None:
 
 def test_what_a_source_says_is_kept() -> None:
     given = {"name": "c4", "paths": ["web/c4-*.jsonl"], "set_name": "C4"}
-    assert Config(sources=[given]).sources[0].model_dump() == {**given, "paths": ("web/c4-*.jsonl",)}
+    assert load_config(sources=[given]).sources[0].model_dump() == {**given, "paths": ("web/c4-*.jsonl",)}
 
 
 def test_the_published_order_of_sources_is_this() -> None:
@@ -259,14 +259,14 @@ def test_no_more_workers_than_the_memory_is_enough_for(
     monkeypatch: pytest.MonkeyPatch, memory: str, workers: int, item: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
-    config = Config(memory=memory)
+    config = load_config(memory=memory)
     assert (worker_count(config), task_bytes(config) >> 20) == (workers, item)
 
 
 @pytest.mark.parametrize("cores", [1, 2, 8, 64])
 @pytest.mark.parametrize("memory", ["2GiB", "8GiB", "64GiB", "300GiB"])
 def test_processes_and_all_their_items_are_within_the_memory(memory: str, cores: int) -> None:
-    config = Config(memory=memory)
+    config = load_config(memory=memory)
     workers = worker_count(config, cores)
     assert workers <= cores
     assert OTHERS_BYTES + workers * (WORKER_BYTES + task_bytes(config, cores)) <= memory_bytes(config)
@@ -275,7 +275,7 @@ def test_processes_and_all_their_items_are_within_the_memory(memory: str, cores:
 
 def test_more_workers_than_the_memory_is_enough_for_are_refused_with_both_remedies() -> None:
     with pytest.raises(ConfigError) as caught:
-        worker_count(Config(memory="1GiB", workers=2))
+        worker_count(load_config(memory="1GiB", workers=2))
     assert str(caught.value) == (
         "2 workers need 1408 MiB, but three quarters of the setting memory (1024 MiB) are 768 MiB: raise memory, or "
         "set at most 1 worker(s)"
@@ -288,7 +288,7 @@ def test_memory_is_half_of_the_machines_unless_given(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("psutil.virtual_memory", Machine)
     assert memory_bytes(Config()) == 16 << 30
-    assert memory_bytes(Config(memory="3GB")) == 3 * 10**9
+    assert memory_bytes(load_config(memory="3GB")) == 3 * 10**9
 
 
 # ---------------------------------------------------------------------------------------------- loading

@@ -86,7 +86,8 @@ def test_no_foreign_word_in_any_message(model: type[BaseModel]) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_missing_or_unknown_or_no_mapping_is_plain_too(model: type[BaseModel]) -> None:
-    for values in ({"nonsense": 1}, [], None, "words", 3, True):
+    wrong: tuple[object, ...] = ({"nonsense": 1}, [], None, "words", 3, True)
+    for values in wrong:
         with pytest.raises(ConfigError) as refusal:
             checked(model, values, "FILE")
         assert not FOREIGN.search(str(refusal.value)), str(refusal.value)
@@ -140,7 +141,8 @@ def test_true_is_no_number(model: type[BaseModel], values: dict[str, Any], key: 
 
 
 def test_values_are_shown_as_they_are_written() -> None:
-    assert [kind_of(value) for value in (None, True, 1.5, "a", [1], {}, b"")] == [
+    values: tuple[object, ...] = (None, True, 1.5, "a", [1], {}, b"")
+    assert [kind_of(value) for value in values] == [
         "nothing",
         "the word true",
         "a number",

@@ -107,7 +107,7 @@ def test_a_table_that_lacks_the_text_field_is_refused_with_the_setting(tmp_path:
 def test_a_path_with_an_empty_name_is_refused(path: str) -> None:
     for key in ("text_field", "id_field"):
         with pytest.raises(ConfigError, match=key):
-            load_config(**{key: path})
+            load_config(None, [f"{key}={path!r}"])
 
 
 def test_an_id_field_that_no_document_has_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

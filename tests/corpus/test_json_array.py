@@ -28,7 +28,8 @@ VALUES = st.recursive(
 
 def elements(content: str) -> list[tuple[int, bytes]]:
     """The slow way: where Python's parser begins and ends each element, in bytes, and its text without line ends."""
-    decoder, position, result = json.JSONDecoder(), content.index("[") + 1, []
+    decoder, position = json.JSONDecoder(), content.index("[") + 1
+    result: list[tuple[int, bytes]] = []
     while True:
         while content[position] in " \t\r\n":
             position += 1

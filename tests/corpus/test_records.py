@@ -197,7 +197,7 @@ def test_a_record_without_the_text_names_the_fields_it_has_and_the_setting(tmp_p
 
 # ------------------------------------------------------------------------------------------- other fields as text
 
-NESTED = [
+NESTED: list[dict[str, Any]] = [
     {"document": {"text": "one", "id": 7}},
     {"document": {"text": "two", "id": "b"}, "text": "not this"},
     {"document": {"text": "three", "id": None}},

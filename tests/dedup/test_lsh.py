@@ -163,7 +163,8 @@ def rows_list(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def links_in_ranges(rows_list: Path, ranges: int, band: int = 1, **limits: int) -> tuple[list[tuple[int, int]], int]:
-    links, keys = [], 0
+    links: list[tuple[int, int]] = []
+    keys = 0
     for number in range(ranges):
         target = rows_list.with_name(f"{band}-{number}-of-{ranges}.arrow")
         payload = LinkPayload(KeyRange(band, number, ranges), 3000, rows_list, plain(FIRST_SHARDS), target)

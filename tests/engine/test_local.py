@@ -412,7 +412,7 @@ def test_workers_end_with_the_process_that_started_them_however_it_ended(tmp_pat
         time.sleep(0.05)
     process.kill()
     process.join()
-    sizes = []
+    sizes: list[int] = []
     while time.monotonic() < deadline and (len(sizes) < 5 or len(set(sizes[-5:])) > 1):
         time.sleep(0.1)
         sizes.append(log.stat().st_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 from typer.testing import CliRunner
@@ -42,7 +43,7 @@ def test_paths_on_a_disk_are_compared_as_they_really_are(
     (tmp_path / "link").symlink_to(tmp_path / "a" / "b")
     assert lies_inside(tmp_path / inner, tmp_path / outer) == expected
     assert lies_inside(place(f"file://{tmp_path}/{inner}"), tmp_path / outer) == expected
-    assert lies_inside(tmp_path / inner, place(UPath(f"local://{tmp_path}/{outer}"))) == expected
+    assert lies_inside(tmp_path / inner, place(cast(Path, UPath(f"local://{tmp_path}/{outer}")))) == expected
 
 
 @pytest.mark.parametrize(
@@ -107,15 +108,11 @@ def test_every_command_refuses_before_it_writes(tmp_path: Path, spelling: str) -
     out = put(tmp_path / "out", {"global/c4/a.jsonl": [TEXT]})
     config = put(tmp_path, {"run.yaml": b"input: nowhere\n"}) / "run.yaml"
     before = files_below(tmp_path)
-    for arguments in (
-        ("dedup", "--output", out),
-        ("run", config, "--output", out),
-    ):
+    inside: tuple[tuple[object, ...], ...] = (("dedup", "--output", out), ("run", config, "--output", out))
+    for arguments in inside:
         assert "lies inside the output" in refused(*arguments, "--input", f"{spelling}{out}/global")
-    for arguments in (
-        ("dedup", "--output", f"{spelling}{out}/global/x"),
-        ("run", config, "--output", f"{spelling}{out}/global/x"),
-    ):
+    around = f"{spelling}{out}/global/x"
+    for arguments in (("dedup", "--output", around), ("run", config, "--output", around)):
         assert "lies inside the input" in refused(*arguments, "--input", out)
     assert files_below(tmp_path) == before
 

@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from slimpajama.cli.main import app
-from slimpajama.config.dedup import Config
+from slimpajama.config.dedup import Config, load_config
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.errors import ConfigError, InputNotFound, OutputError
@@ -47,7 +47,7 @@ def test_a_local_recipe_needs_local_shards() -> None:
 
 
 def test_sources_are_those_of_the_config_or_of_the_folders(tmp_path: Path) -> None:
-    assert sources_of(Config(sources=["web", "wiki"]), tmp_path) == ("web", "wiki")
+    assert sources_of(load_config(sources=["web", "wiki"]), tmp_path) == ("web", "wiki")
     put(tmp_path, {"own/a.jsonl": ["text"], "c4/a.jsonl": ["text"]})
     assert sources_of(Config(), tmp_path) == ("c4", "own")
     with pytest.raises(InputNotFound):

@@ -25,5 +25,5 @@ def test_places_beside_the_config_come_first_then_those_here_and_names_stay(
     for name in ("config/both", "both", "here"):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    expected = str(tmp_path / found) if given in ("both", "here") else found
+    expected = str(tmp_path / found) if found and given in ("both", "here") else found
     assert from_anywhere(given, tmp_path / "config") == expected

@@ -47,7 +47,7 @@ def sources(documents: int, text: int) -> dict[str, SourcePlan]:
 
 def planned(wanted: Wanted = WANTED) -> RunPlan:
     """A thousand times the text, five hundred times the documents."""
-    return run_plan(Config(memory="8GiB"), sources(500_000, 10**9), MEASURED, wanted)
+    return run_plan(Config(memory=8 * GIB), sources(500_000, 10**9), MEASURED, wanted)
 
 
 def test_each_figure_goes_by_what_it_is_in_proportion_to() -> None:
@@ -108,15 +108,15 @@ def test_a_share_that_is_said_to_be_kept_scales_what_is_kept_and_bounds_the_link
 def test_without_mixtures_there_are_no_tokens_and_with_one_scope_no_shards_of_the_other() -> None:
     few = {name: SECONDS[name] for name in ("read and sketch", "diff", "decide", "write")}
     wanted = Wanted(scopes=("global",), mixed=None, kept=None, cores=4, nodes=1)
-    plan = run_plan(Config(memory="8GiB"), sources(10, 10_000), replace(MEASURED, seconds=few, tokens=0), wanted)
+    plan = run_plan(Config(memory=8 * GIB), sources(10, 10_000), replace(MEASURED, seconds=few, tokens=0), wanted)
     assert plan.tokens is None
     assert plan.kept == 0.8
     assert list(plan.disk)[3:] == ["decisions", "shards, global"]
 
 
 def test_memory_decides_how_many_ranges_there_are() -> None:
-    few = run_plan(Config(memory="64GiB"), sources(10**9, 10**12), MEASURED, WANTED)
-    many = run_plan(Config(memory="4GiB"), sources(10**9, 10**12), MEASURED, WANTED)
+    few = run_plan(Config(memory=64 * GIB), sources(10**9, 10**12), MEASURED, WANTED)
+    many = run_plan(Config(memory=4 * GIB), sources(10**9, 10**12), MEASURED, WANTED)
     assert (few.key_ranges, few.cluster_ranges) == (3, 1)
     assert (many.key_ranges, many.cluster_ranges) == (83, 28)
     costs = [{cost.stage: cost.core_seconds for cost in plan.stages} for plan in (few, many)]
@@ -128,7 +128,7 @@ def test_memory_decides_how_many_ranges_there_are() -> None:
 def test_more_than_one_range_of_linked_documents_spills_pairs() -> None:
     name = "clusters, and while they are made"
     few, many = (
-        run_plan(Config(memory=memory), sources(10**9, 10**12), MEASURED, WANTED) for memory in ("64GiB", "4GiB")
+        run_plan(Config(memory=memory), sources(10**9, 10**12), MEASURED, WANTED) for memory in (64 * GIB, 4 * GIB)
     )
     assert (few.cluster_ranges, few.disk[name]) == (1, (25 + 32) * 10**9)
     assert (many.cluster_ranges, many.disk[name]) == (28, (25 + 32 + 90) * 10**9)

@@ -175,7 +175,7 @@ def test_an_item_that_no_node_can_hold_is_refused(ray_cluster: Any) -> None:
 
 
 def test_the_engine_is_chosen_by_name(ray_cluster: Any) -> None:
-    with EngineChoice("ray", ray_cluster.address).opened(Config(memory="2GiB", workers=1)) as engine:
+    with EngineChoice("ray", ray_cluster.address).opened(Config(memory=2 << 30, workers=1)) as engine:
         assert isinstance(engine, RayEngine)
         assert list(engine.map(square, [3])) == [(0, 9)]
     with EngineChoice().opened(Config(workers=3)) as engine:

@@ -45,7 +45,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def whole_run(engine: Any, corpus: Path, out: Path) -> dict[str, bytes]:
     """All results of a run, by path."""
-    deduplicate_on(Stages(engine), corpus, out / "dedup", Config(workers=1, memory="2GiB", piece_bytes="200KiB"))
+    deduplicate_on(Stages(engine), corpus, out / "dedup", Config(workers=1, memory=2 << 30, piece_bytes=200 << 10))
     settings = TokenConfig(holdout=0.05)
     make_mixtures(out / "dedup", [RECIPE], settings, out / "mixtures", stages=Stages(engine), memory=1 << 28)
     endings = (".parquet", ".zst", ".npy", ".jsonl")

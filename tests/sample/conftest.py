@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from sample_reading import WrittenSample, write
+
+from tests.sample.sample_reading import WrittenSample, write
 
 
 @pytest.fixture(scope="session")

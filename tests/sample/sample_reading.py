@@ -37,11 +37,13 @@ class WrittenSample:
 
     @cached_property
     def truth(self) -> dict[str, Any]:
-        return orjson.loads((self.out / GROUND_TRUTH).read_bytes())
+        truth: dict[str, Any] = orjson.loads((self.out / GROUND_TRUTH).read_bytes())
+        return truth
 
     @cached_property
     def pairs(self) -> list[dict[str, Any]]:
-        return pq.read_table(self.out / PAIRS).to_pylist()
+        pairs: list[dict[str, Any]] = pq.read_table(self.out / PAIRS).to_pylist()
+        return pairs
 
     @cached_property
     def lines(self) -> dict[str, list[tuple[int, bytes]]]:

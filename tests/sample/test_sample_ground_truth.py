@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sample_reading import WrittenSample, jaccard_of_sets, shingles
+from tests.sample.sample_reading import WrittenSample, jaccard_of_sets, shingles
 
 
 def test_every_pair_is_where_it_says_and_as_similar_as_it_says(sample: WrittenSample) -> None:

@@ -8,11 +8,11 @@ from itertools import pairwise
 import orjson
 import pytest
 import zstandard
-from sample_reading import WrittenSample
 
 from slimpajama.sample.broken import BROKEN_LINES, broken_lines
 from slimpajama.sample.layout import shards
 from slimpajama.sample.roles import SampleSpec
+from tests.sample.sample_reading import WrittenSample
 
 KEYS = {
     "common_crawl": ["text", "pred_label", "pred_label_prob", "wiki_prob", "source"],

@@ -8,7 +8,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from sample_reading import WrittenSample, jaccard_of_sets
 
 from slimpajama.sample import pages, papers, programs
 from slimpajama.sample.jaccard import cleaned, jaccard
@@ -17,6 +16,7 @@ from slimpajama.sample.mutation import near_copy
 from slimpajama.sample.oddities import make_odd
 from slimpajama.sample.prose import BOOK, PAPER, POST, WEB, prose
 from slimpajama.sample.random_streams import RandomStream, derive_key, numbers_at
+from tests.sample.sample_reading import WrittenSample, jaccard_of_sets
 
 WORDS = lexicon(1)
 

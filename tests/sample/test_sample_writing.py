@@ -6,11 +6,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from sample_reading import WrittenSample, write
 
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import ConfigError, OutputError
 from slimpajama.sample import GROUND_TRUTH, PAIRS, write_sample
+from tests.sample.sample_reading import WrittenSample, write
 
 
 def digests(out: Path) -> dict[str, str]:

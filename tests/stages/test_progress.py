@@ -45,7 +45,7 @@ class Shout(Stage[str, Shouted]):
     result_type = Shouted
 
     def __init__(self, title: str, letters: str) -> None:
-        self.title = title  # type: ignore[misc] - one class is several stages here
+        self.title = title  # type: ignore[misc] # one class is several stages here
         self._letters = letters
 
     def tasks(self) -> list[Task[str]]:

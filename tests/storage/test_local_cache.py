@@ -9,10 +9,10 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from upath import UPath
 
 from slimpajama.errors import OutputError
 from slimpajama.storage.local_cache import local_copy, make_room
+from slimpajama.storage.paths import place
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
 
@@ -43,11 +43,11 @@ def test_what_another_process_removes_meanwhile_is_passed_over(copies: Path) -> 
 
 
 def test_a_folder_of_another_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    UPath("memory://copied/file").write_bytes(b"content")
+    place("memory://copied/file").write_bytes(b"content")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    copy = local_copy(UPath("memory://copied/file"))
+    copy = local_copy(place("memory://copied/file"))
     assert (copy.read_bytes(), copy.parent) == (b"content", tmp_path / f"slimpajama-{os.getuid()}")
     copy.parent.rename(tmp_path / "elsewhere")
     copy.parent.symlink_to("elsewhere")
     with pytest.raises(OutputError, match="is not a folder of this user: set TMPDIR"):
-        local_copy(UPath("memory://copied/file"))
+        local_copy(place("memory://copied/file"))

@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slimpajama.text.cleaning import NOT_NFC
 from slimpajama.text.unicode_tables import (
     CASE_LIMIT,
     DELETED,
@@ -20,7 +21,7 @@ from slimpajama.text.unicode_tables import (
     fold_table,
     nfc_classes,
 )
-from tests.text.test_cleaning import NOT_NFC, verdict
+from tests.text.test_cleaning import verdict
 from tests.twins import ALL_POINTS, COMPOSING, MARKS, canonical_pairs
 
 

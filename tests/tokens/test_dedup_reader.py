@@ -71,7 +71,8 @@ def text_at(shard: Path, position: int) -> str:
     data = shard.read_bytes()
     if shard.suffix == ".zst":
         data = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
-    return orjson.loads(data[position:].split(b"\n", 1)[0])["text"]
+    text: str = orjson.loads(data[position:].split(b"\n", 1)[0])["text"]
+    return text
 
 
 def test_each_kept_document_comes_with_its_id_flag_and_cluster(sample: Path, output: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from slimpajama.errors import ConfigError, InputError
 from slimpajama.tokens.holdout import (
@@ -25,8 +26,9 @@ from slimpajama.tokens.holdout import (
 from slimpajama.tokens.seeded_order import seeded_hash
 
 
-def ids_of(size: int, shard: int = 0) -> np.ndarray:
-    return np.uint64(shard << 40) + np.arange(size, dtype=np.uint64) * np.uint64(731)
+def ids_of(size: int, shard: int = 0) -> NDArray[np.uint64]:
+    ids: NDArray[np.uint64] = np.uint64(shard << 40) + np.arange(size, dtype=np.uint64) * np.uint64(731)
+    return ids
 
 
 @pytest.mark.parametrize(

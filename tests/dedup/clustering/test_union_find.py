@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
 from hypothesis import given
@@ -22,7 +23,7 @@ def source_of(document: int) -> int:
     return sum(first <= document >> 40 for first in FIRST_SHARDS) - 1
 
 
-def clustered(*files: list[tuple[int, int]]) -> Clusters:
+def clustered(*files: Sequence[Sequence[int]]) -> Clusters:
     arrays = [np.array(links, dtype=np.uint64).reshape(-1, 2) for links in files]
     return clusters_of_pairs([(links[:, 0], links[:, 1]) for links in arrays], FIRST_SHARDS)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from slimpajama.dedup.stages.order import DEDUP_STAGES
 from slimpajama.planning.cost_model import BY_DOCUMENTS, SERIAL
-from slimpajama.stages.stage import StageResult
+from slimpajama.stages.stage import Stage, StageResult
 
 
 def test_the_stages_come_in_their_order_under_the_names_people_know() -> None:
@@ -22,7 +24,7 @@ def test_plans_take_how_a_stage_scales_from_the_stage() -> None:
 
 
 @pytest.mark.parametrize("stage", DEDUP_STAGES, ids=lambda stage: stage.name)
-def test_a_result_refuses_fields_that_it_does_not_have(stage: type) -> None:
+def test_a_result_refuses_fields_that_it_does_not_have(stage: type[Stage[Any, Any]]) -> None:
     result = stage.result_type
     assert issubclass(result, StageResult)
     with pytest.raises(msgspec.ValidationError):

@@ -256,9 +256,9 @@ def test_a_document_is_begun_floor_or_ceil_of_the_epochs_times(store: TokenStore
         build_file(item)
         for source, _, starts in read(item):
             begun[source] += len(starts)
-    for source in plan.sources:
-        documents = store.stream(source.name, "train", "global").documents
-        assert int(source.epochs) * documents <= begun[source.name] <= (int(source.epochs) + 1) * documents
+    for planned in plan.sources:
+        documents = store.stream(planned.name, "train", "global").documents
+        assert int(planned.epochs) * documents <= begun[planned.name] <= (int(planned.epochs) + 1) * documents
 
 
 @settings(max_examples=25)
