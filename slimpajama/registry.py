@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from slimpajama.errors import ConfigError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # types alone: what the registries hold knows the modules that use them
+    from slimpajama.corpus.codecs import Codec as Codec
+    from slimpajama.corpus.formats.base import InputFormat as InputFormat
     from slimpajama.mixture.formats.base import MixtureFormat
 
-__all__ = ["MIXTURE_FORMATS", "Registry"]
+__all__ = ["CODECS", "INPUT_FORMATS", "MIXTURE_FORMATS", "Registry"]
 
 
 class Named(Protocol):
@@ -47,8 +49,13 @@ class Registry(Generic[Entry]):
         """
         known = self._entries.get(entry.name)
         if entry.name in self._built_in or (known is not None and type(known) is not type(entry)):
-            raise ConfigError(f"there is a {self.kind} {entry.name!r} already; give the new one another name")
+            raise ConfigError(f"another {self.kind} is called {entry.name!r} already; give the new one another name")
         self._entries[entry.name] = entry
+
+    def unregister(self, name: str) -> None:
+        """Forget an entry from outside, as tests do with what they registered."""
+        if name not in self._built_in:
+            self._entries.pop(name, None)
 
     def get(self, name: str) -> Entry:
         """The entry of that name. Raises :class:`ConfigError` with the names there are."""
@@ -72,3 +79,26 @@ MIXTURE_FORMATS: Registry[MixtureFormat] = Registry(
         "megatron": "slimpajama.mixture.formats.megatron:MegatronFormat",
     },
 )
+
+INPUT_FORMATS: Registry[InputFormat] = Registry(
+    "input format",
+    {
+        "jsonl": "slimpajama.corpus.formats.jsonl:JsonLinesFormat",
+        "json": "slimpajama.corpus.formats.jsonl:JsonFormat",
+        "parquet": "slimpajama.corpus.formats.parquet:ParquetShards",
+    },
+)
+"""The formats of input shards. See :mod:`slimpajama.corpus.formats.base`."""
+
+CODECS: Registry[Codec] = Registry(
+    "codec",
+    {
+        "none": "slimpajama.corpus.codecs:PlainCodec",
+        "zst": "slimpajama.corpus.codecs:ZstCodec",
+        "gz": "slimpajama.corpus.codecs:GzCodec",
+        "bz2": "slimpajama.corpus.codecs:Bz2Codec",
+        "xz": "slimpajama.corpus.codecs:XzCodec",
+        "lz4": "slimpajama.corpus.codecs:Lz4Codec",
+    },
+)
+"""How shards may be compressed. See :mod:`slimpajama.corpus.codecs`."""

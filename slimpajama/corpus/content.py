@@ -124,7 +124,7 @@ class PartsCheck:
         self._current += 1
 
     def _changed(self) -> InputChanged:
-        unit = "row" if self._piece.file.format == "parquet" else "byte"
+        unit = self._piece.file.format.unit
         start: Any = self._starts[min(self._current, len(self._starts) - 1)]
         return InputChanged(
             f"{self._piece.file.path} changed during the run, somewhere from {unit} {start:,} on; run the same command "

@@ -31,9 +31,7 @@ _ARRAY, _ARRAY_END = b"[]"
 
 
 def holds_array(file: ShardFile, truncated: Literal["stop", "keep"] = "stop") -> bool:
-    """Whether a shard may be an array and the first byte that matters is a ``[``; reads no further than it must."""
-    if file.format != "json":
-        return False
+    """Whether the first byte that matters is a ``[``; reads no further than it must."""
     block = memoryview(bytearray(1 << 12))
     with closing(ShardBytes(file, truncated)) as content:
         while read := content.read_into(block):
@@ -63,6 +61,10 @@ class ArrayLines:
         if not read and self._depth and not self.broke_off:
             self._source.break_off("its JSON array is not closed")
         return self._marked(target[:read])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.close()
 
     def _marked(self, block: memoryview) -> int:
         """Mark the elements in ``block``; returns how many bytes of it precede a fault: all, where there is none."""

@@ -8,33 +8,19 @@ is the whole corpus).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from slimpajama.corpus.decoding import ShardBytes
-from slimpajama.corpus.json_array import ArrayLines, holds_array
 from slimpajama.corpus.pieces import ShardFile
-from slimpajama.errors import InputError
-from slimpajama.storage.paths import is_remote, opened, place
 
 __all__ = ["FileLabels", "read_labels", "spread"]
 
 FILES = 64
 MOST_FOLDERS = 256
-ENOUGH_BYTES = 1 << 16
-"""Decoded of each shard, if that holds a record."""
-
-MOST_BYTES = 1 << 20
-"""Decoded where the first record is longer."""
-
-RECORDS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,44 +71,6 @@ def _labels_of(file: ShardFile) -> FileLabels:
 def _first_labels(file: ShardFile) -> list[Any]:
     """The label of each of the first records, ``None`` where it has none."""
     try:
-        return _in_table(file) if file.format == "parquet" else list(_in_lines(_beginning(file)))
+        return file.format.first_labels(file)
     except (OSError, EOFError, ValueError, pa.ArrowException):
         return []
-
-
-def _in_table(file: ShardFile) -> list[Any]:
-    path = place(file.path)
-    source: Any = opened(path) if is_remote(path) else file.path
-    with pq.ParquetFile(source, pre_buffer=False, buffer_size=ENOUGH_BYTES) as table:
-        columns = [table.schema.column(index).path for index in range(len(table.schema.names))]
-        if "meta.redpajama_set_name" not in columns:
-            return [None] * min(1, table.metadata.num_rows)
-        batches = table.iter_batches(RECORDS, columns=["meta.redpajama_set_name"])
-        metas = next(batches, pa.record_batch([pa.array([])], names=["meta"])).column("meta").to_pylist()
-    return [meta.get("redpajama_set_name") if isinstance(meta, dict) else None for meta in metas]
-
-
-def _in_lines(beginning: bytes) -> Iterator[Any]:
-    for line in beginning.split(b"\n")[:RECORDS]:
-        try:
-            record = orjson.loads(line.strip(b" \xef\xbb\xbf\x1e\r\0"))
-        except orjson.JSONDecodeError:
-            continue  # broken, or not whole
-        if isinstance(record, dict):
-            meta = record.get("meta")
-            yield meta.get("redpajama_set_name") if isinstance(meta, dict) else None
-
-
-def _beginning(file: ShardFile) -> bytes:
-    """The first decoded bytes: 64 KiB, or up to the end of the first line, within 1 MiB."""
-    content, block = bytearray(), memoryview(bytearray(1 << 14))
-    with suppress(InputError):  # what came before a fault says enough
-        is_array = holds_array(file)
-        with closing(ShardBytes(file)) as decoded:
-            source = ArrayLines(decoded, inside=False) if is_array else decoded
-            while len(content) < MOST_BYTES and (len(content) < ENOUGH_BYTES or b"\n" not in content):
-                read = source.read_into(block)
-                if not read:
-                    break
-                content += block[:read]
-    return bytes(content)

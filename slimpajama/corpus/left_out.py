@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from slimpajama.corpus.file_formats import ENDINGS
+from slimpajama.corpus.file_formats import endings_in_words
 from slimpajama.corpus.pieces import Corpus
 from slimpajama.errors import InputNotFound
 from slimpajama.logging import LOGGER
@@ -24,7 +24,7 @@ def left_out(corpus: Corpus) -> list[str]:
     if corpus.unknown:
         found.append(
             f"{len(corpus.unknown):,} file(s) have an ending that is not read, e.g. {printable(corpus.unknown[0])}; "
-            f"shards end in {ENDINGS}"
+            f"shards end in {endings_in_words()}"
         )
     if corpus.unassigned:
         found.append(

@@ -16,16 +16,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Literal
+from typing import BinaryIO, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.corpus.decoding import ShardBytes
-from slimpajama.corpus.json_array import ArrayLines, holds_array
-from slimpajama.corpus.pieces import Piece
+from slimpajama.corpus.pieces import Piece, ShardFile
 
-__all__ = ["BLOCK_BYTES", "LineBlock", "LineReader"]
+__all__ = ["BLOCK_BYTES", "LineBlock", "LineReader", "LineSource", "OpensLines"]
 
 BLOCK_BYTES = 8 << 20
 FIRST_BYTES = 256
@@ -52,6 +50,32 @@ class LineBlock:
     stops: NDArray[np.int64]
     offset: int
     too_large: int = 0
+
+
+class LineSource(Protocol):
+    """JSON lines as bytes."""
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether the stream ended at a fault that is to be overlooked."""
+        ...
+
+    def read_into(self, target: memoryview) -> int:
+        """Fill ``target`` as far as the stream goes; returns the bytes read, 0 at its end."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+class OpensLines(Protocol):
+    """An input format that is read as JSON lines; see ``corpus/formats/jsonl.py``."""
+
+    def open_lines(
+        self, file: ShardFile, truncated: Literal["stop", "keep"], position: int, raw: BinaryIO | None = None
+    ) -> LineSource:
+        """The lines of ``file`` from byte ``position`` on. ``raw``: the file, opened."""
+        ...
 
 
 @dataclass(slots=True)
@@ -85,12 +109,11 @@ class LineReader:
         before, and :class:`ShardUnreadable` for a shard that is corrupt, breaks off (unless ``truncated`` is ``keep``:
         then what was decoded is used up to the last whole line) or needs a window above 128 MiB.
         """
-        with closing(ShardBytes(piece.file, self.truncated)) as source:
-            source.skip(start or max(0, piece.start - 1))
-            array = holds_array(piece.file, self.truncated)
-            yield from self._split(ArrayLines(source, inside=start > 0) if array else source, piece, start)
+        lines = cast(OpensLines, piece.file.format)
+        with closing(lines.open_lines(piece.file, self.truncated, start or max(0, piece.start - 1))) as source:
+            yield from self._split(source, piece, start)
 
-    def _split(self, source: ShardBytes | ArrayLines, piece: Piece, start: int) -> Iterator[LineBlock]:
+    def _split(self, source: LineSource, piece: Piece, start: int) -> Iterator[LineBlock]:
         buffer = bytearray(self.block_bytes)
         filled = 0
         # A line belongs to the piece it begins in, so what is before the first newline of a later piece is skipped;

@@ -22,7 +22,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 def lone_objects(files: Sequence[ShardFile]) -> list[str]:
     """The relative paths of those files, in order. Raises :class:`ShardUnreadable` for one that cannot be read."""
-    candidates = [file for file in files if file.format == "json" and file.compression == "none"]
+    candidates = [file for file in files if file.format.may_be_description and file.codec.plain]
     with ThreadPoolExecutor(16) as threads:  # what takes time is the storage's answer
         found = list(threads.map(_is_lone_object, candidates))
     return [file.relative for file, alone in zip(candidates, found, strict=True) if alone]

@@ -10,11 +10,15 @@ of random digits (they name nothing).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slimpajama.config.dedup import SourceConfig
-from slimpajama.corpus.file_formats import Compression, Format, format_and_compression
+from slimpajama.corpus.file_formats import kind_of
+
+if TYPE_CHECKING:
+    from slimpajama.registry import Codec, InputFormat
 
 __all__ = ["POSITION_BITS", "Corpus", "Piece", "Shard", "ShardFile", "cut"]
 
@@ -25,7 +29,8 @@ POSITION_BITS = 40
 @dataclass(frozen=True, slots=True)
 class ShardFile:
     """One input file; ``relative`` is its path below the input, with forward slashes. ``version``: a store's tag of its
-    content, empty on a disk."""
+    content, empty on a disk. ``format`` and ``codec`` follow from ``suffix``; they travel to workers with the file, so
+    workers need not know what is registered."""
 
     path: str
     relative: str
@@ -33,16 +38,13 @@ class ShardFile:
     size: int
     modified_ns: int
     version: str = ""
+    format: InputFormat = field(init=False, repr=False, compare=False)
+    codec: Codec = field(init=False, repr=False, compare=False)
 
-    @property
-    def format(self) -> Format:
-        """``jsonl``, ``json`` (lines, or one array of records) or ``parquet``."""
-        return format_and_compression(self.suffix)[0]
-
-    @property
-    def compression(self) -> Compression:
-        """``none``, ``gz``, ``zst``, ``bz2``, ``xz`` or ``lz4``."""
-        return format_and_compression(self.suffix)[1]
+    def __post_init__(self) -> None:
+        kind = kind_of(self.suffix)
+        object.__setattr__(self, "format", kind.format)
+        object.__setattr__(self, "codec", kind.codec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ def cut(
     for file, own in zip(files, by_file, strict=True):
         names = tuple(sources[shard.source].set_name for shard in own)
         keeps_labels = all(keeping[shard.source] for shard in own)
-        splits = (file.format, file.compression) == ("jsonl", "none") and file.size > piece_bytes
+        splits = file.format.divisible and file.codec.plain and file.size > piece_bytes
         parts = -(-file.size // piece_bytes) if splits else 1
         for part in range(parts):
             start = part * piece_bytes

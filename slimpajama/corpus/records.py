@@ -1,4 +1,4 @@
-"""From lines or Parquet rows to texts: what each record is, and what is wrong with those that are broken.
+"""From lines to texts: what each record is, and what is wrong with those that are broken.
 
 JSON is parsed by ``orjson``, whole and strictly: of the libraries compared (``benchmarks/readers.py``) it is the
 fastest that refuses every line this project must refuse. ``msgspec`` with a typed record is as fast, but skips the
@@ -22,13 +22,10 @@ from slimpajama.corpus.content import ContentDigest
 from slimpajama.corpus.discovery import POSITION_BITS, Piece, Shard
 from slimpajama.corpus.fields import TEXT_ALONE, Fields, document_id_of, value_at
 from slimpajama.corpus.lines import LineBlock, LineReader
-from slimpajama.corpus.parquet import BATCH_BYTES, text_rows
 from slimpajama.corpus.strict_json import LARGE_LINE, parse, parse_large, repaired, utf8_fault
-from slimpajama.errors import ShardUnreadable
 
-__all__ = ["BadRecord", "RecordBatch", "read_records"]
+__all__ = ["FIRST_BYTES", "BadRecord", "RecordBatch", "names_no_source", "parse_lines", "read_records"]
 
-BATCH_ROWS = 4096
 FIRST_BYTES = 120
 _WHITE_SPACE = np.frombuffer(b" \t\r", dtype=np.uint8)
 NAMED_FIELDS = 12
@@ -74,20 +71,11 @@ def read_records(
     ``start``: a position (as in ids) at which a record begins; those before it are left out.
     ``content`` has taken in all of a batch when the next one is given out, or the end is reached.
     """
-    content = content or ContentDigest()
-    if piece.file.format == "parquet":
-        yield from _read_parquet(piece, reader.max_line_bytes, start, fields, content)
-        return
-    for block in reader.blocks(piece, start):
-        if block.starts.size and block.offset + int(block.starts[-1]) >= 1 << POSITION_BITS:
-            raise ShardUnreadable(
-                f"{piece.file.path} holds more than {1 << POSITION_BITS:,} bytes, which ids cannot name; split it"
-            )
-        yield _parse(block, piece, fields)
-        content.add_lines(block)
+    return piece.file.format.read(piece, reader, start, fields, content or ContentDigest())
 
 
-def _parse(block: LineBlock, piece: Piece, fields: Fields) -> RecordBatch:
+def parse_lines(block: LineBlock, piece: Piece, fields: Fields) -> RecordBatch:
+    """The records of a block of JSON lines."""
     batch = RecordBatch(start=block.offset + int(block.starts[0]) if block.starts.size else block.offset)
     ids, sources, sizes, texts = batch.ids, batch.sources, batch.sizes, batch.texts
     data, offset, loads, paths, with_ids = (
@@ -197,7 +185,7 @@ def _second_look(line: bytes, piece: Piece, fields: Fields) -> str | _Repaired:
         meta = record.get("meta")
         named = meta.get("redpajama_set_name") if isinstance(meta, dict) else None
         if not isinstance(named, str) or named not in piece.set_names:
-            return _names_no_source(named, piece)
+            return names_no_source(named, piece)
         shard = piece.shards[piece.set_names.index(named)]
     return _Repaired(record, text, shard)
 
@@ -206,7 +194,8 @@ def _explained(fault: ValueError) -> str:
     return f"{fault.msg} at character {fault.pos}" if isinstance(fault, orjson.JSONDecodeError) else str(fault)
 
 
-def _names_no_source(named: object, piece: Piece) -> str:
+def names_no_source(named: object, piece: Piece) -> str:
+    """Why a record of a mixed shard that names ``named`` is bad."""
     return f"meta.redpajama_set_name is {reprlib.repr(named)}, none of {', '.join(piece.set_names)}"
 
 
@@ -220,47 +209,3 @@ def _json_type(value: object) -> str:
         list: "an array",
     }
     return names.get(type(value), "an object")
-
-
-def _read_parquet(
-    piece: Piece, max_bytes: int, start: int, fields: Fields, content: ContentDigest
-) -> Iterator[RecordBatch]:
-    batch, held = RecordBatch(start=start), 0
-    columns: list[Any] = []
-    for rows in text_rows(piece, fields, start):
-        coming = sum(len(text) for text in rows.texts if text is not None)
-        if batch.ids and (held + coming > BATCH_BYTES or len(batch.ids) + len(rows.texts) > BATCH_ROWS):
-            yield batch
-            for column in columns:
-                content.add_texts(column)
-            batch, held, columns = RecordBatch(start=rows.first), 0, []
-        columns.append(rows.column)
-        for position, (text, named) in enumerate(zip(rows.texts, rows.set_names, strict=True), start=rows.first):
-            encoded = text.encode() if isinstance(text, str) else text or b""
-            size = len(encoded)
-            shard = piece.shards[0]
-            reason = _fault_in_row(text, size, max_bytes, fields.text_name)
-            if not reason and piece.mixed:
-                if isinstance(named, str) and named in piece.set_names:
-                    shard = piece.shards[piece.set_names.index(named)]
-                else:
-                    reason = _names_no_source(named, piece)
-            if reason:
-                batch.bad[len(batch.ids)] = BadRecord(position, reason, size, encoded[:FIRST_BYTES])
-            else:
-                batch.texts.append(text)
-            batch.ids.append((shard.index << POSITION_BITS) + position)
-            batch.sources.append(shard.source)
-            batch.sizes.append(size)
-            held += size
-        batch.document_ids += rows.document_ids
-    if batch.ids:
-        yield batch
-    for column in columns:
-        content.add_texts(column)
-
-
-def _fault_in_row(text: str | bytes | None, size: int, max_bytes: int, name: str) -> str:
-    if size > max_bytes:
-        return "too large"
-    return "" if isinstance(text, str) else f"{name!r} is null" if text is None else f"{name!r} is not UTF-8"

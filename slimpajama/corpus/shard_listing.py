@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from slimpajama.corpus.file_formats import ENDINGS, suffix_of
+from slimpajama.corpus.file_formats import endings_in_words, suffix_of
 from slimpajama.corpus.pieces import ShardFile
 from slimpajama.errors import InputNotFound, ShardUnreadable
 from slimpajama.storage.paths import is_remote, status_of, statuses_below
@@ -50,7 +50,7 @@ def list_shards(root: Path) -> Listing:
         _refuse_special(str(root), status)
         found = _one_file(root)
     if not found.shards:
-        raise InputNotFound(f"no shard below {root}: looked for files ending in {ENDINGS}")
+        raise InputNotFound(f"no shard below {root}: looked for files ending in {endings_in_words()}")
     return found
 
 
@@ -111,7 +111,7 @@ def _walked(root: Path) -> Listing:
 def _one_file(path: Path) -> Listing:
     suffix = suffix_of(path.name)
     if suffix is None:
-        raise InputNotFound(f"the input {path} is no shard: shards end in {ENDINGS}")
+        raise InputNotFound(f"the input {path} is no shard: shards end in {endings_in_words()}")
     status = status_of(path)
     return Listing([ShardFile(str(path), path.name, suffix, status.size, status.modified_ns, status.version)], [], [])
 

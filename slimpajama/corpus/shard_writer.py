@@ -23,16 +23,15 @@ from numpy.typing import NDArray
 
 from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import Piece
-from slimpajama.corpus.fields import TEXT_ALONE, Fields, value_at
+from slimpajama.corpus.fields import TEXT_ALONE, Fields
 from slimpajama.corpus.lines import LineReader
-from slimpajama.corpus.parquet import kept_rows
-from slimpajama.corpus.strict_json import decode_deep, strict
+from slimpajama.corpus.strict_json import decode_deep
 from slimpajama.errors import InputChanged
 from slimpajama.storage.atomic import OutputFile, atomic_file
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import place, status_of
 
-__all__ = ["Replacements", "ShardWriter", "changed", "kept_lines", "rebuilt_line"]
+__all__ = ["PartEnds", "Replacements", "SecondPass", "ShardWriter", "changed", "kept_lines", "rebuilt_line"]
 
 FLUSH_BYTES = 1 << 20
 NEVER = 1 << 62
@@ -52,6 +51,24 @@ class Replacements:
         if count:
             self.values[source] = self.values.get(source, 0) + count
             self.first = self.first or where
+
+
+@dataclass(frozen=True, slots=True)
+class SecondPass:
+    """What a format is asked for in the second pass over a piece; the fields are the arguments of :func:`kept_lines`.
+
+    ``set_names``: the name that records of a source get, by its number.
+    """
+
+    positions: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    rewritten: NDArray[np.bool_]
+    normalise: Callable[[str], str]
+    start: int
+    fields: Fields
+    replaced: Replacements
+    check: PartsCheck | None
+    set_names: Mapping[int, str]
 
 
 def rebuilt_line(
@@ -140,8 +157,6 @@ def kept_lines(
     another than was found at first, or one of them is no longer at its place; ends early where the shard does.
     With a ``check``, each part is followed by an empty line, once its content has proved to be what was read first.
     """
-    ends = iter(check.inner_bounds if check else ())
-    end = next(ends, NEVER)
     with suppress(FileNotFoundError):  # which is explained where the shard is opened
         status = status_of(place(piece.file.path))
         found = piece.file
@@ -149,63 +164,45 @@ def kept_lines(
             raise InputChanged(
                 f"{piece.file.path} changed during the run; run the same command again, it starts this shard anew"
             )
-    replaced = Replacements() if replaced is None else replaced
-    set_names = dict(zip((shard.source for shard in piece.shards), piece.set_names, strict=True))
-    if piece.file.format == "parquet":
-        for index, row in enumerate(kept_rows(piece, fields, positions, start, check)):
-            source, position = int(sources[index]), int(positions[index])
-            while position >= end:
-                yield b""
-                end = next(ends, NEVER)
-            if not isinstance(row.text, str):
-                raise changed(piece, position)
-            replaced.add(source, row.replaced, f"{piece.file.path}, row {position:,}")
-            text = orjson.dumps(normalise(row.text))
-            yield rebuilt_line(orjson.dumps(row.record), set_names[source], text, fields, piece.keeps_labels)
-        yield from _closing(check, end, ends)
-        return
-    for block in reader.blocks(piece, start):
-        if check is not None:
-            check.add_lines(block)
-        if block.starts.size and not block.too_large:
-            first, last = np.searchsorted(positions, block.offset + block.starts[[0, -1]] + (0, 1))
-            starts = positions[first:last] - block.offset
-            at = np.minimum(np.searchsorted(block.starts, starts), block.starts.size - 1)
-            moved = np.flatnonzero(block.starts[at] != starts)
-            if moved.size:
-                raise changed(piece, block.offset + int(starts[moved[0]]))
-            for start, stop, source, renew in zip(
-                starts.tolist(),
-                block.stops[at].tolist(),
-                sources[first:last].tolist(),
-                rewritten[first:last].tolist(),
-                strict=True,
-            ):
-                while block.offset + start >= end:
-                    yield b""
-                    end = next(ends, NEVER)
-                line: bytes | memoryview = block.data[start:stop]
-                try:
-                    renewed = None
-                    if renew:
-                        line, record, count = strict(line, fields.paths)
-                        renewed = orjson.dumps(normalise(value_at(record, fields.text)))
-                        replaced.add(source, count, f"{piece.file.path}, byte {block.offset + start:,}")
-                    yield rebuilt_line(line, set_names[source], renewed, fields, piece.keeps_labels)
-                except (msgspec.DecodeError, ValueError, KeyError, TypeError) as fault:
-                    raise changed(piece, block.offset + start) from fault
-    yield from _closing(check, end, ends)
+    return piece.file.format.kept_lines(
+        piece,
+        reader,
+        SecondPass(
+            positions,
+            sources,
+            rewritten,
+            normalise,
+            start,
+            fields,
+            Replacements() if replaced is None else replaced,
+            check,
+            dict(zip((shard.source for shard in piece.shards), piece.set_names, strict=True)),
+        ),
+    )
 
 
-def _closing(check: PartsCheck | None, end: int, ends: Iterator[int]) -> Iterator[bytes]:
-    """The empty lines after the parts that nothing kept follows."""
-    if check is None:
-        return
-    check.end()
-    while end != NEVER:
+class PartEnds:
+    """The ends of the parts that a second pass checks, in order; each becomes an empty line in its output."""
+
+    def __init__(self, check: PartsCheck | None) -> None:
+        self._check = check
+        self._ends = iter(check.inner_bounds if check else ())
+        self.next = next(self._ends, NEVER)
+        """The position at which the current part ends."""
+
+    def before(self, position: int) -> Iterator[bytes]:
+        """The empty lines that precede the record at ``position``."""
+        while position >= self.next:
+            yield b""
+            self.next = next(self._ends, NEVER)
+
+    def closing(self) -> Iterator[bytes]:
+        """The empty lines after the last record."""
+        if self._check is None:
+            return
+        self._check.end()
+        yield from self.before(NEVER - 1)
         yield b""
-        end = next(ends, NEVER)
-    yield b""
 
 
 class ShardWriter:
@@ -242,8 +239,7 @@ class ShardWriter:
 
 def changed(piece: Piece, position: int) -> InputChanged:
     """The error for a shard whose record at ``position`` is no longer what an earlier stage read."""
-    place = "row" if piece.file.format == "parquet" else "byte"
     return InputChanged(
-        f"{piece.file.path} changed during the run: the record at {place} {position:,} is not there any more; "
-        "run the same command again, it starts this shard anew"
+        f"{piece.file.path} changed during the run: the record at {piece.file.format.unit} {position:,} is not there "
+        "any more; run the same command again, it starts this shard anew"
     )

@@ -16,11 +16,8 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from slimpajama.corpus.decoding import beginning_of
-from slimpajama.corpus.diagnosis import not_json_lines, other_text_field
 from slimpajama.corpus.discovery import Piece, ShardFile
 from slimpajama.corpus.fields import Fields
-from slimpajama.corpus.json_array import holds_array
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import BadRecord, RecordBatch
 from slimpajama.dedup.careful import Care, leave_out, sketch_one_by_one
@@ -165,21 +162,13 @@ def sketch_part(
 def too_many_bad(file: ShardFile, counts: PieceCounts, allowed: float, text_field: str) -> TooManyBadRecords:
     """The error for a shard of which more than ``allowed`` is broken; most of it alike is a fault of the whole file."""
     position, reason = counts.first_bad or (0, "")
-    remedy = _remedy(file, reason, text_field) if counts.bad * 2 > counts.records else ""
+    remedy = file.format.remedy(file, reason, text_field) if counts.bad * 2 > counts.records else ""
     if not remedy:
         remedy = "mend or remove the shard" + (", or raise max_bad_fraction" if counts.bad < counts.records else "")
     return TooManyBadRecords(
         f"{file.path}: {counts.bad:,} of {counts.records:,} records read are bad ({counts.bad / counts.records:.1%}, "
         f"allowed are {allowed:.1%}), the first at byte {position:,}: {reason}; {remedy}"
     )
-
-
-def _remedy(file: ShardFile, reason: str, text_field: str) -> str:
-    """What the whole file seems to be, and what to do; empty where that is not known."""
-    head = beginning_of(file) if file.format != "parquet" else b""
-    if reason.startswith("no field"):
-        return other_text_field(head, text_field)
-    return not_json_lines(head) if head and not holds_array(file, "keep") else ""
 
 
 def _rows(batch: RecordBatch, sketcher: Sketcher, settings: SketchSettings, care: Care | None) -> Rows:

@@ -14,14 +14,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from slimpajama.corpus.discovery import ShardFile
-from slimpajama.corpus.file_formats import Compression
 from slimpajama.logging import LOGGER
 from slimpajama.storage.paths import is_remote
 
-__all__ = ["EXPANSION", "dedup_bytes", "mixture_bytes", "text_bytes", "warn_if_full"]
-
-EXPANSION: dict[Compression, int] = {"none": 1, "gz": 3, "zst": 4, "bz2": 4, "xz": 5, "lz4": 2}
-"""About how much text a byte of a file holds, by its compression."""
+__all__ = ["dedup_bytes", "mixture_bytes", "text_bytes", "warn_if_full"]
 
 SHARD_EXPANSION = 3
 """The same of a deduplicated shard: zstd of level 1."""
@@ -41,7 +37,7 @@ _MIXTURE = 2
 
 def text_bytes(files: Iterable[ShardFile]) -> int:
     """About how much text the input files hold."""
-    return sum(file.size * EXPANSION[file.compression] for file in files)
+    return sum(file.format.text_bytes(file) for file in files)
 
 
 def dedup_bytes(text: int, scopes: int) -> int:

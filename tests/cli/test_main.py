@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 import slimpajama
 from slimpajama import pipeline
 from slimpajama.cli.main import app
-from slimpajama.corpus.file_formats import ENDINGS
+from slimpajama.corpus.file_formats import endings_in_words
 from tests.corpus.shards import compressed, files_below, jsonl, put
 
 REPOSITORY = Path(__file__).parents[2]
@@ -190,7 +190,7 @@ FAILURES: dict[str, tuple[int, Spoil, str]] = {
     "no shard": (
         3,
         lambda source, out: ["--input", put(source.parent / "empty", {"a.txt": b""})],
-        f"no shard below {{out}}/../empty: looked for files ending in {ENDINGS}",
+        f"no shard below {{out}}/../empty: looked for files ending in {endings_in_words()}",
     ),
     "no such source": (
         3,

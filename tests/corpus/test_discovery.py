@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from slimpajama import ConfigError, InputNotFound, ShardUnreadable, SourceConfig
 from slimpajama.config.dedup import REDPAJAMA_SET_NAMES
 from slimpajama.corpus.discovery import POSITION_BITS, Corpus, discover
-from slimpajama.corpus.file_formats import ENDINGS
+from slimpajama.corpus.file_formats import endings_in_words
 from tests.corpus.shards import put
 
 PUBLISHED = ["common_crawl", "c4", "github", "books", "arxiv", "wikipedia", "stackexchange"]
@@ -185,13 +185,15 @@ def test_an_input_that_is_not_there_or_no_shard_is_refused(tmp_path: Path) -> No
     )
     touch(tmp_path, "a.txt")
     assert message(InputNotFound, tmp_path / "a.txt") == (
-        f"the input {tmp_path}/a.txt is no shard: shards end in {ENDINGS}"
+        f"the input {tmp_path}/a.txt is no shard: shards end in {endings_in_words()}"
     )
 
 
 def test_an_input_without_shards_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "c4/README.md", "c4/.a.jsonl")
-    assert message(InputNotFound, tmp_path) == (f"no shard below {tmp_path}: looked for files ending in {ENDINGS}")
+    assert message(InputNotFound, tmp_path) == (
+        f"no shard below {tmp_path}: looked for files ending in {endings_in_words()}"
+    )
 
 
 def test_a_configured_source_without_shards_is_refused(tmp_path: Path) -> None:

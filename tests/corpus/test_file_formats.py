@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slimpajama.corpus.file_formats import SUFFIXES, format_and_compression, suffix_of
+from slimpajama.corpus.file_formats import endings, kind_of, suffix_of
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,8 @@ from slimpajama.corpus.file_formats import SUFFIXES, format_and_compression, suf
 )
 def test_the_ending_of_a_shard_is_found_as_it_is_written(name: str, suffix: str, stands_for: tuple[str, str]) -> None:
     assert suffix_of(name) == suffix
-    assert format_and_compression(suffix) == stands_for
+    kind = kind_of(suffix)
+    assert (kind.format.name, kind.codec.name) == stands_for
 
 
 @pytest.mark.parametrize("name", ["a.tar", "a.jsonl.tar.gz", "a.gz", "a.zst", "a.txt", "jsonl", ".jsonl", ".json.gz"])
@@ -31,7 +32,7 @@ def test_other_files_are_no_shards(name: str) -> None:
 
 
 def test_every_way_to_write_json_lines_may_be_compressed_in_every_way() -> None:
-    json = {suffix.split(".")[1] for suffix in SUFFIXES} - {"parquet"}
-    packed = {suffix.split(".")[2] for suffix in SUFFIXES if suffix.count(".") == 2}
+    json = {suffix.split(".")[1] for suffix in endings()} - {"parquet"}
+    packed = {suffix.split(".")[2] for suffix in endings() if suffix.count(".") == 2}
     assert json == {"jsonl", "ndjson", "json"}
-    assert len(SUFFIXES) == len(json) * (1 + len(packed)) + 1
+    assert len(endings()) == len(json) * (1 + len(packed)) + 1

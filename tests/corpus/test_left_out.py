@@ -8,11 +8,11 @@ import pytest
 
 from slimpajama import InputNotFound
 from slimpajama.corpus.discovery import discover
-from slimpajama.corpus.file_formats import ENDINGS
+from slimpajama.corpus.file_formats import endings_in_words
 from slimpajama.corpus.left_out import held_out_counts, left_out, report_left_out
 from tests.corpus.shards import put
 
-UNKNOWN = f"2 file(s) have an ending that is not read, e.g. a.tar; shards end in {ENDINGS}"
+UNKNOWN = f"2 file(s) have an ending that is not read, e.g. a.tar; shards end in {endings_in_words()}"
 UNASSIGNED = (
     "1 shard(s) belong to no source, e.g. top.jsonl; move them into a source's folder, or list the sources in a config"
 )

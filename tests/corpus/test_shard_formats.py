@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from slimpajama import SourceConfig, deduplicate
-from slimpajama.corpus.file_formats import SUFFIXES
+from slimpajama.corpus.file_formats import endings
 from tests.corpus.shards import put, records_of
 
 
@@ -18,7 +18,7 @@ def test_the_same_records_come_out_of_every_ending_and_of_an_array(tmp_path: Pat
     ]
     lines = "".join(json.dumps(record) + "\n" for record in records).encode()
     array = json.dumps(records, indent=1).encode()
-    stored = {f"s{number}/a{suffix}": lines for number, suffix in enumerate(SUFFIXES) if suffix != ".parquet"}
+    stored = {f"s{number}/a{suffix}": lines for number, suffix in enumerate(endings()) if suffix != ".parquet"}
     stored |= {"array/a.JSON": array, "packed/a.json.gz": array}
     put(tmp_path / "in", stored)
     sources = [SourceConfig(name=name.split("/")[0], paths=(name,)) for name in stored]

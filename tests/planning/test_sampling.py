@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from slimpajama.corpus.discovery import discover
+from slimpajama.corpus.formats.jsonl import JsonLinesFormat
+from slimpajama.corpus.shard_beginnings import copied_lines
 from slimpajama.errors import ShardUnreadable
 from slimpajama.planning import sampling
 from slimpajama.planning.sampling import SampledFile, draw_sample
@@ -66,12 +68,12 @@ def test_a_line_that_is_longer_than_the_part_is_taken_whole(tmp_path: Path, suff
     assert decompressed(tmp_path / "sample" / found.relative) == content[: len(content) // 3]
 
 
-def test_a_shard_without_the_end_of_a_line_is_counted_as_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "LONGEST_LINE", 1 << 16)
-    put(tmp_path / "in", {"c4/a.jsonl": b"x" * (16 << 20)})
-    (found,) = sample(tmp_path, 10)
-    assert found.taken == 0
-    assert (tmp_path / "sample" / found.relative).read_bytes() == b""
+def test_a_shard_without_the_end_of_a_line_is_counted_as_empty(tmp_path: Path) -> None:
+    put(tmp_path / "in", {"c4/a.jsonl": b"x" * (1 << 20)})
+    (file,) = discover(tmp_path / "in").files
+    taken = copied_lines(file, JsonLinesFormat(), 10, tmp_path / "sample", longest_line=1 << 16)
+    assert taken == 0
+    assert (tmp_path / "sample").read_bytes() == b""
 
 
 @pytest.mark.usefixtures("of_64_kb")

@@ -239,7 +239,7 @@ def try_again(
         LOGGER.warning(
             "%s: the document at %s %d is quarantined: %s",
             payload.piece.file.path,
-            "row" if payload.piece.file.format == "parquet" else "byte",
+            payload.piece.file.format.unit,
             culprit.position,
             culprit.reason,
         )
