@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slimpajama.config.dedup import Config, SourceConfig, load_config
     from slimpajama.dedup.minhash import signature
+    from slimpajama.dedup.summary import DedupSummary
     from slimpajama.errors import (
         ConfigError,
         ConservationError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "slimpajama.config.dedup": ("Config", "SourceConfig", "load_config"),
     "slimpajama.dedup.minhash": ("signature",),
+    "slimpajama.dedup.summary": ("DedupSummary",),
     "slimpajama.errors": (
         "ConfigError",
         "ConservationError",
@@ -52,6 +54,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "ConservationError",
+    "DedupSummary",
     "InputChanged",
     "InputError",
     "InputNotFound",

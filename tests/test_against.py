@@ -33,7 +33,7 @@ NEW = {
 
 
 def run(source: Path, out: Path, **settings: Any) -> dict[str, Any]:
-    return deduplicate(source, out, workers=1, **settings)
+    return deduplicate(source, out, workers=1, **settings).as_dict()
 
 
 @pytest.fixture

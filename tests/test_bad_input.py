@@ -34,7 +34,7 @@ LINES = [jsonl([{"text": text}]) for text in SOUND]
 
 
 def run(source: Path, **chosen: Any) -> dict[str, Any]:
-    return deduplicate(source, source.parent / "out", **{"workers": 1, "max_bad_fraction": 1.0, **chosen})
+    return deduplicate(source, source.parent / "out", **{"workers": 1, "max_bad_fraction": 1.0, **chosen}).as_dict()
 
 
 def kept(source: Path, shard: str = "c4/a") -> list[str]:

@@ -33,7 +33,7 @@ FIRST = LINES.index(b"\n") + 1
 
 
 def run(folder: Path, **chosen: Any) -> dict[str, Any]:
-    return deduplicate(folder / "in", folder / "out", **{"workers": 1, **chosen})
+    return deduplicate(folder / "in", folder / "out", **{"workers": 1, **chosen}).as_dict()
 
 
 def refusal(kind: type[SlimpajamaError], folder: Path, **chosen: Any) -> str:

@@ -14,6 +14,7 @@ PUBLIC = [
     "Config",
     "ConfigError",
     "ConservationError",
+    "DedupSummary",
     "InputChanged",
     "InputError",
     "InputNotFound",

@@ -50,7 +50,7 @@ LONG = [*DOCUMENTS[:300], *DOCUMENTS[20:40], *DOCUMENTS[300:]]
 
 
 def run(folder: Path, out: str = "out", **chosen: Any) -> dict[str, Any]:
-    return deduplicate(folder / "in", folder / out, **{"workers": 1, "part_bytes": "64KiB", **chosen})
+    return deduplicate(folder / "in", folder / out, **{"workers": 1, "part_bytes": "64KiB", **chosen}).as_dict()
 
 
 def results(out: Path) -> dict[str, bytes]:

@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str,
     folder = tmp_path_factory.mktemp("sample")
     with LocalEngine(2) as engine:
         write_sample(folder / "in", docs=16_000, seed=5, engine=engine, progress=lambda size: None)
-    return folder / "in", folder / "out", deduplicate(folder / "in", folder / "out", workers=2)
+    return folder / "in", folder / "out", deduplicate(folder / "in", folder / "out", workers=2).as_dict()
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ from slimpajama.cli.options import (
     ScopeName,
     Workers,
 )
-from slimpajama.cli.output import closing_lines
 
 __all__ = ["dedup"]
 
@@ -59,10 +58,11 @@ def dedup(
     with reported(debug, quiet=quiet or json, log_level=log_level):
         import orjson
 
+        from slimpajama.cli.output import closing_lines
+        from slimpajama.cli.tables import catch_line, summary_table
         from slimpajama.config.dedup import load_config
         from slimpajama.config.presets import config_file
         from slimpajama.dedup.banding import banding
-        from slimpajama.dedup.summary import catch_line, table
         from slimpajama.engine.choice import EngineChoice
         from slimpajama.pipeline import deduplicate
 
@@ -80,7 +80,7 @@ def dedup(
         with results_only():
             summary = deduplicate(input, output, settings, progress=talks, engine=chosen, keep=keep)
         if json:
-            typer.echo(orjson.dumps(summary).decode())
+            typer.echo(orjson.dumps(summary.as_dict()).decode())
         elif talks:
-            typer.echo(table(summary))
+            typer.echo(summary_table(summary))
             typer.echo(closing_lines(summary, output))

@@ -23,7 +23,6 @@ from slimpajama.cli.options import (
     SetInSection,
     Workers,
 )
-from slimpajama.cli.output import mixture_lines
 
 __all__ = ["mix"]
 
@@ -72,6 +71,7 @@ def mix(
     with reported(debug, quiet=quiet or json, log_level=log_level):
         import orjson
 
+        from slimpajama.cli.output import mixture_lines
         from slimpajama.config.dedup import load_config
         from slimpajama.config.presets import recipe_file
         from slimpajama.config.recipe import load_recipe

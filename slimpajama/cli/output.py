@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from slimpajama.dedup.files.layout import BOTH, DedupLayout
+from slimpajama.dedup.summary import DedupSummary
 from slimpajama.printable import printable
 
 __all__ = ["closing_lines", "mixture_lines"]
@@ -13,34 +15,34 @@ LARGE_BYTES = 10_000_000
 """Text below which no speed is printed: it would be that of starting up."""
 
 
-def closing_lines(summary: dict[str, Any], output: Path) -> str:
+def closing_lines(summary: DedupSummary, output: Path) -> str:
     """What the run did, where it ignored or quarantined something, and where to look."""
+    layout = DedupLayout(output)
     lines = [""]
     stages = ", ".join(
-        f"{name} {stage['seconds']:.1f} s"
-        + (f" ({stage['reused']} of {stage['items']} reused)" if stage["reused"] else "")
-        for name, stage in summary["stages"].items()
+        f"{name} {stage.seconds:.1f} s" + (f" ({stage.reused} of {stage.items} reused)" if stage.reused else "")
+        for name, stage in summary.stages.items()
     )
-    large = summary["sources"]["total"]["read"]["bytes"] >= LARGE_BYTES
-    speed = f", {summary['mb_per_second']:.3g} MB/s" if summary["mb_per_second"] and large else ""
-    compiled = summary["compile_seconds"]
+    large = summary.total.read.bytes >= LARGE_BYTES
+    speed = f", {summary.mb_per_second:.3g} MB/s" if summary.mb_per_second and large else ""
+    compiled = summary.compile_seconds
     lines.append(
-        f"{summary['seconds']:.1f} s on {summary['settings']['workers']} worker(s){speed}: {stages}"
+        f"{summary.seconds:.1f} s on {summary.settings.workers} worker(s){speed}: {stages}"
         + (f"; kernels compiled in {compiled:.0f} s, once" if compiled >= 0.5 else "")
     )
-    lines.append(f"peak memory: {summary['peak_memory_bytes'] / 2**20:,.0f} MiB")
-    ignored = summary["shards"]["ignored"]
+    lines.append(f"peak memory: {summary.peak_memory_bytes / 2**20:,.0f} MiB")
+    ignored = summary.shards.ignored
     if ignored:
         lines.append(f"not read: {len(ignored)} file(s) or folder(s), e.g. {printable(ignored[0])}")
-    held_out = summary["shards"].get("held_out", {})
+    held_out = summary.shards.held_out
     if held_out:
         counts = " and ".join(f"{count:,} shard(s) of {folder}/" for folder, count in sorted(held_out.items()))
         lines.append(f"held out, neither deduplicated nor kept: {counts}")
-    if summary["sources"]["total"]["bad"]["documents"]:
+    if summary.total.bad.documents:
         lines.append(f"bad records: {output / 'quarantine'}")
-    scope = summary["settings"]["scope"]
-    shards = " and ".join(str(output / name) for name in ("global", "local") if scope in ("both", name))
-    lines.append(f"shards: {shards}\ndecisions: {output / 'decisions'}\nsummary: {output / 'summary.json'}")
+    scope = summary.settings.scope
+    shards = " and ".join(str(output / name) for name in BOTH if scope in ("both", name))
+    lines.append(f"shards: {shards}\ndecisions: {output / 'decisions'}\nsummary: {layout.summary}")
     return "\n".join(printable(line, keep="\n") for line in lines)
 
 

@@ -22,7 +22,6 @@ from slimpajama.cli.options import (
     SetInSection,
     Workers,
 )
-from slimpajama.cli.output import closing_lines, mixture_lines
 
 __all__ = ["run"]
 
@@ -51,10 +50,12 @@ def run(
     with reported(debug, quiet=quiet or json, log_level=log_level):
         import orjson
 
+        from slimpajama.cli.output import closing_lines, mixture_lines
+        from slimpajama.cli.tables import catch_line, summary_table
         from slimpajama.config.presets import config_file
         from slimpajama.config.run import load_run_config
         from slimpajama.dedup.banding import banding
-        from slimpajama.dedup.summary import catch_line, table
+        from slimpajama.storage.file_names import SUMMARY_FILE
         from slimpajama.engine.choice import EngineChoice
         from slimpajama.pipeline.run import run_all
 
@@ -66,11 +67,11 @@ def run(
             typer.echo(catch_line(*banding(settings.dedup)), err=True)
         chosen = EngineChoice(engine.value, ray_address)
         with results_only():
-            summary, made = run_all(settings, file.parent, output, progress=talks, engine=chosen, keep=keep)
+            summary = run_all(settings, file.parent, output, progress=talks, engine=chosen, keep=keep)
         if json:
-            typer.echo(orjson.dumps(summary).decode())
+            typer.echo(orjson.dumps(summary.as_dict()).decode())
         elif talks:
-            typer.echo(table(summary["dedup"]))
-            typer.echo(closing_lines(summary["dedup"], output / "dedup"))
-            typer.echo("\n" + mixture_lines(made, output / "mixtures"))
-            typer.echo(f"\n{summary['seconds']:.1f} s in all; summary: {output / 'summary.json'}")
+            typer.echo(summary_table(summary.dedup))
+            typer.echo(closing_lines(summary.dedup, output / "dedup"))
+            typer.echo("\n" + mixture_lines(summary.mixtures, output / "mixtures"))
+            typer.echo(f"\n{summary.seconds:.1f} s in all; summary: {output / SUMMARY_FILE}")

@@ -8,15 +8,14 @@ object. Rejected: writing only what all sources share, which loses the rest, and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import yaml
 
+from slimpajama.config.dedup import Scope
+from slimpajama.dedup.summary import SourceFigures
 from slimpajama.text_table import markdown_table
 
-__all__ = ["CARD", "shards_card"]
-
-CARD = "README.md"
+__all__ = ["shards_card"]
 
 _HEADER = {
     "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "**/*.jsonl.zst"}]}],
@@ -28,12 +27,12 @@ _HEADER = {
 }
 
 
-def shards_card(scope: str, sources: Mapping[str, Any]) -> str:
-    """The text of ``README.md`` for the shards of one scope. ``sources``: figures as ``summary.json`` has them."""
+def shards_card(scope: Scope, sources: Mapping[str, SourceFigures]) -> str:
+    """The text of ``README.md`` for the shards of one scope."""
     rows = [("source", "documents", "bytes of text")]
     for name, figures in sources.items():
-        kept = figures[scope]["kept"]
-        rows.append((name, f"{kept['documents']:,}", f"{kept['bytes']:,}"))
+        kept = figures.of(scope).kept
+        rows.append((name, f"{kept.documents:,}", f"{kept.bytes:,}"))
     where = "across all sources" if scope == "global" else "within each source"
     lines = ["---", yaml.safe_dump(_HEADER, sort_keys=False).strip(), "---", "", f"# Deduplicated {where}", ""]
     lines += [f"Documents of which no near-duplicate that comes first was found {where}.", ""]

@@ -1,163 +1,177 @@
-"""The figures of a run: per source and scope, who overlaps whom, how long it took; as JSON and as a table to read.
+"""The summary of a deduplication: what :func:`slimpajama.deduplicate` returns and ``summary.json`` holds.
 
-The duplicate share of bytes is the paper's "byte deduplication rate" per source: (duplicate + short) / read.
+Every field has a name and a type here, and whoever reads a summary reads these fields. A file of another shape was
+written by another version and is refused as such, never half read. Rejected: pydantic models (the results of stages
+are msgspec structs, too, and a JSON Schema comes with them). The settings stay the pydantic model they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import orjson
 
-from slimpajama.corpus.discovery import Corpus
-from slimpajama.corpus.left_out import held_out_counts
-from slimpajama.dedup.banding import catch_probability
-from slimpajama.dedup.stages.cluster import ClusterResult
-from slimpajama.dedup.verdicts import Tally
-from slimpajama.text_table import aligned
-from slimpajama.versions import versions
+from slimpajama.config.dedup import Config, Scope
+from slimpajama.config.loading import checked
+from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.stages.cluster import LargeCluster
+from slimpajama.errors import ConfigError, InputNotFound
+from slimpajama.storage.atomic import read_json
 
-__all__ = ["catch_line", "run_summary", "source_figures", "table"]
-
-EARLIER = "(earlier run)"
-"""Whose the survivors are that were deduplicated before."""
-
-
-def source_figures(tally: Tally, names: Sequence[str]) -> dict[str, Any]:
-    """Per source and in all: documents and bytes read, short and bad, and kept and duplicate in each scope."""
-    figures: dict[str, Any] = {}
-    total = tally.counts.sum(axis=0)
-    for name, counts in (*zip(names, tally.counts, strict=True), ("total", total)):
-        read, short, bad, kept_global, kept_local, sound = counts.tolist()
-        figures[name] = {
-            "read": _both(read),
-            "short": _both(short),
-            "bad": _both(bad),
-            "global": {"kept": _both(kept_global), "duplicate": _both(_less(sound, kept_global))},
-            "local": {"kept": _both(kept_local), "duplicate": _both(_less(sound, kept_local))},
-        }
-    return figures
+__all__ = [
+    "ClusterFigures",
+    "Count",
+    "DedupSummary",
+    "LshFigures",
+    "Overlap",
+    "ScopeFigures",
+    "ShardFigures",
+    "SourceFigures",
+    "StageFigures",
+    "read_summary",
+]
 
 
-def _both(pair: Sequence[int]) -> dict[str, int]:
-    return {"documents": pair[0], "bytes": pair[1]}
+class Count(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Documents, and the bytes of their text in UTF-8."""
+
+    documents: int
+    bytes: int
 
 
-def _less(whole: Sequence[int], part: Sequence[int]) -> list[int]:
-    return [whole[0] - part[0], whole[1] - part[1]]
+class ScopeFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one scope of deduplication keeps of a source, and what it drops as a duplicate."""
+
+    kept: Count
+    duplicate: Count
 
 
-def run_summary(
-    corpus: Corpus,
-    tally: Tally,
-    clusters: ClusterResult,
-    bands: int,
-    rows: int,
-    stages: dict[str, dict[str, Any]],
-    seconds: float,
-    compile_seconds: float = 0.0,
-) -> dict[str, Any]:
-    """What a finished run writes to ``summary.json``, but its settings.
+class SourceFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One source, or the total: read = short + bad + kept + duplicate, in each scope.
 
-    A stage has a speed, and the run one, only where nothing of an earlier run was reused; the
-    time it took to compile kernels is not counted.
+    ``short``: dropped before LSH. ``bad``: records that are broken. ``global_`` and ``local``: the two scopes.
+    ``replaced_values``: values beside the texts that JSON cannot hold and that were replaced.
     """
-    names = [source.name for source in corpus.sources]
-    megabytes = int(tally.counts[:, 0, 1].sum()) / 1e6
-    speeds = {
-        name: stage | ({} if stage["reused"] else {"mb_per_second": round(megabytes / max(stage["seconds"], 1e-3), 1)})
-        for name, stage in stages.items()
-    }
-    complete = not any(stage["reused"] for stage in stages.values())
-    chances = {f"{at / 100:.2f}": round(catch_probability(at / 100, bands, rows), 4) for at in range(50, 100, 5)}
-    return {
-        "input": str(corpus.root),
-        "sources": source_figures(tally, names),
-        "overlap": {
-            "sources": names,
-            "survivors": [*names, EARLIER][: tally.owners],
-            "documents": tally.removed[:, :, 0].tolist(),
-            "bytes": tally.removed[:, :, 1].tolist(),
-            "clusters": [list(row) for row in clusters.shared],
-        },
-        "clusters": {
-            "linked": clusters.linked,
-            "clusters": clusters.clusters,
-            "largest": [msgspec.to_builtins(one) for one in clusters.largest],
-        },
-        "lsh": {"bands": bands, "rows": rows, "catch_probability": chances},
-        "versions": versions(),
-        "shards": {
-            "files": len(corpus.files),
-            "pieces": len(corpus.pieces),
-            "ignored": list(corpus.ignored),
-            "held_out": held_out_counts(corpus),
-        },
-        "stages": speeds,
-        "seconds": round(seconds, 3),
-        "compile_seconds": round(compile_seconds, 3),
-        "mb_per_second": round(megabytes / (seconds - compile_seconds), 1) if complete else None,
-    }
+
+    read: Count
+    short: Count
+    bad: Count
+    global_: ScopeFigures = msgspec.field(name="global")
+    local: ScopeFigures
+    replaced_values: int
+
+    def of(self, scope: Scope) -> ScopeFigures:
+        """The figures of the scope ``"global"`` or ``"local"``."""
+        return self.global_ if scope == "global" else self.local
 
 
-def catch_line(bands: int, rows: int) -> str:
-    """One line: the chance that a pair is linked, at Jaccard 0.5 to 0.95."""
-    chances = ", ".join(
-        f"{similarity:.2f}: {catch_probability(similarity, bands, rows):.1%}"
-        for similarity in (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
-    )
-    return f"{bands} bands x {rows} rows link a pair of Jaccard {chances}"
+class Overlap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which sources share documents.
+
+    ``documents[i][j]``: documents of ``sources[i]`` that global deduplication drops for one of ``survivors[j]``;
+    ``bytes``: their text. ``clusters[i][j]``: clusters that hold documents of both sources.
+    """
+
+    sources: tuple[str, ...]
+    survivors: tuple[str, ...]
+    documents: tuple[tuple[int, ...], ...]
+    bytes: tuple[tuple[int, ...], ...]
+    clusters: tuple[tuple[int, ...], ...]
 
 
-def table(summary: Mapping[str, Any]) -> str:
-    """The per-source table, the overlap matrix and the speed, for a terminal."""
-    lines: list[tuple[str, ...]] = [
-        (
-            "source",
-            "documents",
-            "MB",
-            "bad",
-            "short",
-            "dup. local",
-            "dup. global",
-            "kept local",
-            "kept global",
-            "% cut local",
-            "% cut global",
+class ClusterFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many documents are ``linked`` into how many ``clusters``, and the ``largest`` of them."""
+
+    linked: int
+    clusters: int
+    largest: tuple[LargeCluster, ...]
+
+
+class LshFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The banding, and the chance that it links a pair, by the pair's Jaccard similarity."""
+
+    bands: int
+    rows: int
+    catch_probability: dict[str, float]
+
+
+class ShardFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The input: its ``files``, the ``pieces`` they are read in, and which paths are not read.
+
+    ``held_out``: shards of validation and test folders, by folder.
+    """
+
+    files: int
+    pieces: int
+    ignored: tuple[str, ...]
+    held_out: dict[str, int]
+
+
+class StageFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One stage: its time, its tasks, how many of them an earlier run had done, and, if none, its speed."""
+
+    seconds: float
+    items: int
+    reused: int
+    mb_per_second: float | None = None
+
+
+class DedupSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The figures of a finished deduplication.
+
+    ``sources``: by name, and ``"total"``. ``mb_per_second``: of text, without the time to compile kernels; ``None``
+    where an earlier run had done a part. ``settings``: those of this run, with the number of workers it had.
+    """
+
+    input: str
+    sources: dict[str, SourceFigures]
+    overlap: Overlap
+    clusters: ClusterFigures
+    lsh: LshFigures
+    versions: dict[str, str]
+    shards: ShardFigures
+    stages: dict[str, StageFigures]
+    seconds: float
+    compile_seconds: float
+    mb_per_second: float | None
+    settings: Config
+    peak_memory_bytes: int
+
+    @property
+    def total(self) -> SourceFigures:
+        """The figures of all sources together."""
+        return self.sources["total"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of ``summary.json`` as plain values."""
+        plain: dict[str, Any] = orjson.loads(msgspec.json.encode(self, enc_hook=_plain_settings))
+        return plain
+
+
+def read_summary(layout: DedupLayout) -> DedupSummary:
+    """The summary of a finished deduplication.
+
+    Raises :class:`InputNotFound` where there is none, and where another version of the program wrote it.
+    """
+    content = read_json(layout.summary)
+    if not isinstance(content, dict):
+        raise InputNotFound(
+            f"{layout.root} holds no finished deduplication: {layout.summary} is missing or broken; give the output of "
+            "slimpajama dedup"
         )
-    ]
-    for name, figures in summary["sources"].items():
-        read = figures["read"]
-        lines.append(
-            (
-                name,
-                f"{read['documents']:,}",
-                f"{read['bytes'] / 1e6:,.1f}",
-                f"{figures['bad']['documents']:,}",
-                f"{figures['short']['documents']:,}",
-                f"{figures['local']['duplicate']['documents']:,}",
-                f"{figures['global']['duplicate']['documents']:,}",
-                f"{figures['local']['kept']['documents']:,}",
-                f"{figures['global']['kept']['documents']:,}",
-                _cut(figures, "local"),
-                _cut(figures, "global"),
-            )
-        )
-    return aligned(lines, rule_before_last=True) + "\n\n" + _overlap(summary)
+    try:
+        return msgspec.convert(content, DedupSummary, dec_hook=_settings)
+    except (msgspec.ValidationError, ConfigError) as fault:
+        raise InputNotFound(
+            f"{layout.summary} was written by another version of slimpajama or is no summary of a deduplication "
+            f"({fault}); run slimpajama dedup again with the same input and output"
+        ) from fault
 
 
-def _cut(figures: Mapping[str, Any], scope: str) -> str:
-    read = figures["read"]["bytes"]
-    cut = figures[scope]["duplicate"]["bytes"] + figures["short"]["bytes"]
-    return f"{100 * cut / read:.2f}" if read else "-"
+def _settings(kind: type, value: object) -> Config:
+    return checked(Config, value, "settings")
 
 
-def _overlap(summary: Mapping[str, Any]) -> str:
-    names = summary["overlap"]["sources"]
-    matrix = summary["overlap"]["documents"]
-    lines = [("removed from, kept in", *summary["overlap"]["survivors"])]
-    lines += [
-        (name, *(f"{count:,}" if count else "." for count in row)) for name, row in zip(names, matrix, strict=True)
-    ]
-    return "Global duplicates, by the source of the document removed and of the one kept for it:\n" + aligned(lines)
+def _plain_settings(value: Any) -> Any:
+    return value.model_dump(mode="json")

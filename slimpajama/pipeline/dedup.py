@@ -18,11 +18,11 @@ from slimpajama.config.dedup import Config
 from slimpajama.config.loading import checked
 from slimpajama.corpus.discovery import ShardFile, discover
 from slimpajama.corpus.left_out import report_left_out
-from slimpajama.dedup.banding import banding
 from slimpajama.dedup.card import shards_card
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.key_index import Index, key_settings, open_index, write_index
 from slimpajama.dedup.files.layout import BOTH, OWNED_FOLDERS, DedupLayout
+from slimpajama.dedup.run_summary import run_summary
 from slimpajama.dedup.sketching import PieceCounts, too_many_bad
 from slimpajama.dedup.stages.cluster import ClusterStage
 from slimpajama.dedup.stages.decide import DecideResult, DecideStage
@@ -31,7 +31,7 @@ from slimpajama.dedup.stages.link import LinkStage, rows_paths
 from slimpajama.dedup.stages.order import DEDUP_STAGES
 from slimpajama.dedup.stages.sketch import SketchResult, SketchStage, documents_in
 from slimpajama.dedup.stages.write import WriteResult, WriteStage
-from slimpajama.dedup.summary import run_summary
+from slimpajama.dedup.summary import DedupSummary
 from slimpajama.dedup.verdicts import Tally
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.machine import PeakMemory
@@ -63,7 +63,7 @@ def deduplicate(
     engine: EngineChoice | None = None,
     keep: bool = False,
     **settings: Any,
-) -> dict[str, Any]:
+) -> DedupSummary:
     """Deduplicate the shards below ``input`` into ``output``, locally and globally; returns the summary.
 
     ``settings`` are fields of :class:`~slimpajama.config.Config`, over those of ``config``; ``progress`` shows bars on
@@ -86,7 +86,7 @@ def deduplicate_on(
     mixed: Sequence[int] | None = None,
     *,
     keep: bool = False,
-) -> dict[str, Any]:
+) -> DedupSummary:
     """:func:`deduplicate` on an engine that is there already; ``stages`` takes the record of the stages.
 
     ``mixed``: tokens of each mixture that will be made beside the output, for which the disk needs room too.
@@ -150,7 +150,7 @@ class _Run:
     dedup: DedupRun
     stages: Stages
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> DedupSummary:
         began = time.perf_counter()
         dedup, stages, layout = self.dedup, self.stages, self.dedup.layout
         outputs = Outputs(dedup, stages)
@@ -178,18 +178,20 @@ class _Run:
         stages.forget_others(dedup.markers(linking), [task.key for task in linking.tasks()], links)
         current = outputs.finish(sketched, decided, written)
         self._write_index(sketched)
-        bands, rows = banding(dedup.config)
-        seconds = time.perf_counter() - began
         summary = run_summary(
-            dedup.corpus, tally, clusters, bands, rows, stages.times(), seconds, stages.compile_seconds
+            dedup.corpus,
+            dedup.config,
+            tally,
+            clusters,
+            stages.records,
+            replaced=self._replaced_values(written),
+            workers=stages.engine.workers,
+            seconds=time.perf_counter() - began,
+            compile_seconds=stages.compile_seconds,
+            peak_memory_bytes=memory.bytes,
         )
-        self._report_replaced(written, summary)
         self._warn_of_short_sources(summary)
-        summary |= {
-            "settings": dedup.config.model_dump(mode="json") | {"workers": stages.engine.workers},
-            "peak_memory_bytes": memory.bytes,
-        }
-        stages.write_json(layout.summary, summary)
+        stages.write_json(layout.summary, summary.as_dict())
         self._write_cards(current, summary)
         self._list_files(current)
         return summary
@@ -209,25 +211,24 @@ class _Run:
             if whole.bad > whole.records * config.max_bad_fraction:
                 raise too_many_bad(file, whole, config.max_bad_fraction, config.text_field)
 
-    def _report_replaced(self, written: Sequence[WriteResult], summary: dict[str, Any]) -> None:
-        """Put the counts of values that JSON cannot hold into the summary, and warn of them."""
-        names = self.dedup.source_names
-        counts = [sum(result.replaced.get(source, 0) for result in written) for source in range(len(names))]
-        for name, count in (*zip(names, counts, strict=True), ("total", sum(counts))):
-            summary["sources"][name]["replaced_values"] = count
+    def _replaced_values(self, written: Sequence[WriteResult]) -> list[int]:
+        """Count, for each source, the values that JSON cannot hold, and warn of them."""
+        sources = range(len(self.dedup.source_names))
+        counts = [sum(result.replaced.get(source, 0) for result in written) for source in sources]
         if any(counts):
             first = next(result.first_replaced for result in written if result.first_replaced)
             LOGGER.warning(
                 f"{sum(counts):,} value(s) beside texts, such as NaN or a lone surrogate, have no form in JSON and "
                 f"were written as null or U+FFFD, the first in {first}; repair the input if they matter"
             )
+        return counts
 
-    def _warn_of_short_sources(self, summary: dict[str, Any]) -> None:
+    def _warn_of_short_sources(self, summary: DedupSummary) -> None:
         """A source that is nearly all short has most likely its text in another field."""
         config = self.dedup.config
         for name in self.dedup.source_names:
-            figures = summary["sources"][name]
-            short, sound = figures["short"]["documents"], figures["read"]["documents"] - figures["bad"]["documents"]
+            figures = summary.sources[name]
+            short, sound = figures.short.documents, figures.read.documents - figures.bad.documents
             if sound >= FEW_DOCUMENTS and short > MOSTLY_SHORT * sound:
                 LOGGER.warning(
                     f"{name}: {short:,} of {sound:,} documents have fewer than {config.min_cleaned_characters} cleaned "
@@ -262,12 +263,12 @@ class _Run:
         )
         write_index(index, [result.sketches for result in sketched])
 
-    def _write_cards(self, current: set[str], summary: dict[str, Any]) -> None:
+    def _write_cards(self, current: set[str], summary: DedupSummary) -> None:
         """For the scopes that have shards."""
         for scope in BOTH:
             card = self.dedup.layout.card(scope)
             if any(path.startswith(f"{scope}/") for path in current):
-                self.stages.write(card, shards_card(scope, summary["sources"]).encode())
+                self.stages.write(card, shards_card(scope, summary.sources).encode())
             else:
                 self.stages.remove(card)
 

@@ -22,7 +22,7 @@ from slimpajama.config.run import RunConfig
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.corpus.left_out import report_left_out
-from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.files.layout import BOTH, DedupLayout
 from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.stages.cluster import ClusterStage
 from slimpajama.dedup.stages.link import LinkStage
@@ -135,12 +135,12 @@ def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages
     if recipes:
         measured, tokens, mixed = _measure_mixing(config.tokens, recipes[0], scratch, stages)
         seconds |= measured
-    total = summary["sources"]["total"]
+    total = summary.total
     return Measured(
         seconds=seconds,
-        documents=total["read"]["documents"],
-        text=total["read"]["bytes"],
-        kept_text={scope: total[scope]["kept"]["bytes"] for scope in ("global", "local")},
+        documents=total.read.documents,
+        text=total.read.bytes,
+        kept_text={scope: total.of(scope).kept.bytes for scope in BOTH},
         disk={
             "rows": _size(DedupLayout(out).rows),
             "decisions": _size(out / "decisions"),

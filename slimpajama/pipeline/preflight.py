@@ -15,6 +15,7 @@ from slimpajama.config.dedup import Config
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.corpus.discovery import discover
+from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.errors import ConfigError, OutputError
 from slimpajama.mixture.output_files import is_foreign
 from slimpajama.mixture.plan import check_sources
@@ -72,7 +73,7 @@ def check_tokenizer(config: TokenConfig, store: Path) -> None:
     if path is not None:
         load_tokenizer(path, config.end_of_text, declared_beside(path))
         return
-    summary = read_json(store / "summary.json")
+    summary = read_json(store / SUMMARY_FILE)
     if isinstance(summary, dict) and summary.get("tokenizer", {}).get("name") == config.tokenizer:
         return
     with tempfile.TemporaryDirectory(prefix="slimpajama-tokenizer-") as scratch:

@@ -14,7 +14,8 @@ from typing import Any
 
 from slimpajama.config.recipe import Recipe
 from slimpajama.dedup.files.layout import DedupLayout
-from slimpajama.errors import OutputError
+from slimpajama.dedup.summary import read_summary
+from slimpajama.errors import InputNotFound, OutputError
 from slimpajama.logging import LOGGER
 from slimpajama.pipeline.request import REQUEST
 from slimpajama.stages.markers import changes, reasons
@@ -30,12 +31,18 @@ HARMLESS = ("workers", "memory", "max_bad_fraction", "scope")
 
 def replaced_dedup(output: Path, arguments: Mapping[str, Any]) -> list[str]:
     """A sentence for what a deduplication with ``arguments``, as in its request, would replace in ``output``."""
-    request, summary = read_sealed(output / REQUEST), read_json(DedupLayout(output).summary)
-    if request is None or not isinstance(summary, dict) or not isinstance(summary.get("settings"), dict):
+    layout = DedupLayout(output)
+    request = read_sealed(output / REQUEST)
+    if request is None or not layout.summary.exists():
         return []
-    # The request may be of a later run that was interrupted; the summary is of the one that was finished.
-    before = {"input": request.get("input"), "settings": summary["settings"]}
-    why = reasons(changes(_without_harmless(before), _without_harmless(arguments)))
+    try:
+        settings = read_summary(layout).settings
+    except InputNotFound:
+        why = "another version of slimpajama made it"
+    else:
+        # The request may be of a later run that was interrupted; the summary is of the one that was finished.
+        before = {"input": request.get("input"), "settings": settings.model_dump(mode="json")}
+        why = reasons(changes(_without_harmless(before), _without_harmless(arguments)))
     return [f"{output} holds a finished deduplication that would be replaced ({why})"] if why else []
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from slimpajama.config.presets import recipe_file
 from slimpajama.config.recipe import Recipe, load_recipe
 from slimpajama.config.run import MixtureConfig, RunConfig
 from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.storage.file_names import SUMMARY_FILE
+from slimpajama.dedup.summary import DedupSummary
 from slimpajama.engine import Engine
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.resources import task_bytes
@@ -23,14 +26,47 @@ from slimpajama.pipeline.preflight import check_recipes, check_targets, check_to
 from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
 from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
 from slimpajama.stages.progress import progress_for
-from slimpajama.stages.runner import Stages
+from slimpajama.stages.runner import StageRecord, Stages
 from slimpajama.storage.atomic import file_record, write_json
 from slimpajama.storage.file_list import FILE_LIST, files_in, write_file_list
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.lock import locked
 from slimpajama.storage.paths import is_remote, place, relative_name
 
-__all__ = ["recipes_of", "run_all", "source_of"]
+__all__ = ["RunSummary", "recipes_of", "run_all", "source_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """What a whole run did: its deduplication, its token store and mixtures.
+
+    ``stages``: those of the token store and the mixtures; ``dedup`` has its own. ``seconds``: of everything.
+    """
+
+    config: RunConfig
+    dedup: DedupSummary
+    mixtures: Mixtures
+    stages: Mapping[str, StageRecord]
+    peak_memory_bytes: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of ``summary.json`` as plain values."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "dedup": self.dedup.as_dict(),
+            "tokens": self.mixtures.store,
+            "mixtures": {
+                name: {key: value for key, value in manifest.items() if key != "files"}
+                for name, manifest in self.mixtures.manifests.items()
+            },
+            "stages": {
+                name: {"seconds": record.seconds, "items": record.items, "reused": record.reused}
+                for name, record in self.stages.items()
+            },
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "seconds": self.seconds,
+        }
 
 
 def run_all(
@@ -41,11 +77,11 @@ def run_all(
     progress: bool = False,
     engine: EngineChoice | None = None,
     keep: bool = False,
-) -> tuple[dict[str, Any], Mixtures]:
+) -> RunSummary:
     """Run everything ``config`` asks for into ``output``; paths in it are relative to ``folder``.
 
     ``engine``: this machine, if not another is chosen. Writes ``sample/`` (if asked for), ``dedup/``, ``mixtures/`` and
-    ``summary.json``, whose content is returned with the mixtures. What is done and still holds is not done again. All
+    ``summary.json``, which is returned. What is done and still holds is not done again. All
     recipes are read and checked, and the tokenizer is loaded, before anything is started. With ``keep``, finished
     results of other settings are not replaced but refused with :class:`~slimpajama.errors.OutputError`.
     """
@@ -88,20 +124,16 @@ def run_all(
                 format=config.mixtures.format,
                 keep=keep,
             )
-    summary = {
-        "config": config.model_dump(mode="json"),
-        "dedup": deduplicated,
-        "tokens": mixtures.store,
-        "mixtures": {
-            name: {key: value for key, value in manifest.items() if key != "files"}
-            for name, manifest in mixtures.manifests.items()
-        },
-        "stages": stages.times(),
-        "peak_memory_bytes": max(deduplicated["peak_memory_bytes"], mixtures.peak_memory_bytes),
-        "seconds": round(time.perf_counter() - began, 3),
-    }
-    _list_files(output, write_json(output / "summary.json", summary), bool(recipes))
-    return summary, mixtures
+    summary = RunSummary(
+        config=config,
+        dedup=deduplicated,
+        mixtures=mixtures,
+        stages=stages.records,
+        peak_memory_bytes=max(deduplicated.peak_memory_bytes, mixtures.peak_memory_bytes),
+        seconds=round(time.perf_counter() - began, 3),
+    )
+    _list_files(output, write_json(output / SUMMARY_FILE, summary.as_dict()), bool(recipes))
+    return summary
 
 
 def _replaced(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: Path) -> list[str]:

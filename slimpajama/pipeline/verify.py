@@ -10,16 +10,17 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.files.key_index import read_index
 from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.storage.file_names import SUMMARY_FILE
+from slimpajama.dedup.summary import DedupSummary, read_summary
 from slimpajama.engine import Engine, Item
 from slimpajama.errors import InputError, InputNotFound
 from slimpajama.pipeline.request import is_of_run
 from slimpajama.stages.progress import SILENT, Progress, StageStart
-from slimpajama.storage.atomic import read_json
 from slimpajama.storage.file_list import FILE_LIST, FileList, read_file_list
 from slimpajama.storage.lock import locked_for_reading
 from slimpajama.tokens.store import STORE_FILE, TokenStore, open_store
@@ -33,7 +34,7 @@ _OF_MIXTURES = (f"tokens/{STORE_FILE}", f"tokens/{FILE_LIST}")
 
 Found = TypeVar("Found", bound=Checked)
 
-_STORE_SUMMARY = "tokens/summary.json"
+_STORE_SUMMARY = f"tokens/{SUMMARY_FILE}"
 
 
 @dataclass(slots=True)
@@ -128,7 +129,7 @@ def _check_list(
     checks.found(listed_files.foreign_files(root, listing, folders))
 
 
-def _check_dedup(folder: Path, checks: _Checks, memory: int) -> dict[str, Any] | None:
+def _check_dedup(folder: Path, checks: _Checks, memory: int) -> DedupSummary | None:
     """Returns the summary, where it is sound."""
     layout = DedupLayout(folder)
     listing = _list_of(layout.file_list, folder, checks)
@@ -138,8 +139,10 @@ def _check_dedup(folder: Path, checks: _Checks, memory: int) -> dict[str, Any] |
     )
     known = _check_parts(folder, checks, memory, figures and index) if manifest else set()
     _check_list(folder, checks, listing, known, layout.user_folders, "deduplication")
-    summary = read_json(layout.summary) if figures else None
-    return summary if isinstance(summary, dict) else None
+    try:
+        return read_summary(layout) if figures else None
+    except InputNotFound:
+        return None  # the comparison of totals has said so
 
 
 def _check_parts(folder: Path, checks: _Checks, memory: int, whole: bool) -> set[Path]:
@@ -164,7 +167,7 @@ def _check_parts(folder: Path, checks: _Checks, memory: int, whole: bool) -> set
     return {folder / name for item in items for name in (item.decisions, *(path for _, _, path, _ in item.shards))}
 
 
-def _check_mixtures(folder: Path, summary: dict[str, Any] | None, checks: _Checks) -> None:
+def _check_mixtures(folder: Path, summary: DedupSummary | None, checks: _Checks) -> None:
     listing = _list_of(folder / "tokens" / FILE_LIST, folder, checks)
     known: set[Path] = set()
     names = sorted(path.name for path in folder.iterdir() if (path / "manifest.json").exists())
@@ -185,7 +188,7 @@ def _check_mixtures(folder: Path, summary: dict[str, Any] | None, checks: _Check
 
 
 def _check_store(
-    store: TokenStore, folder: Path, summary: dict[str, Any] | None, checks: _Checks, accounts: bool
+    store: TokenStore, folder: Path, summary: DedupSummary | None, checks: _Checks, accounts: bool
 ) -> set[Path]:
     """The buckets of a store; returns their paths. ``accounts``: its summary can be gone by."""
     before = len(checks.verification.findings)

@@ -22,9 +22,10 @@ from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
 from slimpajama.corpus.records import read_records
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.files.manifest import read_manifest
+from slimpajama.dedup.summary import DedupSummary, read_summary
 from slimpajama.errors import InputChanged, InputNotFound
 from slimpajama.stages.written_files import WrittenFile
-from slimpajama.storage.atomic import fingerprint, read_json
+from slimpajama.storage.atomic import fingerprint
 from slimpajama.storage.paths import is_remote, opened, relative_name, status_of, statuses_below
 from slimpajama.tokens.documents import DocumentBatch
 
@@ -73,7 +74,7 @@ class DedupOutput:
     sources: tuple[str, ...]
     shards: tuple[KeptShard, ...]
     scope: Literal["local", "global"]
-    summary: dict[str, Any]
+    summary: DedupSummary
 
 
 def expect_dedup_output(folder: Path) -> None:
@@ -90,11 +91,11 @@ def _no_dedup(folder: Path) -> InputNotFound:
 def open_dedup_output(folder: Path) -> DedupOutput:
     """What ``slimpajama dedup`` left in ``folder``. Raises :class:`InputNotFound` where that is not complete."""
     layout = DedupLayout(folder)
-    summary = read_json(layout.summary)
-    if not isinstance(summary, dict) or "overlap" not in summary or not layout.manifest.exists():
+    if not layout.summary.exists() or not layout.manifest.exists():
         raise _no_dedup(folder)
+    summary = read_summary(layout)
     manifest = read_manifest(layout)
-    scope: Literal["local", "global"] = "global" if summary["settings"]["scope"] == "global" else "local"
+    scope: Literal["local", "global"] = "global" if summary.settings.scope == "global" else "local"
     shards = tuple(
         KeptShard(
             shard.source,
@@ -120,7 +121,7 @@ def open_dedup_output(folder: Path) -> DedupOutput:
     )
     if missing is not None:
         raise InputNotFound(f"{missing} is missing; run slimpajama dedup again with the same output to restore it")
-    return DedupOutput(folder, tuple(summary["overlap"]["sources"]), shards, scope, summary)
+    return DedupOutput(folder, summary.overlap.sources, shards, scope, summary)
 
 
 def kept_rows(shard: KeptShard) -> Any:

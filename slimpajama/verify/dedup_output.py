@@ -21,12 +21,14 @@ from slimpajama.config.dedup import REDPAJAMA_SET_NAMES
 from slimpajama.corpus.discovery import POSITION_BITS, Piece, Shard, ShardFile
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import read_records
-from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.files.layout import BOTH, DedupLayout
 from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.files.sketches import DOCUMENT_ID
+from slimpajama.dedup.summary import Count, read_summary
 from slimpajama.dedup.verdicts import SCHEMA, VERDICTS
 from slimpajama.engine.heartbeat import beat
-from slimpajama.storage.atomic import content_digest, file_record, read_json
+from slimpajama.errors import InputNotFound
+from slimpajama.storage.atomic import content_digest, file_record
 from slimpajama.storage.paths import opened, status_of
 from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading, size_of
 
@@ -180,30 +182,33 @@ def _inside(positions: NDArray[np.int64], item: PartItem) -> NDArray[np.bool_]:
 
 def compare_totals(root: Path, results: Sequence[PartChecked]) -> list[str]:
     """What was counted against ``summary.json``, and that against itself: every record that was read is somewhere."""
-    path = DedupLayout(root).summary
-    summary = read_json(path)
-    if not isinstance(summary, dict) or not isinstance(summary.get("sources"), dict):
-        return [f"{path} is missing or broken; {REMEDY}"]
+    layout = DedupLayout(root)
+    path = layout.summary
+    try:
+        sources = read_summary(layout).sources
+    except InputNotFound as fault:
+        return [str(fault)]
     totals: dict[str, NDArray[np.int64]] = {}
     for result in results:
         for source, counts in result.counts.items():
             totals[source] = totals.get(source, np.zeros((len(STATES), 2), dtype=np.int64)) + np.array(counts)
-    findings = [f"{path} does not know source {source!r}; {REMEDY}" for source in set(totals) - set(summary["sources"])]
-    for source, figures in summary["sources"].items():
+    findings = [f"{path} does not know source {source!r}; {REMEDY}" for source in set(totals) - set(sources)]
+    for source, figures in sources.items():
         if source == "total":
             continue
         counted = totals.get(source, np.zeros((len(STATES), 2), dtype=np.int64)).tolist()
-        said = [figures["read"], figures["short"], figures["bad"], figures["global"]["kept"], figures["local"]["kept"]]
+        said = [figures.read, figures.short, figures.bad, figures.global_.kept, figures.local.kept]
         for state, (documents, size), one in zip(STATES, counted, said, strict=True):
-            if [documents, size] != [one["documents"], one["bytes"]]:
+            if Count(documents, size) != one:
                 findings.append(
-                    f"{path} says {one['documents']:,} documents of {one['bytes']:,} bytes {state} of source "
+                    f"{path} says {one.documents:,} documents of {one.bytes:,} bytes {state} of source "
                     f"{source!r}, but the decisions {documents:,} of {size:,}; {REMEDY}"
                 )
-        for scope in ("global", "local"):
-            parts = [figures["short"], figures["bad"], figures[scope]["kept"], figures[scope]["duplicate"]]
-            for unit in ("documents", "bytes"):
-                if figures["read"][unit] != sum(part[unit] for part in parts):
+        for scope in BOTH:
+            kept_and_not = figures.of(scope)
+            parts = [figures.short, figures.bad, kept_and_not.kept, kept_and_not.duplicate]
+            for unit in Count.__struct_fields__:
+                if getattr(figures.read, unit) != sum(getattr(part, unit) for part in parts):
                     findings.append(
                         f"{path}: {unit} of source {source!r} are not conserved in the {scope} scope; {REMEDY}"
                     )

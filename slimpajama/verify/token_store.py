@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from slimpajama.dedup.summary import DedupSummary
 from slimpajama.engine.heartbeat import beat
 from slimpajama.storage.atomic import read_json
 from slimpajama.storage.npy import map_array
@@ -128,7 +129,7 @@ def check_whole_store(item: StoreCheck) -> Checked:
     return Checked(found_reading(item.store, check))
 
 
-def compare_accounts(store: TokenStore, dedup_summary: Mapping[str, Any] | None) -> list[str]:
+def compare_accounts(store: TokenStore, dedup_summary: DedupSummary | None) -> list[str]:
     """The store's summary against its index, and against the deduplication it was made of, where that is known."""
     path = store.path / "summary.json"
     summary = read_json(path)
@@ -150,7 +151,9 @@ def compare_accounts(store: TokenStore, dedup_summary: Mapping[str, Any] | None)
                     )
             if documents["in"] != sum(count for state, count in documents.items() if state != "in"):
                 findings.append(f"{path}: documents of {source} are not conserved in the {scope} scope; {REMEDY}")
-            kept = dedup_summary["sources"][source][scope]["kept"]["documents"] if dedup_summary else documents["in"]
+            kept = (
+                documents["in"] if dedup_summary is None else dedup_summary.sources[source].of(scope).kept.documents
+            )
             if documents["in"] != kept and not (scope == "local" and _only_global(dedup_summary)):
                 findings.append(
                     f"{path}: {documents['in']:,} documents of {source} went in, but {kept:,} are kept in the "
@@ -159,5 +162,5 @@ def compare_accounts(store: TokenStore, dedup_summary: Mapping[str, Any] | None)
     return findings
 
 
-def _only_global(dedup_summary: Mapping[str, Any] | None) -> bool:
-    return dedup_summary is not None and dedup_summary["settings"]["scope"] == "global"
+def _only_global(dedup_summary: DedupSummary | None) -> bool:
+    return dedup_summary is not None and dedup_summary.settings.scope == "global"

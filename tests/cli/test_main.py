@@ -70,13 +70,13 @@ def test_the_table_and_where_to_look_go_to_standard_output(corpus: Path) -> None
 def test_what_libraries_print_is_kept_off_standard_output(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     summary = slimpajama.deduplicate(corpus, corpus.parent / "before", workers=1)
 
-    def talkative(*arguments: object, **named: object) -> dict[str, Any]:
+    def talkative(*arguments: object, **named: object) -> slimpajama.DedupSummary:
         print("(raylet) The node with node id 1 has been marked dead")
         return summary
 
     monkeypatch.setattr(pipeline, "deduplicate", talkative)
     result = dedup(corpus, "--json")
-    assert json.loads(result.stdout) == json.loads(json.dumps(summary))
+    assert json.loads(result.stdout) == summary.as_dict()
     assert result.stderr == "(raylet) The node with node id 1 has been marked dead\n"
 
 

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from slimpajama.cli.output import closing_lines
+from slimpajama.config.dedup import Config
+from slimpajama.dedup.summary import (
+    ClusterFigures,
+    Count,
+    DedupSummary,
+    LshFigures,
+    Overlap,
+    ScopeFigures,
+    ShardFigures,
+    SourceFigures,
+    StageFigures,
+)
 
 
-def summary(size: int, speed: float | None, compiled: float) -> dict[str, Any]:
-    return {
-        "stages": {"link": {"seconds": 2.0, "items": 9, "reused": 0}},
-        "seconds": 31.0,
-        "compile_seconds": compiled,
-        "mb_per_second": speed,
-        "settings": {"workers": 2, "scope": "both"},
-        "peak_memory_bytes": 1 << 28,
-        "shards": {"ignored": []},
-        "sources": {"total": {"read": {"bytes": size}, "bad": {"documents": 0}}},
-    }
+def summary(size: int, speed: float | None, compiled: float) -> DedupSummary:
+    nothing = ScopeFigures(Count(0, 0), Count(0, 0))
+    total = SourceFigures(Count(1, size), Count(0, 0), Count(0, 0), nothing, nothing, 0)
+    return DedupSummary(
+        input="in",
+        sources={"total": total},
+        overlap=Overlap((), (), (), (), ()),
+        clusters=ClusterFigures(0, 0, ()),
+        lsh=LshFigures(9, 13, {}),
+        versions={},
+        shards=ShardFigures(1, 1, (), {}),
+        stages={"link": StageFigures(2.0, 9, 0)},
+        seconds=31.0,
+        compile_seconds=compiled,
+        mb_per_second=speed,
+        settings=Config(workers=2),
+        peak_memory_bytes=1 << 28,
+    )
 
 
 @pytest.mark.parametrize(

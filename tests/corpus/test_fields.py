@@ -62,7 +62,7 @@ def test_ids_are_kept_by_a_shard_in_parts_and_missing_ones_are_null(tmp_path: Pa
     put(tmp_path / "in", {"c4/a.jsonl.zst": records})
     settings: dict[str, Any] = {"text_field": "document.text", "id_field": "document.id", "part_bytes": 1 << 16}
     summary = deduplicate(tmp_path / "in", tmp_path / "out", workers=1, **settings)
-    assert summary["sources"]["total"]["global"]["kept"]["documents"] == 301
+    assert summary.total.global_.kept.documents == 301
     decided = columns(tmp_path / "out" / "decisions" / "c4" / "a.parquet")
     assert decided["document_id"] == [*(str(n) for n in range(300)), None]
 
@@ -86,7 +86,7 @@ def test_numbers_that_json_does_not_have_are_null_and_counted(
     found = [record for path in sorted(folder.iterdir()) for record in records_of(path)]
     assert [record["text"] for record in found] == [record["text"] for record in records]
     assert [n for n, record in enumerate(found) if record["meta"]["score"] is None] == [70, 250]
-    assert (summary["sources"]["c4"]["replaced_values"], summary["sources"]["total"]["replaced_values"]) == (2, 2)
+    assert (summary.sources["c4"].replaced_values, summary.total.replaced_values) == (2, 2)
     where = "row 70" if name.endswith("parquet") else f"byte {len(b''.join(lines.splitlines(True)[:70])):,}"
     (message,) = caplog.messages
     assert message == (
@@ -94,7 +94,7 @@ def test_numbers_that_json_does_not_have_are_null_and_counted(
         f"U+FFFD, the first in {tmp_path}/in/c4/{name}, {where}; repair the input if they matter"
     )
     again = deduplicate(tmp_path / "in", tmp_path / "out", workers=1, part_bytes=1 << 16)
-    assert again["sources"]["c4"]["replaced_values"] == 2
+    assert again.sources["c4"].replaced_values == 2
 
 
 def test_a_table_that_lacks_the_text_field_is_refused_with_the_setting(tmp_path: Path) -> None:

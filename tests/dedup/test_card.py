@@ -10,6 +10,7 @@ import pytest
 
 import slimpajama
 from slimpajama.dedup.card import shards_card
+from slimpajama.dedup.summary import Count, ScopeFigures, SourceFigures
 
 
 def put(path: Path, *records: object) -> None:
@@ -50,6 +51,7 @@ def test_a_scope_that_is_no_longer_written_loses_its_card_and_its_shards_of_othe
 
 
 def test_the_card_says_what_is_in_each_source() -> None:
-    figures = {"c4": {"global": {"kept": {"documents": 1200, "bytes": 34567}}}}
-    card = shards_card("global", figures)
+    nothing, kept = Count(0, 0), Count(1200, 34567)
+    scopes = ScopeFigures(kept, nothing), ScopeFigures(nothing, nothing)
+    card = shards_card("global", {"c4": SourceFigures(kept, nothing, nothing, *scopes, 0)})
     assert card.endswith("| source | documents | bytes of text |\n| --- | --: | --: |\n| c4 | 1,200 | 34,567 |\n")

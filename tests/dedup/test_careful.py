@@ -217,8 +217,8 @@ def test_a_run_goes_on_without_the_culprit_and_says_so(
     position = 2 if shard.endswith("parquet") else sum(len(orjson.dumps({"text": text})) + 1 for text in texts[:2])
     config = Config(workers=1, max_bad_fraction=0.5)
     summary = deduplicate_on(Stages(Dying(position, STALLED)), source, tmp_path / "out", config)
-    assert summary["sources"]["total"]["bad"]["documents"] == 1
-    assert summary["sources"]["total"]["global"]["kept"]["documents"] == 4
+    assert summary.total.bad.documents == 1
+    assert summary.total.global_.kept.documents == 4
     (quarantine,) = (path for path in (tmp_path / "out" / "quarantine").rglob("*") if path.is_file())
     record = orjson.loads(quarantine.read_bytes())
     assert (record["position"], record["first_bytes"]) == (position, texts[2][:120])

@@ -84,5 +84,5 @@ def test_a_run_goes_through_with_the_longest_name_and_the_oddest_time(tmp_path: 
     shard = put(tmp_path / "in" / "c4", {name: [TEXT]}) / name
     os.utime(shard, ns=(-(10**18), -(10**18)))
     summary = deduplicate(tmp_path / "in", tmp_path / "out", Config(workers=1))
-    assert summary["sources"]["c4"]["global"]["kept"]["documents"] == 1
+    assert summary.sources["c4"].global_.kept.documents == 1
     assert (tmp_path / "out" / "global" / "c4" / ("a" * 245 + ".jsonl.zst")).exists()

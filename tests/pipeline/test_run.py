@@ -274,7 +274,7 @@ def test_an_input_is_found_beside_the_config_and_another_by_the_flag(done: tuple
     del settings["sample"]
     file = written(tmp_path / "here", settings)
     summaries = [
-        run_all(load_run_config(file), file.parent, tmp_path / "one")[0],
+        run_all(load_run_config(file), file.parent, tmp_path / "one").as_dict(),
         orjson.loads(
             run(written(tmp_path / "other"), tmp_path / "two", "--input", tmp_path / "here/in", "--json").stdout
         ),
@@ -288,9 +288,9 @@ def test_an_input_is_found_beside_the_config_and_another_by_the_flag(done: tuple
 
 def test_without_recipes_a_run_only_deduplicates(done: tuple[Path, Result], tmp_path: Path) -> None:
     file = written(tmp_path, {"input": str(done[0] / "sample"), "dedup": {"workers": 1}})
-    summary, made = run_all(load_run_config(file), file.parent, tmp_path / "out")
-    assert made.plans == {}
-    assert summary["mixtures"] == {}
+    summary = run_all(load_run_config(file), file.parent, tmp_path / "out")
+    assert summary.mixtures.plans == {}
+    assert summary.as_dict()["mixtures"] == {}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "dedup",
         "summary.json",

@@ -45,7 +45,7 @@ def on_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_data_set_on_the_hub_is_deduplicated_as_on_a_disk(on_hub: Path, tmp_path: Path) -> None:
     summary = deduplicate(f"hf://{REPOSITORY}", tmp_path / "from-hub", workers=1)
     deduplicate(on_hub, tmp_path / "from-disk", workers=1)
-    assert summary["sources"]["total"]["read"]["documents"] == 45
+    assert summary.total.read.documents == 45
     for folder in ("global", "local"):
         written = files_below(tmp_path / "from-hub" / folder)
         assert len(written) == 4  # three shards and their card

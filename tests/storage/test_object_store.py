@@ -97,7 +97,7 @@ def stored(remote: Path) -> dict[str, bytes]:
 def run(source: Path, out: Path, **chosen: Any) -> dict[str, Any]:
     """With two bands, as each of more would only be some more files in the bucket."""
     fixed = {"workers": 1, "max_bad_fraction": 1.0, "part_bytes": "64KiB", "bands": 2, "rows": 13}
-    return deduplicate(source, out, **{**fixed, **chosen})
+    return deduplicate(source, out, **{**fixed, **chosen}).as_dict()
 
 
 @pytest.fixture(scope="module")

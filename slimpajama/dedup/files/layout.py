@@ -12,15 +12,18 @@ from pathlib import Path
 
 from slimpajama.config.dedup import Scope
 from slimpajama.corpus.discovery import Piece
-from slimpajama.dedup.card import CARD
+from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.storage.file_list import FILE_LIST
 from slimpajama.storage.paths import relative_name
 
-__all__ = ["BOTH", "OWNED_FOLDERS", "DedupLayout", "OutputShard"]
+__all__ = ["BOTH", "OWNED_FOLDERS", "WORK", "DedupLayout", "OutputShard"]
 
 BOTH: tuple[Scope, ...] = ("global", "local")
 
-OWNED_FOLDERS = ("decisions", "global", "local", "quarantine", "work")
+WORK = "work"
+"""The folder of what is between input and output."""
+
+OWNED_FOLDERS = ("decisions", "global", "local", "quarantine", WORK)
 """Folders of an output that hold nothing but what runs wrote."""
 
 
@@ -53,16 +56,16 @@ class DedupLayout:
     @property
     def summary(self) -> Path:
         """The figures of the finished run."""
-        return self.root / "summary.json"
+        return self.root / SUMMARY_FILE
 
     def card(self, scope: Scope) -> Path:
         """The dataset card of the shards of a scope."""
-        return self.root / scope / CARD
+        return self.root / scope / "README.md"
 
     @property
     def work(self) -> Path:
         """The folder of what is between input and output."""
-        return self.root / "work"
+        return self.root / WORK
 
     @property
     def done(self) -> Path:

@@ -1,0 +1,69 @@
+"""The figures of a deduplication as text for a terminal: the chances of the banding, the sources, their overlap."""
+
+from __future__ import annotations
+
+from slimpajama.config.dedup import Scope
+from slimpajama.dedup.banding import catch_probability
+from slimpajama.dedup.summary import DedupSummary, Overlap, SourceFigures
+from slimpajama.text_table import aligned
+
+__all__ = ["catch_line", "summary_table"]
+
+_HEADING = (
+    "source",
+    "documents",
+    "MB",
+    "bad",
+    "short",
+    "dup. local",
+    "dup. global",
+    "kept local",
+    "kept global",
+    "% cut local",
+    "% cut global",
+)
+
+
+def catch_line(bands: int, rows: int) -> str:
+    """One line: the chance that a pair is linked, at Jaccard 0.5 to 0.95."""
+    chances = ", ".join(
+        f"{similarity:.2f}: {catch_probability(similarity, bands, rows):.1%}"
+        for similarity in (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+    )
+    return f"{bands} bands x {rows} rows link a pair of Jaccard {chances}"
+
+
+def summary_table(summary: DedupSummary) -> str:
+    """The table of sources, and below it the table of overlaps."""
+    rows = [_HEADING, *(_row(name, figures) for name, figures in summary.sources.items())]
+    return aligned(rows, rule_before_last=True) + "\n\n" + _overlap(summary.overlap)
+
+
+def _row(name: str, figures: SourceFigures) -> tuple[str, ...]:
+    return (
+        name,
+        f"{figures.read.documents:,}",
+        f"{figures.read.bytes / 1e6:,.1f}",
+        f"{figures.bad.documents:,}",
+        f"{figures.short.documents:,}",
+        f"{figures.local.duplicate.documents:,}",
+        f"{figures.global_.duplicate.documents:,}",
+        f"{figures.local.kept.documents:,}",
+        f"{figures.global_.kept.documents:,}",
+        _cut(figures, "local"),
+        _cut(figures, "global"),
+    )
+
+
+def _cut(figures: SourceFigures, scope: Scope) -> str:
+    cut = figures.of(scope).duplicate.bytes + figures.short.bytes
+    return f"{100 * cut / figures.read.bytes:.2f}" if figures.read.bytes else "-"
+
+
+def _overlap(overlap: Overlap) -> str:
+    lines = [("removed from, kept in", *overlap.survivors)]
+    lines += [
+        (name, *(f"{count:,}" if count else "." for count in row))
+        for name, row in zip(overlap.sources, overlap.documents, strict=True)
+    ]
+    return "Global duplicates, by the source of the document removed and of the one kept for it:\n" + aligned(lines)

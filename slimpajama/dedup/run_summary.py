@@ -1,0 +1,112 @@
+"""Makes the summary of a run out of what its stages counted. Costs nothing beside the run.
+
+The duplicate share of bytes is the paper's "byte deduplication rate" per source: (duplicate + short) / read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from slimpajama.config.dedup import Config
+from slimpajama.corpus.discovery import Corpus
+from slimpajama.corpus.left_out import held_out_counts
+from slimpajama.dedup.banding import banding, catch_probability
+from slimpajama.dedup.stages.cluster import ClusterResult
+from slimpajama.dedup.summary import (
+    ClusterFigures,
+    Count,
+    DedupSummary,
+    LshFigures,
+    Overlap,
+    ScopeFigures,
+    ShardFigures,
+    SourceFigures,
+    StageFigures,
+)
+from slimpajama.dedup.verdicts import Tally
+from slimpajama.stages.runner import StageRecord
+from slimpajama.versions import versions
+
+__all__ = ["run_summary", "source_figures"]
+
+EARLIER = "(earlier run)"
+"""Stands for an earlier run among the sources whose documents survive."""
+
+
+def source_figures(tally: Tally, names: Sequence[str], replaced: Sequence[int]) -> dict[str, SourceFigures]:
+    """The figures of each source and of all. ``replaced``: values that JSON cannot hold, of each source."""
+    figures = {}
+    total = tally.counts.sum(axis=0)
+    for name, counts, values in zip((*names, "total"), (*tally.counts, total), (*replaced, sum(replaced)), strict=True):
+        read, short, bad, kept_global, kept_local, sound = (Count(*pair) for pair in counts.tolist())
+        figures[name] = SourceFigures(
+            read,
+            short,
+            bad,
+            ScopeFigures(kept_global, _less(sound, kept_global)),
+            ScopeFigures(kept_local, _less(sound, kept_local)),
+            values,
+        )
+    return figures
+
+
+def _less(whole: Count, part: Count) -> Count:
+    return Count(whole.documents - part.documents, whole.bytes - part.bytes)
+
+
+def run_summary(
+    corpus: Corpus,
+    config: Config,
+    tally: Tally,
+    clusters: ClusterResult,
+    stages: Mapping[str, StageRecord],
+    *,
+    replaced: Sequence[int],
+    workers: int,
+    seconds: float,
+    compile_seconds: float,
+    peak_memory_bytes: int,
+) -> DedupSummary:
+    """The summary of a finished run.
+
+    A stage has a speed, and the run one, only where nothing of an earlier run was reused; the time it took to compile
+    kernels is not counted.
+    """
+    names = tuple(source.name for source in corpus.sources)
+    bands, rows = banding(config)
+    megabytes = int(tally.counts[:, 0, 1].sum()) / 1e6
+    complete = not any(record.reused for record in stages.values())
+    return DedupSummary(
+        input=str(corpus.root),
+        sources=source_figures(tally, names, replaced),
+        overlap=Overlap(
+            sources=names,
+            survivors=(*names, EARLIER)[: tally.owners],
+            documents=_matrix(tally.removed[:, :, 0].tolist()),
+            bytes=_matrix(tally.removed[:, :, 1].tolist()),
+            clusters=clusters.shared,
+        ),
+        clusters=ClusterFigures(clusters.linked, clusters.clusters, clusters.largest),
+        lsh=LshFigures(
+            bands,
+            rows,
+            {f"{at / 100:.2f}": round(catch_probability(at / 100, bands, rows), 4) for at in range(50, 100, 5)},
+        ),
+        versions=versions(),
+        shards=ShardFigures(len(corpus.files), len(corpus.pieces), tuple(corpus.ignored), held_out_counts(corpus)),
+        stages={name: _stage_figures(record, megabytes) for name, record in stages.items()},
+        seconds=round(seconds, 3),
+        compile_seconds=round(compile_seconds, 3),
+        mb_per_second=round(megabytes / (seconds - compile_seconds), 1) if complete else None,
+        settings=config.model_copy(update={"workers": workers}),
+        peak_memory_bytes=peak_memory_bytes,
+    )
+
+
+def _stage_figures(record: StageRecord, megabytes: float) -> StageFigures:
+    speed = None if record.reused else round(megabytes / max(record.seconds, 1e-3), 1)
+    return StageFigures(record.seconds, record.items, record.reused, speed)
+
+
+def _matrix(rows: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in rows)

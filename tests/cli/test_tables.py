@@ -1,0 +1,60 @@
+"""The tables a user reads at the end of a run."""
+
+from __future__ import annotations
+
+from slimpajama.cli.tables import catch_line, summary_table
+from slimpajama.config.dedup import Config
+from slimpajama.dedup.run_summary import source_figures
+from slimpajama.dedup.summary import ClusterFigures, DedupSummary, LshFigures, Overlap, ShardFigures
+from slimpajama.dedup.verdicts import Tally
+
+COUNTS = [
+    [[1000, 5_000_000], [10, 1_000], [2, 500], [900, 4_500_000], [950, 4_800_000], [988, 4_998_500]],
+    [[20, 90_000], [0, 0], [0, 0], [20, 90_000], [20, 90_000], [20, 90_000]],
+    [[0, 0]] * 6,
+]
+REMOVED = [[[38, 198_500], [50, 300_000], [0, 0]], [[0, 0]] * 3, [[0, 0]] * 3]
+NAMES = ("common_crawl", "books", "empty")
+
+
+def summary() -> DedupSummary:
+    tally = Tally(3, 3)
+    tally.merge(COUNTS, REMOVED)
+    tally.check(NAMES)
+    nothing = ((0, 0, 0),) * 3
+    return DedupSummary(
+        input="in",
+        sources=source_figures(tally, NAMES, [0, 0, 0]),
+        overlap=Overlap(NAMES, NAMES, ((38, 50, 0), (0, 0, 0), (0, 0, 0)), nothing, nothing),
+        clusters=ClusterFigures(0, 0, ()),
+        lsh=LshFigures(9, 13, {}),
+        versions={},
+        shards=ShardFigures(1, 1, (), {}),
+        stages={},
+        seconds=1.0,
+        compile_seconds=0.0,
+        mb_per_second=None,
+        settings=Config(workers=1),
+        peak_memory_bytes=1,
+    )
+
+
+def test_the_catch_line_gives_the_chances_of_the_chosen_bands() -> None:
+    assert catch_line(9, 13) == (
+        "9 bands x 13 rows link a pair of Jaccard 0.50: 0.1%, 0.60: 1.2%, 0.70: 8.4%, 0.80: 39.9%, 0.85: 68.6%, "
+        "0.90: 92.9%, 0.95: 99.8%"
+    )
+
+
+def test_the_table_has_a_row_per_source_a_total_and_the_overlap_of_sources() -> None:
+    lines = [line.split() for line in summary_table(summary()).splitlines()]
+    assert lines[2] == ["common_crawl", "1,000", "5.0", "2", "10", "38", "88", "950", "900", "3.99", "9.99"]
+    assert lines[3] == ["books", "20", "0.1", "0", "0", "0", "0", "20", "20", "0.00", "0.00"]
+    assert lines[4] == ["empty", "0", "0.0", "0", "0", "0", "0", "0", "0", "-", "-"]
+    assert lines[6] == ["total", "1,020", "5.1", "2", "10", "38", "88", "970", "920", "3.92", "9.81"]
+    assert lines[-3:] == [["common_crawl", "38", "50", "."], ["books", ".", ".", "."], ["empty", ".", ".", "."]]
+
+
+def test_columns_of_the_table_are_aligned() -> None:
+    first = summary_table(summary()).split("\n\n")[0].splitlines()
+    assert len({len(line) for line in first}) == 1
