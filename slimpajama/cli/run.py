@@ -55,9 +55,9 @@ def run(
         from slimpajama.config.presets import config_file
         from slimpajama.config.run import load_run_config
         from slimpajama.dedup.banding import banding
-        from slimpajama.storage.file_names import SUMMARY_FILE
         from slimpajama.engine.choice import EngineChoice
         from slimpajama.pipeline.run import run_all
+        from slimpajama.storage.file_names import SUMMARY_FILE
 
         flags = {"input": str(input.resolve()) if input else None, "dedup.workers": workers}
         file = config_file(config)

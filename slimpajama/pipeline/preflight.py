@@ -15,11 +15,11 @@ from slimpajama.config.dedup import Config
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.corpus.discovery import discover
-from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.errors import ConfigError, OutputError
 from slimpajama.mixture.output_files import is_foreign
 from slimpajama.mixture.plan import check_sources
 from slimpajama.storage.atomic import read_json
+from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.tokens.tokenizer import END_OF_TEXT, declared_beside, fetch_tokenizer, load_tokenizer, local_file
 
 __all__ = ["check_recipes", "check_targets", "check_tokenizer", "sources_of"]

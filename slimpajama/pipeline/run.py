@@ -13,7 +13,6 @@ from slimpajama.config.presets import recipe_file
 from slimpajama.config.recipe import Recipe, load_recipe
 from slimpajama.config.run import MixtureConfig, RunConfig
 from slimpajama.dedup.files.layout import DedupLayout
-from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.dedup.summary import DedupSummary
 from slimpajama.engine import Engine
 from slimpajama.engine.choice import EngineChoice
@@ -29,6 +28,7 @@ from slimpajama.stages.progress import progress_for
 from slimpajama.stages.runner import StageRecord, Stages
 from slimpajama.storage.atomic import file_record, write_json
 from slimpajama.storage.file_list import FILE_LIST, files_in, write_file_list
+from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.lock import locked
 from slimpajama.storage.paths import is_remote, place, relative_name

@@ -15,13 +15,13 @@ from typing import TypeVar
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.files.key_index import read_index
 from slimpajama.dedup.files.layout import DedupLayout
-from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.dedup.summary import DedupSummary, read_summary
 from slimpajama.engine import Engine, Item
 from slimpajama.errors import InputError, InputNotFound
 from slimpajama.pipeline.request import is_of_run
 from slimpajama.stages.progress import SILENT, Progress, StageStart
 from slimpajama.storage.file_list import FILE_LIST, FileList, read_file_list
+from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.storage.lock import locked_for_reading
 from slimpajama.tokens.store import STORE_FILE, TokenStore, open_store
 from slimpajama.verify import dedup_output, listed_files, mixture_files, survivors, token_store

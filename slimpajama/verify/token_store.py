@@ -151,9 +151,7 @@ def compare_accounts(store: TokenStore, dedup_summary: DedupSummary | None) -> l
                     )
             if documents["in"] != sum(count for state, count in documents.items() if state != "in"):
                 findings.append(f"{path}: documents of {source} are not conserved in the {scope} scope; {REMEDY}")
-            kept = (
-                documents["in"] if dedup_summary is None else dedup_summary.sources[source].of(scope).kept.documents
-            )
+            kept = documents["in"] if dedup_summary is None else dedup_summary.sources[source].of(scope).kept.documents
             if documents["in"] != kept and not (scope == "local" and _only_global(dedup_summary)):
                 findings.append(
                     f"{path}: {documents['in']:,} documents of {source} went in, but {kept:,} are kept in the "

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from slimpajama.config.dedup import Scope
 from slimpajama.corpus.discovery import Piece
-from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.storage.file_list import FILE_LIST
+from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.storage.paths import relative_name
 
 __all__ = ["BOTH", "OWNED_FOLDERS", "WORK", "DedupLayout", "OutputShard"]
