@@ -38,7 +38,7 @@ def replaced_dedup(output: Path, arguments: Mapping[str, Any]) -> list[str]:
     try:
         settings = read_summary(layout).settings
     except InputNotFound:
-        why = "another version of slimpajama made it"
+        why = "its summary is broken or of another version"
     else:
         # The request may be of a later run that was interrupted; the summary is of the one that was finished.
         before = {"input": request.get("input"), "settings": settings.model_dump(mode="json")}

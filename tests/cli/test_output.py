@@ -8,30 +8,15 @@ import pytest
 
 from slimpajama.cli.output import closing_lines
 from slimpajama.config.dedup import Config
-from slimpajama.dedup.summary import (
-    ClusterFigures,
-    Count,
-    DedupSummary,
-    LshFigures,
-    Overlap,
-    ScopeFigures,
-    ShardFigures,
-    SourceFigures,
-    StageFigures,
-)
+from slimpajama.dedup.summary import Count, DedupSummary, ScopeFigures, SourceFigures, StageFigures
+from tests.dedup.summaries import dedup_summary
 
 
 def summary(size: int, speed: float | None, compiled: float) -> DedupSummary:
     nothing = ScopeFigures(Count(0, 0), Count(0, 0))
     total = SourceFigures(Count(1, size), Count(0, 0), Count(0, 0), nothing, nothing, 0)
-    return DedupSummary(
-        input="in",
+    return dedup_summary(
         sources={"total": total},
-        overlap=Overlap((), (), (), (), ()),
-        clusters=ClusterFigures(0, 0, ()),
-        lsh=LshFigures(9, 13, {}),
-        versions={},
-        shards=ShardFigures(1, 1, (), {}),
         stages={"link": StageFigures(2.0, 9, 0)},
         seconds=31.0,
         compile_seconds=compiled,

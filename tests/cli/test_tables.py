@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from slimpajama.cli.tables import catch_line, summary_table
-from slimpajama.config.dedup import Config
 from slimpajama.dedup.run_summary import source_figures
-from slimpajama.dedup.summary import ClusterFigures, DedupSummary, LshFigures, Overlap, ShardFigures
+from slimpajama.dedup.summary import DedupSummary, Overlap
 from slimpajama.dedup.verdicts import Tally
+from tests.dedup.summaries import dedup_summary
 
 COUNTS = [
     [[1000, 5_000_000], [10, 1_000], [2, 500], [900, 4_500_000], [950, 4_800_000], [988, 4_998_500]],
@@ -22,20 +22,9 @@ def summary() -> DedupSummary:
     tally.merge(COUNTS, REMOVED)
     tally.check(NAMES)
     nothing = ((0, 0, 0),) * 3
-    return DedupSummary(
-        input="in",
+    return dedup_summary(
         sources=source_figures(tally, NAMES, [0, 0, 0]),
         overlap=Overlap(NAMES, NAMES, ((38, 50, 0), (0, 0, 0), (0, 0, 0)), nothing, nothing),
-        clusters=ClusterFigures(0, 0, ()),
-        lsh=LshFigures(9, 13, {}),
-        versions={},
-        shards=ShardFigures(1, 1, (), {}),
-        stages={},
-        seconds=1.0,
-        compile_seconds=0.0,
-        mb_per_second=None,
-        settings=Config(workers=1),
-        peak_memory_bytes=1,
     )
 
 

@@ -19,12 +19,13 @@ from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_m
 from slimpajama.pipeline.request import write_request
 from slimpajama.storage.atomic import write_json
 from tests.corpus.shards import files_below, put
+from tests.dedup.summaries import dedup_summary
 
 
 def finished(out: Path, config: Config) -> None:
     """As a finished deduplication leaves its output, as far as is looked at."""
     write_request(out, "dedup", dedup_arguments(Path("/in"), config))
-    write_json(out / "summary.json", {"settings": config.model_dump(mode="json") | {"workers": 2}})
+    write_json(out / "summary.json", dedup_summary(settings=config.model_copy(update={"workers": 2})).as_dict())
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,9 @@ def test_the_finished_state_counts_not_what_was_asked_for_last(tmp_path: Path) -
     finished(tmp_path, Config())
     write_request(tmp_path, "dedup", dedup_arguments(Path("/in"), Config(seed=2)))  # interrupted
     assert replaced_dedup(tmp_path, dedup_arguments(Path("/in"), Config())) == []
+    (tmp_path / "summary.json").write_text("{}")
+    (sentence,) = replaced_dedup(tmp_path, dedup_arguments(Path("/in"), Config()))
+    assert sentence.endswith(" that would be replaced (its summary is broken or of another version)")
     (tmp_path / "summary.json").unlink()
     assert replaced_dedup(tmp_path, dedup_arguments(Path("/in"), Config(seed=3))) == []
 
