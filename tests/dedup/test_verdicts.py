@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from slimpajama import ConservationError
 from slimpajama.dedup.clustering.union_find import Clusters
 from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND, Rows, RowsWriter
+from slimpajama.dedup.run_summary import source_figures
 from slimpajama.dedup.stages.decide import DecidePayload, DecideResult, DecideStage
-from slimpajama.dedup.summary import source_figures
+from slimpajama.dedup.summary import Count, ScopeFigures, SourceFigures
 from slimpajama.dedup.verdicts import SCHEMA, VERDICTS, Tally, Verdicts, decide
 from slimpajama.storage.atomic import atomic_file
 from tests.dedup.pairs import clusters_of_pairs, plain
@@ -161,23 +162,13 @@ def test_a_piece_is_counted_by_source_verdict_and_scope_in_documents_and_bytes(t
     result, _ = decided(tmp_path, LINKS)
     tally = Tally(2, 2)
     tally.merge(result.counts, result.removed)
-    figures = source_figures(tally, ("books", "c4"))
-    assert figures["books"] == {
-        "read": {"documents": 5, "bytes": 31},
-        "short": {"documents": 1, "bytes": 8},
-        "bad": {"documents": 1, "bytes": 16},
-        "global": {"kept": {"documents": 2, "bytes": 5}, "duplicate": {"documents": 1, "bytes": 2}},
-        "local": {"kept": {"documents": 2, "bytes": 5}, "duplicate": {"documents": 1, "bytes": 2}},
-    }
-    assert figures["c4"] == {
-        "read": {"documents": 4, "bytes": 480},
-        "short": {"documents": 0, "bytes": 0},
-        "bad": {"documents": 0, "bytes": 0},
-        "global": {"kept": {"documents": 1, "bytes": 256}, "duplicate": {"documents": 3, "bytes": 224}},
-        "local": {"kept": {"documents": 3, "bytes": 416}, "duplicate": {"documents": 1, "bytes": 64}},
-    }
-    assert figures["total"]["read"] == {"documents": 9, "bytes": 511}
-    assert figures["total"]["global"]["duplicate"] == {"documents": 4, "bytes": 226}
+    figures = source_figures(tally, ("books", "c4"), [0, 0])
+    half = ScopeFigures(kept=Count(2, 5), duplicate=Count(1, 2))
+    assert figures["books"] == SourceFigures(Count(5, 31), Count(1, 8), Count(1, 16), half, half, 0)
+    scopes = ScopeFigures(Count(1, 256), Count(3, 224)), ScopeFigures(Count(3, 416), Count(1, 64))
+    assert figures["c4"] == SourceFigures(Count(4, 480), Count(0, 0), Count(0, 0), *scopes, 0)
+    assert figures["total"].read == Count(9, 511)
+    assert figures["total"].global_.duplicate == Count(4, 226)
 
 
 def test_the_overlap_matrix_counts_whose_copies_were_removed_for_whose_sake(tmp_path: Path) -> None:
