@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,11 +12,12 @@ from typer.testing import CliRunner
 
 from slimpajama import ConfigError, InputChanged, InputNotFound, deduplicate
 from slimpajama.cli.main import app
-from slimpajama.dedup.stages import link
+from slimpajama.dedup.stages.link import LinkStage
 from slimpajama.engine.local import LocalEngine
 from slimpajama.pipeline.status import run_status
 from slimpajama.pipeline.verify import verify_run
 from tests.corpus.shards import files_below, put, records_of
+from tests.watching import interrupted_in
 
 
 def text(name: str) -> str:
@@ -163,13 +163,11 @@ def test_the_command_takes_it_as_an_option_and_shows_the_column(old: Path, tmp_p
     assert result.stdout.splitlines()[-1] == "everything is done"
 
 
-def test_a_run_that_is_made_anew_is_nothing_to_compare_with_until_it_is_finished(
-    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as cut_off:
-        cut_off.setattr(link, "key_ranges", Mock(side_effect=KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "old-in", old, seed=2)  # has written other keys, in files of the same sizes
+def test_a_run_that_is_made_anew_is_nothing_to_compare_with_until_it_is_finished(old: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            tmp_path / "old-in", old, seed=2, engine=interrupted_in(LinkStage, 0)
+        )  # has written other keys, in files of the same sizes
     source = put(tmp_path / "in", NEW)
     with pytest.raises(InputNotFound, match=r"old holds no finished deduplication .* if it was interrupted, or"):
         run(source, tmp_path / "new", against=str(old))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from slimpajama.dedup.stages.sketch import SketchStage
 from slimpajama.dedup.stages.write import WriteStage
 from tests.corpus.shards import compressed, files_below, jsonl, put, records_of
 from tests.examples import one_in
+from tests.watching import before_each, interrupted_in
 
 
 def document(number: int) -> str:
@@ -207,19 +207,13 @@ def test_a_column_of_any_type_is_written_by_its_own_rule(tmp_path: Path, kind: s
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.zst", "a.parquet"])
 def test_a_shard_that_goes_before_it_is_read_stops_the_run_and_its_return_lets_it_go_on(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, name: str
 ) -> None:
     put(tmp_path / "in", {"arxiv/b.jsonl": OTHERS, f"c4/{name}": [{"text": text} for text in SOUND]})
     shard = tmp_path / "in" / "c4" / name
-    read, content = SketchStage.run, shard.read_bytes()
-
-    def vanishing(item: Any) -> Any:
-        shard.unlink(missing_ok=True)
-        return read(item)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SketchStage, "run", staticmethod(vanishing))
-        message = refusal(InputChanged, tmp_path)
+    content = shard.read_bytes()
+    vanishing = before_each(SketchStage, lambda: shard.unlink(missing_ok=True))
+    message = refusal(InputChanged, tmp_path, engine=vanishing)
     assert message == f"{shard} has gone since the run began; put it back, or run again without it"
     shard.write_bytes(content)
     assert_conserved(tmp_path, run(tmp_path))
@@ -241,23 +235,19 @@ CHANGES = {
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
 @pytest.mark.parametrize("kind", CHANGES)
 def test_a_shard_that_changes_before_it_is_written_stops_the_run_and_is_read_anew(
-    tmp_path: Path, kind: str, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: str, name: str
 ) -> None:
     now, message = CHANGES[kind]
     put(tmp_path / "in", {"arxiv/b.jsonl": OTHERS, f"c4/{name}": LINES})
     shard = tmp_path / "in" / "c4" / name
-    write = WriteStage.run
 
-    def changing(item: Any) -> Any:
+    def change() -> None:
         if now is None:
             shard.unlink(missing_ok=True)
         else:
             shard.write_bytes(compressed(name, now))
-        return write(item)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(WriteStage, "run", staticmethod(changing))
-        assert refusal(InputChanged, tmp_path) == f"{shard}{message}"
+    assert refusal(InputChanged, tmp_path, engine=before_each(WriteStage, change)) == f"{shard}{message}"
     assert [path.name for path in (tmp_path / "out" / "global").rglob("a.jsonl*")] == []
     shard.write_bytes(compressed(name, LINES + jsonl([{"text": document(5000)}])))
     summary = run(tmp_path)
@@ -266,18 +256,11 @@ def test_a_shard_that_changes_before_it_is_written_stops_the_run_and_is_read_ane
 
 
 @pytest.mark.parametrize("now", [SOUND[:-1], [None, *SOUND[1:]], []], ids=["shorter", "null now", "emptied"])
-def test_a_table_that_changes_before_it_is_written_stops_the_run(
-    tmp_path: Path, now: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_that_changes_before_it_is_written_stops_the_run(tmp_path: Path, now: list[Any]) -> None:
     shard = put(tmp_path / "in", {"c4/a.parquet": SOUND}) / "c4" / "a.parquet"
-    write = WriteStage.run
-
-    def changing(item: Any) -> Any:
-        pq.write_table(pa.table({"text": pa.array(now, pa.string())}), shard)
-        return write(item)
-
-    monkeypatch.setattr(WriteStage, "run", staticmethod(changing))
-    assert refusal(InputChanged, tmp_path) == f"{shard}{ANOTHER}"
+    table = pa.table({"text": pa.array(now, pa.string())})
+    changing = before_each(WriteStage, lambda: pq.write_table(table, shard))
+    assert refusal(InputChanged, tmp_path, engine=changing) == f"{shard}{ANOTHER}"
 
 
 def stored(name: str, texts: list[str], path: Path) -> None:
@@ -338,7 +321,6 @@ def test_whatever_ran_into_an_output_before_a_run_leaves_what_a_first_run_would(
     tmp_path_factory: pytest.TempPathFactory, steps: list[dict[str, Any]]
 ) -> None:
     folder = tmp_path_factory.mktemp("steps")
-    write = WriteStage.run
     for number, step in enumerate(steps):
         files, stops_after = step["files"], step["stops_after"]
         chosen = {key: value for key, value in step.items() if key not in ("files", "stops_after")}
@@ -351,19 +333,10 @@ def test_whatever_ran_into_an_output_before_a_run_leaves_what_a_first_run_would(
             elif not (source / name).exists() or (source / name).read_bytes() != stored:
                 (source / name).parent.mkdir(parents=True, exist_ok=True)
                 (source / name).write_bytes(stored)
-        calls = itertools.count()
-
-        def stopping(item: Any, calls: Any = calls, stops_after: Any = stops_after) -> Any:
-            if next(calls) == stops_after:
-                raise KeyboardInterrupt
-            return write(item)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(WriteStage, "run", staticmethod(stopping))
-            try:
-                deduplicate(source, folder / "out", **chosen)
-            except KeyboardInterrupt:
-                continue
+        try:
+            deduplicate(source, folder / "out", engine=interrupted_in(WriteStage, stops_after), **chosen)
+        except KeyboardInterrupt:
+            continue
         first = folder / f"first-{number}"
         deduplicate(source, first, **{**chosen, "scope": "both"})
         expected, found = results(first), results(folder / "out")

@@ -7,7 +7,7 @@ import os
 import random
 import shutil
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import ConfigError, TooManyBadRecords, clean, deduplicate
-from slimpajama.corpus.lines import LineReader
 from slimpajama.dedup import lsh
 from slimpajama.dedup.stages.decide import DecideStage
 from slimpajama.dedup.stages.sketch import SketchStage
-from slimpajama.dedup.stages.write import WriteResult, WriteStage
+from slimpajama.dedup.stages.write import WriteStage
 from slimpajama.stages.stage import Stage
 from tests.corpus.shards import compressed, decompressed, files_below, jsonl, put, records_of
 from tests.examples import one_in
+from tests.watching import Watched, interrupted_in
 
 STAGES = ["read and sketch", "link", "cluster", "diff", "decide", "write"]
 
@@ -484,16 +484,15 @@ def fresh(source: Path, **chosen: Any) -> dict[str, bytes]:
     return results(out)
 
 
-def test_nothing_is_read_again_when_nothing_changed(twice: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_done_again_when_nothing_changed(twice: tuple[Path, Path]) -> None:
     source, out = twice
     before, summary = results(out), orjson.loads((out / "summary.json").read_bytes())
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*.zst")}
 
-    def refuse(*_: Any) -> None:
-        raise AssertionError("a shard was read")
+    def refuse(function: Callable[[Any], Any], payload: Any) -> Any:
+        raise AssertionError(f"{function} was called")
 
-    monkeypatch.setattr(LineReader, "blocks", refuse)
-    again = run(source, out)
+    again = run(source, out, engine=Watched(around=refuse))
     assert all(done == items for done, items in reused(again).values())
     assert results(out) == before
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.zst")} == times
@@ -606,21 +605,12 @@ def test_shards_of_the_other_scope_stay_while_they_are_right(twice: tuple[Path, 
 
 
 def test_shards_of_an_interrupted_run_with_other_settings_are_not_taken_for_right_ones(
-    twice: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    twice: tuple[Path, Path],
 ) -> None:
     source, out = twice
     right = results(out)
-    write, calls = WriteStage.run, itertools.count()
-
-    def interrupted(item: Any) -> WriteResult:
-        if next(calls) == 2:
-            raise KeyboardInterrupt
-        return write(item)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(WriteStage, "run", staticmethod(interrupted))
-        with pytest.raises(KeyboardInterrupt):
-            run(source, out, min_cleaned_characters=10_000)
+    with pytest.raises(KeyboardInterrupt):
+        run(source, out, engine=interrupted_in(WriteStage, 2), min_cleaned_characters=10_000)
     run(source, out, scope="global")
     left = results(out)
     assert {path: content for path, content in left.items() if right[path] != content} == {}
@@ -641,22 +631,11 @@ def test_what_was_deleted_from_the_output_is_made_again(twice: tuple[Path, Path]
 @pytest.mark.parametrize("stage", [SketchStage, DecideStage, WriteStage])
 @pytest.mark.parametrize("after", [0, 1, 2])
 def test_a_run_that_stopped_anywhere_goes_on_to_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: type[Stage[Any, Any]], after: int
+    tmp_path: Path, stage: type[Stage[Any, Any]], after: int
 ) -> None:
     put(tmp_path / "in", {"c4/a.jsonl": [A, B], "c4/b.jsonl.zst": [edited(A), C], "arxiv/a.jsonl.gz": [C, D]})
-    original = stage.run
-    calls = itertools.count()
-
-    def stopping(item: Any) -> Any:
-        result = original(item)
-        if next(calls) == after:
-            raise KeyboardInterrupt  # its outputs are written, but nothing says so yet
-        return result
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stage, "run", staticmethod(stopping))
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "in", tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "in", tmp_path / "out", engine=interrupted_in(stage, after, done=True))
     assert not (tmp_path / "out" / "summary.json").exists()
     counts = reused(run(tmp_path / "in", tmp_path / "out"))
     assert counts[stage.title] == (after, 3)

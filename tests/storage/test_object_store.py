@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import re
 import string
@@ -35,6 +34,7 @@ from slimpajama.storage.lock_object import lock_object
 from slimpajama.storage.paths import opened, place, status_of
 from tests.corpus.shards import files_below, put
 from tests.storage.s3_server import Faults, failing_proxy, s3_server
+from tests.watching import interrupted_in
 
 FOLDERS = ("decisions/", "global/", "local/", "quarantine/", "sources/", "web/")
 
@@ -168,21 +168,10 @@ def stored_all(remote: Path) -> dict[str, bytes]:
     return {str(path).removeprefix(str(remote)).lstrip("/"): path.read_bytes() for path in files}
 
 
-def test_a_run_in_a_bucket_that_was_cut_off_goes_on(
-    bucket: Path, on_a_disk: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_in_a_bucket_that_was_cut_off_goes_on(bucket: Path, on_a_disk: Path, expected: dict[str, bytes]) -> None:
     upload(on_a_disk / "in", bucket / "in")
-    write, calls = WriteStage.run, itertools.count()
-
-    def stopping(item: Any) -> Any:
-        if next(calls) == 2:
-            raise KeyboardInterrupt
-        return write(item)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(WriteStage, "run", staticmethod(stopping))
-        with pytest.raises(KeyboardInterrupt):
-            run(bucket / "in", bucket / "out")
+    with pytest.raises(KeyboardInterrupt):
+        run(bucket / "in", bucket / "out", engine=interrupted_in(WriteStage, 2))
     assert run(bucket / "in", bucket / "out")["stages"]["write"]["reused"] == 2
     assert stored(bucket / "out") == expected
 
