@@ -62,8 +62,8 @@ def store(dedup: Path, tokenizer: Path | None, out: Path) -> dict[str, Any]:
         summary = make_store(documents, config, out, stages=stages, memory=MEMORY)
         spent = elapsed(began, busy)
     times = ", ".join(f"{name} {stage['seconds']:.2f} s" for name, stage in stages.times().items())
-    size = sum(account["text_bytes"] for account in summary["sources"].values())
-    return {"bytes": size, **spent, "stages": times, "store": summary["bytes"], "backend": summary["backend"]}
+    size = sum(account.text_bytes for account in summary.sources.values())
+    return {"bytes": size, **spent, "stages": times, "store": summary.bytes, "backend": summary.backend}
 
 
 def mixture(dedup: Path, out: Path, tokens: int, format: Any) -> dict[str, Any]:
@@ -81,8 +81,8 @@ def mixture(dedup: Path, out: Path, tokens: int, format: Any) -> dict[str, Any]:
         spent = elapsed(began, busy)
     if "tokenise" in stages.records:
         raise SystemExit("the token store was made again: this is not what was to be measured")
-    files = made.manifests[recipe.name]["files"]
-    written = sum(file["bytes"] for file in files)
+    files = made.manifests[recipe.name].files
+    written = sum(file.bytes for file in files)
     plan = made.plans[recipe.name]
     epochs = max(source.epochs for source in plan.sources)
     return {"bytes": 4 * plan.sequences * LENGTH, **spent, "files": len(files), "written": written, "epochs": epochs}

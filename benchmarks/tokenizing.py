@@ -26,9 +26,12 @@ import zstandard
 from slimpajama.tokens.documents import DocumentBatch
 from slimpajama.tokens.encoding import Encoder, agreeing_backend
 from slimpajama.tokens.holdout import RATE, candidates, draw_holdout
+from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.run_files import copy_documents
-from slimpajama.tokens.stages.shuffle import finish_store, plan_buckets, sort_bucket
-from slimpajama.tokens.stages.tokenize import TokenizeSettings, tokenize_piece
+from slimpajama.tokens.stages.finish import FinishPayload, FinishStage
+from slimpajama.tokens.stages.held_out import HeldOutPayload, HeldOutStage
+from slimpajama.tokens.stages.shuffle import ShuffleStage, plan_buckets
+from slimpajama.tokens.stages.tokenize import TokenizeSettings, tokenize_documents
 from slimpajama.tokens.store import open_store
 from slimpajama.tokens.tokenizer import TokenizerFile, load_tokenizer
 from slimpajama.tokens.tokenizer_training import sample_documents, train_tokenizer
@@ -114,18 +117,39 @@ def build(corpus: Path, tokenizer: TokenizerFile, out: Path) -> dict[str, Any]:
     began, busy = time.perf_counter(), time.process_time()
     shards = {name: shard for shard, name in enumerate(texts)}
     ids = {name: np.concatenate([batch.ids for batch in batches(texts[name], shards[name])]) for name in texts}
-    drawn, _ = draw_holdout(
+    layout = StoreLayout(out)
+    drawn, account = draw_holdout(
         {name: candidates(ids[name], RATE, 1) for name in texts}, {name: len(texts[name]) for name in texts}, RATE, 1
     )
-    drawn.save(out / "holdout.npy")
-    settings = TokenizeSettings(tokenizer, "gigatoken", out / "holdout.npy", seed=1)
-    results = [tokenize_piece(batches(texts[name], shards[name]), name, "0", settings, out) for name in texts]
+    drawn.save(layout.holdout)
+    settings = TokenizeSettings(tokenizer, "gigatoken", layout.holdout, seed=1)
+    results = [
+        tokenize_documents(batches(texts[name], shards[name]), name, "0", settings, layout.runs_of(name))
+        for name in texts
+    ]
     tokenized = time.perf_counter()
-    items = plan_buckets(list(texts), results, settings, out)
-    summary = finish_store(list(texts), results, [sort_bucket(item) for item in items], settings, out)
+    documents = tuple(Path(run.documents.path) for result in results for run in result.runs)
+    HeldOutStage.run(HeldOutPayload(documents, layout.held_out_texts))
+    buckets = [ShuffleStage.run(payload) for payload in plan_buckets(list(texts), results, settings, layout)]
+    finished = FinishStage.run(
+        FinishPayload(
+            layout=layout,
+            sources=tuple(texts),
+            tokenized=tuple(results),
+            buckets=tuple(buckets),
+            seed=settings.seed,
+            backend=settings.backend,
+            tokenizer=tokenizer,
+            tokenizer_name="trained on excerpts",
+            holdout=account,
+            warnings=(),
+            seconds=0.0,
+            beside=(),
+        )
+    )
     spent = elapsed(began, busy)
-    size = sum(result["text_bytes"] for result in results)
-    return {"bytes": size, **spent, "tokenizing": tokenized - began, "store": summary["bytes"]}
+    size = sum(result.text_bytes for result in results)
+    return {"bytes": size, **spent, "tokenizing": tokenized - began, "store": finished.summary.bytes}
 
 
 def read_all(store: Path, scope: str, epoch: int) -> dict[str, Any]:

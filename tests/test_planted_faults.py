@@ -39,6 +39,12 @@ FAULTS = {
     "a field of what a task is given": Fault(
         "dedup/stages/write.py", "payload.decisions_file", "payload.decision_file", "attr-defined"
     ),
+    "a field of a result of the token store": Fault(
+        "tokens/stages/finish.py", "result.text_bytes", "result.text_byte", "attr-defined"
+    ),
+    "a field of the manifest of a mixture": Fault(
+        "verify/mixture_files.py", "manifest.store.fingerprint", "manifest.stores.fingerprint", "attr-defined"
+    ),
     "a stage in the run": Fault("pipeline/dedup.py", "DecideStage(dedup,", "DecidedStage(dedup,", "name-defined"),
     "a stage in the list of stages": Fault(
         "dedup/stages/order.py", "    DecideStage,", "    DecidStage,", "name-defined"

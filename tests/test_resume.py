@@ -104,7 +104,7 @@ def test_a_store_of_parts_is_that_of_whole_shards(corpus: Path) -> None:
             config = TokenConfig(vocabulary=600, holdout=0.05)
             summary = make_store(opened, config, corpus / out / "tokens", stages=Stages(engine), memory=1 << 28)
         files = files_below(corpus / out / "tokens" / "sources")
-        stores.append((summary["sources"], files))
+        stores.append((summary.sources, files))
     assert stores[0] == stores[1]
 
 

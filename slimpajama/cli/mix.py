@@ -102,6 +102,6 @@ def mix(
                 keep=keep,
             )
         if json:
-            typer.echo(orjson.dumps({"tokens": made.store, "mixtures": made.manifests}).decode())
+            typer.echo(orjson.dumps(made.as_dict()).decode())
         elif talks:
             typer.echo(mixture_lines(made, output))

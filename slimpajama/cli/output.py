@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
 from slimpajama.dedup.summary import DedupSummary
 from slimpajama.printable import printable
+
+if TYPE_CHECKING:
+    from slimpajama.pipeline.mix import Mixtures
 
 __all__ = ["closing_lines", "mixture_lines"]
 
@@ -46,23 +49,24 @@ def closing_lines(summary: DedupSummary, output: Path) -> str:
     return "\n".join(printable(line, keep="\n") for line in lines)
 
 
-def mixture_lines(made: Any, output: Path) -> str:
+def mixture_lines(made: Mixtures, output: Path) -> str:
     """The token store in a line, then the plan of each recipe and where its mixture lies."""
     from slimpajama.mixture.plan import plan_table
     from slimpajama.text_table import aligned
+    from slimpajama.tokens.layout import TOKENS_FOLDER
 
     lines = []
     if made.store:
-        train = sum(account["local"]["tokens"]["train"] for account in made.store["sources"].values())
+        train = sum(account.local.tokens.train for account in made.store.sources.values())
         lines.append(
-            f"token store: {output / 'tokens'}, {train:,} training tokens, {made.store['bytes'] / 1e6:,.1f} MB, "
-            f"vocabulary {made.store['vocabulary']:,}, tokenised by {made.store['backend']}"
+            f"token store: {output / TOKENS_FOLDER}, {train:,} training tokens, {made.store.bytes / 1e6:,.1f} MB, "
+            f"vocabulary {made.store.vocabulary:,}, tokenised by {made.store.backend}"
         )
     for name, plan in made.plans.items():
         lines.append(f"\n{name}: {plan.sequences:,} sequences of {plan.sequence_length:,} tokens")
         lines.append(aligned(plan_table(plan), rule_before_last=True))
         if name in made.manifests:
-            manifest = made.manifests[name]
-            held_out = ", ".join(f"{manifest['sequences'][split]:,} {split}" for split in ("validation", "test"))
-            lines.append(f"{output / name}: {len(manifest['files']):,} files, {held_out} sequences held out")
+            mixture = made.manifests[name]
+            held_out = f"{mixture.sequences.validation:,} validation, {mixture.sequences.test:,} test"
+            lines.append(f"{output / name}: {len(mixture.files):,} files, {held_out} sequences held out")
     return "\n".join(printable(line, keep="\n") for line in lines)

@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import yaml
 
 from slimpajama.config.recipe import Recipe
 from slimpajama.mixture.formats.base import MixtureFormat
+from slimpajama.mixture.manifest import MixtureManifest
 from slimpajama.mixture.plan import Plan, plan_table
 from slimpajama.text_table import markdown_table
 
 __all__ = ["dataset_card"]
 
 
-def dataset_card(
-    recipe: Recipe,
-    plan: Plan,
-    rows: Mapping[str, int],
-    facts: Mapping[str, object],
-    format: MixtureFormat,
-    warnings: Sequence[str] = (),
-) -> str:
-    """The text of ``README.md``. ``rows``: sequences of each split that was written; ``facts``: lines to list;
-    ``warnings``: what a reader should know of the plan."""
-    header: dict[str, Any] = {
+def dataset_card(recipe: Recipe, plan: Plan, manifest: MixtureManifest, format: MixtureFormat) -> str:
+    """The text of ``README.md``."""
+    rows = {split: count for split, count in manifest.sequences.by_split.items() if count}
+    header: dict[str, object] = {
         **format.card_header(list(rows)),
         "task_categories": ["text-generation"],
         "pretty_name": recipe.name,
+    }
+    facts = {
+        "scope": recipe.scope,
+        "seed": recipe.seed,
+        "vocabulary": manifest.store.vocabulary,
+        "end of text": manifest.store.end_of_text,
+        "token store": manifest.store.fingerprint,
     }
     lines = ["---", yaml.safe_dump(header, sort_keys=False).strip(), "---", "", f"# {recipe.name}", ""]
     lines += [recipe.description.strip() or "A token-exact mixture of deduplicated text.", ""]
     lines += [f"* {name}: {value}" for name, value in facts.items()]
     lines += [f"* {split}: {count:,} sequences of {plan.sequence_length:,} tokens" for split, count in rows.items()]
     lines += ["", *markdown_table(plan_table(plan)), ""]
-    if warnings:
-        lines += [*(f"* Note: {warning}" for warning in warnings), ""]
+    if manifest.warnings:
+        lines += [*(f"* Note: {warning}" for warning in manifest.warnings), ""]
     lines += [
         "Every file holds each source within one sequence of its share, nothing padded. Validation and test hold",
         "documents of the same sources, unweighted; train has no document of the clusters of near-duplicates that they",

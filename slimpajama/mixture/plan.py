@@ -19,12 +19,16 @@ from numpy.typing import NDArray
 
 from slimpajama.config.recipe import Recipe
 from slimpajama.errors import ConfigError
+from slimpajama.tokens.holdout import SPLITS
+from slimpajama.tokens.store import TokenStore
 
 __all__ = [
     "Plan",
     "SourcePlan",
     "apportion",
     "check_sources",
+    "held_out_tokens",
+    "plan_from_store",
     "plan_mixture",
     "plan_table",
     "plan_warnings",
@@ -143,6 +147,19 @@ def plan_mixture(recipe: Recipe, available: Mapping[str, int]) -> Plan:
         raise _too_many_epochs(recipe, worst, sources)
     files = max(1, round(total * length / recipe.file_tokens))
     return Plan(length, tuple(sources), share_out(counts, min(files, total)))
+
+
+def plan_from_store(store: TokenStore, recipe: Recipe) -> Plan:
+    """The recipe's plan, given what the store has. Raises :class:`ConfigError`."""
+    available = {source: store.stream(source, "train", recipe.scope).tokens for source in store.sources}
+    return plan_mixture(recipe, available)
+
+
+def held_out_tokens(store: TokenStore, scope: str) -> dict[str, dict[str, int]]:
+    """By held-out split, the tokens that each source of the store has in it."""
+    return {
+        split: {source: store.stream(source, split, scope).tokens for source in store.sources} for split in SPLITS[1:]
+    }
 
 
 def _too_many_epochs(recipe: Recipe, worst: SourcePlan, sources: Sequence[SourcePlan]) -> ConfigError:

@@ -9,48 +9,57 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.engine.machine import PeakMemory
 from slimpajama.logging import LOGGER
 from slimpajama.mixture.card import dataset_card
 from slimpajama.mixture.formats.base import MixtureFormat, mixture_format
-from slimpajama.mixture.output_files import file_items, held_out_tokens, is_output_file, plan_from_store
-from slimpajama.mixture.plan import Plan, plan_warnings
-from slimpajama.mixture.stages import build
-from slimpajama.mixture.stages.build import FileItem, build_file
+from slimpajama.mixture.layout import MixtureLayout, is_output_file
+from slimpajama.mixture.manifest import MixtureFile, MixtureManifest, MixturePlan, SequenceCounts, StoreUsed
+from slimpajama.mixture.plan import Plan, held_out_tokens, plan_from_store, plan_warnings
+from slimpajama.mixture.stages.build import BuildStage
+from slimpajama.mixture.summary import MixtureSummary
 from slimpajama.pipeline.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer
 from slimpajama.pipeline.replacement import announce, replaced_mixtures
 from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.planning.disk_need import SHARD_EXPANSION, mixture_bytes, warn_if_full
-from slimpajama.stages.markers import Markers
-from slimpajama.stages.runner import PlainResult, Stages
-from slimpajama.stages.written_files import DamagedFile, WrittenFile
-from slimpajama.storage.file_list import FILE_LIST, FileList, files_in, read_file_list, write_file_list
+from slimpajama.stages.runner import Stages
+from slimpajama.stages.written_files import DamagedFile
+from slimpajama.storage.file_list import FileList, files_in, read_file_list, write_file_list
 from slimpajama.storage.lock import locked, locked_for_reading
-from slimpajama.storage.paths import is_remote
+from slimpajama.storage.paths import is_remote, relative_name
 from slimpajama.tokens.dedup_reader import DedupOutput, expect_dedup_output, open_dedup_output
 from slimpajama.tokens.holdout import SPLITS
-from slimpajama.tokens.store import TokenStore, bucket_paths, open_store
+from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
+from slimpajama.tokens.stages.order import TOKEN_STAGES
+from slimpajama.tokens.store import open_store
+from slimpajama.tokens.summary import TokenSummary
 from slimpajama.versions import versions
 
 __all__ = ["Mixtures", "make_mixtures", "mix_arguments"]
 
-STORE_STAGES = 7
-REMAKE_STORE = "remove it and run the same command again: the token store is made anew"
-
 
 @dataclass(frozen=True, slots=True)
 class Mixtures:
-    """What :func:`make_mixtures` did: the token store's ``summary``, each recipe's ``plan``, unless it was a dry
-    run its ``manifest``, and the most memory it all took."""
+    """What :func:`make_mixtures` did: the figures of the token store, each recipe's plan, unless it was a dry run the
+    figures of its mixture, and the most memory it all took. ``store`` is ``None`` where no mixture was asked for."""
 
-    store: dict[str, Any]
+    store: TokenSummary | None
     plans: dict[str, Plan]
-    manifests: dict[str, dict[str, Any]]
+    manifests: dict[str, MixtureSummary]
     peak_memory_bytes: int = 0
+
+    def as_dict(self) -> dict[str, object]:
+        """The figures as plain values."""
+        return {
+            "tokens": self.store.as_dict() if self.store else {},
+            "mixtures": {name: mixture.as_dict() for name, mixture in self.manifests.items()},
+        }
 
 
 def make_mixtures(
@@ -74,7 +83,7 @@ def make_mixtures(
     cannot be met, and :class:`~slimpajama.errors.InputNotFound` where ``input`` is no finished deduplication.
     """
     chosen = mixture_format(format)
-    written = ["tokens", *(recipe.name for recipe in recipes)]
+    written = [TOKENS_FOLDER, *(recipe.name for recipe in recipes)]
     refuse_overlap(input, output, read_as="deduplication", subfolders=written)
     expect_dedup_output(input)
     config = config.model_copy(update={"tokenizer": from_anywhere(config.tokenizer)})
@@ -86,7 +95,7 @@ def make_mixtures(
     with locked_for_reading(input):
         documents = open_dedup_output(input)
         _check(documents, recipes, output)
-        check_tokenizer(config, output / "tokens")
+        check_tokenizer(config, output / TOKENS_FOLDER)
         _check_disk(documents, recipes, output, dry_run)
         request = mix_arguments(documents.folder, recipes, config, format)
         with contextlib.ExitStack() as holding:
@@ -124,8 +133,8 @@ def _make(
     format: MixtureFormat,
     dry_run: bool,
 ) -> Mixtures:
-    tokens = output / "tokens"
-    stages.count = STORE_STAGES + len(recipes)
+    tokens = output / TOKENS_FOLDER
+    stages.count = len(TOKEN_STAGES) + len(recipes)
     store_summary = make_store(documents, config, tokens, stages=stages, memory=memory)
     stages.count = len(stages.records) + len(recipes)
     store = open_store(tokens)
@@ -137,29 +146,30 @@ def _make(
         for recipe in recipes
     }
     if not stages.inspecting:
-        for warning in (*store_summary["warnings"], *(line for lines in warnings.values() for line in lines)):
+        for warning in (*store_summary.warnings, *(line for lines in warnings.values() for line in lines)):
             LOGGER.warning("%s", warning)
     manifests = {}
     for recipe in recipes if not dry_run else ():
-        plan, said = plans[recipe.name], warnings[recipe.name]
-        manifests[recipe.name] = _build(store, recipe, plan, said, output / recipe.name, format, stages)
+        stage = BuildStage(store, recipe, plans[recipe.name], MixtureLayout(output / recipe.name), format)
+        manifests[recipe.name] = _build(stage, warnings[recipe.name], stages)
     return Mixtures(store_summary, plans, manifests)
 
 
 def _list_files(output: Path, names: Sequence[str], stages: Stages) -> None:
     """List what the store and these mixtures consist of; mixtures of earlier requests that are there stay listed."""
-    path = output / "tokens" / FILE_LIST
+    store = StoreLayout(output / TOKENS_FOLDER)
+    path = store.file_list
     earlier = read_file_list(path) or FileList({}, frozenset())
 
     def stays(name: str) -> bool:
         folder = name.split("/")[0]
-        return folder not in ("tokens", *names) and (output / folder / "manifest.json").exists()
+        return folder not in (TOKENS_FOLDER, *names) and MixtureLayout(output / folder).manifest.exists()
 
     kept = FileList(
         {name: facts for name, facts in earlier.files.items() if stays(name)}, frozenset(filter(stays, earlier.sealed))
     )
-    folders = ["tokens/done", *(f"{name}/.done" for name in names)]
-    sealed = [REQUEST, *(file for folder in folders for file in files_in(output, folder))]
+    folders = [store.done, *(MixtureLayout(output / name).done for name in names)]
+    sealed = [REQUEST, *(file for folder in folders for file in files_in(output, relative_name(folder, output)))]
     write_file_list(path, output, stages.written.values(), sealed, kept)
 
 
@@ -181,101 +191,44 @@ def _check_disk(documents: DedupOutput, recipes: Sequence[Recipe], output: Path,
     warn_if_full(output, mixture_bytes(text, [] if dry_run else [recipe.tokens for recipe in recipes]))
 
 
-def _build(
-    store: TokenStore,
-    recipe: Recipe,
-    plan: Plan,
-    warnings: Sequence[str],
-    out: Path,
-    format: MixtureFormat,
-    stages: Stages,
-) -> dict[str, Any]:
+def _build(stage: BuildStage, warnings: Sequence[str], stages: Stages) -> MixtureSummary:
     began = time.perf_counter()
-    items = file_items(store, recipe, plan, out, format)
-    depends = {
-        "version": build.VERSION,
-        "store": store.fingerprint,
-        "recipe": recipe.model_dump(mode="json"),
-        "format": format.name,
-    }
-    results = stages.run_plain(
-        f"mix {recipe.name}",
-        items,
-        build_file,
-        markers=Markers(out / ".done", out, PlainResult),
-        keys=[item.stem.name for item in items],
-        depends=[
-            depends | {"sequences": dict(zip(item.sources, map(list, item.slices), strict=True))} for item in items
-        ],
-        weights=[4 * item.length * sum(last - first for first, last in item.slices) for item in items],
-        reads=[_buckets_of(item, store) for item in items],
-        kernels=["slimpajama.tokens.compiled"],
-    )
-    rows = {
-        split: sum(sum(result["sequences"].values()) for result in results if result["split"] == split)
-        for split in SPLITS
-    }
-    manifest = {
-        "recipe": recipe.model_dump(mode="json"),
-        "plan": {
-            "sequences": plan.sequences,
-            "tokens": plan.sequences * plan.sequence_length,
-            "sources": [
-                {
-                    "source": source.name,
-                    "share": float(source.share),
-                    "sequences": source.sequences,
-                    "tokens": source.tokens,
-                    "available": source.available,
-                    "epochs": source.epochs,
-                    "unused": source.unused,
-                }
-                for source in plan.sources
-            ],
-        },
-        "store": {"fingerprint": store.fingerprint, "vocabulary": store.vocabulary, "end_of_text": store.end_of_text},
-        "format": format.name,
-        "sequences": rows,
-        "warnings": list(warnings),
-        "empty_splits": [split for split, count in rows.items() if not count],
-        "files": [
-            {
-                "name": Path(file.path).name,
-                "bytes": file.bytes,
-                "blake2b": file.blake2b,
-                "split": result["split"],
-                "sequences": result["sequences"],
-                "documents": result["documents"],
-            }
+    store, layout = stage.store, stage.layout
+    results = stages.run(stage, stage.markers)
+    rows = dict.fromkeys(SPLITS, 0)
+    for result in results:
+        rows[result.split] += sum(result.sequences.values())
+    manifest = MixtureManifest(
+        recipe=stage.recipe.model_dump(mode="json"),
+        plan=MixturePlan.of(stage.plan),
+        store=StoreUsed(store.fingerprint, store.vocabulary, store.end_of_text),
+        format=stage.format.name,
+        sequences=SequenceCounts(**rows),
+        warnings=tuple(warnings),
+        empty_splits=tuple(split for split, count in rows.items() if not count),
+        files=tuple(
+            MixtureFile(
+                name=Path(file.path).name,
+                bytes=file.bytes,
+                blake2b=file.blake2b,
+                split=result.split,
+                sequences=result.sequences,
+                documents=result.documents,
+            )
             for result in results
-            for file in result["files"]
-        ],
-        "versions": versions(),
-    }
-    _remove_outdated(out, manifest, stages)
-    facts: dict[str, object] = {"scope": recipe.scope, "seed": recipe.seed, "vocabulary": store.vocabulary}
-    facts |= {"end of text": store.end_of_text, "token store": store.fingerprint}
-    card = dataset_card(recipe, plan, {split: count for split, count in rows.items() if count}, facts, format, warnings)
-    stages.write(out / "README.md", card.encode())
-    stages.write_json(out / "manifest.json", manifest)
-    return {**manifest, "seconds": round(time.perf_counter() - began, 3)}
+            for file in result.written
+        ),
+        versions=versions(),
+    )
+    _remove_outdated(layout, manifest, stages)
+    stages.write(layout.card, dataset_card(stage.recipe, stage.plan, manifest, stage.format).encode())
+    stages.write_json(layout.manifest, msgspec.to_builtins(manifest))
+    return MixtureSummary.of(manifest, time.perf_counter() - began)
 
 
-def _buckets_of(item: FileItem, store: TokenStore) -> list[WrittenFile]:
-    """The files of the store that one file of a mixture is made of."""
-    found = []
-    for source, (first, last) in zip(item.sources, item.slices, strict=True):
-        stream = store.stream(source, item.split, item.scope)
-        for number in stream.buckets_between(first * item.length, last * item.length):
-            digests = store.index[source][item.split][number]["digests"]
-            paths = reversed(bucket_paths(store.path, source, item.split, number))
-            found += [WrittenFile(path, digest, REMAKE_STORE) for path, digest in zip(paths, digests, strict=True)]
-    return found
-
-
-def _remove_outdated(out: Path, manifest: dict[str, Any], stages: Stages) -> None:
+def _remove_outdated(layout: MixtureLayout, manifest: MixtureManifest, stages: Stages) -> None:
     """Remove the files of mixtures that this manifest does not list, also of one that was never finished."""
-    current = {file["name"] for file in manifest["files"]}
-    for path in out.iterdir():
+    current = {file.name for file in manifest.files}
+    for path in layout.root.iterdir():
         if is_output_file(path.name) and path.name not in current:
             stages.remove(path)

@@ -29,18 +29,21 @@ from slimpajama.dedup.stages.link import LinkStage
 from slimpajama.engine.local import LocalEngine
 from slimpajama.engine.resources import worker_count
 from slimpajama.logging import captured
+from slimpajama.mixture.stages.build import BuildStage
 from slimpajama.pipeline.dedup import deduplicate_on
 from slimpajama.pipeline.mix import make_mixtures
 from slimpajama.pipeline.preflight import check_recipes, check_tokenizer
 from slimpajama.pipeline.run import located, recipes_of, source_of
 from slimpajama.planning.calibration import linking_speed
-from slimpajama.planning.cost_model import Measured, RunPlan, SourcePlan, Wanted, run_plan
+from slimpajama.planning.cost_model import Measured, RunPlan, SourceEstimate, Wanted, run_plan
 from slimpajama.planning.disk_need import text_bytes
 from slimpajama.planning.estimates import Counted, extrapolated
 from slimpajama.planning.sampling import SampledFile, draw_sample, strata_of
 from slimpajama.sample import write_sample
 from slimpajama.stages.progress import SILENT, Progress
 from slimpajama.stages.runner import Stages
+from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
+from slimpajama.tokens.store import open_store
 
 __all__ = ["Assumptions", "plan_run"]
 
@@ -146,7 +149,7 @@ def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages
             "decisions": _size(out / "decisions"),
             "global": _size(out / "global"),
             "local": _size(out / "local"),
-            "tokens": _size(scratch / "mix" / "tokens" / "sources"),
+            "tokens": _size(StoreLayout(scratch / "mix" / TOKENS_FOLDER).sources),
             "mixture": _size(scratch / "mix" / "mixture", "train-*"),
         },
         tokens=tokens,
@@ -162,8 +165,9 @@ def _measure_mixing(
     of_store, of_mixture = Stages(stages.engine, stages.progress), Stages(stages.engine, stages.progress)
     # Warnings would be of the sample, not of the run.
     with captured(logging.WARNING):
-        store = make_mixtures(scratch / "out", [], config, scratch / "mix", stages=of_store, memory=1 << 28).store
-    available = {name: account["local"]["tokens"]["train"] for name, account in store["sources"].items()}
+        make_mixtures(scratch / "out", [], config, scratch / "mix", stages=of_store, memory=1 << 28)
+    store = open_store(scratch / "mix" / TOKENS_FOLDER)
+    available = {name: store.stream(name, "train", "local").tokens for name in store.sources}
     # Repeated documents would compress better than others; but a source may have next to nothing in the sample.
     once = min(int(available.get(name, 0) / share) for name, share in recipe.shares().items())
     mixed = min(MOST_MIXED, max(FEWEST_SEQUENCES * recipe.sequence_length, once))
@@ -171,7 +175,7 @@ def _measure_mixing(
     with captured(logging.WARNING):
         make_mixtures(scratch / "out", [small], config, scratch / "mix", stages=of_mixture, memory=1 << 28)
     seconds = {name: record.seconds for name, record in of_store.records.items()}
-    return seconds | {"mixtures": of_mixture.records["mix mixture"].seconds}, sum(available.values()), mixed
+    return seconds | {BuildStage.title: of_mixture.records["mix mixture"].seconds}, sum(available.values()), mixed
 
 
 def _held(out: Path) -> dict[str, dict[str, tuple[int, int]]]:
@@ -191,7 +195,7 @@ def _size(folder: Path, pattern: str = "*") -> int:
 
 def _sources(
     corpus: Corpus, sampled: Sequence[SampledFile], held: Mapping[str, Mapping[str, tuple[int, int]]]
-) -> dict[str, SourcePlan]:
+) -> dict[str, SourceEstimate]:
     """What each source holds, and all."""
     strata = strata_of(corpus)
     sizes = {stratum: sum(file.size for file in files) for stratum, files in strata.items()}
@@ -202,11 +206,11 @@ def _sources(
         own = [number for number in sizes if name == "total" or number in (-1, names.index(name))]
         files = sum(len(strata[number]) for number in own)
         disk = sum(sizes[number] for number in own)
-        found[name] = SourcePlan(files, disk, documents, text)
+        found[name] = SourceEstimate(files, disk, documents, text)
     return found
 
 
-def _scaled(sources: Mapping[str, SourcePlan], assumptions: Assumptions) -> dict[str, SourcePlan]:
+def _scaled(sources: Mapping[str, SourceEstimate], assumptions: Assumptions) -> dict[str, SourceEstimate]:
     """To the text and documents that are said, if they are."""
     total = sources["total"]
     by_text = assumptions.text / max(1, total.text.estimate) if assumptions.text else 1.0
@@ -214,7 +218,7 @@ def _scaled(sources: Mapping[str, SourcePlan], assumptions: Assumptions) -> dict
     if by_text == by_documents == 1.0:
         return dict(sources)
     return {
-        name: SourcePlan(
+        name: SourceEstimate(
             own.files, round(own.disk * by_text), own.documents.times(by_documents), own.text.times(by_text)
         )
         for name, own in sources.items()

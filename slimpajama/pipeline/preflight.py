@@ -16,10 +16,10 @@ from slimpajama.config.recipe import Recipe
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.corpus.discovery import discover
 from slimpajama.errors import ConfigError, OutputError
-from slimpajama.mixture.output_files import is_foreign
+from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.mixture.plan import check_sources
 from slimpajama.storage.atomic import read_json
-from slimpajama.storage.file_names import SUMMARY_FILE
+from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 from slimpajama.tokens.tokenizer import END_OF_TEXT, declared_beside, fetch_tokenizer, load_tokenizer, local_file
 
 __all__ = ["check_recipes", "check_targets", "check_tokenizer", "sources_of"]
@@ -48,9 +48,9 @@ def check_targets(recipes: Sequence[Recipe], output: Path) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two recipes are named {name!r}; each needs a folder of its own")
-        if name == "tokens":
-            raise ConfigError("a recipe cannot be named 'tokens': that folder holds the token store")
-        if is_foreign(output / name):
+        if name == TOKENS_FOLDER:
+            raise ConfigError(f"a recipe cannot be named {TOKENS_FOLDER!r}: that folder holds the token store")
+        if MixtureLayout(output / name).is_foreign:
             raise OutputError(
                 f"{output / name} is there already and is no mixture; rename the recipe {name!r}, or choose another "
                 "output"
@@ -73,7 +73,7 @@ def check_tokenizer(config: TokenConfig, store: Path) -> None:
     if path is not None:
         load_tokenizer(path, config.end_of_text, declared_beside(path))
         return
-    summary = read_json(store / SUMMARY_FILE)
+    summary = read_json(StoreLayout(store).summary)
     if isinstance(summary, dict) and summary.get("tokenizer", {}).get("name") == config.tokenizer:
         return
     with tempfile.TemporaryDirectory(prefix="slimpajama-tokenizer-") as scratch:

@@ -17,11 +17,12 @@ from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.summary import read_summary
 from slimpajama.errors import InputNotFound, OutputError
 from slimpajama.logging import LOGGER
+from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.pipeline.request import REQUEST
 from slimpajama.stages.markers import changes, reasons
 from slimpajama.storage.atomic import read_json
 from slimpajama.storage.sealed_json import read_sealed
-from slimpajama.tokens.store import STORE_FILE
+from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 
 __all__ = ["announce", "replaced_dedup", "replaced_mixtures", "replaced_sample"]
 
@@ -63,13 +64,13 @@ def replaced_mixtures(output: Path, recipes: Sequence[Recipe], arguments: Mappin
     """
     found = []
     before = read_sealed(output / REQUEST)
-    if before is not None and before.get("command") == "mix" and (output / "tokens" / STORE_FILE).exists():
+    if before is not None and before.get("command") == "mix" and StoreLayout(output / TOKENS_FOLDER).index.exists():
         old = {name: before.get(name) for name in ("input", "settings")}
         why = reasons(changes(old, {name: arguments[name] for name in old}))
         if why:
-            found.append(f"{output / 'tokens'} is a finished token store that would be replaced ({why})")
+            found.append(f"{output / TOKENS_FOLDER} is a finished token store that would be replaced ({why})")
     for recipe in recipes if build else ():
-        manifest = read_json(output / recipe.name / "manifest.json")
+        manifest = read_json(MixtureLayout(output / recipe.name).manifest)
         if isinstance(manifest, dict) and "recipe" in manifest:
             old = {"recipe": manifest["recipe"], "format": manifest.get("format")}
             new = {"recipe": recipe.model_dump(mode="json"), "format": arguments["format"]}

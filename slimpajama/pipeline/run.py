@@ -32,6 +32,7 @@ from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.lock import locked
 from slimpajama.storage.paths import is_remote, place, relative_name
+from slimpajama.tokens.layout import TOKENS_FOLDER
 
 __all__ = ["RunSummary", "recipes_of", "run_all", "source_of"]
 
@@ -55,10 +56,10 @@ class RunSummary:
         return {
             "config": self.config.model_dump(mode="json"),
             "dedup": self.dedup.as_dict(),
-            "tokens": self.mixtures.store,
+            "tokens": self.mixtures.store.as_dict() if self.mixtures.store else {},
             "mixtures": {
-                name: {key: value for key, value in manifest.items() if key != "files"}
-                for name, manifest in self.mixtures.manifests.items()
+                name: {key: value for key, value in mixture.as_dict().items() if key != "files"}
+                for name, mixture in self.mixtures.manifests.items()
             },
             "stages": {
                 name: {"seconds": record.seconds, "items": record.items, "reused": record.reused}
@@ -97,7 +98,7 @@ def run_all(
         refuse_overlap(source, output)
     if recipes:
         _check(config, recipes, source, output)
-    mixtures = Mixtures({}, {}, {})
+    mixtures = Mixtures(None, {}, {})
     with (engine or EngineChoice()).opened(config.dedup) as opened, locked(output):
         if keep:
             announce(_replaced(config, recipes, source, output), keep)
@@ -152,7 +153,7 @@ def _check(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: P
     names = tuple(REDPAJAMA_SET_NAMES) if of_sample else sources_of(config.dedup, source)
     global_only = "dedup.scope is global, so only globally deduplicated shards are written; set it to both"
     check_recipes(recipes, names, global_only=global_only if config.dedup.scope == "global" else "")
-    check_tokenizer(config.tokens, output / "mixtures" / "tokens")
+    check_tokenizer(config.tokens, output / "mixtures" / TOKENS_FOLDER)
 
 
 def _list_files(output: Path, summary: FileRecord, mixed: bool) -> None:

@@ -18,23 +18,20 @@ from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.summary import DedupSummary, read_summary
 from slimpajama.engine import Engine, Item
 from slimpajama.errors import InputError, InputNotFound
+from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.pipeline.request import is_of_run
 from slimpajama.stages.progress import SILENT, Progress, StageStart
 from slimpajama.storage.file_list import FILE_LIST, FileList, read_file_list
-from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.storage.lock import locked_for_reading
-from slimpajama.tokens.store import STORE_FILE, TokenStore, open_store
+from slimpajama.storage.paths import relative_name
+from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
+from slimpajama.tokens.store import TokenStore, open_store
 from slimpajama.verify import dedup_output, listed_files, mixture_files, survivors, token_store
 from slimpajama.verify.findings import Checked
 
 __all__ = ["Verification", "verify_run"]
 
-_OF_MIXTURES = (f"tokens/{STORE_FILE}", f"tokens/{FILE_LIST}")
-"""Any of these shows that something was finished."""
-
 Found = TypeVar("Found", bound=Checked)
-
-_STORE_SUMMARY = f"tokens/{SUMMARY_FILE}"
 
 
 @dataclass(slots=True)
@@ -77,7 +74,8 @@ def _holds_dedup(folder: Path) -> bool:
 
 
 def _holds_mixtures(folder: Path) -> bool:
-    return any((folder / name).exists() for name in _OF_MIXTURES)
+    store = StoreLayout(folder / TOKENS_FOLDER)
+    return store.index.exists() or store.file_list.exists()
 
 
 @dataclass(slots=True)
@@ -168,23 +166,28 @@ def _check_parts(folder: Path, checks: _Checks, memory: int, whole: bool) -> set
 
 
 def _check_mixtures(folder: Path, summary: DedupSummary | None, checks: _Checks) -> None:
-    listing = _list_of(folder / "tokens" / FILE_LIST, folder, checks)
+    layout = StoreLayout(folder / TOKENS_FOLDER)
+    listing = _list_of(layout.file_list, folder, checks)
     known: set[Path] = set()
-    names = sorted(path.name for path in folder.iterdir() if (path / "manifest.json").exists())
+    names = sorted(path.name for path in folder.iterdir() if MixtureLayout(path).manifest.exists())
     try:
-        store = open_store(folder / "tokens")
+        store = open_store(layout.root)
     except InputError as fault:
         checks.found([str(fault)])
     else:
-        known |= _check_store(store, folder, summary, checks, listed_files.is_sound(folder, _STORE_SUMMARY, listing))
+        known |= _check_store(store, folder, summary, checks, _is_sound(layout.summary, folder, listing))
         for name in names:
-            if listed_files.is_sound(folder, f"{name}/manifest.json", listing):
+            if _is_sound(MixtureLayout(folder / name).manifest, folder, listing):
                 files, findings = mixture_files.file_checks(folder / name, store)
                 checks.found(findings)
-                sizes = [file.entry["bytes"] for file in files]
+                sizes = [file.entry.bytes for file in files]
                 checks.run(f"files of {name}", files, mixture_files.check_file, sizes)
                 known |= {file.path for file in files}
-    _check_list(folder, checks, listing, known, ("tokens/sources", *names), "mixtures")
+    _check_list(folder, checks, listing, known, (relative_name(layout.sources, folder), *names), "mixtures")
+
+
+def _is_sound(path: Path, folder: Path, listing: FileList | None) -> bool:
+    return listed_files.is_sound(folder, relative_name(path, folder), listing)
 
 
 def _check_store(

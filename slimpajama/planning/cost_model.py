@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from slimpajama.config.dedup import Config
 from slimpajama.dedup.banding import banding
@@ -26,27 +27,19 @@ from slimpajama.engine.resources import (
     whole_machine_bytes,
     worker_count,
 )
+from slimpajama.mixture.stages.build import BuildStage
 from slimpajama.planning.calibration import LinkingSpeed
 from slimpajama.planning.estimates import Range
+from slimpajama.stages.stage import Scale, Stage
+from slimpajama.tokens.stages.order import TOKEN_STAGES
 
-__all__ = ["Measured", "RunPlan", "SourcePlan", "StageCost", "Wanted", "run_plan"]
+__all__ = ["Measured", "RunPlan", "SourceEstimate", "StageCost", "Wanted", "run_plan"]
 
 CLUSTER_ROW = 25
 """Bytes of the clusters file for each linked document."""
 
-SERIAL = (
-    *(stage.title for stage in DEDUP_STAGES if stage.single),
-    "holdout",
-    "tokenizer",
-    "held-out texts",
-    "token store",
-)
-"""Stages of one task: they run in one process, however many there are."""
-
-BY_DOCUMENTS = (*(stage.title for stage in DEDUP_STAGES if stage.scales_with == "documents"), "survey", "holdout")
-BY_KEPT_TEXT = ("tokenise", "held-out texts", "shuffle", "token store")
-FIXED = ("tokenizer",)
-"""Takes excerpts of at most so much, whatever the corpus. All other stages go by text."""
+STAGES: tuple[type[Stage[Any, Any]], ...] = (*DEDUP_STAGES, *TOKEN_STAGES, BuildStage)
+"""All stages of a run. Each says itself what it scales with, and whether it is a single task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +70,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class SourcePlan:
+class SourceEstimate:
     """One source, or all: its ``files``, their bytes on ``disk``, and what they hold."""
 
     files: int
@@ -102,7 +95,7 @@ class RunPlan:
     ``notes``: what was assumed that may not be meant."""
 
     sampled_text: int
-    sources: Mapping[str, SourcePlan]
+    sources: Mapping[str, SourceEstimate]
     kept: float
     kept_is_said: bool
     tokens: int | None
@@ -128,7 +121,7 @@ class RunPlan:
         return sum(cost.core_seconds / (1 if cost.serial else workers) for cost in self.stages) / 3600
 
 
-def run_plan(config: Config, sources: Mapping[str, SourcePlan], measured: Measured, wanted: Wanted) -> RunPlan:
+def run_plan(config: Config, sources: Mapping[str, SourceEstimate], measured: Measured, wanted: Wanted) -> RunPlan:
     """The plan. ``sources``: by name, and ``total``."""
     documents, text = sources["total"].documents.estimate, sources["total"].text.estimate
     bands, _ = banding(config)
@@ -140,15 +133,24 @@ def run_plan(config: Config, sources: Mapping[str, SourcePlan], measured: Measur
     by_text = text / max(1, measured.text)
     by_kept_text = by_text * kept / max(1e-9, most_kept)
     by_documents = documents / max(1, measured.documents)
-    factors = dict.fromkeys(BY_DOCUMENTS, by_documents) | dict.fromkeys(BY_KEPT_TEXT, by_kept_text)
-    factors |= dict.fromkeys(FIXED, 1.0)
+    factors: dict[Scale, float] = {
+        "text": by_text,
+        "kept text": by_kept_text,
+        "documents": by_documents,
+        "mixed tokens": (wanted.mixed or 0) / max(1, measured.mixed),
+        "fixed": 1.0,
+    }
     item, lone = task_bytes(config, wanted.cores), whole_machine_bytes(config, wanted.cores)
     ranges = key_ranges(documents, item)
     costs = {
         SketchStage.title: 0.0,
         LinkStage.title: documents * bands * (measured.linking.linking + ranges * measured.linking.gathering),
         ClusterStage.title: links * measured.linking.clustering,
-        **{name: seconds * factors.get(name, by_text) for name, seconds in measured.seconds.items()},
+        **{
+            stage.title: measured.seconds[stage.title] * factors[stage.scales_with]
+            for stage in STAGES
+            if stage.title in measured.seconds
+        },
     }
     cluster_ranges = max(1, -(-linked * BYTES_PER_LINKED // lone))
     scratch = SCRATCH_PER_LINKED + (SPILLED_PER_LINKED if cluster_ranges > 1 else 0)
@@ -164,9 +166,12 @@ def run_plan(config: Config, sources: Mapping[str, SourcePlan], measured: Measur
         disk[f"shards, {scope}"] = round(own * share * text)
     if wanted.mixed is not None:
         store = round(measured.disk["tokens"] * by_kept_text)
-        each = wanted.mixed / max(1, measured.mixed)
-        disk |= {"token store": store, "while it is made": store, "mixtures": round(measured.disk["mixture"] * each)}
-        costs["mixtures"] *= each / by_text
+        disk |= {
+            "token store": store,
+            "while it is made": store,
+            "mixtures": round(measured.disk["mixture"] * factors["mixed tokens"]),
+        }
+    serial = {stage.title for stage in STAGES if stage.single}
     workers = worker_count(config, wanted.cores)
     processes = workers * WORKER_BYTES + (OTHERS_BYTES if workers > 1 else 0)
     each_range = documents // ranges * BYTES_PER_KEY
@@ -185,7 +190,7 @@ def run_plan(config: Config, sources: Mapping[str, SourcePlan], measured: Measur
             "linking": processes + workers * each_range,
             "clustering": processes + min(lone, linked * BYTES_PER_LINKED),
         },
-        stages=[StageCost(name, seconds, name in SERIAL) for name, seconds in costs.items()],
+        stages=[StageCost(name, seconds, name in serial) for name, seconds in costs.items()],
         workers=workers,
         nodes=wanted.nodes,
         reading=sources["total"].disk * workers / max(1e-9, costs[SketchStage.title]),

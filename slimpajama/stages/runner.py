@@ -11,45 +11,25 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from slimpajama.engine import Engine, Item, Retry
+from slimpajama.engine import Engine
 from slimpajama.engine.kernels import compile_seconds
 from slimpajama.errors import InputChanged, OutputError
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.progress import SILENT, Progress, StageStart
-from slimpajama.stages.stage import Payload, ResultType, Stage, StageResult, Task
+from slimpajama.stages.stage import Payload, ResultType, Stage
 from slimpajama.stages.written_files import DamagedFile, WrittenFile, damage_of
 from slimpajama.storage.atomic import atomic_file, remove_stale_temporaries, write_json
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import relative_name, remove_file, remove_tree
 
-__all__ = ["PlainResult", "StageRecord", "Stages", "Unfinished"]
-
-
-Returned = TypeVar("Returned")
+__all__ = ["StageRecord", "Stages", "Unfinished"]
 
 _LOOK_AFTER_DISK = "look after the disk, then run the same command again: finished work is kept"
-
-
-class PlainResult(StageResult, frozen=True, kw_only=True):
-    """The result of a stage that is a function and returns a mapping: its values, and the files it wrote."""
-
-    values: dict[str, Any]
-    written: tuple[FileRecord, ...]
-
-    @classmethod
-    def of(cls, mapping: Mapping[str, Any]) -> PlainResult:
-        """``mapping["files"]``: the records of the files, if there are any."""
-        values = {key: value for key, value in mapping.items() if key != "files"}
-        return cls(values=values, written=tuple(mapping.get("files", ())))
-
-    def as_mapping(self) -> dict[str, Any]:
-        """What the function returned."""
-        return {**self.values, "files": list(self.written)}
 
 
 class Unfinished(Exception):
@@ -94,47 +74,7 @@ class Stages:
 
         What a task reads (see :attr:`Task.reads`) must be what was written.
         """
-        return self._run(
-            stage.title, stage.tasks(), stage.run, _unchanged, markers, stage.kernels, stage.memory, stage.retry
-        )
-
-    def run_plain(
-        self,
-        name: str,
-        items: Sequence[Item],
-        function: Callable[[Item], dict[str, Any]],
-        *,
-        markers: Markers[PlainResult],
-        keys: Sequence[str],
-        depends: Sequence[Mapping[str, object]],
-        weights: Sequence[int],
-        kernels: Sequence[str] = (),
-        reads: Sequence[Sequence[WrittenFile]] = (),
-    ) -> list[dict[str, Any]]:
-        """As :meth:`run` with ``function``, which returns mappings of plain values; ``result["files"]`` are records.
-
-        A task is ``items[i]`` with ``keys[i]``, the inputs ``depends[i]``, ``weights[i]`` and ``reads[i]``.
-        """
-        tasks = [
-            Task(key, item, inputs, weight, tuple(files))
-            for key, item, inputs, weight, files in zip(
-                keys, items, depends, weights, reads or [()] * len(items), strict=True
-            )
-        ]
-        results = self._run(name, tasks, function, PlainResult.of, markers, kernels, None, None)
-        return [result.as_mapping() for result in results]
-
-    def _run(
-        self,
-        name: str,
-        tasks: Sequence[Task[Payload]],
-        function: Callable[[Payload], Returned],
-        result_of: Callable[[Returned], ResultType],
-        markers: Markers[ResultType],
-        kernels: Sequence[str],
-        memory: int | None,
-        retry: Retry[Payload] | None,
-    ) -> list[ResultType]:
+        name, kernels, tasks = stage.label, stage.kernels, stage.tasks()
         results: list[ResultType | None] = []
         stale = {}
         known = markers.results([task.key for task in tasks], [task.inputs for task in tasks])
@@ -149,7 +89,7 @@ class Stages:
         if self.inspecting and missing:
             raise Unfinished(name)
         if kernels and missing:
-            self._compile(kernels, function.__module__)
+            self._compile(kernels, stage.run.__module__)
         began = time.perf_counter()
         self._check_files((file for task in missing for file in task.reads), kernels)
         names = {id(task.payload): task.key for task in missing}
@@ -159,18 +99,18 @@ class Stages:
             self._shown(StageStart(name, number, max(number, self.count) if self.count else 0, size, size - to_do)),
             contextlib.closing(
                 self.engine.map(
-                    function,
+                    stage.run,
                     [task.payload for task in missing],
                     lambda payload: names.get(id(payload), name),
                     kernels,
-                    memory,
-                    retry,
+                    stage.memory,
+                    stage.retry,
                 )
             ) as finished,
         ):
             try:
-                for index, returned in finished:
-                    task, result = missing[index], result_of(returned)
+                for index, result in finished:
+                    task = missing[index]
                     markers.finish(task.key, task.inputs, result)
                     results[numbers[index]] = result
                     self.sound.update(file.path for file in result.files)
@@ -241,14 +181,14 @@ class Stages:
             self.remove(marker)
 
     def finished(
-        self, name: str, markers: Markers[PlainResult], key: str, depends: Mapping[str, object]
-    ) -> dict[str, Any] | None:
+        self, name: str, markers: Markers[ResultType], key: str, inputs: Mapping[str, object]
+    ) -> ResultType | None:
         """The result of a stage of one task if it still holds, before what leads to it is looked at; else ``None``."""
-        result, reason = markers.result(key, depends)
+        result, reason = markers.result(key, inputs)
         if result is not None or (self.inspecting and reason):
             self.records[name] = StageRecord(1, int(result is not None), 0.0, {key: reason} if reason else {})
         self.list_files(result.files if result else ())
-        return result.as_mapping() if result else None
+        return result
 
     def times(self) -> dict[str, dict[str, Any]]:
         """Seconds, and items run and reused, of each stage, for the summary."""
@@ -299,10 +239,6 @@ class Stages:
                 remove_tree(folder)
             for path in [path for path in self.written if path.startswith(f"{folder}/")]:
                 del self.written[path]
-
-
-def _unchanged(result: ResultType) -> ResultType:
-    return result
 
 
 @contextlib.contextmanager

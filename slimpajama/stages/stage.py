@@ -23,7 +23,7 @@ from slimpajama.storage.file_record import FileRecord
 
 __all__ = ["Payload", "ResultType", "Scale", "Stage", "StageResult", "Task", "map_files"]
 
-Scale = Literal["text", "kept text", "documents", "links", "fixed"]
+Scale = Literal["text", "kept text", "documents", "links", "mixed tokens", "fixed"]
 """What the work of a stage is in proportion to."""
 
 
@@ -72,6 +72,11 @@ class Stage(ABC, Generic[Payload, ResultType]):
     kernels: ClassVar[tuple[str, ...]] = ()
     scales_with: ClassVar[Scale] = "text"
     single: ClassVar[bool] = False
+
+    @property
+    def label(self) -> str:
+        """What people see of this one: its title, unless a run has several of its kind."""
+        return self.title
 
     @property
     def memory(self) -> int | None:

@@ -25,7 +25,7 @@ import psutil
 from numpy.typing import NDArray
 
 from slimpajama.tokens.tokenizer import TokenizerFile
-from slimpajama.tokens.tokenizer_json import plain_json, reference
+from slimpajama.tokens.tokenizer_json import TokenizerJson, plain_json, reference
 
 __all__ = ["Backend", "Encoder", "agreeing_backend"]
 
@@ -104,14 +104,14 @@ class Encoder:
         )
 
 
-def load_gigatoken(content: dict[str, Any]) -> Any:
+def load_gigatoken(content: TokenizerJson) -> Any:
     """The tokenizer of ``content`` in ``gigatoken``, without its special tokens."""
     ordinary = [token for token in content["added_tokens"] if not token.get("special")]
     return gigatoken.gigatoken_rs.load_hf_json(orjson.dumps({**content, "added_tokens": ordinary}))
 
 
 def agreeing_backend(
-    tokenizer: TokenizerFile, texts: Iterable[str], load: Callable[[dict[str, Any]], Any] = load_gigatoken
+    tokenizer: TokenizerFile, texts: Iterable[str], load: Callable[[TokenizerJson], Any] = load_gigatoken
 ) -> tuple[Backend, str | None]:
     """The backend to use for documents like ``texts``, and a warning where it is not the fast one.
 
@@ -141,7 +141,7 @@ def agreeing_backend(
     return "gigatoken", None
 
 
-def divisible(content: dict[str, Any]) -> bool:
+def divisible(content: TokenizerJson) -> bool:
     """Whether a text's ids are those of its :func:`fragments_of` joined."""
     pre_tokenizer, normalizer = content.get("pre_tokenizer") or {}, content.get("normalizer") or {}
     ordinary = [token for token in content["added_tokens"] if not token.get("special")]

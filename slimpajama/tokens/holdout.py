@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,7 +37,9 @@ __all__ = [
     "TEST",
     "TRAIN",
     "VALIDATION",
+    "HeldOutCounts",
     "Holdout",
+    "HoldoutAccount",
     "candidates",
     "draw_holdout",
     "load_holdout",
@@ -81,6 +84,23 @@ class Holdout:
         return file.record
 
 
+class HeldOutCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ``survivors`` of one source, and how many of them validation and test have."""
+
+    survivors: int
+    validation: int
+    test: int
+
+
+class HoldoutAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was drawn of each source; the last two list the sources that gave that split no document."""
+
+    rate: float
+    sources: dict[str, HeldOutCounts]
+    without_validation: tuple[str, ...]
+    without_test: tuple[str, ...]
+
+
 def load_holdout(path: Path) -> Holdout:
     """What :meth:`Holdout.save` wrote. Raises :class:`InputError` naming a file that is not there or not that."""
     try:
@@ -111,34 +131,32 @@ def candidates(survivors: NDArray[np.uint64], rate: float, seed: int) -> NDArray
 
 def draw_holdout(
     candidate_ids: Mapping[str, NDArray[np.uint64]], survivors: Mapping[str, int], rate: float, seed: int
-) -> tuple[Holdout, dict[str, Any]]:
+) -> tuple[Holdout, HoldoutAccount]:
     """Draw from each source's candidates, given how many survivors the source has; returns it and the account.
 
-    The account is ``{"rate", "sources": {name: {"survivors", "validation", "test"}}, "without_validation",
-    "without_test"}``, the last two listing the sources that gave that split no document. Raises
-    :class:`ConfigError` for a rate outside 0 … 0.5.
+    Raises :class:`ConfigError` for a rate outside 0 … 0.5.
     """
     if not 0 <= rate <= 0.5:
         raise ConfigError(
             f"the holdout rate is {rate}; it is a share of the documents, from 0 to 0.5 (published: {RATE})"
         )
     clusters, splits = [np.zeros(0, dtype=np.uint64)], [np.zeros(0, dtype=np.uint8)]
-    account: dict[str, dict[str, int]] = {}
+    account: dict[str, HeldOutCounts] = {}
     for source, count in survivors.items():
         ids = np.unique(candidate_ids[source])
         drawn = ids[np.argsort(seeded_hash(ids, seed, _PURPOSE))][: holdout_size(count, rate)]
         validation = (drawn.size + 1) // 2
         clusters.append(drawn)
         splits.append(np.where(np.arange(drawn.size) < validation, VALIDATION, TEST).astype(np.uint8))
-        account[source] = {"survivors": count, "validation": validation, "test": drawn.size - validation}
+        account[source] = HeldOutCounts(count, validation, drawn.size - validation)
     joined, joined_splits = np.concatenate(clusters), np.concatenate(splits)
     order = np.argsort(joined)
-    return Holdout(joined[order], joined_splits[order]), {
-        "rate": rate,
-        "sources": account,
-        "without_validation": [source for source, counts in account.items() if counts["validation"] == 0],
-        "without_test": [source for source, counts in account.items() if counts["test"] == 0],
-    }
+    return Holdout(joined[order], joined_splits[order]), HoldoutAccount(
+        rate=rate,
+        sources=account,
+        without_validation=tuple(source for source, counts in account.items() if counts.validation == 0),
+        without_test=tuple(source for source, counts in account.items() if counts.test == 0),
+    )
 
 
 def holdout_size(survivors: int, rate: float) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,8 +22,9 @@ from slimpajama.engine.kernels import kernel
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.npy import write_array
 from slimpajama.tokens.holdout import SPLITS
+from slimpajama.tokens.layout import token_files
 
-__all__ = ["RUN_RECORD", "RunWriter", "copy_documents", "gathered", "run_paths"]
+__all__ = ["RUN_RECORD", "RunWriter", "SortedRun", "copy_documents", "gathered"]
 
 RUN_RECORD = np.dtype(
     [
@@ -42,20 +44,22 @@ CHUNK_TOKENS = 4 << 20
 """Tokens gathered at a time while writing."""
 
 
-def run_paths(folder: Path, name: str) -> tuple[Path, Path]:
-    """The documents and the tokens of the run called ``name``."""
-    return folder / f"{name}.documents.npy", folder / f"{name}.tokens.npy"
+class SortedRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A run that was written: its name, unique in the source, and its two files."""
+
+    name: str
+    tokens: FileRecord
+    documents: FileRecord
 
 
 class RunWriter:
     """Collects tokenised documents and writes a run whenever ``run_bytes`` of them are there.
 
-    ``names``: the runs written so far; ``files``: their records. ``tokens``: ``int64[3]``, taken in so far, by split.
+    ``runs``: those written so far. ``tokens``: ``int64[3]``, taken in so far, by split.
     """
 
     def __init__(self, folder: Path, name: str, dtype: np.dtype[Any], run_bytes: int) -> None:
-        self.names: list[str] = []
-        self.files: list[FileRecord] = []
+        self.runs: list[SortedRun] = []
         self.tokens = np.zeros(len(SPLITS), dtype=np.int64)
         self._folder, self._name, self._dtype, self._run_bytes = folder, name, dtype, run_bytes
         self._documents: list[NDArray[np.void]] = []
@@ -85,11 +89,12 @@ class RunWriter:
         order = np.lexsort((documents["key"], documents["split"]))
         documents, starts, lengths = documents[order], starts[order], lengths[order]
         documents["start"] = (np.cumsum(lengths) - lengths).astype(np.uint64)
-        name = f"{self._name}.{len(self.names):04d}"
-        documents_path, tokens_path = run_paths(self._folder, name)
-        self.files.append(write_array(tokens_path, self._dtype, tokens.size, gathered(tokens, starts, lengths)))
-        self.files.append(write_array(documents_path, RUN_RECORD, documents.size, [documents]))
-        self.names.append(name)
+        name = f"{self._name}.{len(self.runs):04d}"
+        files = token_files(self._folder, name)
+        written = write_array(files.tokens, self._dtype, tokens.size, gathered(tokens, starts, lengths))
+        self.runs.append(
+            SortedRun(name, written, write_array(files.documents, RUN_RECORD, documents.size, [documents]))
+        )
 
 
 def gathered(

@@ -22,35 +22,41 @@ fixed width is what ``.npy`` is).
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from slimpajama.config.dedup import Scope
 from slimpajama.errors import ConfigError, InputError
 from slimpajama.storage.atomic import read_json
 from slimpajama.storage.npy import MappedArray, map_array
 from slimpajama.tokens.holdout import SPLITS
+from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.run_files import copy_documents
 from slimpajama.tokens.seeded_order import seeded_hash
+from slimpajama.tokens.summary import PerScope
 
 __all__ = [
     "DOCUMENT",
     "SCOPES",
-    "STORE_FILE",
     "STORE_VERSION",
+    "BucketDigests",
+    "BucketEntry",
+    "StoreContent",
+    "StoreIndex",
     "TokenStore",
     "TokenStream",
-    "bucket_paths",
     "open_store",
 ]
 
-STORE_FILE = "store.json"
 STORE_VERSION = 1
-SCOPES = ("global", "local")
+SCOPES: tuple[Scope, ...] = ("global", "local")
 
 DOCUMENT = np.dtype([("id", "<u8"), ("cluster", "<u8"), ("tokens", "<u4"), ("kept_global", "?"), ("kept_local", "?")])
 """``tokens``: length with the end-of-text token. ``cluster``: id of the global survivor. The split is the folder."""
@@ -58,10 +64,42 @@ DOCUMENT = np.dtype([("id", "<u8"), ("cluster", "<u8"), ("tokens", "<u4"), ("kep
 _REMEMBERED = 2
 
 
-def bucket_paths(store: Path, source: str, split: str, number: int) -> tuple[Path, Path]:
-    """The documents and the tokens of a bucket."""
-    folder = store / "sources" / source / split
-    return folder / f"{number:05d}.documents.npy", folder / f"{number:05d}.tokens.npy"
+class BucketDigests(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The blake2b of the two files of a bucket."""
+
+    tokens: str
+    documents: str
+
+
+class BucketEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the index says of a bucket: documents and tokens in each scope, and digests of its files."""
+
+    documents: PerScope
+    tokens: PerScope
+    digests: BucketDigests
+
+
+class StoreContent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that tells one store from another. ``sources``: by source and split, the buckets in their order."""
+
+    version: int = STORE_VERSION
+    seed: int
+    vocabulary: int
+    end_of_text: int
+    tokenizer: str
+    sources: dict[str, dict[str, tuple[BucketEntry, ...]]]
+
+
+class StoreIndex(StoreContent, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``store.json``. ``fingerprint``: of the content. ``order``: of the sources, which JSON does not keep."""
+
+    fingerprint: str
+    order: tuple[str, ...]
+
+    @classmethod
+    def of(cls, content: StoreContent, fingerprint: str, order: tuple[str, ...]) -> StoreIndex:
+        """The index of ``content``."""
+        return cls(**msgspec.structs.asdict(content), fingerprint=fingerprint, order=order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +119,14 @@ class TokenStream:
     open and remembers where it was: one per process, not shared between threads.
     """
 
-    def __init__(self, store: Path, source: str, split: str, scope: str, buckets: list[Any], seed: int) -> None:
-        self.documents = sum(bucket["documents"][scope] for bucket in buckets)
-        self._sizes = np.array([bucket["tokens"][scope] for bucket in buckets], dtype=np.int64)
+    def __init__(
+        self, layout: StoreLayout, source: str, split: str, scope: str, buckets: Sequence[BucketEntry], seed: int
+    ) -> None:
+        self.documents = sum(bucket.documents.of(scope) for bucket in buckets)
+        self._sizes = np.array([bucket.tokens.of(scope) for bucket in buckets], dtype=np.int64)
         self.tokens = int(self._sizes.sum())
-        self._where = (store, source, split)
+        self._files = layout
+        self._where = (source, split)
         self._global = scope == "global"
         self._seed = seed
         self._layouts: OrderedDict[tuple[int, int], _Layout] = OrderedDict()
@@ -99,7 +140,7 @@ class TokenStream:
         """
         if not 0 <= start <= stop <= self.tokens or epoch < 0:
             raise ConfigError(
-                f"tokens {start} to {stop} of epoch {epoch} were asked of {'/'.join(map(str, self._where))}, "
+                f"tokens {start} to {stop} of epoch {epoch} were asked of {self._files.root}/{'/'.join(self._where)}, "
                 f"which has {self.tokens} in each epoch from 0 on"
             )
         out = np.empty(stop - start, dtype=np.uint32)
@@ -149,9 +190,9 @@ class TokenStream:
             return layout
         while len(self._layouts) >= _REMEMBERED:
             self._layouts.popitem(last=False)
-        documents_path, tokens_path = bucket_paths(*self._where, bucket)
+        files = self._files.bucket(*self._where, bucket)
         try:
-            documents, tokens = map_array(documents_path), MappedArray(tokens_path)
+            documents, tokens = map_array(files.documents), MappedArray(files.tokens)
         except (OSError, ValueError) as fault:
             raise InputError(
                 f"cannot read the token store: {fault}; remove it and run the same command again"
@@ -170,16 +211,44 @@ class TokenStream:
 
 @dataclass(frozen=True, slots=True)
 class TokenStore:
-    """A finished store. ``sources`` in the order of the run; ``vocabulary``: one more than the largest id;
-    ``end_of_text``: the id after each document; ``fingerprint``: equal for equal content."""
+    """A finished store in the folder ``path``."""
 
     path: Path
-    sources: tuple[str, ...]
-    vocabulary: int
-    end_of_text: int
-    seed: int
-    fingerprint: str
-    index: dict[str, dict[str, list[Any]]]
+    index: StoreIndex
+
+    @property
+    def layout(self) -> StoreLayout:
+        """Where its files lie."""
+        return StoreLayout(self.path)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """In the order of the run."""
+        return self.index.order
+
+    @property
+    def vocabulary(self) -> int:
+        """One more than the largest id."""
+        return self.index.vocabulary
+
+    @property
+    def end_of_text(self) -> int:
+        """The id after each document."""
+        return self.index.end_of_text
+
+    @property
+    def seed(self) -> int:
+        """Of the shuffle."""
+        return self.index.seed
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal content."""
+        return self.index.fingerprint
+
+    def buckets(self, source: str, split: str) -> tuple[BucketEntry, ...]:
+        """What the index says of the buckets of a source's split, in their order."""
+        return self.index.sources[source][split]
 
     def stream(self, source: str, split: str, scope: str) -> TokenStream:
         """The stream of one source, split and scope. Raises :class:`ConfigError` where there is no such thing."""
@@ -190,25 +259,21 @@ class TokenStore:
         ):
             if value not in known:
                 raise ConfigError(f"there is no {what} {value!r} in {self.path}; it has {', '.join(known)}")
-        return TokenStream(self.path, source, split, scope, self.index[source][split], self.seed)
+        return TokenStream(self.layout, source, split, scope, self.buckets(source, split), self.seed)
 
 
 def open_store(path: Path) -> TokenStore:
     """Open the store in the folder ``path``. Raises :class:`InputError` where there is none, or not a finished one."""
-    content = read_json(path / STORE_FILE)
-    if not isinstance(content, dict) or content.get("version") != STORE_VERSION:
-        state = "is of another version" if isinstance(content, dict) else "is missing or not readable"
-        raise InputError(
-            f"there is no token store in {path}: {STORE_FILE} {state}; run the command that makes it again"
-        )
-    return TokenStore(
-        path=path,
-        sources=tuple(content["order"]),
-        vocabulary=content["vocabulary"],
-        end_of_text=content["end_of_text"],
-        seed=content["seed"],
-        fingerprint=content["fingerprint"],
-        index=content["sources"],
+    layout = StoreLayout(path)
+    content = read_json(layout.index)
+    state = "is missing or not readable"
+    if isinstance(content, dict) and content.get("version") != STORE_VERSION:
+        state = "is of another version"
+    else:
+        with contextlib.suppress(msgspec.ValidationError):
+            return TokenStore(path, msgspec.convert(content, StoreIndex))
+    raise InputError(
+        f"there is no token store in {path}: {layout.index.name} {state}; run the command that makes it again"
     )
 
 

@@ -16,20 +16,23 @@ score of unknown characters follows the lowest one).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 import tokenizers
 
 from slimpajama.errors import ConfigError
 
-__all__ = ["dropout_of", "plain_json", "reference", "special_ids", "unknown_token"]
+__all__ = ["TokenizerJson", "dropout_of", "plain_json", "reference", "special_ids", "unknown_token"]
+
+TokenizerJson: TypeAlias = dict[str, Any]
+"""The content of a ``tokenizer.json``, whose form the tokenizers library defines."""
 
 _BY_PIECE = ("Unigram", "WordPiece", "WordLevel")
 """Models that look words up in their vocabulary; ``BPE`` only merges."""
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> TokenizerJson:
     """The parsed file as it stands. Raises :class:`ConfigError` where it cannot be read or is no tokenizer."""
     try:
         content = orjson.loads(path.read_bytes())
@@ -42,7 +45,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def plain_json(path: Path) -> dict[str, Any]:
+def plain_json(path: Path) -> TokenizerJson:
     """The parsed file without what acts on whole sequences or at random. Raises :class:`ConfigError`."""
     content = read_json(path)
     model = content["model"]
@@ -62,14 +65,14 @@ def dropout_of(path: Path) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def reference(content: dict[str, Any]) -> tokenizers.Tokenizer:
+def reference(content: TokenizerJson) -> tokenizers.Tokenizer:
     """The tokenizer of ``content`` in the ``tokenizers`` library, taking special tokens in texts for text."""
     tokenizer = tokenizers.Tokenizer.from_str(orjson.dumps(_out_of_reach(content)).decode())
     tokenizer.encode_special_tokens = True
     return tokenizer
 
 
-def special_ids(content: dict[str, Any]) -> dict[str, int]:
+def special_ids(content: TokenizerJson) -> dict[str, int]:
     """The id of each special token, as the library numbers them.
 
     Not as the file does: where the file leaves gaps, the library numbers added tokens anew.
@@ -78,7 +81,7 @@ def special_ids(content: dict[str, Any]) -> dict[str, int]:
     return {str(token["content"]): numbers[token["content"]] for token in content["added_tokens"] if _special(token)}
 
 
-def unknown_token(content: dict[str, Any]) -> str | None:
+def unknown_token(content: TokenizerJson) -> str | None:
     """The token that stands for what the vocabulary does not have, if the model has one."""
     model = content["model"]
     if model.get("type") == "Unigram":
@@ -88,11 +91,11 @@ def unknown_token(content: dict[str, Any]) -> str | None:
     return None if token is None else str(token)
 
 
-def _special(token: dict[str, Any]) -> bool:
+def _special(token: TokenizerJson) -> bool:
     return bool(token.get("special"))
 
 
-def _out_of_reach(content: dict[str, Any]) -> dict[str, Any]:
+def _out_of_reach(content: TokenizerJson) -> TokenizerJson:
     model = content["model"]
     if model.get("type") not in _BY_PIECE:
         return content

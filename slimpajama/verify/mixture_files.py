@@ -7,19 +7,18 @@ mixture without writing it. A mixture of another store (its fingerprint tells) i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from slimpajama.config.loading import checked
 from slimpajama.config.recipe import Recipe
-from slimpajama.errors import SlimpajamaError
+from slimpajama.errors import InputError, SlimpajamaError
 from slimpajama.mixture.formats.base import mixture_format
-from slimpajama.mixture.output_files import file_items, plan_from_store
-from slimpajama.mixture.stages.build import FileItem, file_groups
-from slimpajama.storage.atomic import read_json
-from slimpajama.tokens.store import TokenStore
+from slimpajama.mixture.layout import MixtureLayout
+from slimpajama.mixture.manifest import MixtureFile, read_mixture_manifest
+from slimpajama.mixture.plan import plan_from_store
+from slimpajama.mixture.stages.build import BuildPayload, BuildStage, file_groups
+from slimpajama.tokens.store import TokenStore, open_store
 from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading
 
 __all__ = ["FileCheck", "check_file", "file_checks"]
@@ -30,41 +29,40 @@ class FileCheck:
     """One file of the folder ``out``, what the manifest says of it, and how it is to come from the store, if known."""
 
     out: Path
-    entry: Mapping[str, Any]
-    item: FileItem | None
+    entry: MixtureFile
+    planned: BuildPayload | None
 
     @property
     def path(self) -> Path:
         """The file."""
-        return self.out / str(self.entry["name"])
+        return self.out / self.entry.name
 
 
 def file_checks(out: Path, store: TokenStore) -> tuple[list[FileCheck], list[str]]:
     """The files of a mixture, and what is wrong with its manifest."""
-    path = out / "manifest.json"
-    manifest = read_json(path)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), list):
-        return [], [f"{path} is missing or broken; {REMEDY}"]
-    entries = {entry["name"]: entry for entry in manifest["files"]}
+    layout = MixtureLayout(out)
+    path = layout.manifest
+    try:
+        manifest = read_mixture_manifest(out)
+    except InputError as fault:
+        return [], [str(fault)]
+    entries = {entry.name: entry for entry in manifest.files}
     findings: list[str] = []
-    if manifest["store"]["fingerprint"] != store.fingerprint:
+    if manifest.store.fingerprint != store.fingerprint:
         findings.append(
-            f"{path} is of a token store that is there no more ({manifest['store']['fingerprint']}); run slimpajama "
+            f"{path} is of a token store that is there no more ({manifest.store.fingerprint}); run slimpajama "
             "mix with this recipe again to make the mixture from the store there is"
         )
-        return [FileCheck(out, entry, None) for entry in manifest["files"]], findings
+        return [FileCheck(out, entry, None) for entry in manifest.files], findings
     try:
-        recipe = checked(Recipe, manifest["recipe"], str(path))
+        recipe = checked(Recipe, manifest.recipe, str(path))
         plan = plan_from_store(store, recipe)
     except SlimpajamaError as fault:
         return [], [*findings, f"{path}: {fault}; {REMEDY}"]
-    planned = {
-        file.name: item
-        for item in file_items(store, recipe, plan, out, mixture_format(manifest["format"]))
-        for file in item.output_files
-    }
+    stage = BuildStage(store, recipe, plan, layout, mixture_format(manifest.format))
+    planned = {file.name: payload for payload in stage.payloads() for file in payload.output_files}
     sequences = {source.name: source.sequences for source in plan.sources}
-    said = {source["source"]: source["sequences"] for source in manifest["plan"]["sources"]}
+    said = {source.source: source.sequences for source in manifest.plan.sources}
     if said != sequences:
         findings.append(f"{path} says {said} sequences, but the plan is {sequences}; {REMEDY}")
     if set(planned) != set(entries):
@@ -76,17 +74,18 @@ def file_checks(out: Path, store: TokenStore) -> tuple[list[FileCheck], list[str
 def check_file(check: FileCheck) -> Checked:
     """Check one file."""
     path = check.path
-    findings = damage(path, check.entry["bytes"], check.entry["blake2b"])
-    item = check.item
-    if findings or item is None:
+    findings = damage(path, check.entry.bytes, check.entry.blake2b)
+    payload = check.planned
+    if findings or payload is None:
         return Checked(findings)
-    planned = {source: last - first for source, (first, last) in zip(item.sources, item.slices, strict=True)}
-    if check.entry["sequences"] != planned:
-        findings.append(f"{path} holds {check.entry['sequences']} sequences, but its plan is {planned}; {REMEDY}")
-    return Checked(findings + found_reading(path, lambda: _differences(path, item)))
+    if check.entry.sequences != payload.sequences:
+        findings.append(
+            f"{path} holds {check.entry.sequences} sequences, but its plan is {payload.sequences}; {REMEDY}"
+        )
+    return Checked(findings + found_reading(path, lambda: _differences(path, payload)))
 
 
-def _differences(path: Path, item: FileItem) -> list[str]:
-    store = item.opener(item.store)
-    groups = file_groups(item, store)
-    return [f"{path} {clause}; {REMEDY}" for clause in item.format.differences(path, item.shape(store), groups)]
+def _differences(path: Path, payload: BuildPayload) -> list[str]:
+    store = open_store(payload.store)
+    groups = file_groups(payload, store)
+    return [f"{path} {clause}; {REMEDY}" for clause in payload.format.differences(path, payload.shape(store), groups)]

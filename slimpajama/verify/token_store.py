@@ -7,21 +7,20 @@ nowhere else. Costs reading the store; memory: a bucket's documents, and 4 MiB o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from slimpajama.dedup.summary import DedupSummary
 from slimpajama.engine.heartbeat import beat
-from slimpajama.storage.atomic import read_json
 from slimpajama.storage.npy import map_array
 from slimpajama.tokens.holdout import SPLITS
+from slimpajama.tokens.layout import StoreLayout, TokenFiles
 from slimpajama.tokens.seeded_order import seeded_hash
-from slimpajama.tokens.stages.shuffle import check_store
-from slimpajama.tokens.store import DOCUMENT, TokenStore, bucket_paths, open_store
+from slimpajama.tokens.stages.finish import check_store
+from slimpajama.tokens.store import DOCUMENT, SCOPES, BucketEntry, TokenStore, open_store
+from slimpajama.tokens.summary import read_token_summary
 from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading, size_of
 
 __all__ = ["BucketCheck", "StoreCheck", "bucket_checks", "check_bucket", "check_whole_store", "compare_accounts"]
@@ -41,12 +40,12 @@ class BucketCheck:
     seed: int
     vocabulary: int
     end_of_text: int
-    entry: Mapping[str, Any]
+    entry: BucketEntry
 
     @property
-    def paths(self) -> tuple[Path, Path]:
-        """Documents and tokens."""
-        return bucket_paths(self.store, self.source, self.split, self.number)
+    def paths(self) -> TokenFiles:
+        """Where its files lie."""
+        return StoreLayout(self.store).bucket(self.source, self.split, self.number)
 
     @property
     def bytes(self) -> int:
@@ -61,7 +60,7 @@ def bucket_checks(store: TokenStore) -> list[BucketCheck]:
             store.path, source, split, number, len(entries), store.seed, store.vocabulary, store.end_of_text, entry
         )
         for source in store.sources
-        for split, entries in store.index[source].items()
+        for split, entries in store.index.sources[source].items()
         for number, entry in enumerate(entries)
     ]
 
@@ -69,8 +68,8 @@ def bucket_checks(store: TokenStore) -> list[BucketCheck]:
 def check_bucket(item: BucketCheck) -> Checked:
     """Check one bucket."""
     documents_path, tokens_path = item.paths
-    tokens_digest, documents_digest = item.entry["digests"]
-    findings = damage(documents_path, None, documents_digest) + damage(tokens_path, None, tokens_digest)
+    digests = item.entry.digests
+    findings = damage(documents_path, None, digests.documents) + damage(tokens_path, None, digests.tokens)
     return Checked(findings or found_reading(documents_path, lambda: _check_content(item)))
 
 
@@ -90,7 +89,7 @@ def _check_content(item: BucketCheck) -> list[str]:
     chosen = {"global": documents["kept_global"], "local": documents["kept_local"]}
     for scope, mask in chosen.items():
         found = {"documents": int(mask.sum()), "tokens": int(lengths[mask].sum())}
-        said = {unit: item.entry[unit][scope] for unit in found}
+        said = {"documents": item.entry.documents.of(scope), "tokens": item.entry.tokens.of(scope)}
         if found != said:
             findings.append(f"{documents_path} holds {found} in the {scope} scope, but the index says {said}; {REMEDY}")
     if lengths.sum() != tokens.size:
@@ -123,7 +122,7 @@ def check_whole_store(item: StoreCheck) -> Checked:
 
     def check() -> list[str]:
         store = open_store(item.store)
-        check_store(store.path, store.sources, store.index)
+        check_store(store.layout, store.sources, store.index.sources)
         return []
 
     return Checked(found_reading(item.store, check))
@@ -131,30 +130,33 @@ def check_whole_store(item: StoreCheck) -> Checked:
 
 def compare_accounts(store: TokenStore, dedup_summary: DedupSummary | None) -> list[str]:
     """The store's summary against its index, and against the deduplication it was made of, where that is known."""
-    path = store.path / "summary.json"
-    summary = read_json(path)
-    if not isinstance(summary, dict) or not isinstance(summary.get("sources"), dict):
+    path = store.layout.summary
+    summary = read_token_summary(store.layout)
+    if summary is None or set(summary.sources) != set(store.sources):
         return [f"{path} is missing or broken; {REMEDY}"]
     findings = []
     for source in store.sources:
-        for scope, account in summary["sources"][source].items():
-            if scope == "text_bytes":
-                continue
-            documents = account["documents"]
+        for scope in SCOPES:
+            account = summary.sources[source].of(scope)
+            documents = account.documents
             for split in SPLITS:
-                entries = store.index[source][split]
-                indexed = [sum(entry[unit][scope] for entry in entries) for unit in ("documents", "tokens")]
-                if indexed != [documents[split], account["tokens"][split]]:
+                entries = store.buckets(source, split)
+                indexed = [
+                    sum(entry.documents.of(scope) for entry in entries),
+                    sum(entry.tokens.of(scope) for entry in entries),
+                ]
+                said = [documents.of(split), account.tokens.of(split)]
+                if indexed != said:
                     findings.append(
-                        f"{path} says {documents[split]:,} documents of {account['tokens'][split]:,} tokens in "
+                        f"{path} says {said[0]:,} documents of {said[1]:,} tokens in "
                         f"{source}/{split}, {scope} scope, the index {indexed[0]:,} of {indexed[1]:,}; {REMEDY}"
                     )
-            if documents["in"] != sum(count for state, count in documents.items() if state != "in"):
+            if documents.in_ != documents.out:
                 findings.append(f"{path}: documents of {source} are not conserved in the {scope} scope; {REMEDY}")
-            kept = documents["in"] if dedup_summary is None else dedup_summary.sources[source].of(scope).kept.documents
-            if documents["in"] != kept and not (scope == "local" and _only_global(dedup_summary)):
+            kept = documents.in_ if dedup_summary is None else dedup_summary.sources[source].of(scope).kept.documents
+            if documents.in_ != kept and not (scope == "local" and _only_global(dedup_summary)):
                 findings.append(
-                    f"{path}: {documents['in']:,} documents of {source} went in, but {kept:,} are kept in the "
+                    f"{path}: {documents.in_:,} documents of {source} went in, but {kept:,} are kept in the "
                     f"{scope} scope; run slimpajama mix again: it makes the store anew"
                 )
     return findings

@@ -8,7 +8,7 @@ import pytest
 
 from slimpajama.config.dedup import Config
 from slimpajama.planning.calibration import LinkingSpeed
-from slimpajama.planning.cost_model import Measured, RunPlan, SourcePlan, Wanted, run_plan
+from slimpajama.planning.cost_model import Measured, RunPlan, SourceEstimate, Wanted, run_plan
 from slimpajama.planning.estimates import Range
 from slimpajama.planning.plan_table import plan_lines
 
@@ -40,9 +40,9 @@ MEASURED = Measured(
 WANTED = Wanted(scopes=("global", "local"), mixed=5000, kept=None, cores=4, nodes=3)
 
 
-def sources(documents: int, text: int) -> dict[str, SourcePlan]:
+def sources(documents: int, text: int) -> dict[str, SourceEstimate]:
     same = [Range(value, value, value) for value in (documents, text)]
-    return {name: SourcePlan(2, text // 4, same[0], same[1]) for name in ("web", "total")}
+    return {name: SourceEstimate(2, text // 4, same[0], same[1]) for name in ("web", "total")}
 
 
 def planned(wanted: Wanted = WANTED) -> RunPlan:

@@ -13,7 +13,7 @@ import pytest
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import InputChanged
 from slimpajama.stages.markers import Markers
-from slimpajama.stages.runner import PlainResult, Stages, Unfinished
+from slimpajama.stages.runner import Stages, Unfinished
 from slimpajama.stages.stage import Stage, StageResult, Task
 from slimpajama.stages.written_files import DamagedFile, WrittenFile, written_files
 from slimpajama.storage.atomic import atomic_file, content_digest
@@ -253,26 +253,62 @@ def test_sound_files_are_read_and_each_is_checked_once(tmp_path: Path) -> None:
     assert reader.ran == 1, "what is not read is not checked"
 
 
+class Copied(StageResult, frozen=True, kw_only=True):
+    copy: FileRecord
+    by: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Copy(Stage[Path, Copied]):
+    """A stage of one task, which writes one file; each of these stages has a label of its own."""
+
+    folder: Path
+
+    name: ClassVar[str] = "copy"
+    title: ClassVar[str] = "copies"
+    version: ClassVar[int] = 1
+    result_type = Copied
+
+    @property
+    def label(self) -> str:
+        return f"copy {self.folder.name}"
+
+    def tasks(self) -> list[Task[Path]]:
+        return [Task("all", self.folder / "rows", {}, 1)]
+
+    @staticmethod
+    def run(payload: Path) -> Copied:
+        return Copied(copy=written(payload, b"abc"), by={"c4": (1,)})
+
+
+def copied(stages: Stages, folder: Path) -> Copied:
+    (result,) = stages.run(Copy(folder), Markers(folder / "done", folder, Copied))
+    return result
+
+
 def test_what_a_run_wrote_itself_is_not_checked_again(tmp_path: Path) -> None:
     stages = Stages(LocalEngine(1))
-    results = run_plain(stages, tmp_path, lambda path: {"files": [written(path, b"abc")]})
+    result = copied(stages, tmp_path)
     assert stages.sound == {str(tmp_path / "rows")}
-    assert list(stages.written.values()) == results[0]["files"]
+    assert list(stages.written.values()) == [result.copy]
 
 
-def run_plain(stages: Stages, folder: Path, function: Callable[[Path], dict[str, Any]]) -> list[dict[str, Any]]:
-    markers = Markers(folder / "done", folder, PlainResult)
-    return stages.run_plain(
-        "write", [folder / "rows"], function, markers=markers, keys=["a"], depends=[{}], weights=[1]
-    )
-
-
-def test_a_stage_that_is_a_function_gives_its_mappings_back_from_markers_too(tmp_path: Path) -> None:
-    def function(path: Path) -> dict[str, Any]:
-        return {"documents": 3, "by": {"c4": [1]}, "files": [written(path, b"abc")]}
-
-    first = run_plain(Stages(LocalEngine(1)), tmp_path, function)
+def test_results_are_the_same_from_markers_and_stages_go_by_their_labels(tmp_path: Path) -> None:
+    first = copied(Stages(LocalEngine(1)), tmp_path)
     again = Stages(LocalEngine(1))
-    assert run_plain(again, tmp_path, function) == first
-    assert (again.records["write"].reused, first[0]["files"]) == (1, [written(tmp_path / "rows", b"abc")])
-    assert (first[0]["documents"], first[0]["by"]) == (3, {"c4": [1]})
+    assert copied(again, tmp_path) == first
+    assert again.records[f"copy {tmp_path.name}"].reused == 1
+
+
+def test_one_finished_task_is_found_before_what_leads_to_it_is_looked_at(tmp_path: Path) -> None:
+    markers = Markers(tmp_path / "done", tmp_path, Copied)
+    stages = Stages(LocalEngine(1))
+    assert stages.finished("copies", markers, "all", {}) is None
+    assert stages.records == {}
+    first = copied(stages, tmp_path)
+    again = Stages(LocalEngine(1))
+    assert again.finished("copies", markers, "all", {}) == first
+    assert list(again.written.values()) == [first.copy]
+    inspecting = Stages(LocalEngine(1), inspecting=True)
+    assert inspecting.finished("copies", markers, "all", {"seed": 2}) is None
+    assert inspecting.records["copies"].stale == {"all": "seed: null -> 2"}

@@ -17,6 +17,7 @@ from slimpajama.tokens.holdout import (
     TEST,
     TRAIN,
     VALIDATION,
+    HeldOutCounts,
     Holdout,
     candidates,
     draw_holdout,
@@ -55,17 +56,17 @@ def test_every_source_gives_its_share_half_and_half() -> None:
     sources = {"large": ids_of(100_000), "odd": ids_of(1_500, 1), "small": ids_of(200, 2), "tiny": ids_of(5, 3)}
     chosen = {name: candidates(ids, RATE, 11) for name, ids in sources.items()}
     holdout, account = draw_holdout(chosen, {name: ids.size for name, ids in sources.items()}, RATE, 11)
-    assert account["sources"] == {
-        "large": {"survivors": 100_000, "validation": 85, "test": 85},
-        "odd": {"survivors": 1_500, "validation": 2, "test": 1},
-        "small": {"survivors": 200, "validation": 1, "test": 1},
-        "tiny": {"survivors": 5, "validation": 0, "test": 0},
+    assert account.sources == {
+        "large": HeldOutCounts(survivors=100_000, validation=85, test=85),
+        "odd": HeldOutCounts(survivors=1_500, validation=2, test=1),
+        "small": HeldOutCounts(survivors=200, validation=1, test=1),
+        "tiny": HeldOutCounts(survivors=5, validation=0, test=0),
     }
-    assert account["without_validation"] == account["without_test"] == ["tiny"]
+    assert account.without_validation == account.without_test == ("tiny",)
     for name, ids in sources.items():
         splits = holdout.split_of(ids)
-        assert np.count_nonzero(splits == VALIDATION) == account["sources"][name]["validation"]
-        assert np.count_nonzero(splits == TEST) == account["sources"][name]["test"]
+        assert np.count_nonzero(splits == VALIDATION) == account.sources[name].validation
+        assert np.count_nonzero(splits == TEST) == account.sources[name].test
 
 
 @given(
@@ -85,7 +86,7 @@ def test_the_draw_is_the_smallest_hashes(numbers: set[int], rate: float, seed: i
     expected = {number: VALIDATION if rank < (size + 1) // 2 else TEST for rank, number in enumerate(ranked[:size])}
     assert dict(zip(holdout.clusters.tolist(), holdout.splits.tolist(), strict=True)) == expected
     assert holdout.split_of(ids).tolist() == [expected.get(number, TRAIN) for number in ids.tolist()]
-    assert account["sources"]["s"]["survivors"] == ids.size
+    assert account.sources["s"].survivors == ids.size
 
 
 @pytest.mark.parametrize("rate", [0.0, RATE, 0.02, 0.5])

@@ -11,15 +11,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from slimpajama.errors import ConfigError, ConservationError, InputError
 from slimpajama.tokens.documents import DocumentBatch
 from slimpajama.tokens.encoding import Encoder
 from slimpajama.tokens.holdout import SPLITS, Holdout, holdout_size, load_holdout
+from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.seeded_order import seeded_hash
-from slimpajama.tokens.stages.shuffle import check_store, plan_buckets, sort_bucket
-from slimpajama.tokens.stages.tokenize import TokenizeSettings, runs_present, tokenize_piece
-from slimpajama.tokens.store import SCOPES, TokenStore, TokenStream, bucket_paths, open_store
+from slimpajama.tokens.stages.finish import check_store
+from slimpajama.tokens.stages.shuffle import BucketPayload, BucketResult, ShuffleStage, plan_buckets
+from slimpajama.tokens.stages.tokenize import TokenizeSettings, tokenize_documents
+from slimpajama.tokens.store import SCOPES, TokenStore, TokenStream, open_store
+from slimpajama.tokens.summary import TokenSummary
 from slimpajama.tokens.tokenizer import TokenizerFile
 from tests.tokens.token_corpus import Document, batches, build, corpus, small_tokenizer
 
@@ -31,7 +35,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> TokenizerFile:
     return small_tokenizer(tmp_path_factory.mktemp("tokenizer"))
 
 
-Built = tuple[TokenStore, dict[str, list[Document]], dict[str, Any]]
+Built = tuple[TokenStore, dict[str, list[Document]], TokenSummary]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,7 @@ def built(tokenizer: TokenizerFile, tmp_path_factory: pytest.TempPathFactory) ->
     return open_with(out, made, build(out, made, tokenizer))
 
 
-def open_with(out: Path, made: dict[str, list[Document]], summary: dict[str, Any]) -> Built:
+def open_with(out: Path, made: dict[str, list[Document]], summary: TokenSummary) -> Built:
     return open_store(out), made, summary
 
 
@@ -100,7 +104,7 @@ def test_epochs_differ_and_move_documents_far(built: Built) -> None:
         tokens, starts = stream.read(0, stream.tokens, epoch)
         orders.append([part.tobytes() for part in np.split(tokens, starts[1:])])
     assert len({tuple(order) for order in orders}) == 4
-    assert len(built[0].index["s0"]["train"]) > 2
+    assert len(built[0].buckets("s0", "train")) > 2
     moved = np.abs([place - orders[1].index(document) for place, document in enumerate(orders[0])])
     assert moved.mean() > 0.2 * len(orders[0])
 
@@ -131,22 +135,22 @@ def whole_of(stream: TokenStream, key: tuple[str, str, str, int]) -> tuple[Any, 
 def test_the_summary_adds_up(built: Built) -> None:
     store, made, summary = built
     for source, documents in made.items():
-        account = summary["sources"][source]
+        account = summary.sources[source]
         survivors = sum(document.kept_global for document in documents)
-        assert account["local"]["documents"]["in"] == len(documents)
-        assert account["global"]["documents"]["in"] == survivors
+        assert account.local.documents.in_ == len(documents)
+        assert account.global_.documents.in_ == survivors
         for scope in SCOPES:
-            counts = account[scope]["documents"]
-            assert counts["validation"] + counts["test"] == holdout_size(survivors, 0.1)
-            assert counts["in"] == sum(counts.values()) - counts["in"]
+            counts, tokens = account.of(scope).documents, account.of(scope).tokens
+            assert counts.validation + counts.test == holdout_size(survivors, 0.1)
+            assert counts.in_ == counts.out
             for split in SPLITS:
                 stream = store.stream(source, split, scope)
-                assert (counts[split], account[scope]["tokens"][split]) == (stream.documents, stream.tokens)
-    assert summary["sources"]["s1"]["local"]["documents"]["excluded"] > 0
+                assert (counts.of(split), tokens.of(split)) == (stream.documents, stream.tokens)
+    assert summary.sources["s1"].local.documents.excluded > 0
     on_disk = sum(path.stat().st_size for path in (store.path / "sources").rglob("*.npy"))
-    assert summary["bytes"] == on_disk
+    assert summary.bytes == on_disk
     assert not (store.path / "runs").exists()
-    assert summary["fingerprint"] == store.fingerprint
+    assert summary.fingerprint == store.fingerprint
     assert store.sources == tuple(made)
 
 
@@ -171,7 +175,7 @@ def digests(folder: Path) -> dict[str, str]:
 def test_the_same_bytes_on_any_way(built: Built, tokenizer: TokenizerFile, tmp_path: Path, way: dict[str, Any]) -> None:
     summary = build(tmp_path, built[1], tokenizer, **way)
     assert digests(tmp_path) == digests(built[0].path)
-    assert summary["fingerprint"] == built[2]["fingerprint"]
+    assert summary.fingerprint == built[2].fingerprint
 
 
 def test_another_seed_is_another_order(built: Built, tokenizer: TokenizerFile, tmp_path: Path) -> None:
@@ -187,7 +191,7 @@ def test_memory_changes_the_files_but_not_the_first_epoch(
 ) -> None:
     build(tmp_path, built[1], tokenizer, memory=1 << 30)
     store = open_store(tmp_path)
-    assert [len(store.index["s0"][split]) for split in SPLITS] == [1, 1, 1]
+    assert [len(store.buckets("s0", split)) for split in SPLITS] == [1, 1, 1]
     for scope in SCOPES:
         one, other = (which.stream("s0", "train", scope) for which in (store, built[0]))
         assert np.array_equal(one.read(0, one.tokens, 0)[0], other.read(0, other.tokens, 0)[0])
@@ -211,14 +215,14 @@ def test_equal_text_on_both_sides_is_removed_from_train(tokenizer: TokenizerFile
     for name, documents in made.items():
         doomed = sum(document.text in texts and document.id not in held_out for document in documents)
         for scope in SCOPES:
-            counts = summary["sources"][name][scope]["documents"]
-            assert counts["decontaminated"] == doomed > 0
-            assert counts["train"] == len(documents) - holdout_size(len(documents), 0.1) - doomed
+            counts = summary.sources[name].of(scope).documents
+            assert counts.decontaminated == doomed > 0
+            assert counts.train == len(documents) - holdout_size(len(documents), 0.1) - doomed
 
 
 def test_no_holdout_at_all(tokenizer: TokenizerFile, tmp_path: Path) -> None:
     summary = build(tmp_path, corpus(5, (40, 10)), tokenizer, rate=0)
-    assert summary["holdout"]["without_test"] == ["s0", "s1"]
+    assert summary.holdout.without_test == ("s0", "s1")
     stream = open_store(tmp_path).stream("s0", "validation", "global")
     assert (stream.tokens, stream.documents) == (0, 0)
     assert [array.size for array in stream.read(0, 0, 0)] == [0, 0]
@@ -250,7 +254,7 @@ def test_a_store_that_is_missing_old_or_broken(tokenizer: TokenizerFile, tmp_pat
         open_store(tmp_path)
     build(tmp_path, corpus(5, (40,)), tokenizer)
     store = open_store(tmp_path)
-    bucket_paths(tmp_path, "s0", "train", 0)[1].unlink()
+    StoreLayout(tmp_path).bucket("s0", "train", 0).tokens.unlink()
     with pytest.raises(InputError, match="cannot read the token store"):
         store.stream("s0", "train", "local").read(0, 1, 0)
     (tmp_path / "store.json").write_text('{"version": 0}')
@@ -267,32 +271,29 @@ def test_contradicting_flags_are_refused(tokenizer: TokenizerFile, tmp_path: Pat
 def test_a_cluster_on_both_sides_is_found_in_what_was_written(tokenizer: TokenizerFile, tmp_path: Path) -> None:
     summary = build(tmp_path, corpus(1, SIZES), tokenizer)
     store = open_store(tmp_path)
-    check_store(tmp_path, store.sources, store.index)
-    held_out = np.load(bucket_paths(tmp_path, "s0", "test", 0)[0])["cluster"][0]
-    path = bucket_paths(tmp_path, "s1", "train", 0)[0]
+    check_store(store.layout, store.sources, store.index.sources)
+    held_out = np.load(store.layout.bucket("s0", "test", 0).documents)["cluster"][0]
+    path = store.layout.bucket("s1", "train", 0).documents
     documents = np.load(path)
     documents["cluster"][-1] = held_out
     np.save(path, documents)
     with pytest.raises(ConservationError, match=f"global cluster {int(held_out):#x} has a document in s1/train"):
-        check_store(tmp_path, store.sources, store.index)
+        check_store(store.layout, store.sources, store.index.sources)
     documents["tokens"][0] += 1
     np.save(path, documents)
     with pytest.raises(ConservationError, match="does not hold the tokens"):
-        check_store(tmp_path, store.sources, store.index)
-    assert summary["buckets"] > 4
+        check_store(store.layout, store.sources, store.index.sources)
+    assert summary.buckets > 4
 
 
-def test_a_lost_document_is_noticed_and_leaves_no_store(
-    tokenizer: TokenizerFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def losing(item: Any) -> dict[str, Any]:
-        bucket = sort_bucket(item)
-        bucket["documents"]["local"] -= 1
-        return bucket
+def test_a_lost_document_is_noticed_and_leaves_no_store(tokenizer: TokenizerFile, tmp_path: Path) -> None:
+    def losing(payload: BucketPayload) -> BucketResult:
+        bucket = ShuffleStage.run(payload)
+        fewer = replace(bucket.documents, local=bucket.documents.local - 1)
+        return replace(bucket, documents=fewer)
 
-    monkeypatch.setattr("tests.tokens.token_corpus.sort_bucket", losing)
     with pytest.raises(ConservationError, match="documents went in but"):
-        build(tmp_path, corpus(1, (60,)), tokenizer)
+        build(tmp_path, corpus(1, (60,)), tokenizer, sort=losing)
     assert not (tmp_path / "store.json").exists()
 
 
@@ -300,17 +301,16 @@ def test_runs_and_their_absence_are_told(tokenizer: TokenizerFile, tmp_path: Pat
     Holdout(np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.uint8)).save(tmp_path / "holdout.npy")
     options = TokenizeSettings(tokenizer, "gigatoken", tmp_path / "holdout.npy", 1, 1 << 16)
     made = batches(corpus(1, (100,))["s0"], 9)
-    result = tokenize_piece(made, "s", "p", options, tmp_path)
-    assert len(result["runs"]) > 1
-    assert runs_present(result, tmp_path)
-    items = plan_buckets(["s"], [result], options, tmp_path)
+    layout = StoreLayout(tmp_path)
+    result = tokenize_documents(made, "s", "p", options, layout.runs_of("s"))
+    assert len(result.runs) > 1
+    items = plan_buckets(["s"], [result], options, layout)
     assert {(item.source, item.split) for item in items} == {("s", "train")}
-    (tmp_path / "runs" / "s" / f"{result['runs'][1]}.tokens.npy").unlink()
-    assert not runs_present(result, tmp_path)
-    with pytest.raises(InputError, match="piece p of source s are no longer in"):
-        plan_buckets(["s"], [result], options, tmp_path)
-    nothing = tokenize_piece(iter(()), "s", "q", options, tmp_path)
-    assert (nothing["runs"], nothing["text_bytes"]) == ([], 0)
+    layout.run("s", result.runs[1].name).tokens.unlink()
+    with pytest.raises(InputError, match="shard p of source s are no longer in"):
+        plan_buckets(["s"], [result], options, layout)
+    nothing = tokenize_documents(iter(()), "s", "q", options, layout.runs_of("s"))
+    assert (nothing.runs, nothing.text_bytes) == ((), 0)
 
 
 def test_one_document_larger_than_a_run_and_a_bucket(tokenizer: TokenizerFile, tmp_path: Path) -> None:
@@ -326,4 +326,4 @@ def test_batches_may_be_empty(tokenizer: TokenizerFile, tmp_path: Path) -> None:
     Holdout(none, np.zeros(0, dtype=np.uint8)).save(tmp_path / "holdout.npy")
     options = TokenizeSettings(tokenizer, "gigatoken", tmp_path / "holdout.npy", 1)
     empty = DocumentBatch(none, [], np.zeros(0, dtype=np.bool_), none)
-    assert tokenize_piece([empty], "s", "p", options, tmp_path)["runs"] == []
+    assert tokenize_documents([empty], "s", "p", options, tmp_path).runs == ()

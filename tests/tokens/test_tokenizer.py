@@ -10,9 +10,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 from slimpajama.errors import ConfigError
 from slimpajama.tokens.encoding import Encoder
-from slimpajama.tokens.stages.tokenizer import dropout_warning, loss_warning
 from slimpajama.tokens.tokenizer import TokenizerFile, fetch_tokenizer, load_tokenizer
 from slimpajama.tokens.tokenizer_training import train_tokenizer, vocabulary_for
+from slimpajama.tokens.tokenizer_warnings import dropout_warning, loss_warning
 from tests.tokens.token_corpus import small_tokenizer
 
 UNKNOWN, END = "[UNK]", "</s>"

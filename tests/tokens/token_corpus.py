@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,8 +14,12 @@ from slimpajama.engine.local import LocalEngine
 from slimpajama.tokens.documents import DocumentBatch
 from slimpajama.tokens.encoding import Backend
 from slimpajama.tokens.holdout import candidates, draw_holdout
-from slimpajama.tokens.stages.shuffle import HeldOutItem, finish_store, gather_held_out, plan_buckets, sort_bucket
-from slimpajama.tokens.stages.tokenize import TokenizeSettings, tokenize_piece
+from slimpajama.tokens.layout import StoreLayout
+from slimpajama.tokens.stages.finish import FinishPayload, FinishStage
+from slimpajama.tokens.stages.held_out import HeldOutPayload, HeldOutStage
+from slimpajama.tokens.stages.shuffle import BucketPayload, BucketResult, ShuffleStage, plan_buckets
+from slimpajama.tokens.stages.tokenize import TokenizeResult, TokenizeSettings, tokenize_documents
+from slimpajama.tokens.summary import TokenSummary
 from slimpajama.tokens.tokenizer import TokenizerFile, load_tokenizer
 from slimpajama.tokens.tokenizer_training import train_tokenizer
 
@@ -74,8 +77,8 @@ def small_tokenizer(folder: Path, vocabulary: int = 600) -> TokenizerFile:
 Item = tuple[list[DocumentBatch], str, str, TokenizeSettings, Path]
 
 
-def tokenize_item(item: Item) -> dict[str, Any]:
-    return tokenize_piece(iter(item[0]), *item[1:])
+def tokenize_item(item: Item) -> TokenizeResult:
+    return tokenize_documents(iter(item[0]), *item[1:])
 
 
 def build(
@@ -90,28 +93,53 @@ def build(
     memory: int = 1 << 16,
     workers: int = 1,
     backend: Backend = "gigatoken",
-) -> dict[str, Any]:
+    sort: Callable[[BucketPayload], BucketResult] = ShuffleStage.run,
+) -> TokenSummary:
     """The stages in order, as a run does them; memory is so small that there are many runs and buckets."""
+    layout = StoreLayout(out)
     survivors = {name: [document.id for document in made[name] if document.kept_global] for name in made}
     chosen = {name: candidates(np.array(ids, dtype=np.uint64), rate, seed) for name, ids in survivors.items()}
     drawn, account = draw_holdout(chosen, {name: len(ids) for name, ids in survivors.items()}, rate, seed)
-    drawn.save(out / "holdout.npy")
-    settings = TokenizeSettings(tokenizer, backend, out / "holdout.npy", seed, memory, memory // 4)
-    items = list(_items(made, batch, pieces, settings, out))
+    drawn.save(layout.holdout)
+    settings = TokenizeSettings(tokenizer, backend, layout.holdout, seed, memory, memory // 4)
+    items = list(_items(made, batch, pieces, settings, layout))
     with LocalEngine(workers) as engine:
         results = [result for _, result in sorted(engine.map(tokenize_item, items), key=lambda pair: pair[0])]
-        plan = plan_buckets(list(made), results, settings, out)
-        gather_held_out(HeldOutItem(out, tuple((one["source"], run) for one in results for run in one["runs"])))
-        buckets = [bucket for _, bucket in engine.map(sort_bucket, plan)]
-    summary = {**finish_store(list(made), results, buckets, settings, out), "holdout": account}
-    shutil.rmtree(out / "runs")
-    return summary
+        plan = plan_buckets(list(made), results, settings, layout)
+        documents = tuple(Path(run.documents.path) for one in results for run in one.runs)
+        HeldOutStage.run(HeldOutPayload(documents, layout.held_out_texts))
+        buckets = [bucket for _, bucket in engine.map(sort, plan)]
+    finished = FinishStage.run(
+        FinishPayload(
+            layout=layout,
+            sources=tuple(made),
+            tokenized=tuple(results),
+            buckets=tuple(buckets),
+            seed=seed,
+            backend=backend,
+            tokenizer=tokenizer,
+            tokenizer_name="small",
+            holdout=account,
+            warnings=(),
+            seconds=0.0,
+            beside=(),
+        )
+    )
+    layout.summary.unlink()  # it tells the ways apart that must lead to the same store
+    shutil.rmtree(layout.runs)
+    return finished.summary
 
 
 def _items(
-    made: dict[str, list[Document]], batch: int, pieces: int, settings: TokenizeSettings, out: Path
+    made: dict[str, list[Document]], batch: int, pieces: int, settings: TokenizeSettings, layout: StoreLayout
 ) -> Iterator[Item]:
     for name, documents in made.items():
         step = max(1, -(-len(documents) // pieces))
         for number, begin in enumerate(range(0, len(documents), step)):
-            yield batches(documents[begin : begin + step], batch), name, f"piece-{number}", settings, out
+            yield (
+                batches(documents[begin : begin + step], batch),
+                name,
+                f"piece-{number}",
+                settings,
+                layout.runs_of(name),
+            )

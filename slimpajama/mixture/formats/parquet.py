@@ -43,7 +43,7 @@ class ParquetWriter:
         self._columns = schema(shape.length)
         self._length = shape.length
         self._names = pa.array(list(shape.sources), pa.string())
-        options: dict[str, Any] = {"compression": "snappy", "use_dictionary": ["source"], "write_statistics": False}
+        options: dict[str, object] = {"compression": "snappy", "use_dictionary": ["source"], "write_statistics": False}
         split = {"input_ids.list.element": "BYTE_STREAM_SPLIT"}
         self._writer = pq.ParquetWriter(file, self._columns, column_encoding=split, **options)
 

@@ -1,6 +1,6 @@
-"""From a plan to files: each output file is gathered from the store, shuffled in itself, and written.
+"""Build: each file of a mixture is gathered from the store, shuffled in itself, and written.
 
-A file is one work item. A seeded shuffle says which source each of its sequences is of; then, row group by row group,
+A file is one task. A seeded shuffle says which source each of its sequences is of; then, row group by row group,
 the next sequences of each source are read in order, shuffled within the group, and written. The streams are shuffled
 already, document by document, so nothing more is needed, and reading stays sequential. Memory: one row group (16 MiB)
 and its compressed copy, whatever the size of a file. Rejected: gathering a whole file to shuffle it (256 MiB, and a
@@ -9,51 +9,46 @@ quarter slower for touching it), and a shuffle over all files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import BinaryIO, ClassVar, cast
 
 import numpy as np
 
+from slimpajama.config.recipe import Recipe
 from slimpajama.engine.heartbeat import beat
 from slimpajama.mixture.formats.base import MixtureFormat, SequenceGroup, SequenceShape
-from slimpajama.mixture.packing import Stream, pack
+from slimpajama.mixture.layout import MixtureLayout
+from slimpajama.mixture.packing import pack
+from slimpajama.mixture.plan import Plan, share_out
+from slimpajama.stages.markers import Markers
+from slimpajama.stages.stage import Scale, Stage, StageResult, Task
+from slimpajama.stages.written_files import WrittenFile
 from slimpajama.storage.atomic import atomic_file
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.tokens.holdout import SPLITS
 from slimpajama.tokens.seeded_order import seeded_hash
+from slimpajama.tokens.store import TokenStore, open_store
 
-__all__ = ["GROUP_TOKENS", "VERSION", "FileItem", "Store", "build_file", "file_groups"]
-
-VERSION = 2
+__all__ = ["GROUP_TOKENS", "BuildPayload", "BuildResult", "BuildStage", "file_groups"]
 
 GROUP_TOKENS = 1 << 22
 """Tokens of a group of sequences: 16 MiB, which a writer and a streaming reader hold at once."""
 
-
-class Store(Protocol):
-    """What is needed of a token store."""
-
-    @property
-    def vocabulary(self) -> int:
-        """One more than the largest id."""
-        ...
-
-    def stream(self, source: str, split: str, scope: str) -> Stream:
-        """One source, split and scope."""
-        ...
+REMAKE_STORE = "remove it and run the same command again: the token store is made anew"
 
 
 @dataclass(frozen=True, slots=True)
-class FileItem:
-    """One output file: sequences ``slices[i] = (first, last)`` of ``sources[i]``.
+class BuildPayload:
+    """One file: sequences ``slices[i] = (first, last)`` of ``sources[i]`` of the store in the folder ``store``.
 
-    ``stem``: path without ending; ``number`` and ``seed`` shuffle it; ``opener`` opens the store in the worker.
-    ``group_tokens``: how many tokens are gathered, shuffled and written at once.
+    ``stem``: path without ending; ``number`` and ``seed`` shuffle it. ``group_tokens``: how many tokens are gathered,
+    shuffled and written at once.
     """
 
     store: Path
-    opener: Callable[[Path], Store]
     stem: Path
     split: str
     scope: str
@@ -66,43 +61,153 @@ class FileItem:
     group_tokens: int = GROUP_TOKENS
 
     @property
+    def sequences(self) -> dict[str, int]:
+        """How many of each source."""
+        return {source: last - first for source, (first, last) in zip(self.sources, self.slices, strict=True)}
+
+    @property
     def output_files(self) -> tuple[Path, ...]:
         """The files that come of it."""
         return tuple(self.stem.with_name(self.stem.name + ending) for ending in self.format.endings)
 
-    def shape(self, store: Store) -> SequenceShape:
+    def shape(self, store: TokenStore) -> SequenceShape:
         """What the file's sequences share."""
         return SequenceShape(self.length, self.sources, store.vocabulary)
 
 
-def build_file(item: FileItem) -> dict[str, Any]:
-    """Write one file; returns the records of its ``files``, ``sequences`` by source, and ``documents`` begun."""
-    store = item.opener(item.store)
-    documents = 0
-    with ExitStack() as stack:
-        files = [stack.enter_context(atomic_file(path)) for path in item.output_files]
-        writer = stack.enter_context(item.format.writer([cast(BinaryIO, file) for file in files], item.shape(store)))
-        for group in file_groups(item, store):
-            writer.write(group)
-            documents += group.starts.size
-    return {
-        "split": item.split,
-        "files": [file.record for file in files],
-        "sequences": {source: last - first for source, (first, last) in zip(item.sources, item.slices, strict=True)},
-        "documents": documents,
-    }
+class BuildResult(StageResult, frozen=True, kw_only=True):
+    """One file of each ending. ``sequences``: by source. ``documents``: that begin in it."""
+
+    split: str
+    sequences: dict[str, int]
+    documents: int
+    written: tuple[FileRecord, ...]
 
 
-def file_groups(item: FileItem, store: Store) -> Iterator[SequenceGroup]:
+@dataclass(frozen=True)
+class BuildStage(Stage[BuildPayload, BuildResult]):
+    """All files of the mixture of ``recipe``."""
+
+    store: TokenStore
+    recipe: Recipe
+    plan: Plan
+    layout: MixtureLayout
+    format: MixtureFormat
+
+    name: ClassVar[str] = "mix"
+    title: ClassVar[str] = "mixtures"
+    version: ClassVar[int] = 3
+    result_type = BuildResult
+    kernels: ClassVar[tuple[str, ...]] = ("slimpajama.tokens.compiled",)
+    scales_with: ClassVar[Scale] = "mixed tokens"
+
+    @property
+    def label(self) -> str:
+        """Each mixture of a run is a stage of its own."""
+        return f"mix {self.recipe.name}"
+
+    @property
+    def markers(self) -> Markers[BuildResult]:
+        """The markers of the finished files."""
+        return Markers(self.layout.done, self.layout.root, BuildResult)
+
+    def tasks(self) -> Sequence[Task[BuildPayload]]:
+        """One for each file, split by split."""
+        inputs = {
+            "version": self.version,
+            "store": self.store.fingerprint,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "format": self.format.name,
+        }
+        return [
+            Task(
+                payload.stem.name,
+                payload,
+                inputs | {"sequences": dict(zip(payload.sources, map(list, payload.slices), strict=True))},
+                4 * payload.length * sum(payload.sequences.values()),
+                self._reads(payload),
+            )
+            for payload in self.payloads()
+        ]
+
+    def payloads(self) -> list[BuildPayload]:
+        """What each file holds, split by split."""
+        return [payload for split in SPLITS for payload in self._of_split(split)]
+
+    def _of_split(self, split: str) -> list[BuildPayload]:
+        """Validation and test take all whole sequences that their streams have, once."""
+        store, recipe, plan = self.store, self.recipe, self.plan
+        sources = tuple(source.name for source in plan.sources)
+        bounds = plan.bounds
+        if split != "train":
+            counts = [store.stream(source, split, recipe.scope).tokens // plan.sequence_length for source in sources]
+            total = sum(counts)
+            if not total:
+                return []
+            files = max(1, round(total * plan.sequence_length / recipe.file_tokens))
+            bounds = share_out(counts, min(files, total))
+        files = bounds.shape[0] - 1
+        return [
+            BuildPayload(
+                store=store.path,
+                stem=self.layout.stem(split, number, files),
+                split=split,
+                scope=recipe.scope,
+                number=number,
+                seed=recipe.seed,
+                length=plan.sequence_length,
+                sources=sources,
+                slices=tuple(zip(bounds[number].tolist(), bounds[number + 1].tolist(), strict=True)),
+                format=self.format,
+            )
+            for number in range(files)
+        ]
+
+    def _reads(self, payload: BuildPayload) -> tuple[WrittenFile, ...]:
+        """The files of the store that one file of a mixture is made of."""
+        found: list[WrittenFile] = []
+        for source, (first, last) in zip(payload.sources, payload.slices, strict=True):
+            stream = self.store.stream(source, payload.split, payload.scope)
+            buckets = self.store.buckets(source, payload.split)
+            for number in stream.buckets_between(first * payload.length, last * payload.length):
+                files, digests = self.store.layout.bucket(source, payload.split, number), buckets[number].digests
+                found.append(WrittenFile(files.tokens, digests.tokens, REMAKE_STORE))
+                found.append(WrittenFile(files.documents, digests.documents, REMAKE_STORE))
+        return tuple(found)
+
+    @staticmethod
+    def run(payload: BuildPayload) -> BuildResult:
+        """Write one file."""
+        store = open_store(payload.store)
+        documents = 0
+        with ExitStack() as stack:
+            files = [stack.enter_context(atomic_file(path)) for path in payload.output_files]
+            writer = stack.enter_context(
+                payload.format.writer([cast(BinaryIO, file) for file in files], payload.shape(store))
+            )
+            for group in file_groups(payload, store):
+                writer.write(group)
+                documents += group.starts.size
+        return BuildResult(
+            split=payload.split,
+            sequences=payload.sequences,
+            documents=documents,
+            written=tuple(file.record for file in files),
+        )
+
+
+def file_groups(payload: BuildPayload, store: TokenStore) -> Iterator[SequenceGroup]:
     """The file's sequences in their final order, group by group; the arrays are used again for the next."""
-    counts = [last - first for first, last in item.slices]
+    counts = [last - first for first, last in payload.slices]
     labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-    purpose = f"{item.split} file {item.number}"
-    labels = labels[np.argsort(seeded_hash(np.arange(labels.size, dtype=np.uint64), item.seed, purpose), kind="stable")]
-    streams = [store.stream(source, item.split, item.scope) for source in item.sources]
-    following = [first for first, _ in item.slices]
-    size = max(1, item.group_tokens // item.length)
-    buffer = np.empty((min(size, labels.size), item.length), dtype=np.uint32)
+    purpose = f"{payload.split} file {payload.number}"
+    labels = labels[
+        np.argsort(seeded_hash(np.arange(labels.size, dtype=np.uint64), payload.seed, purpose), kind="stable")
+    ]
+    streams = [store.stream(source, payload.split, payload.scope) for source in payload.sources]
+    following = [first for first, _ in payload.slices]
+    size = max(1, payload.group_tokens // payload.length)
+    buffer = np.empty((min(size, labels.size), payload.length), dtype=np.uint32)
     for begin in range(0, labels.size, size):
         sources = labels[begin : begin + size]
         tokens = buffer[: sources.size]
@@ -112,11 +217,11 @@ def file_groups(item: FileItem, store: Store) -> Iterator[SequenceGroup]:
             if not rows.size:
                 continue
             numbers = np.arange(following[number], following[number] + rows.size, dtype=np.uint64)
-            rows = rows[np.argsort(seeded_hash(numbers, item.seed, f"{purpose} source {number}"), kind="stable")]
-            packed = pack(stream, following[number], following[number] + rows.size, item.length)
+            rows = rows[np.argsort(seeded_hash(numbers, payload.seed, f"{purpose} source {number}"), kind="stable")]
+            packed = pack(stream, following[number], following[number] + rows.size, payload.length)
             following[number] += rows.size
             tokens[rows] = packed.tokens
-            sequence, inside = np.divmod(packed.starts, item.length)
-            starts.append(rows[sequence] * item.length + inside)
+            sequence, inside = np.divmod(packed.starts, payload.length)
+            starts.append(rows[sequence] * payload.length + inside)
         beat()
         yield SequenceGroup(tokens, np.sort(np.concatenate(starts)), sources)

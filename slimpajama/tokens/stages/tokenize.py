@@ -1,39 +1,52 @@
-"""One piece of input becomes tokens: split, encoded, hashed, written as sorted runs.
+"""Tokenise: the documents of one shard become tokens, written as sorted runs.
 
-The piece's documents are looked up in the holdout; members of a held-out cluster that are not its survivor are
+The shard's documents are looked up in the holdout; members of a held-out cluster that are not its survivor are
 counted and go no further. The rest are encoded once, for both scopes, and every document carries what the later
 steps need: its place in the shuffle, its cluster, its flags and a 128-bit hash of its text. Memory: one batch, one
 run (an eighth of ``memory_bytes``, twice while it is written) and what the encoder remembers (a quarter). Runs of a
-piece depend on the piece and the settings alone. Rejected: tokenising per scope, which does most of the work twice.
+shard depend on the shard and the settings alone. Rejected: tokenising per scope, which does most of the work twice.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import ConservationError
+from slimpajama.stages.stage import Scale, Stage, StageResult, Task
+from slimpajama.stages.written_files import written_files
+from slimpajama.storage.atomic import content_digest
+from slimpajama.tokens.dedup_reader import KeptShard, kept_documents
 from slimpajama.tokens.documents import DocumentBatch
 from slimpajama.tokens.encoding import Backend, Encoder
 from slimpajama.tokens.holdout import SPLITS, TRAIN, Holdout, load_holdout
-from slimpajama.tokens.run_files import RUN_RECORD, RunWriter, run_paths
+from slimpajama.tokens.layout import StoreLayout
+from slimpajama.tokens.run_files import RUN_RECORD, RunWriter, SortedRun
 from slimpajama.tokens.seeded_order import seeded_hash
+from slimpajama.tokens.stages.holdout import HoldoutResult
+from slimpajama.tokens.stages.survey import SurveyResult
+from slimpajama.tokens.stages.tokenizer import TokenizerResult
+from slimpajama.tokens.summary import PerScope, PerSplit
+from slimpajama.tokens.token_run import TokenRun, shard_key
 from slimpajama.tokens.tokenizer import TokenizerFile
 
-__all__ = ["RUNS", "VERSION", "TokenizeSettings", "runs_present", "tokenize_piece"]
-
-VERSION = 1
-
-RUNS = "runs"
-"""The folder of sorted runs inside the store's, until the store is finished."""
+__all__ = [
+    "TokenizePayload",
+    "TokenizeResult",
+    "TokenizeSettings",
+    "TokenizeStage",
+    "TokenizedDocuments",
+    "tokenize_documents",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +71,103 @@ class TokenizeSettings:
         return self.memory_bytes // 8
 
 
-def tokenize_piece(
-    batches: Iterable[DocumentBatch], source: str, name: str, settings: TokenizeSettings, out: Path
-) -> dict[str, Any]:
-    """Tokenise one piece of ``source`` into runs below ``out``; ``name`` is unique among the source's pieces.
+@dataclass(frozen=True, slots=True)
+class TokenizePayload:
+    """One shard, to become sorted runs in the store ``layout``."""
 
-    Returns ``source``, ``name``, ``runs`` (their names), the records of their ``files``, ``text_bytes``, the
-    ``tokens`` of each split, and per scope the ``documents`` that came ``in``, went to each split and were
-    ``excluded``. Raises :class:`ConservationError` where a batch's flags and clusters contradict each other.
+    shard: KeptShard
+    settings: TokenizeSettings
+    layout: StoreLayout
+
+
+class TokenizedDocuments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Documents that came ``in``, went to each split, or were ``excluded`` because their cluster is held out."""
+
+    in_: PerScope = msgspec.field(name="in")
+    train: PerScope
+    validation: PerScope
+    test: PerScope
+    excluded: PerScope
+
+
+class TokenizeResult(StageResult, frozen=True, kw_only=True):
+    """What came of one shard of a source. ``text_bytes``: UTF-8 bytes that were tokenised."""
+
+    source: str
+    shard: str
+    runs: tuple[SortedRun, ...]
+    text_bytes: int
+    tokens: PerSplit
+    documents: TokenizedDocuments
+
+
+@dataclass(frozen=True)
+class TokenizeStage(Stage[TokenizePayload, TokenizeResult]):
+    """The tokens of every shard that was ``surveyed``."""
+
+    tokens: TokenRun
+    surveyed: Sequence[SurveyResult]
+    holdout: HoldoutResult
+    tokenizer: TokenizerResult
+
+    name: ClassVar[str] = "tokenise"
+    title: ClassVar[str] = "tokenise"
+    version: ClassVar[int] = 2
+    result_type = TokenizeResult
+    kernels: ClassVar[tuple[str, ...]] = ("slimpajama.tokens.compiled",)
+    scales_with: ClassVar[Scale] = "kept text"
+
+    @property
+    def settings(self) -> TokenizeSettings:
+        """What all tasks, and the stages that follow, are given."""
+        return TokenizeSettings(
+            self.tokenizer.tokenizer,
+            self.tokenizer.backend,
+            self.tokens.layout.holdout,
+            self.tokens.config.seed,
+            self.tokens.memory,
+        )
+
+    def tasks(self) -> Sequence[Task[TokenizePayload]]:
+        """One for each shard."""
+        settings = self.settings
+        inputs = {
+            "version": self.version,
+            "settings": {"seed": settings.seed, "backend": settings.backend},
+            "tokenizer": settings.tokenizer.digest,
+            "holdout": content_digest([self.holdout.clusters]),
+        }
+        beside = written_files([self.holdout.clusters, self.tokenizer.file])
+        return [
+            Task(
+                shard_key(shard),
+                TokenizePayload(shard, settings, self.tokens.layout),
+                inputs | {"shard": shard.digest},
+                survey.text_bytes,
+                (*shard.files, *beside),
+            )
+            for shard, survey in zip(self.tokens.documents.shards, self.surveyed, strict=True)
+        ]
+
+    @staticmethod
+    def run(payload: TokenizePayload) -> TokenizeResult:
+        """Tokenise one shard."""
+        shard = payload.shard
+        return tokenize_documents(
+            kept_documents(shard), shard.source, shard.name, payload.settings, payload.layout.runs_of(shard.source)
+        )
+
+
+def tokenize_documents(
+    batches: Iterable[DocumentBatch], source: str, shard: str, settings: TokenizeSettings, folder: Path
+) -> TokenizeResult:
+    """Tokenise the documents of one shard of ``source`` into runs in ``folder``.
+
+    Raises :class:`ConservationError` where a batch's flags and clusters contradict each other.
     """
     encoder = _encoder(settings.tokenizer, settings.backend, settings.memory_bytes * 3 // 8)
     holdout = load_holdout(settings.holdout)
-    writer = RunWriter(out / RUNS / source, name, encoder.dtype, settings.run_bytes)
+    writer = RunWriter(folder, shard, encoder.dtype, settings.run_bytes)
     counts = {state: {"global": 0, "local": 0} for state in ("in", *SPLITS, "excluded")}
     text_bytes = 0
     for batch in batches:
@@ -90,21 +188,14 @@ def tokenize_piece(
         documents["text"] = text_hashes(encoded)
         writer.add(documents, tokens)
     writer.flush()
-    return {
-        "source": source,
-        "name": name,
-        "runs": writer.names,
-        "text_bytes": text_bytes,
-        "tokens": dict(zip(SPLITS, writer.tokens.tolist(), strict=True)),
-        "documents": counts,
-        "files": writer.files,
-    }
-
-
-def runs_present(result: Mapping[str, Any], out: Path) -> bool:
-    """Whether the runs that :func:`tokenize_piece` reported still lie below ``out``; a finished store has none."""
-    folder = out / RUNS / result["source"]
-    return all(path.is_file() for name in result["runs"] for path in run_paths(folder, name))
+    return TokenizeResult(
+        source=source,
+        shard=shard,
+        runs=tuple(writer.runs),
+        text_bytes=text_bytes,
+        tokens=PerSplit(**dict(zip(SPLITS, writer.tokens.tolist(), strict=True))),
+        documents=msgspec.convert(counts, TokenizedDocuments),
+    )
 
 
 def text_hashes(documents: list[bytes]) -> NDArray[np.uint64]:

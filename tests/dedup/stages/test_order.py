@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from slimpajama.dedup.stages.order import DEDUP_STAGES
-from slimpajama.planning.cost_model import BY_DOCUMENTS, SERIAL
 from slimpajama.stages.stage import Stage, StageResult
 
 
@@ -18,9 +17,10 @@ def test_the_stages_come_in_their_order_under_the_names_people_know() -> None:
 
 
 def test_plans_take_how_a_stage_scales_from_the_stage() -> None:
-    assert [name for name in SERIAL if name in {stage.title for stage in DEDUP_STAGES}] == ["cluster", "diff"]
-    assert {"link", "diff", "decide"} <= set(BY_DOCUMENTS)
-    assert not {"read and sketch", "write"} & set(BY_DOCUMENTS)
+    assert [stage.title for stage in DEDUP_STAGES if stage.single] == ["cluster", "diff"]
+    by_documents = {stage.title for stage in DEDUP_STAGES if stage.scales_with == "documents"}
+    assert {"link", "diff", "decide"} <= by_documents
+    assert not {"read and sketch", "write"} & by_documents
 
 
 @pytest.mark.parametrize("stage", DEDUP_STAGES, ids=lambda stage: stage.name)

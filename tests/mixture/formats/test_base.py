@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -21,10 +20,10 @@ from slimpajama.mixture.formats.base import (
     register_mixture_format,
 )
 from slimpajama.mixture.formats.parquet import ParquetFormat
-from slimpajama.mixture.stages.build import FileItem, build_file
+from slimpajama.mixture.manifest import MixtureFile
+from slimpajama.mixture.stages.build import BuildPayload, BuildStage
 from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.storage.atomic import file_record
-from slimpajama.tokens.store import open_store
 from slimpajama.verify.mixture_files import FileCheck, check_file
 from tests.tokens.token_corpus import build, corpus, small_tokenizer
 
@@ -71,9 +70,8 @@ def test_a_name_belongs_to_one_format() -> None:
 
 def test_a_format_from_outside_is_written_and_checked(tmp_path: Path) -> None:
     build(tmp_path / "store", corpus(2, (60, 40)), small_tokenizer(tmp_path))
-    item = FileItem(
+    item = BuildPayload(
         store=tmp_path / "store",
-        opener=open_store,
         stem=tmp_path / "train-00000-of-00001",
         split="train",
         scope="local",
@@ -84,13 +82,17 @@ def test_a_format_from_outside_is_written_and_checked(tmp_path: Path) -> None:
         slices=((0, 6), (0, 4)),
         format=Decimal(),
     )
-    result = build_file(item)
+    result = BuildStage.run(item)
     (path,) = item.output_files
     assert path.name == "train-00000-of-00001.tokens.txt"
     assert len(path.read_text().split()) == 200
-    entry = {**msgspec.to_builtins(file_record(path)), "name": path.name, "sequences": result["sequences"]}
-    assert check_file(FileCheck(tmp_path, entry, item)).findings == []
+
+    def check() -> list[str]:
+        record = file_record(path)
+        entry = MixtureFile(path.name, record.bytes, record.blake2b, "train", result.sequences, result.documents)
+        return check_file(FileCheck(tmp_path, entry, item)).findings
+
+    assert check() == []
     path.write_text(path.read_text().replace(" ", "  1 ", 1))
-    changed = {**msgspec.to_builtins(file_record(path)), "name": path.name, "sequences": result["sequences"]}
-    (finding,) = check_file(FileCheck(tmp_path, changed, item)).findings
+    (finding,) = check()
     assert finding.startswith(f"{path} holds other tokens than planned")

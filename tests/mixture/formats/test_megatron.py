@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from slimpajama.mixture.formats.megatron import MegatronFormat, token_dtype, write_bin, write_idx
 from slimpajama.mixture.packing import pack
-from slimpajama.mixture.stages.build import FileItem, build_file
+from slimpajama.mixture.stages.build import BuildPayload, BuildStage
 from slimpajama.tokens.store import open_store
 from tests.tokens.token_corpus import build, corpus, small_tokenizer
 
@@ -79,9 +79,8 @@ def test_a_file_of_a_mixture_holds_its_slices(tmp_path: Path) -> None:
     build(tmp_path / "store", corpus(2, (60, 40)), small_tokenizer(tmp_path))
     store = open_store(tmp_path / "store")
     slices = ((3, 20), (0, 6))
-    item = FileItem(
+    item = BuildPayload(
         store=store.path,
-        opener=open_store,
         stem=tmp_path / "train-00000-of-00001",
         split="train",
         scope="local",
@@ -92,10 +91,10 @@ def test_a_file_of_a_mixture_holds_its_slices(tmp_path: Path) -> None:
         slices=slices,
         format=MegatronFormat(),
     )
-    result = build_file(item)
-    assert [file.path for file in result["files"]] == [str(path) for path in item.output_files]
+    result = BuildStage.run(item)
+    assert [file.path for file in result.written] == [str(path) for path in item.output_files]
     data, index = (path.read_bytes() for path in item.output_files)
-    assert [file.bytes for file in result["files"]] == [len(data), len(index)] == [23 * 100, 34 + 23 * 20 + 8]
+    assert [file.bytes for file in result.written] == [len(data), len(index)] == [23 * 100, 34 + 23 * 20 + 8]
     _, sequences, _ = read_indexed(index, data)
     expected = [
         row

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -25,14 +24,13 @@ from slimpajama.mixture.formats.base import SequenceGroup, SequenceShape
 from slimpajama.mixture.formats.parquet import ParquetFormat, ParquetWriter, schema
 from slimpajama.mixture.packing import pack
 from slimpajama.mixture.plan import Plan, plan_mixture, share_out
-from slimpajama.mixture.stages.build import FileItem, build_file
+from slimpajama.mixture.stages.build import BuildPayload, BuildStage
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.tokens.store import TokenStore, open_store
 from tests.tokens.token_corpus import Document, build, corpus, small_tokenizer
 
 LENGTH = 64
 WEIGHTS = {"s0": 50.0, "s1": 30.0, "s2": 20.0}
-Build = Callable[..., tuple[list[FileItem], list[dict[str, Any]]]]
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +52,11 @@ def plan_of(store: TokenStore, scope: str = "global", **settings: Any) -> tuple[
     return recipe, plan_mixture(recipe, available)
 
 
-def items_of(store: TokenStore, out: Path, scope: str = "global", **settings: Any) -> list[FileItem]:
+def items_of(store: TokenStore, out: Path, scope: str = "global", **settings: Any) -> list[BuildPayload]:
     recipe, plan = plan_of(store, scope, **settings)
     return [
-        FileItem(
+        BuildPayload(
             store=store.path,
-            opener=open_store,
             stem=out / f"train-{number}",
             split="train",
             scope=scope,
@@ -74,12 +71,12 @@ def items_of(store: TokenStore, out: Path, scope: str = "global", **settings: An
     ]
 
 
-def read(item: FileItem) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+def read(item: BuildPayload) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
     rows = pq.read_table(item.output_files[0]).to_pylist()
     return [(row["source"], tuple(row["input_ids"]), tuple(row["doc_starts"])) for row in rows]
 
 
-def in_plan_order(store: TokenStore, item: FileItem) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+def in_plan_order(store: TokenStore, item: BuildPayload) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
     """Said slowly: the rows of a file before its shuffle, sequence by sequence."""
     rows = []
     for source, (first, last) in zip(item.sources, item.slices, strict=True):
@@ -145,12 +142,12 @@ def test_a_file_holds_its_slices_of_the_streams_in_another_order(store: TokenSto
     items = items_of(store, tmp_path, scope)
     assert len(items) == 7
     for item in items:
-        result = build_file(item)
+        result = BuildStage.run(item)
         rows, expected = read(item), in_plan_order(store, item)
         assert Counter(rows) == Counter(expected)
         assert rows != expected
-        assert result["sequences"] == dict(Counter(source for source, _, _ in rows))
-        assert result["documents"] == sum(len(starts) for _, _, starts in rows)
+        assert result.sequences == dict(Counter(source for source, _, _ in rows))
+        assert result.documents == sum(len(starts) for _, _, starts in rows)
 
 
 def test_joining_a_sources_sequences_in_plan_order_is_its_token_stream(store: TokenStore, tmp_path: Path) -> None:
@@ -158,7 +155,7 @@ def test_joining_a_sources_sequences_in_plan_order_is_its_token_stream(store: To
     items = items_of(store, tmp_path)
     joined: dict[str, list[int]] = {source: [] for source in WEIGHTS}
     for item in items:
-        build_file(item)
+        BuildStage.run(item)
         rows = Counter((source, tokens) for source, tokens, _ in read(item))
         for source, (first, last) in zip(item.sources, item.slices, strict=True):
             stream = store.stream(source, "train", "global")
@@ -183,7 +180,7 @@ def written_out(stream: Any, start: int, stop: int) -> tuple[int, ...]:
 def test_every_file_is_within_one_sequence_of_the_recipe(store: TokenStore, tmp_path: Path) -> None:
     recipe, plan = plan_of(store)
     for item in items_of(store, tmp_path):
-        build_file(item)
+        BuildStage.run(item)
         counts = Counter(source for source, _, _ in read(item))
         size = counts.total()
         assert abs(size - Fraction(plan.sequences, plan.files)) < 1
@@ -194,7 +191,7 @@ def test_every_file_is_within_one_sequence_of_the_recipe(store: TokenStore, tmp_
 
 def test_the_order_in_a_file_mixes_the_sources(store: TokenStore, tmp_path: Path) -> None:
     (item,) = items_of(store, tmp_path, file_tokens=60_000)
-    build_file(item)
+    BuildStage.run(item)
     sources = [source for source, _, _ in read(item)]
     changes = sum(a != b for a, b in pairwise(sources))
     # Of 936 neighbours in a fair shuffle 62 % differ, give or take 15: six of these is not chance.
@@ -207,10 +204,10 @@ def test_one_and_two_workers_write_the_same_bytes(store: TokenStore, tmp_path: P
     for workers in (1, 2):
         items = items_of(store, tmp_path / str(workers))
         with LocalEngine(workers) as engine:
-            results = dict(engine.map(build_file, items))
+            results = dict(engine.map(BuildStage.run, items))
         written.append([path.read_bytes() for item in items for path in item.output_files])
         for item, (_, result) in zip(items, sorted(results.items()), strict=True):
-            (file,) = result["files"]
+            (file,) = result.written
             data = item.output_files[0].read_bytes()
             digest = hashlib.blake2b(data, digest_size=16).hexdigest()
             assert file == FileRecord(str(item.output_files[0]), len(data), digest)
@@ -220,7 +217,7 @@ def test_one_and_two_workers_write_the_same_bytes(store: TokenStore, tmp_path: P
 def test_another_seed_is_another_order_of_the_same_sequences(store: TokenStore, tmp_path: Path) -> None:
     first, second = items_of(store, tmp_path / "1")[2], items_of(store, tmp_path / "2", seed=2)[2]
     for item in (first, second):
-        build_file(item)
+        BuildStage.run(item)
     assert read(first) != read(second)
     assert Counter(read(first)) == Counter(read(second))
 
@@ -229,13 +226,13 @@ def test_each_file_has_an_order_of_its_own(store: TokenStore, tmp_path: Path) ->
     item = items_of(store, tmp_path)[0]
     other = dataclasses.replace(item, number=1, stem=tmp_path / "other")
     for one in (item, other):
-        build_file(one)
+        BuildStage.run(one)
     assert read(item) != read(other)
 
 
 def test_a_file_of_many_row_groups_holds_each_group_in_stream_order(store: TokenStore, tmp_path: Path) -> None:
     item = dataclasses.replace(items_of(store, tmp_path)[1], group_tokens=5 * LENGTH + 1)
-    build_file(item)
+    BuildStage.run(item)
     rows, expected = read(item), in_plan_order(store, item)
     assert Counter(rows) == Counter(expected)
     metadata = pq.ParquetFile(item.output_files[0]).metadata
@@ -253,7 +250,7 @@ def test_a_document_is_begun_floor_or_ceil_of_the_epochs_times(store: TokenStore
     _, plan = plan_of(store)
     begun = Counter[str]()
     for item in items_of(store, tmp_path):
-        build_file(item)
+        BuildStage.run(item)
         for source, _, starts in read(item):
             begun[source] += len(starts)
     for planned in plan.sources:
@@ -270,8 +267,6 @@ def test_any_slices_are_written_as_they_are_packed(
     out = tmp_path_factory.mktemp("any")
     slices = tuple(zip(bounds[0].tolist(), bounds[1].tolist(), strict=True))
     sources = ("s2", "s0", "s1")
-    item = FileItem(
-        store.path, open_store, out / "f", "train", "local", 5, seed, length, sources, slices, ParquetFormat()
-    )
-    build_file(item)
+    item = BuildPayload(store.path, out / "f", "train", "local", 5, seed, length, sources, slices, ParquetFormat())
+    BuildStage.run(item)
     assert Counter(read(item)) == Counter(in_plan_order(store, item))

@@ -1,0 +1,117 @@
+"""Where every file of a token store lies: all paths below its folder are made here and nowhere else.
+
+``store.json``, ``summary.json``, ``tokenizer.json``, ``holdout.npy`` and ``sources/`` are the finished store; ``done/``
+holds the markers; ``surveys/`` and ``runs/`` are removed when the store is finished. Costs nothing; makes no folder and
+reads nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from slimpajama.storage.file_list import FILE_LIST
+from slimpajama.storage.file_names import SUMMARY_FILE
+from slimpajama.storage.paths import relative_name
+
+__all__ = ["TOKENS_FOLDER", "StoreLayout", "TokenFiles", "token_files"]
+
+TOKENS_FOLDER = "tokens"
+"""The folder of the token store in an output of mixtures."""
+
+_BUCKET = re.compile(r"sources/[^/]+/[^/]+/\d+\.(documents|tokens)\.npy")
+
+
+class TokenFiles(NamedTuple):
+    """The two files of a bucket or a sorted run."""
+
+    documents: Path
+    tokens: Path
+
+
+def token_files(folder: Path, name: str) -> TokenFiles:
+    """The files of the bucket or sorted run called ``name``."""
+    return TokenFiles(folder / f"{name}.documents.npy", folder / f"{name}.tokens.npy")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLayout:
+    """The paths of the token store in the folder ``root``."""
+
+    root: Path
+
+    @property
+    def index(self) -> Path:
+        """The buckets of the finished store."""
+        return self.root / "store.json"
+
+    @property
+    def summary(self) -> Path:
+        """The figures of the finished store."""
+        return self.root / SUMMARY_FILE
+
+    @property
+    def tokenizer(self) -> Path:
+        """What the ids mean."""
+        return self.root / "tokenizer.json"
+
+    @property
+    def holdout(self) -> Path:
+        """The held-out clusters."""
+        return self.root / "holdout.npy"
+
+    @property
+    def file_list(self) -> Path:
+        """All files of the store and of the mixtures beside it, with their digests."""
+        return self.root / FILE_LIST
+
+    @property
+    def done(self) -> Path:
+        """The folder of markers, with a folder for each stage."""
+        return self.root / "done"
+
+    @property
+    def surveys(self) -> Path:
+        """The folder of survivors that the holdout can draw."""
+        return self.root / "surveys"
+
+    @property
+    def runs(self) -> Path:
+        """The folder of sorted runs."""
+        return self.root / "runs"
+
+    @property
+    def held_out_texts(self) -> Path:
+        """The hashes of the held-out texts."""
+        return self.runs / "held-out-texts.npy"
+
+    @property
+    def sources(self) -> Path:
+        """The folder of buckets."""
+        return self.root / "sources"
+
+    def survey(self, source: str, shard: str) -> Path:
+        """The survivors of a shard that the holdout can draw."""
+        return self.surveys / source / f"{shard}.npy"
+
+    def runs_of(self, source: str) -> Path:
+        """The folder of the sorted runs of a source."""
+        return self.runs / source
+
+    def run(self, source: str, name: str) -> TokenFiles:
+        """The files of a sorted run."""
+        return token_files(self.runs_of(source), name)
+
+    def bucket(self, source: str, split: str, number: int) -> TokenFiles:
+        """The files of a bucket."""
+        return token_files(self.sources / source / split, f"{number:05d}")
+
+    def is_bucket(self, relative: str) -> bool:
+        """Whether a path below the root is that of a file of a bucket."""
+        return _BUCKET.fullmatch(relative) is not None
+
+    def relative(self, path: Path | str) -> str:
+        """A path below the root, with forward slashes."""
+        return relative_name(path, self.root)

@@ -1,0 +1,125 @@
+"""The figures of a token store: what ``summary.json`` in its folder holds, and what callers get.
+
+Counts of documents and tokens stand by source and scope, so that who reads them can see that nothing was lost:
+documents that came in = those of the three splits + excluded + decontaminated. Costs a few hundred bytes per source.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from slimpajama.storage.atomic import read_json
+from slimpajama.tokens.holdout import HoldoutAccount
+from slimpajama.tokens.layout import StoreLayout
+
+__all__ = [
+    "DocumentCounts",
+    "PerScope",
+    "PerSplit",
+    "ScopeAccount",
+    "SourceAccount",
+    "TokenSummary",
+    "TokenizerUsed",
+    "read_token_summary",
+]
+
+
+class _Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class PerScope(_Figures, frozen=True, kw_only=True):
+    """A count in each scope."""
+
+    global_: int = msgspec.field(name="global")
+    local: int
+
+    def of(self, scope: str) -> int:
+        """The count of ``global`` or ``local``."""
+        return self.global_ if scope == "global" else self.local
+
+
+class PerSplit(_Figures, frozen=True, kw_only=True):
+    """A count for each split."""
+
+    train: int
+    validation: int
+    test: int
+
+    def of(self, split: str) -> int:
+        """The count of a split, by its name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[split]
+
+
+class DocumentCounts(PerSplit, frozen=True, kw_only=True):
+    """Documents that came ``in``, and what became of them.
+
+    ``excluded``: near-duplicates of a held-out document. ``decontaminated``: taken out of train because their text is
+    held out.
+    """
+
+    in_: int = msgspec.field(name="in")
+    excluded: int
+    decontaminated: int
+
+    @property
+    def out(self) -> int:
+        """All documents that are accounted for."""
+        return self.train + self.validation + self.test + self.excluded + self.decontaminated
+
+
+class ScopeAccount(_Figures, frozen=True, kw_only=True):
+    """Documents and tokens of a source in one scope."""
+
+    documents: DocumentCounts
+    tokens: PerSplit
+
+
+class SourceAccount(_Figures, frozen=True, kw_only=True):
+    """One source. ``text_bytes``: UTF-8 bytes that were tokenised."""
+
+    text_bytes: int
+    global_: ScopeAccount = msgspec.field(name="global")
+    local: ScopeAccount
+
+    def of(self, scope: str) -> ScopeAccount:
+        """The account of ``global`` or ``local``."""
+        return self.global_ if scope == "global" else self.local
+
+
+class TokenizerUsed(_Figures, frozen=True, kw_only=True):
+    """The tokenizer: the ``name`` that was asked for, and a digest of its content."""
+
+    name: str
+    digest: str
+
+
+class TokenSummary(_Figures, frozen=True, kw_only=True):
+    """A finished token store.
+
+    ``backend``: the library that tokenised. ``bytes`` and ``buckets``: size and number of its buckets.
+    ``fingerprint``: equal for equal content. ``seconds``: that it took to make.
+    """
+
+    backend: str
+    vocabulary: int
+    bytes: int
+    buckets: int
+    fingerprint: str
+    sources: dict[str, SourceAccount]
+    holdout: HoldoutAccount
+    tokenizer: TokenizerUsed
+    warnings: tuple[str, ...]
+    seconds: float
+
+    def as_dict(self) -> dict[str, object]:
+        """The content of ``summary.json`` as plain values."""
+        return dict(msgspec.to_builtins(self))
+
+
+def read_token_summary(layout: StoreLayout) -> TokenSummary | None:
+    """The summary of a store, or ``None`` where there is none or it is broken."""
+    try:
+        return msgspec.convert(read_json(layout.summary), TokenSummary)
+    except msgspec.ValidationError:
+        return None

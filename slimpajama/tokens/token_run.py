@@ -1,0 +1,47 @@
+"""What the stages of one token store share: the documents, the settings, and where files lie.
+
+A task depends on its settings and on the content of the files it reads, not on where they are or when they were made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slimpajama.config.tokens import TokenConfig
+from slimpajama.stages.markers import Markers
+from slimpajama.stages.stage import Payload, ResultType, Stage
+from slimpajama.storage.atomic import file_record, fingerprint
+from slimpajama.tokens.dedup_reader import DedupOutput, KeptShard
+from slimpajama.tokens.layout import StoreLayout
+from slimpajama.tokens.tokenizer import declared_beside, local_file
+
+__all__ = ["TokenRun", "shard_key"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRun:
+    """The token store ``layout`` of ``documents``. ``memory``: bytes that a task may hold."""
+
+    documents: DedupOutput
+    config: TokenConfig
+    layout: StoreLayout
+    memory: int
+
+    def markers(self, stage: Stage[Payload, ResultType]) -> Markers[ResultType]:
+        """The markers of the finished tasks of a stage."""
+        return Markers(self.layout.done / stage.name, self.layout.root, stage.result_type)
+
+    def given_tokenizer(self) -> str | None:
+        """A digest of a tokenizer given as a file and of the end that is declared with it.
+
+        ``None`` for a name on the hub, which stands for itself. Raises :class:`ConfigError` for a file that is gone.
+        """
+        path = local_file(self.config.tokenizer) if self.config.tokenizer is not None else None
+        if path is None:
+            return None
+        return fingerprint(file_record(path).blake2b, declared_beside(path))
+
+
+def shard_key(shard: KeptShard) -> str:
+    """The key of a task that works on one shard."""
+    return f"{shard.source}/{shard.name}"
