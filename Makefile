@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
 
-.PHONY: run test test-all lint types docs clean
+.PHONY: run test test-all test-pythons lint types docs clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,9 @@ test: $(VENV)/installed lint types  ## lint, types and all tests but the slow sw
 
 test-all: $(VENV)/installed lint types  ## lint, types and every test, with more examples of each property
 	$(BIN)/pytest -n auto --hypothesis-profile=thorough
+
+test-pythons:  ## the quick tests on the oldest and the newest Python that are installed
+	./scripts/test_pythons
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
