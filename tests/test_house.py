@@ -11,6 +11,7 @@ import slimpajama
 
 PACKAGE = Path(slimpajama.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
+TESTS = Path(__file__).parent
 
 ROOMS = (
     {"errors", "logging", "printable", "text_table", "versions", "streams", "registry"},  # files of the root
@@ -134,3 +135,33 @@ def test_every_module_opens_with_what_it_does() -> None:
 def test_no_module_is_long() -> None:
     lines = {name: len(file.read_text("utf-8").splitlines()) for name, file in MODULES.items()}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_the_grammar_is_that_of_the_oldest_python() -> None:
+    oldest = (3, 10)
+    for file in [*FILES, *sorted(TESTS.rglob("*.py"))]:
+        ast.parse(file.read_bytes(), str(file), feature_version=oldest)
+
+
+def patched(tree: ast.AST, ours: tuple[str, ...] = ("slimpajama", "tests")) -> Iterator[str]:
+    """What the calls of ``setattr`` on a patcher of pytest replace, of what is ours."""
+    imported: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            imported |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr":
+            target = node.args[0]
+            root = target.value if isinstance(target, ast.Constant) else ast.unparse(target)
+            name = imported.get(str(root).split(".")[0], str(root))
+            if name.split(".")[0] in ours:
+                yield f"line {node.lineno}: {name}"
+
+
+def test_a_patch_of_an_internal_is_found_however_it_is_written() -> None:
+    by_module = "from slimpajama.dedup import lsh\nmonkeypatch.setattr(lsh, 'BYTES', 1)"
+    by_class = "from slimpajama.stages.stage import Stage\nwith p.context() as q:\n    q.setattr(Stage, 'run', f)"
+    by_name = "monkeypatch.setattr('slimpajama.storage.paths.RANGE_BYTES', 1)"
+    of_others = "import os\nmonkeypatch.setattr(os, 'fsync', refuse)"
+    counts = [len(list(patched(ast.parse(code)))) for code in (by_module, by_class, by_name, of_others)]
+    assert counts == [1, 1, 1, 0]

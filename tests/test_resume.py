@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 import os
 import random
 import shutil
 import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +17,29 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from slimpajama import InputNotFound, deduplicate
+from slimpajama import InputNotFound
 from slimpajama.cli.main import app
-from slimpajama.config.dedup import Config
+from slimpajama.config.dedup import Config, load_config
 from slimpajama.config.tokens import TokenConfig
-from slimpajama.corpus import parquet
-from slimpajama.corpus import records as reading
-from slimpajama.corpus.lines import LineReader
-from slimpajama.dedup import lsh, output_shards, sketching
-from slimpajama.dedup.dedup_run import DedupRun
+from slimpajama.dedup.dedup_run import WorkSizes
 from slimpajama.dedup.files.sketches import read_columns
+from slimpajama.dedup.stages.sketch import SketchStage
 from slimpajama.dedup.stages.write import WriteStage
+from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.local import LocalEngine
 from slimpajama.engine.resources import task_bytes
 from slimpajama.errors import WorkspaceLocked
+from slimpajama.pipeline.dedup import deduplicate_on
 from slimpajama.pipeline.status import run_status, status_lines
 from slimpajama.pipeline.tokens import make_store
+from slimpajama.stages.markers import Markers
 from slimpajama.stages.runner import Stages
+from slimpajama.stages.stage import Stage
 from slimpajama.storage.atomic import read_json
 from slimpajama.storage.lock import locked
 from slimpajama.tokens.dedup_reader import kept_documents, open_dedup_output
 from tests.corpus.shards import decompressed, files_below, put
+from tests.watching import Watched, interrupted_in
 
 FOLDERS = ("decisions/", "global/", "local/", "quarantine/")
 
@@ -49,20 +53,20 @@ DOCUMENTS = [document(number) for number in range(600)]
 LONG = [*DOCUMENTS[:300], *DOCUMENTS[20:40], *DOCUMENTS[300:]]
 
 
-def run(folder: Path, out: str = "out", **chosen: Any) -> dict[str, Any]:
-    return deduplicate(folder / "in", folder / out, **{"workers": 1, "part_bytes": "64KiB", **chosen}).as_dict()
+SMALL_BLOCKS = WorkSizes(block_bytes=4096)
+"""Parts end with a block, so blocks are smaller than the 64 KiB of a part here."""
+
+
+def run(
+    folder: Path, out: str = "out", engine: EngineChoice | None = None, sizes: WorkSizes = SMALL_BLOCKS, **chosen: Any
+) -> dict[str, Any]:
+    config = load_config(**{"workers": 1, "part_bytes": "64KiB", **chosen})
+    with (engine or EngineChoice()).opened(config) as opened:
+        return deduplicate_on(Stages(opened), folder / "in", folder / out, config, sizes=sizes).as_dict()
 
 
 def results(out: Path) -> dict[str, bytes]:
     return {path: content for path, content in files_below(out).items() if path.startswith(FOLDERS)}
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts end with a block, so blocks are smaller than the 64 KiB of a part here."""
-    monkeypatch.setattr(DedupRun, "reader", property(lambda self: LineReader(block_bytes=4096)))
-    monkeypatch.setattr(reading, "BATCH_ROWS", 16)
-    monkeypatch.setattr(parquet, "ROWS", 16)
 
 
 @pytest.fixture(params=["a.jsonl.zst", "a.jsonl.gz", "a.parquet"])
@@ -108,51 +112,58 @@ def test_a_store_of_parts_is_that_of_whole_shards(corpus: Path) -> None:
     assert stores[0] == stores[1]
 
 
-@pytest.mark.parametrize("stage", ["sketch", "write"])
-@pytest.mark.parametrize("after", [1, 2, 3, 4])
+PARTS = {SketchStage: "parts", WriteStage: "written"}
+"""For each stage that has parts, the field of its payload that remembers them."""
+
+
+@dataclass(frozen=True)
+class CountedParts(Markers[Any]):
+    """Counts finished parts, and interrupts the run where one more than ``most`` would be remembered."""
+
+    most: int = 1 << 30
+    finished: list[str] = field(default_factory=list)
+
+    def finish(self, key: str, inputs: Mapping[str, object], result: Any) -> None:
+        if len(self.finished) == self.most:
+            raise KeyboardInterrupt  # its files are written, but nothing says so yet
+        self.finished.append(key)
+        super().finish(key, inputs, result)
+
+
+def counting(stage: type[Stage[Any, Any]], finished: list[str], most: int = 1 << 30) -> Watched:
+    """Put the parts of shards of c4 that ``stage`` finishes into ``finished``; interrupt after the first ``most``."""
+
+    def around(function: Callable[[Any], Any], payload: Any) -> Any:
+        if function is stage.run and payload.piece.name.startswith("c4/"):
+            name = PARTS[stage]
+            plain: Markers[Any] = getattr(payload, name)
+            counted = CountedParts(plain.folder, plain.root, plain.result_type, most=most, finished=finished)
+            payload = dataclasses.replace(payload, **{name: counted})
+        return function(payload)
+
+    return Watched(around=around)
+
+
+@pytest.mark.parametrize("stage", PARTS)
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
 def test_a_shard_that_was_cut_off_goes_on_with_the_part_it_was_in(
-    corpus: Path, monkeypatch: pytest.MonkeyPatch, stage: str, after: int
+    corpus: Path, stage: type[Stage[Any, Any]], after: int
 ) -> None:
     run(corpus, "whole")
-    module, name = {"sketch": (sketching, "sketch_part"), "write": (output_shards, "write_part")}[stage]
-    original = getattr(module, name)
-    calls = itertools.count()
-
-    def counted(*given: Any, **named: Any) -> Any:
-        if "/c4/" in str(given):
-            next(calls)
-        return original(*given, **named)
-
-    def stopping(*given: Any, **named: Any) -> Any:
-        if "/c4/" in str(given) and next(stops) == after - 1:
-            raise KeyboardInterrupt
-        return original(*given, **named)
-
-    stops = itertools.count()
-    with monkeypatch.context() as patch:
-        patch.setattr(module, name, stopping)
-        with pytest.raises(KeyboardInterrupt):
-            run(corpus)
-    with monkeypatch.context() as patch:
-        patch.setattr(module, name, counted)
-        run(corpus)
-    assert next(calls) == 4 - (after - 1), "parts that were finished are not gone through again"
+    before: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        run(corpus, engine=counting(stage, before, after))
+    assert before == ["0", "1", "2", "3"][:after]
+    again: list[str] = []
+    run(corpus, engine=counting(stage, again))
+    assert again == ["0", "1", "2", "3"][after:], "parts that were finished are not gone through again"
     assert results(corpus / "out") == results(corpus / "whole")
     assert not (corpus / "out" / "work" / "parts").exists()
 
 
-def test_parts_of_a_shard_that_changed_are_not_used(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, calls = sketching.sketch_part, itertools.count()
-
-    def stopping(*given: Any, **named: Any) -> Any:
-        if next(calls) == 3:
-            raise KeyboardInterrupt
-        return original(*given, **named)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sketching, "sketch_part", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            run(corpus)
+def test_parts_of_a_shard_that_changed_are_not_used(corpus: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(corpus, engine=counting(SketchStage, [], 2))
     (shard,) = (corpus / "in" / "c4").iterdir()
     put(corpus / "in", {f"c4/{shard.name}": LONG[10:]})
     run(corpus)
@@ -184,7 +195,7 @@ def test_a_replaced_shard_redoes_itself_and_what_comes_out_differently(tmp_path:
     assert results(tmp_path / "out") == results(tmp_path / "fresh")
 
 
-def test_what_no_item_needs_any_more_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_no_item_needs_any_more_goes(tmp_path: Path) -> None:
     def below(folder: str) -> set[str]:
         return set(files_below(tmp_path / "out" / "work" / folder))
 
@@ -193,9 +204,8 @@ def test_what_no_item_needs_any_more_goes(tmp_path: Path, monkeypatch: pytest.Mo
     with (tmp_path / "in" / "arxiv" / "a.jsonl").open("ab") as shard:
         shard.write(b"broken\n")
     run(tmp_path, max_bad_fraction=0.5)
-    with monkeypatch.context() as small:
-        small.setattr(lsh, "BYTES_PER_KEY", task_bytes(Config(workers=1)) // 400)
-        run(tmp_path, max_bad_fraction=0.5)
+    two_ranges = WorkSizes(SMALL_BLOCKS.block_bytes, bytes_per_key=task_bytes(Config(workers=1)) // 400)
+    run(tmp_path, sizes=two_ranges, max_bad_fraction=0.5)
     assert below("links") == {f"{band}-{number}.arrow" for band in range(9) for number in range(2)}
     assert {"arxiv/a.arrow"} < below("rows")
     assert (tmp_path / "out" / "quarantine" / "arxiv" / "a.jsonl").exists()
@@ -279,19 +289,10 @@ def snapshot(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def test_status_of_what_was_finished_cut_off_or_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_of_what_was_finished_cut_off_or_changed(tmp_path: Path) -> None:
     many(tmp_path)
-    write, calls = WriteStage.run, itertools.count()
-
-    def stopping(item: Any) -> Any:
-        if next(calls) == 5:
-            raise KeyboardInterrupt
-        return write(item)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(WriteStage, "run", staticmethod(stopping))
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, engine=interrupted_in(WriteStage, 5))
     out = tmp_path / "out"
     before = snapshot(out)
     assert status_lines(run_status(out)) == [

@@ -64,9 +64,11 @@ def parse(line: bytes | memoryview, paths: tuple[tuple[str, ...], ...]) -> Any:
     return orjson.loads(line) if len(line) < LARGE_LINE else parse_large(bytes(line), paths)
 
 
-def parse_large(line: bytes, paths: tuple[tuple[str, ...], ...]) -> Any:
-    """:func:`parse` for a line of any size."""
-    if sum(map(line.count, (b",", b":", b"[", b"{"))) <= MANY_VALUES:
+def parse_large(
+    line: bytes, paths: tuple[tuple[str, ...], ...], many_values: int = MANY_VALUES, most_fields: int = MOST_FIELDS
+) -> Any:
+    """:func:`parse` for a line of any size; one of more than ``most_fields`` fields is refused."""
+    if sum(map(line.count, (b",", b":", b"[", b"{"))) <= many_values:
         return orjson.loads(line)
     if utf8_fault(line) is not None:
         raise NotStrictJson("not UTF-8")
@@ -74,8 +76,8 @@ def parse_large(line: bytes, paths: tuple[tuple[str, ...], ...]) -> Any:
         _, count = repaired(line)
         if count:
             raise NotStrictJson("a number beyond the range of a double, or another value that JSON does not have")
-    if _crowded(line):
-        raise NotStrictJson(f"more than {MOST_FIELDS:,} fields")
+    if _crowded(line, most_fields):
+        raise NotStrictJson(f"more than {most_fields:,} fields")
     try:
         return _at_paths(line, paths)
     except (msgspec.DecodeError, RecursionError) as fault:
@@ -150,12 +152,12 @@ def _is_not_finite(token: bytes) -> bool:
     return not math.isfinite(float(token))
 
 
-def _crowded(line: bytes) -> bool:
+def _crowded(line: bytes, most: int) -> bool:
     """Whether a record and its inner objects have more fields than can be held when it is written.
 
     Looked for a chunk at a time, with arrays of its size.
     """
-    if line.count(b":") <= MOST_FIELDS:
+    if line.count(b":") <= most:
         return False
     plain = np.frombuffer(_without_escaped_quotes(line), dtype=np.uint8)
     quotes = level = fields = 0
@@ -167,7 +169,7 @@ def _crowded(line: bytes) -> bool:
         levels = np.cumsum(steps, dtype=np.int32) + level
         fields += int(((chunk == ord(":")) & (inside == 0) & (levels <= 2)).sum())
         quotes, level = int(inside[-1]), int(levels[-1])
-    return fields > MOST_FIELDS
+    return fields > most
 
 
 def _at_paths(json: bytes | msgspec.Raw, paths: tuple[tuple[str, ...], ...]) -> Any:

@@ -13,16 +13,25 @@ from typing import TypeVar
 from slimpajama.config.dedup import Config, Scope
 from slimpajama.corpus.discovery import Corpus, Piece, content_samples
 from slimpajama.corpus.fields import Fields
-from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
 from slimpajama.dedup.files.key_index import Index
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
+from slimpajama.dedup.lsh import BYTES_PER_KEY
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.stage import Payload, ResultType, Stage, StageResult
 
-__all__ = ["DedupRun", "moment_text"]
+__all__ = ["DedupRun", "WorkSizes", "moment_text"]
 
 PartResult = TypeVar("PartResult", bound=StageResult)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkSizes:
+    """How much is handled at a time; what comes out is the same. ``bytes_per_key``: held for each key linked."""
+
+    block_bytes: int = BLOCK_BYTES
+    bytes_per_key: int = BYTES_PER_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,7 @@ class DedupRun:
     config: Config
     layout: DedupLayout
     earlier: Index | None = None
+    sizes: WorkSizes = WorkSizes()
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -54,7 +64,7 @@ class DedupRun:
     @property
     def reader(self) -> LineReader:
         """How lines are read."""
-        return LineReader(max_line_bytes=self.config.max_document_bytes, truncated=self.config.truncated)
+        return LineReader(self.config.max_document_bytes, self.config.truncated, self.sizes.block_bytes)
 
     @property
     def fields(self) -> Fields:

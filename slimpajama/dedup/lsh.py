@@ -36,9 +36,9 @@ BYTES_PER_KEY = 36
 """Peak bytes per key of a range: key and id as gathered, the key in its bucket, and what it is linked to."""
 
 
-def key_ranges(documents: int, memory: int) -> int:
+def key_ranges(documents: int, memory: int, bytes_per_key: int = BYTES_PER_KEY) -> int:
     """How many ranges a band is cut into so that each task stays within ``memory`` bytes."""
-    return max(1, -(-documents * BYTES_PER_KEY // memory), -(-2 * documents // MOST_KEYS))
+    return max(1, -(-documents * bytes_per_key // memory), -(-2 * documents // MOST_KEYS))
 
 
 @dataclass(frozen=True, slots=True)

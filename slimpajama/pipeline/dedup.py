@@ -19,7 +19,7 @@ from slimpajama.config.loading import checked
 from slimpajama.corpus.discovery import ShardFile, discover
 from slimpajama.corpus.left_out import report_left_out
 from slimpajama.dedup.card import shards_card
-from slimpajama.dedup.dedup_run import DedupRun
+from slimpajama.dedup.dedup_run import DedupRun, WorkSizes
 from slimpajama.dedup.files.key_index import Index, key_settings, open_index, write_index
 from slimpajama.dedup.files.layout import BOTH, OWNED_FOLDERS, DedupLayout
 from slimpajama.dedup.run_summary import run_summary
@@ -86,6 +86,7 @@ def deduplicate_on(
     mixed: Sequence[int] | None = None,
     *,
     keep: bool = False,
+    sizes: WorkSizes | None = None,
 ) -> DedupSummary:
     """:func:`deduplicate` on an engine that is there already; ``stages`` takes the record of the stages.
 
@@ -103,7 +104,7 @@ def deduplicate_on(
         corpus = discover(input, config.sources, config.piece_bytes, first_shard, config.layout)
         refuse_shards_in_output(corpus.files, output)
         layout = DedupLayout(output, tuple(source.name for source in corpus.sources))
-        run = _Run(DedupRun(corpus, config, layout, earlier), stages)
+        run = _Run(DedupRun(corpus, config, layout, earlier, sizes or WorkSizes()), stages)
         refuse_long_names(layout, corpus.pieces, config.part_bytes)
         if stages.inspecting:
             return run.run()

@@ -44,8 +44,12 @@ def strata_of(corpus: Corpus) -> dict[int, list[ShardFile]]:
     return strata
 
 
-def draw_sample(corpus: Corpus, wanted: int, target: Path, seed: int) -> list[SampledFile]:
+def draw_sample(
+    corpus: Corpus, wanted: int, target: Path, seed: int, fewest_bytes: int = FEWEST_BYTES
+) -> list[SampledFile]:
     """Write about ``wanted`` bytes of the corpus' files below ``target``; returns what was taken.
+
+    At least ``fewest_bytes`` are taken of each file that is drawn.
 
     Raises :class:`ShardUnreadable` for a file that is not what its name says.
     """
@@ -55,15 +59,16 @@ def draw_sample(corpus: Corpus, wanted: int, target: Path, seed: int) -> list[Sa
     for stratum, members in sorted(strata.items()):
         own = sum(file.size for file in members)
         budget = math.ceil(wanted * (own / max(whole, 1) + 1 / len(strata)) / 2)
-        sampled += _from_stratum(stratum, members, budget, target, random.Random(f"{seed} {stratum}"))  # noqa: S311 - nothing secret
+        rng = random.Random(f"{seed} {stratum}")  # noqa: S311 - nothing secret
+        sampled += _from_stratum(stratum, members, budget, target, rng, fewest_bytes)
     return sampled
 
 
 def _from_stratum(
-    stratum: int, members: Sequence[ShardFile], budget: int, target: Path, rng: random.Random
+    stratum: int, members: Sequence[ShardFile], budget: int, target: Path, rng: random.Random, fewest_bytes: int
 ) -> list[SampledFile]:
     fewest = min(FEWEST_FILES, len(members))
-    share = max(FEWEST_BYTES, budget // fewest)
+    share = max(fewest_bytes, budget // fewest)
     found: list[SampledFile] = []
     for file in rng.sample(list(members), len(members)):
         if len(found) >= fewest and sum(one.taken for one in found) >= budget:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -280,17 +281,20 @@ def test_a_large_record_whose_beginning_is_whole_json_is_still_too_large(tmp_pat
 
 
 @pytest.mark.parametrize(("offset", "named"), [((1 << 40) - 15, True), ((1 << 40) - 14, False)])
-def test_a_record_beyond_what_ids_can_name_is_refused_by_name(
-    tmp_path: Path, offset: int, named: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_record_beyond_what_ids_can_name_is_refused_by_name(tmp_path: Path, offset: int, named: bool) -> None:
     line = b'{"text": "a"}\n'
-    block = LineBlock(memoryview(line * 2), np.array([0, 14]), np.array([13, 27]), offset)
-    monkeypatch.setattr(LineReader, "blocks", lambda *_: iter([block]))
+
+    class FarOn(LineReader):
+        def blocks(self, piece: Piece, start: int = 0) -> Iterator[LineBlock]:
+            yield LineBlock(memoryview(line * 2), np.array([0, 14]), np.array([13, 27]), offset)
+
+    (piece,) = discover(put(tmp_path, {"c4/a.jsonl": line})).pieces
     if named:
-        assert read(tmp_path, line).positions == [offset, (1 << 40) - 1]
+        (batch,) = read_records(piece, FarOn())
+        assert [one & ((1 << 40) - 1) for one in batch.ids] == [offset, (1 << 40) - 1]
         return
     with pytest.raises(ShardUnreadable) as caught:
-        read(tmp_path, line)
+        list(read_records(piece, FarOn()))
     assert str(caught.value) == (
         f"{tmp_path}/c4/a.jsonl holds more than 1,099,511,627,776 bytes, which ids cannot name; split it"
     )

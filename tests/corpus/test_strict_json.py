@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimpajama.corpus import strict_json
 from slimpajama.corpus.strict_json import NotStrictJson, parse_large, repaired, strict, utf8_fault
 from tests.corpus.test_records import BROKEN
 
@@ -78,16 +77,15 @@ def test_repairing_is_replacing_by_value(value: Any, separators: tuple[str, str]
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_line_is_also_broken_among_many_values(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strict_json, "MANY_VALUES", -1)
+def test_a_broken_line_is_also_broken_among_many_values(kind: str) -> None:
     line, _ = BROKEN[kind]
     try:
         expected: Any = orjson.loads(line)
     except ValueError:
         with pytest.raises((orjson.JSONDecodeError, NotStrictJson)):
-            parse_large(line, PATHS)
+            parse_large(line, PATHS, -1)
         return
-    found = parse_large(line, PATHS)
+    found = parse_large(line, PATHS, -1)
     assert type(found) is type(expected)
     if isinstance(expected, dict):
         assert type(found.get("text")) is type(expected.get("text"))
@@ -109,14 +107,12 @@ def test_a_line_of_many_values_gives_the_fields_asked_for() -> None:
     assert repaired_line == line.replace(b'"":0', b'"":null', 1)
 
 
-def test_a_record_of_more_fields_than_can_be_held_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strict_json, "MANY_VALUES", 0)
-    monkeypatch.setattr(strict_json, "MOST_FIELDS", 3)
-    assert parse_large(b'{"text": "a:b:c:d:\\":", "x": [{"a": 1, "b": 1, "c": 1}], "y": 1}', PATHS) == {
+def test_a_record_of_more_fields_than_can_be_held_is_refused() -> None:
+    assert parse_large(b'{"text": "a:b:c:d:\\":", "x": [{"a": 1, "b": 1, "c": 1}], "y": 1}', PATHS, 0, 3) == {
         "text": 'a:b:c:d:":'
     }
     with pytest.raises(NotStrictJson, match="more than 3 fields"):
-        parse_large(b'{"text": "a", "x": {"a": 1, "b": 1}}', PATHS)
+        parse_large(b'{"text": "a", "x": {"a": 1, "b": 1}}', PATHS, 0, 3)
 
 
 @given(

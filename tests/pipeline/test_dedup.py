@@ -19,10 +19,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import ConfigError, TooManyBadRecords, clean, deduplicate
-from slimpajama.dedup import lsh
+from slimpajama.config.dedup import Config
+from slimpajama.dedup.dedup_run import WorkSizes
 from slimpajama.dedup.stages.decide import DecideStage
 from slimpajama.dedup.stages.sketch import SketchStage
 from slimpajama.dedup.stages.write import WriteStage
+from slimpajama.engine.local import LocalEngine
+from slimpajama.pipeline.dedup import deduplicate_on
+from slimpajama.stages.runner import Stages
 from slimpajama.stages.stage import Stage
 from tests.corpus.shards import compressed, decompressed, files_below, jsonl, put, records_of
 from tests.examples import one_in
@@ -413,12 +417,13 @@ def test_a_file_read_in_pieces_gives_the_same_decisions(tmp_path: Path) -> None:
         assert b"".join(map(decompressed, parts)) == decompressed(tmp_path / "whole" / scope / "c4" / "a.jsonl.zst")
 
 
-def test_many_key_ranges_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_key_ranges_give_the_same_bytes(tmp_path: Path) -> None:
     put(tmp_path / "in", {"c4/a.jsonl": MANY, "arxiv/b.jsonl.gz": MANY[:90]})
     run(tmp_path / "in", tmp_path / "one")
-    monkeypatch.setattr(lsh, "BYTES_PER_KEY", 1 << 20)
-    summary = run(tmp_path / "in", tmp_path / "many", memory="256MiB")
-    assert reused(summary)["link"] == (0, 9 * 8)
+    stages, config = Stages(LocalEngine(1)), Config(workers=1, memory=256 << 20)
+    sizes = WorkSizes(bytes_per_key=1 << 20)
+    summary = deduplicate_on(stages, tmp_path / "in", tmp_path / "many", config, sizes=sizes)
+    assert reused(summary.as_dict())["link"] == (0, 9 * 8)
     assert results(tmp_path / "many") == results(tmp_path / "one")
 
 

@@ -14,7 +14,6 @@ from slimpajama.corpus.discovery import discover
 from slimpajama.corpus.formats.jsonl import JsonLinesFormat
 from slimpajama.corpus.shard_beginnings import copied_lines
 from slimpajama.errors import ShardUnreadable
-from slimpajama.planning import sampling
 from slimpajama.planning.sampling import SampledFile, draw_sample
 from tests.corpus.shards import decompressed, jsonl, put
 
@@ -28,13 +27,8 @@ def text(number: int, words: int = 60) -> str:
 TEXTS = [text(number) for number in range(2000)]
 
 
-@pytest.fixture
-def of_64_kb(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "FEWEST_BYTES", 1 << 16)
-
-
-def sample(folder: Path, wanted: int, seed: int = 1) -> list[SampledFile]:
-    return draw_sample(discover(folder / "in"), wanted, folder / "sample", seed)
+def sample(folder: Path, wanted: int, fewest_bytes: int = 1 << 16) -> list[SampledFile]:
+    return draw_sample(discover(folder / "in"), wanted, folder / "sample", 1, fewest_bytes)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -46,7 +40,6 @@ def test_a_small_shard_is_taken_whole(tmp_path: Path, suffix: str) -> None:
     assert decompressed(tmp_path / "sample" / f"c4/a{suffix}") == content
 
 
-@pytest.mark.usefixtures("of_64_kb")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_of_a_large_shard_whole_lines_are_taken_and_stand_for_their_part(tmp_path: Path, suffix: str) -> None:
     content = jsonl({"text": one} for one in TEXTS)
@@ -59,7 +52,6 @@ def test_of_a_large_shard_whole_lines_are_taken_and_stand_for_their_part(tmp_pat
     assert found.taken / found.size == pytest.approx(len(taken) / len(content), rel=0.01)
 
 
-@pytest.mark.usefixtures("of_64_kb")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_line_that_is_longer_than_the_part_is_taken_whole(tmp_path: Path, suffix: str) -> None:
     content = jsonl({"text": " ".join(TEXTS[:1000])} for _ in range(3))
@@ -76,7 +68,6 @@ def test_a_shard_without_the_end_of_a_line_is_counted_as_empty(tmp_path: Path) -
     assert (tmp_path / "sample").read_bytes() == b""
 
 
-@pytest.mark.usefixtures("of_64_kb")
 def test_row_groups_stand_for_their_rows(tmp_path: Path) -> None:
     path = tmp_path / "in" / "c4" / "a.parquet"
     path.parent.mkdir(parents=True)
@@ -88,7 +79,6 @@ def test_row_groups_stand_for_their_rows(tmp_path: Path) -> None:
     assert found.taken == round(found.size * len(rows) / 2000)
 
 
-@pytest.mark.usefixtures("of_64_kb")
 def test_small_sources_get_more_than_their_part_and_the_seed_chooses_the_files(tmp_path: Path) -> None:
     shards: dict[str, Any] = {f"c4/{number:02d}.jsonl": TEXTS[:400] for number in range(40)}
     put(tmp_path / "in", {**shards, "arxiv/a.jsonl": TEXTS[:200]})
@@ -96,8 +86,8 @@ def test_small_sources_get_more_than_their_part_and_the_seed_chooses_the_files(t
     by_stratum = {number: sum(one.taken for one in found if one.stratum == number) for number in (0, 1)}
     assert 700_000 < by_stratum[0] < 900_000
     assert by_stratum[1] == (tmp_path / "in" / "arxiv" / "a.jsonl").stat().st_size
-    again = draw_sample(discover(tmp_path / "in"), 1_000_000, tmp_path / "again", 1)
-    other = draw_sample(discover(tmp_path / "in"), 1_000_000, tmp_path / "other", 2)
+    again = draw_sample(discover(tmp_path / "in"), 1_000_000, tmp_path / "again", 1, 1 << 16)
+    other = draw_sample(discover(tmp_path / "in"), 1_000_000, tmp_path / "other", 2, 1 << 16)
     assert again == found
     assert {one.relative for one in other} != {one.relative for one in found}
 
@@ -107,4 +97,4 @@ def test_a_damaged_shard_is_named(tmp_path: Path, suffix: str) -> None:
     path = put(tmp_path / "in", {f"c4/a{suffix}": TEXTS}) / f"c4/a{suffix}"
     path.write_bytes(path.read_bytes()[:100_000] + bytes(1000))
     with pytest.raises(ShardUnreadable, match=rf"c4/a\{suffix} (is corrupt or breaks off|is not Parquet)"):
-        sample(tmp_path, 10)
+        sample(tmp_path, 10, 1 << 20)

@@ -17,7 +17,7 @@ from slimpajama.corpus.content import ContentDigest
 from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.formats.base import InputFormat
 from slimpajama.corpus.lines import LineReader
-from slimpajama.corpus.parquet import BATCH_BYTES, kept_rows, text_rows
+from slimpajama.corpus.parquet import kept_rows, text_rows
 from slimpajama.corpus.pieces import POSITION_BITS, Piece, ShardFile
 from slimpajama.corpus.records import FIRST_BYTES, BadRecord, RecordBatch, names_no_source
 from slimpajama.corpus.shard_beginnings import copied_groups
@@ -48,7 +48,7 @@ class ParquetShards(InputFormat):
         columns: list[Any] = []
         for rows in text_rows(piece, fields, start):
             coming = sum(len(text) for text in rows.texts if text is not None)
-            if batch.ids and (held + coming > BATCH_BYTES or len(batch.ids) + len(rows.texts) > BATCH_ROWS):
+            if batch.ids and (held + coming > reader.block_bytes or len(batch.ids) + len(rows.texts) > BATCH_ROWS):
                 yield batch
                 for column in columns:
                     content.add_texts(column)

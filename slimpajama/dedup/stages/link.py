@@ -69,7 +69,7 @@ class LinkStage(Stage[LinkPayload, LinkResult]):
         """One for each band and range of keys."""
         dedup = self.dedup
         documents, sources = documents_in(dedup, self.sketched), dedup.sources
-        ranges = key_ranges(documents, task_bytes(dedup.config))
+        ranges = key_ranges(documents, task_bytes(dedup.config), dedup.sizes.bytes_per_key)
         bands, _ = banding(dedup.config)
         common = {
             "version": self.version,
