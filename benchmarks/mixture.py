@@ -61,7 +61,7 @@ def store(dedup: Path, tokenizer: Path | None, out: Path) -> dict[str, Any]:
         began, busy = time.perf_counter(), time.process_time()
         summary = make_store(documents, config, out, stages=stages, memory=MEMORY)
         spent = elapsed(began, busy)
-    times = ", ".join(f"{name} {stage['seconds']:.2f} s" for name, stage in stages.times().items())
+    times = ", ".join(f"{name} {record.seconds:.2f} s" for name, record in stages.records.items())
     size = sum(account.text_bytes for account in summary.sources.values())
     return {"bytes": size, **spent, "stages": times, "store": summary.bytes, "backend": summary.backend}
 

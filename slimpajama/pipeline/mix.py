@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -113,7 +112,7 @@ def make_mixtures(
             return replace(made, peak_memory_bytes=peak.bytes)
 
 
-def mix_arguments(input: Path, recipes: Sequence[Recipe], config: TokenConfig, format: str) -> dict[str, Any]:
+def mix_arguments(input: Path, recipes: Sequence[Recipe], config: TokenConfig, format: str) -> dict[str, object]:
     """What the request of mixtures says."""
     return {
         "input": str(input.resolve()),

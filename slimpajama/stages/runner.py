@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from slimpajama.engine import Engine
 from slimpajama.engine.kernels import compile_seconds
@@ -189,13 +188,6 @@ class Stages:
             self.records[name] = StageRecord(1, int(result is not None), 0.0, {key: reason} if reason else {})
         self.list_files(result.files if result else ())
         return result
-
-    def times(self) -> dict[str, dict[str, Any]]:
-        """Seconds, and items run and reused, of each stage, for the summary."""
-        return {
-            name: {"seconds": record.seconds, "items": record.items, "reused": record.reused}
-            for name, record in self.records.items()
-        }
 
     @contextlib.contextmanager
     def cleaning(self, owned: Sequence[Path]) -> Iterator[None]:

@@ -64,7 +64,7 @@ def test_a_name_belongs_to_one_format() -> None:
     class Other(Decimal):
         name = "parquet"
 
-    with pytest.raises(ConfigError, match="there is a mixture format 'parquet' already"):
+    with pytest.raises(ConfigError, match="another mixture format is called 'parquet' already"):
         register_mixture_format(Other())
 
 
