@@ -34,6 +34,7 @@ docs: $(VENV)/installed  ## the site of docs/ in build/site; rendered pages are 
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	$(BIN)/python docs/render_settings.py
 	$(BIN)/python docs/render_cli.py
+	$(BIN)/python docs/render_api.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "open build/site/index.html"
 

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slimpajama.config.dedup import Config, SourceConfig, load_config
+    from slimpajama.config.recipe import Recipe
+    from slimpajama.config.run import MixtureConfig, RunConfig, SampleConfig, load_run_config
+    from slimpajama.config.tokens import TokenConfig
     from slimpajama.dedup.minhash import signature
     from slimpajama.dedup.summary import DedupSummary
+    from slimpajama.engine.choice import EngineChoice
     from slimpajama.errors import (
         ConfigError,
         ConservationError,
+        DamagedOutput,
         InputChanged,
         InputError,
         InputNotFound,
@@ -23,18 +28,47 @@ if TYPE_CHECKING:
         SlimpajamaError,
         TooManyBadRecords,
         WorkerDied,
+        WorkspaceLocked,
     )
-    from slimpajama.pipeline import deduplicate
+    from slimpajama.mixture.summary import MixtureSummary
+    from slimpajama.pipeline.dedup import deduplicate
+    from slimpajama.pipeline.mix import Mixtures
+    from slimpajama.pipeline.mix_api import load_recipe, mix
+    from slimpajama.pipeline.opening import Decisions, load_mixture, open_decisions, open_store
+    from slimpajama.pipeline.plan import plan
+    from slimpajama.pipeline.run import RunSummary, run
+    from slimpajama.pipeline.status import RunStatus, status
+    from slimpajama.pipeline.verify import Verification, verify
+    from slimpajama.planning.cost_model import RunPlan
+    from slimpajama.stages.progress import Progress, StageStart
+    from slimpajama.stages.runner import StageRecord
+    from slimpajama.stages.written_files import DamagedFile
     from slimpajama.text.cleaning import clean
     from slimpajama.text.shingles import shingle_hashes
+    from slimpajama.tokens.store import TokenStore, TokenStream
+    from slimpajama.tokens.summary import TokenSummary
 
 _HOMES = {
-    "slimpajama.config.dedup": ("Config", "SourceConfig", "load_config"),
+    "slimpajama.config.dedup": (
+        "Config",
+        "SourceConfig",
+        "load_config",
+    ),
+    "slimpajama.config.recipe": ("Recipe",),
+    "slimpajama.config.run": (
+        "MixtureConfig",
+        "RunConfig",
+        "SampleConfig",
+        "load_run_config",
+    ),
+    "slimpajama.config.tokens": ("TokenConfig",),
     "slimpajama.dedup.minhash": ("signature",),
     "slimpajama.dedup.summary": ("DedupSummary",),
+    "slimpajama.engine.choice": ("EngineChoice",),
     "slimpajama.errors": (
         "ConfigError",
         "ConservationError",
+        "DamagedOutput",
         "InputChanged",
         "InputError",
         "InputNotFound",
@@ -43,10 +77,49 @@ _HOMES = {
         "SlimpajamaError",
         "TooManyBadRecords",
         "WorkerDied",
+        "WorkspaceLocked",
     ),
-    "slimpajama.pipeline": ("deduplicate",),
+    "slimpajama.mixture.summary": ("MixtureSummary",),
+    "slimpajama.pipeline.dedup": ("deduplicate",),
+    "slimpajama.pipeline.mix": ("Mixtures",),
+    "slimpajama.pipeline.mix_api": (
+        "load_recipe",
+        "mix",
+    ),
+    "slimpajama.pipeline.opening": (
+        "Decisions",
+        "load_mixture",
+        "open_decisions",
+        "open_store",
+    ),
+    "slimpajama.pipeline.plan": ("plan",),
+    "slimpajama.pipeline.run": (
+        "RunSummary",
+        "run",
+    ),
+    "slimpajama.pipeline.status": (
+        "RunStatus",
+        "status",
+    ),
+    "slimpajama.pipeline.verify": (
+        "Verification",
+        "verify",
+    ),
+    "slimpajama.planning.cost_model": ("RunPlan",),
+    "slimpajama.stages.progress": (
+        "Progress",
+        "StageStart",
+    ),
+    "slimpajama.stages.runner": ("StageRecord",),
+    "slimpajama.stages.written_files": ("DamagedFile",),
     "slimpajama.text.cleaning": ("clean",),
     "slimpajama.text.shingles": ("shingle_hashes",),
+    "slimpajama.tokens.store": (
+        "TokenStore",
+        "TokenStream",
+    "TokenSummary",
+    ),
+    "slimpajama.tokens.summary": ("TokenSummary",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -54,21 +127,53 @@ __all__ = [
     "Config",
     "ConfigError",
     "ConservationError",
+    "DamagedFile",
+    "DamagedOutput",
+    "Decisions",
     "DedupSummary",
+    "EngineChoice",
     "InputChanged",
     "InputError",
     "InputNotFound",
+    "MixtureConfig",
+    "MixtureSummary",
+    "Mixtures",
     "OutputError",
+    "Progress",
+    "Recipe",
+    "RunConfig",
+    "RunPlan",
+    "RunStatus",
+    "RunSummary",
+    "SampleConfig",
     "ShardUnreadable",
     "SlimpajamaError",
     "SourceConfig",
+    "StageRecord",
+    "StageStart",
+    "TokenConfig",
+    "TokenStore",
+    "TokenStream",
+    "TokenSummary",
     "TooManyBadRecords",
+    "Verification",
     "WorkerDied",
+    "WorkspaceLocked",
     "clean",
     "deduplicate",
     "load_config",
+    "load_mixture",
+    "load_recipe",
+    "load_run_config",
+    "mix",
+    "open_decisions",
+    "open_store",
+    "plan",
+    "run",
     "shingle_hashes",
     "signature",
+    "status",
+    "verify",
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -16,15 +17,24 @@ from slimpajama.dedup.banding import catch_probability
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("page", ["settings", "cli"])
-def test_a_rendered_page_is_what_the_code_says(page: str) -> None:
+def renderer(page: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"render_{page}", ROOT / "docs" / f"render_{page}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", ["settings", "cli", "api"])
+def test_a_rendered_page_is_what_the_code_says(page: str) -> None:
     current = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
-    assert current == module.rendered(), f"run python docs/render_{page}.py"
+    assert current == renderer(page).rendered(), f"run python docs/render_{page}.py"
+
+
+def test_the_schemas_of_the_summaries_are_what_the_code_says() -> None:
+    shipped = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "schemas").iterdir()}
+    assert shipped == renderer("api").schemas(), "run python docs/render_api.py"
 
 
 def test_the_catch_table_is_the_formula() -> None:

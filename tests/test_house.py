@@ -23,7 +23,7 @@ ROOMS = (
     {"sample", "dedup"},
     {"tokens"},
     {"mixture"},
-    {"verify", "planning"},
+    {"verification", "planning"},
     {"pipeline"},
     {"cli"},
     {"__main__"},

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import subprocess
 import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import pyarrow.dataset
 import pytest
 
 import slimpajama
@@ -14,21 +20,53 @@ PUBLIC = [
     "Config",
     "ConfigError",
     "ConservationError",
+    "DamagedFile",
+    "DamagedOutput",
+    "Decisions",
     "DedupSummary",
+    "EngineChoice",
     "InputChanged",
     "InputError",
     "InputNotFound",
+    "MixtureConfig",
+    "MixtureSummary",
+    "Mixtures",
     "OutputError",
+    "Progress",
+    "Recipe",
+    "RunConfig",
+    "RunPlan",
+    "RunStatus",
+    "RunSummary",
+    "SampleConfig",
     "ShardUnreadable",
     "SlimpajamaError",
     "SourceConfig",
+    "StageRecord",
+    "StageStart",
+    "TokenConfig",
+    "TokenStore",
+    "TokenStream",
+    "TokenSummary",
     "TooManyBadRecords",
+    "Verification",
     "WorkerDied",
+    "WorkspaceLocked",
     "clean",
     "deduplicate",
     "load_config",
+    "load_mixture",
+    "load_recipe",
+    "load_run_config",
+    "mix",
+    "open_decisions",
+    "open_store",
+    "plan",
+    "run",
     "shingle_hashes",
     "signature",
+    "status",
+    "verify",
 ]
 HEAVY = {"numpy", "numba", "pyarrow", "pydantic", "datasketch", "datasets", "tokenizers", "gigatoken", "yaml", "orjson"}
 
@@ -59,6 +97,45 @@ def test_from_import_star_gives_the_public_names() -> None:
     names: dict[str, object] = {}
     exec("from slimpajama import *", names)  # noqa: S102
     assert sorted(set(names) - {"__builtins__"}) == PUBLIC
+
+
+def imported_names(module: Path) -> dict[str, str]:
+    """Where ``if TYPE_CHECKING`` imports each name from."""
+    (block,) = (node for node in ast.parse(module.read_text(encoding="utf-8")).body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {alias.asname or alias.name: node.module or "" for node in imports for alias in node.names}
+
+
+def test_the_names_for_type_checkers_and_those_loaded_when_used_have_the_same_homes() -> None:
+    assert slimpajama.__file__ is not None
+    assert imported_names(Path(slimpajama.__file__)) == slimpajama._HOME
+    assert sorted(slimpajama._HOME) == PUBLIC
+
+
+FUNCTIONS = [name for name in PUBLIC if inspect.isfunction(getattr(slimpajama, name))]
+
+
+def classes_in(annotation: Any) -> Iterator[type]:
+    """The classes of this package that an annotation names, at any depth."""
+    for part in typing.get_args(annotation):
+        yield from classes_in(part)
+    if isinstance(annotation, type) and annotation.__module__.startswith("slimpajama."):
+        yield annotation
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_types_of_parameters_and_results_are_public(name: str) -> None:
+    function = getattr(slimpajama, name)
+    names = {**function.__globals__, "pads": pyarrow.dataset}  # imported for type checkers alone
+    for annotation in typing.get_type_hints(function, names).values():
+        for kind in classes_in(annotation):
+            assert kind.__name__ in PUBLIC, (name, kind)
+
+
+def test_every_error_is_public() -> None:
+    from slimpajama import errors
+
+    assert set(errors.__all__) <= set(PUBLIC)
 
 
 def test_signatures_of_the_functions_are_these() -> None:

@@ -72,34 +72,29 @@ def mix(
         import orjson
 
         from slimpajama.cli.output import mixture_lines
-        from slimpajama.config.dedup import load_config
-        from slimpajama.config.presets import recipe_file
-        from slimpajama.config.recipe import load_recipe
         from slimpajama.config.tokens import load_token_config
         from slimpajama.engine.choice import EngineChoice
-        from slimpajama.engine.resources import task_bytes
-        from slimpajama.pipeline.mix import make_mixtures
-        from slimpajama.stages.progress import progress_for
-        from slimpajama.stages.runner import Stages
+        from slimpajama.pipeline import mix_api
 
         overrides = {"tokens": tokens, "sequence_length": seq_len, "scope": scope and scope.value, "seed": seed}
-        recipes = [load_recipe(recipe_file(file), **overrides) for file in recipe]
-        machine = load_config(workers=workers, memory=memory)
+        recipes = [mix_api.load_recipe(file, **overrides) for file in recipe]
         settings = load_token_config(
             set or (), tokenizer=tokenizer, end_of_text=end_of_text, holdout=holdout, seed=seed
         )
         talks = not quiet and not json
-        with results_only(), EngineChoice(engine.value, ray_address).opened(machine) as opened:
-            made = make_mixtures(
+        with results_only():
+            made = mix_api.mix(
                 input,
+                output,
                 recipes,
                 settings,
-                output,
-                stages=Stages(opened, progress_for(talks)),
-                memory=task_bytes(machine),
                 format=format,
                 dry_run=dry_run,
                 keep=keep,
+                workers=workers,
+                memory=memory,
+                progress=talks,
+                engine=EngineChoice(engine.value, ray_address),
             )
         if json:
             typer.echo(orjson.dumps(made.as_dict()).decode())

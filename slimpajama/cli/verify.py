@@ -42,17 +42,14 @@ def verify(
 
         import orjson
 
-        from slimpajama.config.dedup import load_config
         from slimpajama.engine.choice import EngineChoice
-        from slimpajama.engine.resources import task_bytes
         from slimpajama.errors import DamagedOutput
-        from slimpajama.pipeline.verify import verify_run
-        from slimpajama.stages.progress import progress_for
+        from slimpajama.pipeline.verify import verify as verify_output
 
-        machine = load_config(workers=workers, memory=memory)
         talks = not quiet and not json
-        with results_only(), EngineChoice(engine.value, ray_address).opened(machine) as opened:
-            found = verify_run(output, opened, memory=task_bytes(machine), progress=progress_for(talks))
+        chosen = EngineChoice(engine.value, ray_address)
+        with results_only():
+            found = verify_output(output, workers=workers, memory=memory, progress=talks, engine=chosen)
         if json:
             typer.echo(orjson.dumps(dataclasses.asdict(found)).decode())
         else:

@@ -43,7 +43,7 @@ from slimpajama.pipeline.path_overlap import lies_inside, refuse_overlap, refuse
 from slimpajama.pipeline.replacement import announce, replaced_dedup
 from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
 from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
-from slimpajama.stages.progress import progress_for
+from slimpajama.stages.progress import Progress, progress_for
 from slimpajama.stages.runner import Stages
 from slimpajama.stages.stage import Payload, ResultType, Stage
 from slimpajama.stages.written_files import DamagedFile
@@ -59,19 +59,20 @@ def deduplicate(
     output: str | Path,
     config: Config | None = None,
     *,
-    progress: bool = False,
+    progress: bool | Progress = False,
     engine: EngineChoice | None = None,
     keep: bool = False,
     **settings: Any,
 ) -> DedupSummary:
     """Deduplicate the shards below ``input`` into ``output``, locally and globally; returns the summary.
 
-    ``settings`` are fields of :class:`~slimpajama.config.Config`, over those of ``config``; ``progress`` shows bars on
-    a terminal and logs a line every half minute elsewhere; ``engine``: this machine, if not another is chosen. What an
-    earlier, interrupted or differently configured call left in ``output`` and still holds is used. With ``keep``, a
-    finished result of other settings is not replaced but refused with :class:`~slimpajama.errors.OutputError`. Writes
-    ``decisions/``, ``global/`` and/or ``local/``, ``quarantine/``, ``summary.json`` and ``work/``. Raises
-    :class:`~slimpajama.errors.SlimpajamaError` of the kind that applies.
+    Writes ``decisions/``, ``global/`` and/or ``local/``, ``quarantine/``, ``summary.json`` and ``work/``. What an
+    earlier, interrupted or differently configured call left in ``output`` and still holds is used.
+
+    ``settings``: fields of :class:`~slimpajama.Config`, over those of ``config``. ``progress``: ``True`` shows bars on
+    a terminal and logs a line every half minute elsewhere; or an observer of your own. ``engine``: this machine, unless
+    another is chosen. ``keep``: do not replace a finished result of other settings, but raise
+    :class:`~slimpajama.OutputError`. Raises :class:`~slimpajama.SlimpajamaError` of the kind that applies.
     """
     chosen = checked(Config, {**(config.model_dump() if config else {}), **settings}, "settings")
     with (engine or EngineChoice()).opened(chosen) as opened:

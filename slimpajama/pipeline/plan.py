@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -19,6 +20,7 @@ from slimpajama.config.dedup import Config
 from slimpajama.config.loading import checked
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.run import RunConfig
+from slimpajama.config.sizes import size_in_bytes
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.corpus.left_out import report_left_out
@@ -33,19 +35,19 @@ from slimpajama.mixture.stages.build import BuildStage
 from slimpajama.pipeline.dedup import deduplicate_on
 from slimpajama.pipeline.mix import make_mixtures
 from slimpajama.pipeline.preflight import check_recipes, check_tokenizer
-from slimpajama.pipeline.run import located, recipes_of, source_of
+from slimpajama.pipeline.run import located, recipes_of, run_config, source_of
 from slimpajama.planning.calibration import linking_speed
 from slimpajama.planning.cost_model import Measured, RunPlan, SourceEstimate, Wanted, run_plan
 from slimpajama.planning.disk_need import text_bytes
 from slimpajama.planning.estimates import Counted, extrapolated
 from slimpajama.planning.sampling import SampledFile, draw_sample, strata_of
 from slimpajama.sample import write_sample
-from slimpajama.stages.progress import SILENT, Progress
+from slimpajama.stages.progress import SILENT, Progress, progress_for
 from slimpajama.stages.runner import Stages
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 from slimpajama.tokens.store import open_store
 
-__all__ = ["Assumptions", "plan_run"]
+__all__ = ["Assumptions", "plan", "plan_run"]
 
 SAMPLE_TEXT = 50_000_000
 MOST_TEXT = 200_000_000
@@ -66,6 +68,29 @@ class Assumptions:
     text: int | None = None
     documents: int | None = None
     kept: float | None = None
+
+
+def plan(
+    config: RunConfig | str | Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    folder: str | Path | None = None,
+    cores: int | None = None,
+    nodes: int = 1,
+    text: int | str | None = None,
+    documents: int | None = None,
+    kept: float | None = None,
+    progress: bool | Progress = False,
+) -> RunPlan:
+    """Estimate a run's documents, tokens, disk, memory and hours from a sample of its input; nothing is kept.
+
+    ``config``, ``settings`` and ``folder`` are those of :func:`run`. ``cores`` and ``nodes``: the machines. ``text``
+    (bytes or ``"4.9TB"``) and ``documents``: the full size, if the input is only a part of the corpus. ``kept``: the
+    share of the text that deduplication will keep, if you know it. Raises :class:`~slimpajama.SlimpajamaError`.
+    """
+    chosen, beside = run_config(config, settings, folder)
+    size = size_in_bytes(text, "text") if isinstance(text, str) else text
+    return plan_run(chosen, beside, Assumptions(cores, nodes, size, documents, kept), progress=progress_for(progress))
 
 
 def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, progress: Progress = SILENT) -> RunPlan:

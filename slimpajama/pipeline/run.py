@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from slimpajama.config.dedup import REDPAJAMA_SET_NAMES
-from slimpajama.config.presets import recipe_file
+from slimpajama.config.loading import checked
+from slimpajama.config.presets import config_file, recipe_file
 from slimpajama.config.recipe import Recipe, load_recipe
-from slimpajama.config.run import MixtureConfig, RunConfig
+from slimpajama.config.run import MixtureConfig, RunConfig, load_run_config
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.summary import DedupSummary
 from slimpajama.engine import Engine
@@ -24,7 +25,7 @@ from slimpajama.pipeline.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer, sources_of
 from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
 from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
-from slimpajama.stages.progress import progress_for
+from slimpajama.stages.progress import Progress, progress_for
 from slimpajama.stages.runner import StageRecord, Stages
 from slimpajama.storage.atomic import file_record, write_json
 from slimpajama.storage.file_list import FILE_LIST, files_in, write_file_list
@@ -34,7 +35,7 @@ from slimpajama.storage.lock import locked
 from slimpajama.storage.paths import is_remote, place, relative_name
 from slimpajama.tokens.layout import TOKENS_FOLDER
 
-__all__ = ["RunSummary", "recipes_of", "run_all", "source_of"]
+__all__ = ["RunSummary", "recipes_of", "run", "run_all", "run_config", "source_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +71,51 @@ class RunSummary:
         }
 
 
+def run(
+    config: RunConfig | str | Path,
+    output: str | Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    folder: str | Path | None = None,
+    progress: bool | Progress = False,
+    engine: EngineChoice | None = None,
+    keep: bool = False,
+) -> RunSummary:
+    """Do everything a config asks for: sample or input, deduplication, token store, mixtures, summary.
+
+    ``config``: a YAML file, the name of a preset such as ``"sample"``, or a :class:`~slimpajama.RunConfig`.
+    ``settings``: values to use instead of the config's, by dotted names such as ``{"dedup.workers": 2}``. ``folder``:
+    where relative paths in the config start, by default the folder of its file, or the current one. ``keep``: do not
+    replace finished results of other settings, but raise :class:`~slimpajama.OutputError`. Raises
+    :class:`~slimpajama.SlimpajamaError` of the kind that applies.
+    """
+    chosen, beside = run_config(config, settings, folder)
+    return run_all(chosen, beside, place(output), progress=progress, engine=engine, keep=keep)
+
+
+def run_config(
+    config: RunConfig | str | Path, settings: Mapping[str, Any] | None, folder: str | Path | None
+) -> tuple[RunConfig, Path]:
+    """A config with ``settings`` by dotted names, and the folder where its paths start. Raises :class:`ConfigError`."""
+    if not isinstance(config, RunConfig):
+        file = config_file(Path(config))
+        return load_run_config(file, **(settings or {})), Path(folder) if folder is not None else file.parent
+    values = config.model_dump()
+    for name, value in (settings or {}).items():
+        *sections, last = name.split(".")
+        target = values
+        for section in sections:
+            target = target.setdefault(section, {})
+        target[last] = value
+    return checked(RunConfig, values, "settings"), Path(folder) if folder is not None else Path()
+
+
 def run_all(
     config: RunConfig,
     folder: Path,
     output: Path,
     *,
-    progress: bool = False,
+    progress: bool | Progress = False,
     engine: EngineChoice | None = None,
     keep: bool = False,
 ) -> RunSummary:

@@ -6,7 +6,7 @@ that can be known: what follows a stage that is not done depends on what it will
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from slimpajama.pipeline.run import recipes_of, source_of
 from slimpajama.stages.runner import StageRecord, Stages, Unfinished
 from slimpajama.storage.paths import place
 
-__all__ = ["RunStatus", "run_status", "status_lines"]
+__all__ = ["RunStatus", "run_status", "status", "status_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,26 @@ class RunStatus:
         return not self.problem and all(record.reused == record.items for record in self.stages.values())
 
 
+def status(output: str | Path, *, settings: Mapping[str, object] | None = None) -> RunStatus:
+    """Find out which stages of the run in ``output`` are done, and which are stale and why. Changes nothing.
+
+    ``settings``: what would be with these settings instead; for the output of :func:`run` a name begins with its
+    section, as in ``{"dedup.seed": 2}``. Raises :class:`~slimpajama.InputNotFound` where nothing was run.
+    """
+    return _status(place(output), dict(settings or {}))
+
+
 def run_status(output: Path, assignments: Sequence[str] = ()) -> RunStatus:
     """The state of what was last asked of ``output``, with ``key=value`` ``assignments`` over its settings.
 
     For the output of ``slimpajama run`` a key begins with its section, as in ``dedup.seed=2``. Raises
     :class:`InputNotFound` where nothing was asked for, and :class:`ConfigError` for settings that are none.
     """
+    return _status(output, dict(map(assigned, assignments)))
+
+
+def _status(output: Path, changes: dict[str, object]) -> RunStatus:
     request = read_request(output)
-    changes = dict(map(assigned, assignments))
     stages = Stages(LocalEngine(1), inspecting=True)
     problem = ""
     try:

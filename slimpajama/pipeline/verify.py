@@ -12,34 +12,56 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from slimpajama.config.dedup import load_config
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.files.key_index import read_index
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.summary import DedupSummary, read_summary
 from slimpajama.engine import Engine, Item
+from slimpajama.engine.choice import EngineChoice
+from slimpajama.engine.resources import task_bytes
 from slimpajama.errors import InputError, InputNotFound
 from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.pipeline.request import is_of_run
-from slimpajama.stages.progress import SILENT, Progress, StageStart
+from slimpajama.stages.progress import SILENT, Progress, StageStart, progress_for
 from slimpajama.storage.file_list import FILE_LIST, FileList, read_file_list
 from slimpajama.storage.lock import locked_for_reading
-from slimpajama.storage.paths import relative_name
+from slimpajama.storage.paths import place, relative_name
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 from slimpajama.tokens.store import TokenStore, open_store
-from slimpajama.verify import dedup_output, listed_files, mixture_files, survivors, token_store
-from slimpajama.verify.findings import Checked
+from slimpajama.verification import dedup_output, listed_files, mixture_files, survivors, token_store
+from slimpajama.verification.findings import Checked
 
-__all__ = ["Verification", "verify_run"]
+__all__ = ["Verification", "verify", "verify_run"]
 
 Found = TypeVar("Found", bound=Checked)
 
 
 @dataclass(slots=True)
 class Verification:
-    """``checked``: how many things of each kind were looked at. ``findings``: what is wrong, a sentence each."""
+    """``checked``: how many things of each kind were looked at. ``findings``: what is wrong, a sentence
+    each with the file and a remedy; empty if all is well."""
 
     checked: dict[str, int] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
+
+
+def verify(
+    output: str | Path,
+    *,
+    workers: int | None = None,
+    memory: int | str | None = None,
+    progress: bool | Progress = False,
+    engine: EngineChoice | None = None,
+) -> Verification:
+    """Read every output of a deduplication, of mixtures or of a whole run again and check it. Changes nothing.
+
+    What is wrong is returned, not raised. ``workers`` and ``memory`` (bytes or ``"8GiB"``): for this call. Raises
+    :class:`~slimpajama.InputNotFound` where nothing finished is there.
+    """
+    machine = load_config(workers=workers, memory=memory)
+    with (engine or EngineChoice()).opened(machine) as opened:
+        return verify_run(place(output), opened, memory=task_bytes(machine), progress=progress_for(progress))
 
 
 def verify_run(output: Path, engine: Engine, *, memory: int, progress: Progress = SILENT) -> Verification:

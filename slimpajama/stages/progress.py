@@ -138,8 +138,10 @@ class LogLines:
             LOGGER.info("%s", self.line())
 
 
-def progress_for(wanted: bool) -> Progress:
-    """Bars if standard error is a terminal, else log lines; nothing unless ``wanted``."""
+def progress_for(wanted: bool | Progress) -> Progress:
+    """For ``True``, bars if standard error is a terminal, else log lines; for ``False``, nothing; an observer stays."""
+    if not isinstance(wanted, bool):
+        return wanted
     if not wanted:
         return SILENT
     return Bars() if sys.stderr is not None and sys.stderr.isatty() else LogLines()

@@ -24,7 +24,7 @@ from slimpajama.pipeline.run import run_all
 from slimpajama.pipeline.verify import Verification, verify_run
 from slimpajama.storage.atomic import content_digest, file_record, read_json, write_json
 from slimpajama.storage.file_list import read_file_list, write_file_list
-from slimpajama.verify.findings import REMEDY
+from slimpajama.verification.findings import REMEDY
 
 MEMORY = 1 << 30
 

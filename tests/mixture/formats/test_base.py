@@ -24,7 +24,7 @@ from slimpajama.mixture.manifest import MixtureFile
 from slimpajama.mixture.stages.build import BuildPayload, BuildStage
 from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.storage.atomic import file_record
-from slimpajama.verify.mixture_files import FileCheck, check_file
+from slimpajama.verification.mixture_files import FileCheck, check_file
 from tests.tokens.token_corpus import build, corpus, small_tokenizer
 
 

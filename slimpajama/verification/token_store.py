@@ -21,7 +21,7 @@ from slimpajama.tokens.seeded_order import seeded_hash
 from slimpajama.tokens.stages.finish import check_store
 from slimpajama.tokens.store import DOCUMENT, SCOPES, BucketEntry, TokenStore, open_store
 from slimpajama.tokens.summary import read_token_summary
-from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading, size_of
+from slimpajama.verification.findings import REMEDY, Checked, damage, found_reading, size_of
 
 __all__ = ["BucketCheck", "StoreCheck", "bucket_checks", "check_bucket", "check_whole_store", "compare_accounts"]
 

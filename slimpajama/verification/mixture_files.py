@@ -19,7 +19,7 @@ from slimpajama.mixture.manifest import MixtureFile, read_mixture_manifest
 from slimpajama.mixture.plan import plan_from_store
 from slimpajama.mixture.stages.build import BuildPayload, BuildStage, file_groups
 from slimpajama.tokens.store import TokenStore, open_store
-from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading
+from slimpajama.verification.findings import REMEDY, Checked, damage, found_reading
 
 __all__ = ["FileCheck", "check_file", "file_checks"]
 

@@ -14,7 +14,7 @@ from slimpajama.engine.local import LocalEngine
 from slimpajama.pipeline.run import run_all
 from slimpajama.pipeline.verify import verify_run
 from slimpajama.storage.file_list import FILE_LIST, FileList, files_in, read_file_list
-from slimpajama.verify.listed_files import ListedFile, check_listed, foreign_files, is_sound, listed_files
+from slimpajama.verification.listed_files import ListedFile, check_listed, foreign_files, is_sound, listed_files
 
 LISTS = ((".", FILE_LIST), ("dedup", f"work/{FILE_LIST}"), ("mixtures", f"tokens/{FILE_LIST}"))
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from slimpajama.engine.heartbeat import beat
 from slimpajama.storage.paths import opened
-from slimpajama.verify.findings import Checked, found_reading
+from slimpajama.verification.findings import Checked, found_reading
 
 __all__ = ["SurvivorItem", "check_survivors", "survivor_items"]
 

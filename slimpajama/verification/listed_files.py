@@ -13,7 +13,7 @@ from pathlib import Path
 
 from slimpajama.storage.file_list import FileList, files_in
 from slimpajama.storage.sealed_json import read_sealed
-from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading, missing, size_of
+from slimpajama.verification.findings import REMEDY, Checked, damage, found_reading, missing, size_of
 
 __all__ = ["ListedFile", "check_listed", "foreign_files", "is_sound", "listed_files"]
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from slimpajama.verify.survivors import check_survivors, survivor_items
+from slimpajama.verification.survivors import check_survivors, survivor_items
 
 Row = tuple[int, int, "int | None", bool, bool]
 

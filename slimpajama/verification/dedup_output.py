@@ -2,7 +2,7 @@
 
 An item is one part of one piece: its decisions row by row, then its shards line by line; it costs what reading the
 output costs (see ``docs/results.md``). Nothing that a stage knew is used but the list of the files. That the pieces
-together make sense, each cluster with one survivor, is the next pass (:mod:`slimpajama.verify.survivors`).
+together make sense, each cluster with one survivor, is the next pass (:mod:`slimpajama.verification.survivors`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import InputNotFound
 from slimpajama.storage.atomic import content_digest, file_record
 from slimpajama.storage.paths import opened, status_of
-from slimpajama.verify.findings import REMEDY, Checked, damage, found_reading, size_of
+from slimpajama.verification.findings import REMEDY, Checked, damage, found_reading, size_of
 
 __all__ = ["STATES", "PartChecked", "PartItem", "check_part", "compare_totals", "part_items"]
 

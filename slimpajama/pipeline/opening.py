@@ -1,0 +1,109 @@
+"""Opens finished results for a Python user: decisions, token stores and mixtures, each by its folder.
+
+Only files that the manifest of the result lists are opened, so what an interrupted run left is not mistaken for a
+result. Opening reads the manifest; the rest is read when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.files.manifest import read_manifest
+from slimpajama.errors import ConfigError
+from slimpajama.mixture.manifest import read_mixture_manifest
+from slimpajama.storage.paths import is_remote, place
+from slimpajama.tokens.holdout import SPLITS
+from slimpajama.tokens.store import TokenStore
+from slimpajama.tokens.store import open_store as open_token_store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.dataset as pads
+
+__all__ = ["Decisions", "load_mixture", "open_decisions", "open_store"]
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """The verdicts of a deduplication: one row for each record of the input.
+
+    ``dataset``: all rows, as a ``pyarrow.dataset.Dataset``. Columns: ``id``, ``shard``, ``position``, ``source``,
+    ``status``, ``bytes``, ``kept_global``, ``kept_local``, ``cluster_global``, ``cluster_local`` and, with
+    ``id_field``, ``document_id``.
+    """
+
+    dataset: pads.Dataset
+
+    def kept(self, scope: Literal["global", "local"] = "global", columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of the documents that a scope keeps."""
+        return self.dataset.to_table(columns=columns and list(columns), filter=_field(f"kept_{scope}"))
+
+    def with_status(
+        self, status: Literal["kept", "duplicate", "short", "bad"], columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The rows of a verdict. It is that of the global scope: a duplicate may be kept locally."""
+        return self.dataset.to_table(columns=columns and list(columns), filter=_field("status") == status)
+
+    def cluster(self, id: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of the documents in the global cluster with that ``id``, which is the survivor's."""
+        return self.dataset.to_table(columns=columns and list(columns), filter=_field("cluster_global") == id)
+
+
+def open_decisions(output: str | Path) -> Decisions:
+    """Open the decisions of the finished deduplication in ``output``.
+
+    Raises :class:`~slimpajama.InputNotFound` where there is none.
+    """
+    layout = DedupLayout(place(output))
+    names = dict.fromkeys(part.decisions for part in read_manifest(layout).parts)
+    return Decisions(_dataset([layout.root / name for name in names]))
+
+
+def open_store(path: str | Path) -> TokenStore:
+    """Open the token store in the folder ``path``, which :func:`mix` makes as ``tokens/`` in its output.
+
+    Raises :class:`~slimpajama.InputError` where there is none, or not a finished one.
+    """
+    return open_token_store(place(path))
+
+
+def load_mixture(path: str | Path, split: Split = "train") -> pads.Dataset:
+    """Open one split of the mixture in the folder ``path`` as a ``pyarrow.dataset.Dataset``, in the order of its files.
+
+    Raises :class:`~slimpajama.InputError` where there is no finished mixture, and :class:`~slimpajama.ConfigError` for
+    a split that does not exist or is empty, and for a mixture that is not Parquet.
+    """
+    if split not in SPLITS:
+        raise ConfigError(f"there is no split {split!r}; the splits are {', '.join(SPLITS)}")
+    folder = place(path)
+    manifest = read_mixture_manifest(folder)
+    if manifest.format != "parquet":
+        raise ConfigError(
+            f"{folder} is a mixture in the format {manifest.format}, which its own readers open; make one with "
+            "format='parquet' to load it here"
+        )
+    names = [file.name for file in manifest.files if file.split == split]
+    if not names:
+        raise ConfigError(f"the split {split} of {folder} is empty; raise holdout and mix again to have one")
+    return _dataset([folder / name for name in names])
+
+
+def _dataset(paths: Sequence[Path]) -> pads.Dataset:
+    import pyarrow.dataset as pads
+
+    if not is_remote(paths[0]):
+        return pads.dataset([str(path) for path in paths], format="parquet")
+    remote = [cast(Any, path) for path in paths]
+    return pads.dataset([path.path for path in remote], filesystem=remote[0].fs, format="parquet")
+
+
+def _field(name: str) -> Any:
+    import pyarrow.dataset as pads
+
+    return pads.field(name)
