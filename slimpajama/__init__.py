@@ -117,7 +117,7 @@ _HOMES = {
     "slimpajama.tokens.store": (
         "TokenStore",
         "TokenStream",
-    "TokenSummary",
+        "TokenSummary",
     ),
     "slimpajama.tokens.summary": ("TokenSummary",),
 }
