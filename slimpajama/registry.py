@@ -17,9 +17,10 @@ from slimpajama.errors import ConfigError
 if TYPE_CHECKING:  # types alone: what the registries hold knows the modules that use them
     from slimpajama.corpus.codecs import Codec as Codec
     from slimpajama.corpus.formats.base import InputFormat as InputFormat
+    from slimpajama.corpus.shard_formats import ShardFormat
     from slimpajama.mixture.formats.base import MixtureFormat
 
-__all__ = ["CODECS", "INPUT_FORMATS", "MIXTURE_FORMATS", "Registry"]
+__all__ = ["CODECS", "INPUT_FORMATS", "MIXTURE_FORMATS", "SHARD_FORMATS", "Registry"]
 
 
 class Named(Protocol):
@@ -102,3 +103,8 @@ CODECS: Registry[Codec] = Registry(
     },
 )
 """How shards may be compressed. See :mod:`slimpajama.corpus.codecs`."""
+
+SHARD_FORMATS: Registry[ShardFormat] = Registry(
+    "shard format", {"jsonl.zst": "slimpajama.corpus.shard_formats:JsonLinesZst"}
+)
+"""How deduplicated shards are stored. See :mod:`slimpajama.corpus.shard_formats`."""

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
 import gzip
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
+import numpy as np
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from slimpajama import deduplicate
+from slimpajama.cli.main import app
 from slimpajama.corpus.codecs import ByteStream, Codec
 from slimpajama.corpus.file_formats import endings, suffix_of
 from slimpajama.corpus.formats.converted import ConvertedFormat
+from slimpajama.corpus.shard_formats import Encoder, ShardFormat, shard_format
+from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import ConfigError, ShardUnreadable
-from slimpajama.registry import CODECS, INPUT_FORMATS
+from slimpajama.mixture.formats.base import MixtureFormat, SequenceGroup, SequenceShape, SequenceWriter
+from slimpajama.registry import CODECS, INPUT_FORMATS, MIXTURE_FORMATS, SHARD_FORMATS, Registry
+from slimpajama.stages.markers import Markers
+from slimpajama.stages.runner import Stages
+from slimpajama.stages.stage import Stage, StageResult, Task
 from tests.corpus.shards import put, records_of
 
 DOCUMENTS = [" ".join(f"word{seed * number % 997}" for number in range(1, 60)) for seed in range(1, 30)]
@@ -53,13 +65,88 @@ class Base64Codec(Codec):
         return base64.b64encode(content) + b"."
 
 
+class PlainShards(ShardFormat):
+    """A shard format: JSON lines that are not compressed."""
+
+    name = "test-plain"
+    ending = ".jsonl"
+
+    def encoder(self, level: int) -> Encoder:
+        return PlainEncoder()
+
+
+class PlainEncoder:
+    def compress(self, lines: bytes, /) -> bytes:
+        return lines
+
+    def flush(self) -> bytes:
+        return b""
+
+
+class NpyFormat(MixtureFormat):
+    """A mixture format: the token ids of a file as one array of NumPy."""
+
+    name = "test-npy"
+    endings = (".npy",)
+    contents = ("Each `.npy` is an array of token ids.",)
+
+    @contextlib.contextmanager
+    def writer(self, files: Sequence[BinaryIO], shape: SequenceShape) -> Iterator[SequenceWriter]:
+        groups = NpyWriter()
+        yield groups
+        np.save(files[0], np.concatenate(groups.tokens))
+
+    def differences(self, path: Path, shape: SequenceShape, groups: Iterator[SequenceGroup]) -> Iterator[str]:
+        if not np.array_equal(np.load(path), np.concatenate([group.tokens.copy() for group in groups])):
+            yield "has other tokens than planned"
+
+
+class NpyWriter:
+    def __init__(self) -> None:
+        self.tokens: list[Any] = []
+
+    def write(self, group: SequenceGroup) -> None:
+        self.tokens.append(group.tokens.copy())
+
+
+class Length(StageResult, frozen=True, kw_only=True):
+    characters: int
+
+
+@dataclass(frozen=True)
+class LengthStage(Stage[Path, Length]):
+    """A stage: how long each of ``files`` is."""
+
+    files: list[Path]
+
+    name: ClassVar[str] = "length"
+    title: ClassVar[str] = "measure"
+    version: ClassVar[int] = 1
+    result_type = Length
+
+    def tasks(self) -> list[Task[Path]]:
+        return [Task(file.name, file, {"size": file.stat().st_size}, 1) for file in self.files]
+
+    @staticmethod
+    def run(payload: Path) -> Length:
+        return Length(characters=len(payload.read_text()))
+
+
+REGISTRIES: list[tuple[Registry[Any], Any]] = [
+    (INPUT_FORMATS, CsvFormat),
+    (CODECS, Base64Codec),
+    (SHARD_FORMATS, PlainShards),
+    (MIXTURE_FORMATS, NpyFormat),
+]
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _registered() -> Iterator[None]:
-    INPUT_FORMATS.register(CsvFormat())
-    CODECS.register(Base64Codec())
+    for registry, entry in REGISTRIES:
+        registry.register(entry())
     yield
-    INPUT_FORMATS.unregister(CsvFormat.name)
-    CODECS.unregister(Base64Codec.name)
+    for registry, entry in REGISTRIES:
+        registry.unregister(entry.name)
 
 
 def as_csv(texts: list[str]) -> bytes:
@@ -140,3 +227,62 @@ def test_an_ending_belongs_to_one_format() -> None:
             suffix_of("a.jsonl")
     finally:
         INPUT_FORMATS.unregister("test-tsv")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_shard_format_and_a_mixture_format_from_outside_are_written_and_verified(
+    tmp_path: Path, workers: int
+) -> None:
+    words = np.random.default_rng(1).integers(0, 400, (80, 300))
+    texts = [" ".join(f"w{word}" for word in row) for row in words.tolist()]
+    put(tmp_path / "in", {"c4/a.jsonl": texts})
+    out = tmp_path / "out"
+    deduplicate(tmp_path / "in", out, workers=workers, scope="global", shard_format="test-plain")
+    shard = (out / "global" / "c4" / "a.jsonl").read_bytes()
+    assert [json.loads(line)["text"] for line in shard.splitlines()] == texts
+    assert "path: '**/*.jsonl'" in (out / "global" / "README.md").read_text()
+    assert call("verify", "--workers", workers, out) == 0
+    recipe = {"name": "mine", "weights": {"c4": 100}, "tokens": 2048, "sequence_length": 64, "scope": "global"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
+    mixing = ("--workers", workers, "--format", "test-npy", "--recipe", tmp_path / "mine.yaml", "--holdout", 0.2)
+    assert call("mix", *mixing, "--input", out, "--output", tmp_path / "mixed") == 0
+    (train,) = (tmp_path / "mixed" / "mine").glob("train-*.npy")
+    assert np.load(train).shape == (32, 64)
+    assert call("verify", "--workers", workers, tmp_path / "mixed") == 0
+
+
+def call(*words: object) -> int:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    return result.exit_code
+
+
+class UnreadableShards(PlainShards):
+    """Nothing reads what it writes."""
+
+    name = "test-unreadable"
+    ending = ".unreadable"
+
+
+def test_a_shard_format_that_is_unknown_or_that_nothing_reads_is_refused_before_work(tmp_path: Path) -> None:
+    put(tmp_path / "in", {"c4/a.jsonl": DOCUMENTS})
+    with pytest.raises(ConfigError, match="there is no shard format 'tar'; the shard formats are jsonl"):
+        deduplicate(tmp_path / "in", tmp_path / "out", workers=1, shard_format="tar")
+    SHARD_FORMATS.register(UnreadableShards())
+    try:
+        with pytest.raises(ConfigError, match=r"no input format reads files ending in \.unreadable"):
+            shard_format("test-unreadable")
+    finally:
+        SHARD_FORMATS.unregister("test-unreadable")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stage_from_outside_runs_and_is_not_run_again(tmp_path: Path, workers: int) -> None:
+    files = [tmp_path / name for name in ("a", "b")]
+    for file in files:
+        file.write_text("x" * ord(file.name))
+    for _ in range(2):
+        with LocalEngine(workers) as engine:
+            stages = Stages(engine)
+            found = stages.run(LengthStage(files), Markers(tmp_path / "done", tmp_path, Length))
+        assert [one.characters for one in found] == [97, 98]

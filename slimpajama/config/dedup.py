@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from slimpajama.config.loading import assigned, checked, read_yaml
-from slimpajama.config.refusals import kind_of
+from slimpajama.config.refusals import kind_of, shown
 from slimpajama.config.sizes import Bytes
 from slimpajama.errors import ConfigError
+from slimpajama.registry import SHARD_FORMATS, Registry
 
 __all__ = ["REDPAJAMA_SET_NAMES", "Config", "LayoutName", "Scope", "SourceConfig", "load_config"]
 
@@ -33,6 +34,15 @@ REDPAJAMA_SET_NAMES = {
 """RedPajama's seven sources in the published order, with the names SlimPajama writes into ``meta``."""
 
 FIELD_PATH = r"^[^.]+(\.[^.]+)*$"
+
+
+def _known(registry: Registry[Any], name: str) -> str:
+    """``name``, if the registry has it; nothing is imported for that."""
+    if name not in registry.names:
+        raise ValueError(
+            f"there is no {registry.kind} {shown(name)}; the {registry.kind}s are {', '.join(registry.names)}"
+        )
+    return name
 
 
 class SourceConfig(BaseModel):
@@ -120,6 +130,10 @@ class Config(BaseModel):
     piece_bytes: Bytes = Field(
         default=256 << 20, ge=1 << 16, description="uncompressed shards are cut into such ranges"
     )
+    shard_format: str = Field(
+        default="jsonl.zst",
+        description="how deduplicated shards are stored; a format registered in Python, or this one",
+    )
     compression_level: int = Field(default=1, ge=-7, le=19, description="zstd level of the shards written")
 
     part_bytes: Bytes = Field(
@@ -139,6 +153,11 @@ class Config(BaseModel):
         ge=1,
         description="worker processes; default: one per core, or as many as memory allows",
     )
+
+    @field_validator("shard_format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        return _known(SHARD_FORMATS, value)
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:

@@ -1,10 +1,10 @@
-"""Records out: the kept records of a piece, in input order, as ``{"text", "meta"}`` lines in one zstd frame per file.
+"""Records out: the kept records of a piece, in input order, as ``{"text", "meta"}`` lines.
 
 The text and the members of ``meta`` are copied as the JSON they came as, byte for byte; only ``redpajama_set_name`` is
 added, and a text is encoded anew only if normalisation changed it. A line that is not strict JSON is repaired (see
 :mod:`slimpajama.corpus.strict_json`), and the values replaced are counted. Other fields of the record move into
 ``meta``, so nothing is lost (Common Crawl's ``pred_label`` and ``source`` stand at the top of the record). Lines that
-are not kept are never parsed. One frame per file, because common readers stop at the end of the first without a word.
+are not kept are never parsed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import orjson
-import zstandard
 from numpy.typing import NDArray
 
 from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.fields import TEXT_ALONE, Fields
 from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.shard_formats import Encoder
 from slimpajama.corpus.strict_json import decode_deep
 from slimpajama.errors import InputChanged
 from slimpajama.storage.atomic import OutputFile, atomic_file
@@ -206,11 +206,11 @@ class PartEnds:
 
 
 class ShardWriter:
-    """One compressed stream that goes to one file, or to two that hold the same."""
+    """One encoded stream that goes to one file, or to two that hold the same."""
 
-    def __init__(self, stack: ExitStack, paths: Sequence[Path], level: int) -> None:
+    def __init__(self, stack: ExitStack, paths: Sequence[Path], encoder: Encoder) -> None:
         self._files: list[OutputFile] = [stack.enter_context(atomic_file(path)) for path in paths]
-        self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+        self._encoder = encoder
         self._lines: list[bytes] = []
         self._waiting = 0
 
@@ -219,13 +219,13 @@ class ShardWriter:
         self._lines.append(line)
         self._waiting += len(line)
         if self._waiting >= FLUSH_BYTES:
-            self._send(self._compressor.compress(b"".join(self._lines)))
+            self._send(self._encoder.compress(b"".join(self._lines)))
             self._lines.clear()
             self._waiting = 0
 
     def finish(self) -> None:
-        """End the frame. A writer that is not finished leaves a frame that breaks off."""
-        self._send(self._compressor.compress(b"".join(self._lines)) + self._compressor.flush())
+        """End the stream. A writer that is not finished leaves one that breaks off."""
+        self._send(self._encoder.compress(b"".join(self._lines)) + self._encoder.flush())
 
     @property
     def records(self) -> list[FileRecord]:

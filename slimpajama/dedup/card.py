@@ -18,7 +18,6 @@ from slimpajama.text_table import markdown_table
 __all__ = ["shards_card"]
 
 _HEADER = {
-    "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "**/*.jsonl.zst"}]}],
     "dataset_info": {
         "config_name": "default",
         "features": [{"name": "text", "dtype": "string"}, {"name": "meta", "dtype": "json"}],
@@ -27,14 +26,16 @@ _HEADER = {
 }
 
 
-def shards_card(scope: Scope, sources: Mapping[str, SourceFigures]) -> str:
-    """The text of ``README.md`` for the shards of one scope."""
+def shards_card(scope: Scope, ending: str, sources: Mapping[str, SourceFigures]) -> str:
+    """The text of ``README.md`` for the shards of one scope, whose names end in ``ending``."""
     rows = [("source", "documents", "bytes of text")]
     for name, figures in sources.items():
         kept = figures.of(scope).kept
         rows.append((name, f"{kept.documents:,}", f"{kept.bytes:,}"))
     where = "across all sources" if scope == "global" else "within each source"
-    lines = ["---", yaml.safe_dump(_HEADER, sort_keys=False).strip(), "---", "", f"# Deduplicated {where}", ""]
+    files = {"split": "train", "path": f"**/*{ending}"}
+    header = {"configs": [{"config_name": "default", "data_files": [files]}], **_HEADER}
+    lines = ["---", yaml.safe_dump(header, sort_keys=False).strip(), "---", "", f"# Deduplicated {where}", ""]
     lines += [f"Documents of which no near-duplicate that comes first was found {where}.", ""]
     lines += ["* `text`: the document", "* `meta`: its other fields, and `redpajama_set_name`, its source", ""]
     return "\n".join([*lines, *markdown_table(rows), ""])

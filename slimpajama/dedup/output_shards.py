@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from slimpajama.config.dedup import Scope
 from slimpajama.corpus.discovery import POSITION_BITS, Piece
+from slimpajama.corpus.shard_formats import ShardFormat
 from slimpajama.corpus.shard_writer import ShardWriter
 from slimpajama.dedup.files.layout import OutputShard
 from slimpajama.dedup.files.sketches import row_batches
@@ -32,7 +33,7 @@ _BITS = {"global": 1, "local": 2}
 
 
 def write_part(
-    outputs: Sequence[OutputShard], codes: NDArray[np.uint16], lines: Iterator[bytes], level: int
+    outputs: Sequence[OutputShard], codes: NDArray[np.uint16], lines: Iterator[bytes], format: ShardFormat, level: int
 ) -> tuple[list[FileRecord], int]:
     """Write one line for each of ``codes``; returns the records of the files, and how many lines there were."""
     paths: dict[int, dict[int, Path]] = {}
@@ -46,7 +47,7 @@ def write_part(
             differ = np.any(codes == source << 2 | _BITS["local"])
             groups = [[bit] for bit in by_bit] if differ else [list(by_bit)]
             for bits in groups:
-                writer = ShardWriter(stack, [by_bit[bit] for bit in bits], level)
+                writer = ShardWriter(stack, [by_bit[bit] for bit in bits], format.encoder(level))
                 writers.append(writer)
                 for flags in range(1, 4):
                     if any(flags & bit for bit in bits):

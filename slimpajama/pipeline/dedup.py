@@ -18,6 +18,7 @@ from slimpajama.config.dedup import Config
 from slimpajama.config.loading import checked
 from slimpajama.corpus.discovery import ShardFile, discover
 from slimpajama.corpus.left_out import report_left_out
+from slimpajama.corpus.shard_formats import shard_format
 from slimpajama.dedup.card import shards_card
 from slimpajama.dedup.dedup_run import DedupRun, WorkSizes
 from slimpajama.dedup.files.key_index import Index, key_settings, open_index, write_index
@@ -104,7 +105,9 @@ def deduplicate_on(
         first_shard = earlier.shards if earlier else 0
         corpus = discover(input, config.sources, config.piece_bytes, first_shard, config.layout)
         refuse_shards_in_output(corpus.files, output)
-        layout = DedupLayout(output, tuple(source.name for source in corpus.sources))
+        layout = DedupLayout(
+            output, tuple(source.name for source in corpus.sources), shard_format(config.shard_format).ending
+        )
         run = _Run(DedupRun(corpus, config, layout, earlier, sizes or WorkSizes()), stages)
         refuse_long_names(layout, corpus.pieces, config.part_bytes)
         if stages.inspecting:
@@ -270,7 +273,8 @@ class _Run:
         for scope in BOTH:
             card = self.dedup.layout.card(scope)
             if any(path.startswith(f"{scope}/") for path in current):
-                self.stages.write(card, shards_card(scope, summary.sources).encode())
+                text = shards_card(scope, self.dedup.layout.shard_ending, summary.sources)
+                self.stages.write(card, text.encode())
             else:
                 self.stages.remove(card)
 

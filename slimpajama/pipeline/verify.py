@@ -184,7 +184,8 @@ def _check_parts(folder: Path, checks: _Checks, memory: int, whole: bool) -> set
         first_id = index.first_shard << POSITION_BITS if index else 0
         ranges = survivors.survivor_items(decisions, linked, memory, first_id)
         checks.run("ranges of clusters", ranges, survivors.check_survivors, [linked // len(ranges)] * len(ranges))
-    return {folder / name for item in items for name in (item.decisions, *(path for _, _, path, _ in item.shards))}
+    shards = {place(file.path) for item in items for _, _, file, _ in item.shards}
+    return {folder / item.decisions for item in items} | shards
 
 
 def _check_mixtures(folder: Path, summary: DedupSummary | None, checks: _Checks) -> None:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from slimpajama.corpus.discovery import Piece, Shard, ShardFile
 from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
 from slimpajama.corpus.records import read_records
+from slimpajama.corpus.shard_formats import written_shard
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.summary import DedupSummary, read_summary
@@ -42,6 +43,7 @@ class KeptShard:
     """One written shard of one source, and the decisions on records ``[start, stop)`` that say what is in it.
 
     ``digest``: of what the shard and those decisions hold; ``shard_digest`` and ``decided``: of each of the two files.
+    ``file``: the shard, as it is read.
     """
 
     source: str
@@ -54,6 +56,7 @@ class KeptShard:
     digest: str
     shard_digest: str
     decided: str
+    file: ShardFile
 
     @property
     def files(self) -> tuple[WrittenFile, WrittenFile]:
@@ -108,6 +111,7 @@ def open_dedup_output(folder: Path) -> DedupOutput:
             fingerprint(part.decided, [part.start, part.stop], shard.blake2b),
             shard.blake2b,
             part.decided,
+            written_shard(folder / shard.path, shard.path.split("/", 1)[1]),
         )
         for part in manifest.parts
         for shard in part.shards
@@ -157,9 +161,7 @@ def kept_documents(shard: KeptShard, block_bytes: int = BLOCK_BYTES) -> Iterator
     ids = table.column("id").to_numpy()
     clusters = _compute().coalesce(table.column("cluster_global"), table.column("id")).to_numpy()
     kept_global = table.column("kept_global").to_numpy()
-    status = status_of(shard.shard)
-    file = ShardFile(str(shard.shard), shard.name, ".jsonl.zst", status.size, status.modified_ns, status.version)
-    piece = Piece(file, 0, None, 0, 1, (Shard(0, 0, 0, shard.name),), (shard.source,))
+    piece = Piece(shard.file, 0, None, 0, 1, (Shard(0, 0, 0, shard.name),), (shard.source,))
     place = 0
     for records in read_records(piece, LineReader(max_line_bytes=LONGEST, block_bytes=block_bytes)):
         chosen = slice(place, place + len(records.texts))

@@ -21,6 +21,7 @@ from slimpajama.config.dedup import REDPAJAMA_SET_NAMES
 from slimpajama.corpus.discovery import POSITION_BITS, Piece, Shard, ShardFile
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import read_records
+from slimpajama.corpus.shard_formats import written_shard
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
 from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.files.sketches import DOCUMENT_ID
@@ -29,7 +30,7 @@ from slimpajama.dedup.verdicts import SCHEMA, VERDICTS
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import InputNotFound
 from slimpajama.storage.atomic import content_digest, file_record
-from slimpajama.storage.paths import opened, status_of
+from slimpajama.storage.paths import opened, place
 from slimpajama.verification.findings import REMEDY, Checked, damage, found_reading, size_of
 
 __all__ = ["STATES", "PartChecked", "PartItem", "check_part", "compare_totals", "part_items"]
@@ -44,18 +45,20 @@ _KEPT, _DUPLICATE, _SHORT, _BAD = (VERDICTS.index(name) for name in ("kept", "du
 @dataclass(frozen=True, slots=True)
 class PartItem:
     """A part of a piece below ``root``: its ``decisions`` and their digest, the ``positions`` [start, stop) of its
-    records, and its ``shards`` as (source, scope, path, digest)."""
+    records, and its ``shards`` as (source, scope, file, digest)."""
 
     root: Path
     decisions: str
     decided: str
     positions: tuple[int, int | None]
-    shards: tuple[tuple[str, str, str, str], ...]
+    shards: tuple[tuple[str, str, ShardFile, str], ...]
 
     @property
     def bytes(self) -> int:
         """Size of its files, of those that are there."""
-        return sum(size_of(self.root / name) for name in (self.decisions, *(path for _, _, path, _ in self.shards)))
+        return sum(
+            size_of(path) for path in (self.root / self.decisions, *(place(file.path) for _, _, file, _ in self.shards))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def part_items(root: Path) -> list[PartItem]:
             part.decided,
             (part.start, part.stop),
             tuple(
-                (shard.source, shard.scope, shard.path, shard.blake2b)
+                (shard.source, shard.scope, written_shard(root / shard.path, shard.path), shard.blake2b)
                 for shard in part.shards
                 if shard.blake2b is not None
             ),
@@ -89,10 +92,10 @@ def check_part(item: PartItem) -> PartChecked:
     path = item.root / item.decisions
     account = _Account()
     findings = found_reading(path, lambda: list(_check_decisions(item, path, account)))
-    for source, scope, name, digest in item.shards:
-        shard = item.root / name
+    for source, scope, file, digest in item.shards:
+        shard = place(file.path)
         damaged = damage(shard, None, digest)
-        findings += damaged or found_reading(shard, lambda s=source, c=scope, p=shard: _check_shard(item, s, c, p))  # type: ignore[misc]
+        findings += damaged or found_reading(shard, lambda s=source, c=scope, f=file: _check_shard(item, s, c, f))  # type: ignore[misc]
     return PartChecked(findings, account.linked, account.counts)
 
 
@@ -148,14 +151,13 @@ def _check_decisions(item: PartItem, path: Path, account: _Account) -> Iterator[
                 account.add(name, [own & state for state in states], batch.column("bytes").to_numpy())
 
 
-def _check_shard(item: PartItem, source: str, scope: str, path: Path) -> list[str]:
+def _check_shard(item: PartItem, source: str, scope: str, file: ShardFile) -> list[str]:
     """The shard's records against the rows that keep them, in order: as many, each as long, and of that source."""
+    path = place(file.path)
     rows = (pc.field("source") == source) & pc.field(f"kept_{scope}")
     with opened(item.root / item.decisions) as decisions:
         table = pq.read_table(decisions, columns=["position", "bytes"], filters=rows)
     sizes = table.column("bytes").to_numpy()[_inside(table.column("position").to_numpy(), item)]
-    status = status_of(path)
-    file = ShardFile(str(path), path.name, ".jsonl.zst", status.size, status.modified_ns, status.version)
     # Read as a shard of several sources, so that a record of another source counts as broken.
     name = REDPAJAMA_SET_NAMES.get(source, source)
     piece = Piece(file, 0, None, 0, 1, (Shard(0, 0, 0, source), Shard(1, 0, 0, "")), (name, ""))

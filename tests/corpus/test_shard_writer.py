@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from slimpajama.corpus.discovery import Piece, discover
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import read_records
+from slimpajama.corpus.shard_formats import JsonLinesZst
 from slimpajama.corpus.shard_writer import FLUSH_BYTES, ShardWriter, kept_lines, rebuilt_line
 from slimpajama.errors import InputChanged
 from slimpajama.text.normalisation import normaliser
@@ -309,7 +310,7 @@ def test_a_shard_that_is_newer_than_when_it_was_found_is_refused_though_its_reco
 def test_a_shard_is_one_checked_zstd_frame_and_two_files_hold_the_same(tmp_path: Path, lines: list[bytes]) -> None:
     paths = [tmp_path / "a" / "x.jsonl.zst", tmp_path / "b" / "x.jsonl.zst"]
     with ExitStack() as stack:
-        writer = ShardWriter(stack, paths, 3)
+        writer = ShardWriter(stack, paths, JsonLinesZst().encoder(3))
         for line in lines:
             writer.write(line)
         writer.finish()
@@ -322,7 +323,7 @@ def test_a_shard_is_one_checked_zstd_frame_and_two_files_hold_the_same(tmp_path:
 def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
     def fail() -> None:
         with ExitStack() as stack:
-            ShardWriter(stack, [tmp_path / "x.jsonl.zst"], 1).write(b"one\n")
+            ShardWriter(stack, [tmp_path / "x.jsonl.zst"], JsonLinesZst().encoder(1)).write(b"one\n")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

@@ -38,10 +38,12 @@ class OutputShard:
 
 @dataclass(frozen=True, slots=True)
 class DedupLayout:
-    """The paths of the output ``root``. ``sources``: their names by number, for the files of pieces."""
+    """The paths of the output ``root``. ``sources``: their names by number, and ``shard_ending``: of the
+    shards, both for the files of pieces."""
 
     root: Path
     sources: tuple[str, ...] = ()
+    shard_ending: str = ".jsonl.zst"
 
     @property
     def owned_folders(self) -> list[Path]:
@@ -146,7 +148,7 @@ class DedupLayout:
                     OutputShard(
                         scope,
                         shard.source,
-                        self.root / scope / self.sources[shard.source] / f"{shard.stem}{suffix}.jsonl.zst",
+                        self.root / scope / self.sources[shard.source] / f"{shard.stem}{suffix}{self.shard_ending}",
                     )
                     for scope in scopes
                     for shard in piece.shards

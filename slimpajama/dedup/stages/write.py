@@ -17,6 +17,7 @@ from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import POSITION_BITS, Piece
 from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.shard_formats import ShardFormat, shard_format
 from slimpajama.corpus.shard_writer import Replacements, changed, kept_lines
 from slimpajama.dedup import output_shards
 from slimpajama.dedup.dedup_run import DedupRun
@@ -64,6 +65,7 @@ class WritePayload:
     rows_file: Path
     parts: tuple[int, ...]
     outputs: tuple[tuple[OutputShard, ...], ...]
+    format: ShardFormat
     level: int
     written: Markers[WriteResult]
     inputs: Mapping[str, object]
@@ -90,6 +92,7 @@ class WriteStage(Stage[WritePayload, WriteResult]):
         dedup, config, layout = self.dedup, self.dedup.config, self.dedup.layout
         settings = {
             "normalisation": config.normalisation,
+            "shard_format": config.shard_format,
             "compression_level": config.compression_level,
             "scopes": list(dedup.scopes),
             "truncated": config.truncated,
@@ -118,6 +121,7 @@ class WriteStage(Stage[WritePayload, WriteResult]):
                 rows_file=layout.rows_file(piece),
                 parts=own.parts,
                 outputs=outputs,
+                format=shard_format(config.shard_format),
                 level=config.compression_level,
                 written=dedup.part_markers(self.name, piece, WriteResult),
                 inputs=inputs,
@@ -183,7 +187,9 @@ def _written(payload: WritePayload) -> WriteResult:
     ends = np.searchsorted(kept.positions, [*payload.parts[first + 1 :], 1 << POSITION_BITS])
     begin = 0
     for number, end in enumerate(ends.tolist(), start=first):
-        shards, count = output_shards.write_part(payload.outputs[number], kept.codes[begin:end], lines, payload.level)
+        shards, count = output_shards.write_part(
+            payload.outputs[number], kept.codes[begin:end], lines, payload.format, payload.level
+        )
         if count != end - begin:
             raise changed(payload.piece, int(kept.positions[begin + count]))
         part = WriteResult(shards=tuple(shards), replaced=dict(replaced.values), first_replaced=replaced.first)
