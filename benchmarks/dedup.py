@@ -29,6 +29,8 @@ from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.corpus.fields import TEXT_ALONE
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import read_records
+from slimpajama.dedup.key_methods import MinHash
+from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher
 from slimpajama.dedup.sketching import SketchSettings
 from slimpajama.dedup.stages.sketch import SketchPart, SketchPayload, SketchStage
@@ -62,7 +64,7 @@ def published_signature(text: str) -> datasketch.MinHash:
 def one_core(corpus: Corpus, runs: int) -> None:
     """Rates of the parts of the pass over the text, and its ratio to the published loop."""
     reader = LineReader()
-    sketcher = Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=200, normalisation="nfc")
+    sketcher = Sketcher(MinHashParams())
     batches = [batch.texts for piece in corpus.pieces for batch in read_records(piece, reader)]
     size = sum(len(text.encode()) for texts in batches for text in texts)
 
@@ -79,12 +81,8 @@ def one_core(corpus: Corpus, runs: int) -> None:
         settings = SketchSettings(
             reader=reader,
             fields=TEXT_ALONE,
-            num_perm=128,
-            seed=1,
-            bands=9,
-            rows=13,
-            min_cleaned_characters=200,
-            normalisation="nfc",
+            params=MinHashParams(),
+            method=MinHash(),
             max_bad_fraction=0.01,
         )
         payloads = [
@@ -106,7 +104,7 @@ def one_core(corpus: Corpus, runs: int) -> None:
             some.append(text)
         if sum(map(len, some)) >= PUBLISHED_BYTES:
             break
-    sketcher_128 = Sketcher(num_perm=128, seed=1, bands=8, rows=16, shortest=200, normalisation="nfc")
+    sketcher_128 = Sketcher(MinHashParams(bands=8, rows=16, min_cleaned_characters=200))
     loop = median_seconds(lambda: [published_signature(text) for text in some], 1)
     ours = median_seconds(lambda: sketcher_128.sketch(some), 20)
     megabytes = sum(len(text.encode()) for text in some) / 1e6

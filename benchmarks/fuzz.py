@@ -40,6 +40,7 @@ from slimpajama.corpus.discovery import Piece, Shard, ShardFile
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import read_records
 from slimpajama.corpus.shard_writer import kept_lines
+from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import SlimpajamaError
@@ -260,7 +261,7 @@ _sketcher: list[Sketcher] = []
 def sketch(texts: list[str]) -> None:
     """Sketch the texts; there is a row of keys for each."""
     if not _sketcher:
-        _sketcher.append(Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=20, normalisation="nfc"))
+        _sketcher.append(Sketcher(MinHashParams(min_cleaned_characters=20)))
     if texts:
         assert _sketcher[0].sketch(texts).keys.shape == (len(texts), 9)
 

@@ -18,9 +18,10 @@ if TYPE_CHECKING:  # types alone: what the registries hold knows the modules tha
     from slimpajama.corpus.codecs import Codec as Codec
     from slimpajama.corpus.formats.base import InputFormat as InputFormat
     from slimpajama.corpus.shard_formats import ShardFormat
+    from slimpajama.dedup.key_methods import KeyMethod
     from slimpajama.mixture.formats.base import MixtureFormat
 
-__all__ = ["CODECS", "INPUT_FORMATS", "MIXTURE_FORMATS", "SHARD_FORMATS", "Registry"]
+__all__ = ["CODECS", "INPUT_FORMATS", "KEY_METHODS", "MIXTURE_FORMATS", "SHARD_FORMATS", "Registry"]
 
 
 class Named(Protocol):
@@ -108,3 +109,6 @@ SHARD_FORMATS: Registry[ShardFormat] = Registry(
     "shard format", {"jsonl.zst": "slimpajama.corpus.shard_formats:JsonLinesZst"}
 )
 """How deduplicated shards are stored. See :mod:`slimpajama.corpus.shard_formats`."""
+
+KEY_METHODS: Registry[KeyMethod] = Registry("key method", {"minhash": "slimpajama.dedup.key_methods:MinHash"})
+"""How band keys are made. See :mod:`slimpajama.dedup.key_methods`."""

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from slimpajama import deduplicate
@@ -24,10 +25,12 @@ from slimpajama.corpus.codecs import ByteStream, Codec
 from slimpajama.corpus.file_formats import endings, suffix_of
 from slimpajama.corpus.formats.converted import ConvertedFormat
 from slimpajama.corpus.shard_formats import Encoder, ShardFormat, shard_format
+from slimpajama.dedup.key_methods import KeyMethod
+from slimpajama.dedup.params import MinHashParams
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import ConfigError, ShardUnreadable
 from slimpajama.mixture.formats.base import MixtureFormat, SequenceGroup, SequenceShape, SequenceWriter
-from slimpajama.registry import CODECS, INPUT_FORMATS, MIXTURE_FORMATS, SHARD_FORMATS, Registry
+from slimpajama.registry import CODECS, INPUT_FORMATS, KEY_METHODS, MIXTURE_FORMATS, SHARD_FORMATS, Registry
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.runner import Stages
 from slimpajama.stages.stage import Stage, StageResult, Task
@@ -81,6 +84,17 @@ class PlainEncoder:
 
     def flush(self) -> bytes:
         return b""
+
+
+class FirstCharacter(KeyMethod):
+    """A key method: texts that begin alike are duplicates."""
+
+    name = "test-first"
+
+    def keys(self, texts: Sequence[str], params: MinHashParams) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        keys = np.zeros((len(texts), params.bands), dtype=np.uint64)
+        keys[:] = np.array([ord(text[0]) for text in texts], dtype=np.uint64)[:, np.newaxis]
+        return np.array([len(text) for text in texts], dtype=np.int64), keys
 
 
 class NpyFormat(MixtureFormat):
@@ -137,6 +151,7 @@ REGISTRIES: list[tuple[Registry[Any], Any]] = [
     (CODECS, Base64Codec),
     (SHARD_FORMATS, PlainShards),
     (MIXTURE_FORMATS, NpyFormat),
+    (KEY_METHODS, FirstCharacter),
 ]
 
 
@@ -286,3 +301,16 @@ def test_a_stage_from_outside_runs_and_is_not_run_again(tmp_path: Path, workers:
             stages = Stages(engine)
             found = stages.run(LengthStage(files), Markers(tmp_path / "done", tmp_path, Length))
         assert [one.characters for one in found] == [97, 98]
+
+
+def test_a_key_method_from_outside_decides_what_is_a_duplicate(tmp_path: Path) -> None:
+    texts = [f"{first} is the first word of {number} documents " * 9 for first in "ab" for number in range(3)]
+    put(tmp_path / "in", {"c4/a.jsonl": texts})
+    for workers in (1, 2):
+        out = tmp_path / f"out{workers}"
+        deduplicate(tmp_path / "in", out, workers=workers, scope="global", method="test-first")
+        assert kept(out / "global") == [texts[0], texts[3]]
+    with pytest.raises(ConfigError, match=r"method is 'minhash', but .* was made with 'test-first': keys can only be"):
+        deduplicate(tmp_path / "in", tmp_path / "later", workers=1, against=str(tmp_path / "out1"))
+    with pytest.raises(ConfigError, match="there is no key method 'simhash'; the key methods are minhash"):
+        deduplicate(tmp_path / "in", tmp_path / "other", workers=1, method="simhash")

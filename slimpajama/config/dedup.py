@@ -15,7 +15,7 @@ from slimpajama.config.loading import assigned, checked, read_yaml
 from slimpajama.config.refusals import kind_of, shown
 from slimpajama.config.sizes import Bytes
 from slimpajama.errors import ConfigError
-from slimpajama.registry import SHARD_FORMATS, Registry
+from slimpajama.registry import KEY_METHODS, SHARD_FORMATS, Registry
 
 __all__ = ["REDPAJAMA_SET_NAMES", "Config", "LayoutName", "Scope", "SourceConfig", "load_config"]
 
@@ -110,6 +110,9 @@ class Config(BaseModel):
 
     normalisation: Literal["nfc", "ftfy", "none"] = Field(default="nfc", description="Unicode form of the stored text")
     min_cleaned_characters: int = Field(default=200, ge=0, description="shorter documents are dropped before LSH")
+    method: str = Field(
+        default="minhash", description="how the keys of documents are made: this, or a method registered in Python"
+    )
     num_perm: int = Field(default=128, ge=1, le=65_536, description="permutations of a signature")
     seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the permutations")
     bands: int | None = Field(default=None, ge=1, description="LSH bands (default 9, the published value)")
@@ -158,6 +161,11 @@ class Config(BaseModel):
     @classmethod
     def _known_format(cls, value: str) -> str:
         return _known(SHARD_FORMATS, value)
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, value: str) -> str:
+        return _known(KEY_METHODS, value)
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:

@@ -19,7 +19,8 @@ import numpy as np
 
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.corpus.records import FIRST_BYTES, BadRecord, RecordBatch
-from slimpajama.dedup.sketcher import Sketcher, Sketches
+from slimpajama.dedup.key_methods import TextSketcher
+from slimpajama.dedup.sketcher import Sketches
 from slimpajama.engine import Death
 from slimpajama.engine.heartbeat import beat
 
@@ -80,7 +81,7 @@ def leave_out(batch: RecordBatch, left_out: Sequence[LeftOut]) -> None:
             batch.repaired = [other for other in batch.repaired if other != index]
 
 
-def sketch_one_by_one(batch: RecordBatch, sketcher: Sketcher, at: Path) -> Sketches:
+def sketch_one_by_one(batch: RecordBatch, sketcher: TextSketcher, at: Path) -> Sketches:
     """As ``sketcher.sketch(batch.texts)``; while a document is sketched, its position is in the file ``at``."""
     sketches = [sketcher.sketch([])]
     sound = (index for index in range(len(batch.ids)) if index not in batch.bad)

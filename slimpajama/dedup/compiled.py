@@ -22,6 +22,7 @@ from slimpajama.dedup.clustering.union_find import (
 )
 from slimpajama.dedup.key_table import links_of_keys
 from slimpajama.dedup.lsh import select_range
+from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.engine.kernels import compilation_announced
@@ -31,7 +32,7 @@ __all__: list[str] = []
 pa.array([0])  # at which pyarrow imports pandas, where it may: once for all workers
 
 with compilation_announced(__name__):
-    Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=200, normalisation="nfc").sketch(["any text " * 50])
+    Sketcher(MinHashParams()).sketch(["any text " * 50])
     _ids, _sources = np.arange(2, dtype=np.uint64), SourceRanges.of(["any"], [0])
     _links = links_of_keys(np.ones(2, dtype=np.uint64), union([_ids]), _sources)
     _true, _flat = np.ones(2, dtype=np.bool_), np.zeros(2, dtype=np.uint16)

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from slimpajama.dedup.band_keys import band_keys
 from slimpajama.dedup.minhash import least_hashes, permutations
+from slimpajama.dedup.params import MinHashParams
 from slimpajama.engine.kernels import kernel
+from slimpajama.errors import ConfigError
 from slimpajama.text.cleaning import fold_utf8
-from slimpajama.text.normalisation import Normalisation, normaliser
+from slimpajama.text.normalisation import normaliser
 from slimpajama.text.shingles import BLOCK, SHINGLE_CHARACTERS
 from slimpajama.text.unicode_tables import fold_table, nfc_classes
 
@@ -74,18 +76,21 @@ def _sketch_batch(
 class Sketcher:
     """Sketches batches of texts with one set of parameters, reusing its scratch memory.
 
-    ``shortest``: cleaned characters below which a document gets no keys (13 at least: it has no shingle).
+    A document of fewer than 13 cleaned characters has no shingle and gets no keys.
     """
 
-    def __init__(
-        self, *, num_perm: int, seed: int, bands: int, rows: int, shortest: int, normalisation: Normalisation
-    ) -> None:
-        multipliers, addends = permutations(num_perm, seed)
+    def __init__(self, params: MinHashParams) -> None:
+        if params.shingle_characters != SHINGLE_CHARACTERS:
+            raise ConfigError(
+                f"shingles of {params.shingle_characters} characters are asked for; only {SHINGLE_CHARACTERS} work"
+            )
+        bands, rows, normalisation = params.bands, params.rows, params.normalisation
+        multipliers, addends = permutations(params.num_perm, params.seed)
         self._multipliers = multipliers[: bands * rows].copy()
         self._addends = addends[: bands * rows].copy()
         self._bands = bands
         self._rows = rows
-        self._shortest = max(shortest, SHINGLE_CHARACTERS)
+        self._shortest = max(params.min_cleaned_characters, SHINGLE_CHARACTERS)
         self._normalise: Callable[[str], str] = normaliser(normalisation)
         self._kernel_checks_nfc = normalisation == "nfc"
         self._normalise_first = normalisation == "ftfy"

@@ -22,14 +22,14 @@ from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import BadRecord, RecordBatch
 from slimpajama.dedup.careful import Care, leave_out, sketch_one_by_one
 from slimpajama.dedup.files.sketches import BAD, DOCUMENT_ID, SHORT, SOUND, Rows, RowsWriter
-from slimpajama.dedup.sketcher import Sketcher
+from slimpajama.dedup.key_methods import KeyMethod, TextSketcher
+from slimpajama.dedup.params import MinHashParams
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import TooManyBadRecords
 from slimpajama.logging import LOGGER
 from slimpajama.storage.atomic import OutputFile, atomic_file
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import remove_file
-from slimpajama.text.normalisation import Normalisation
 
 __all__ = ["PieceCounts", "SketchSettings", "Sketched", "has_parts", "sketch_part", "too_many_bad"]
 
@@ -46,24 +46,13 @@ class SketchSettings:
 
     reader: LineReader
     fields: Fields
-    num_perm: int
-    seed: int
-    bands: int
-    rows: int
-    min_cleaned_characters: int
-    normalisation: Normalisation
+    params: MinHashParams
+    method: KeyMethod
     max_bad_fraction: float
 
-    def sketcher(self) -> Sketcher:
+    def sketcher(self) -> TextSketcher:
         """What turns texts into keys."""
-        return Sketcher(
-            num_perm=self.num_perm,
-            seed=self.seed,
-            bands=self.bands,
-            rows=self.rows,
-            shortest=self.min_cleaned_characters,
-            normalisation=self.normalisation,
-        )
+        return self.method.sketcher(self.params)
 
 
 class PieceCounts(msgspec.Struct, forbid_unknown_fields=True):
@@ -101,7 +90,7 @@ def has_parts(piece: Piece, part_bytes: int) -> bool:
 def sketch_part(
     piece: Piece,
     settings: SketchSettings,
-    sketcher: Sketcher,
+    sketcher: TextSketcher,
     batches: Iterator[RecordBatch],
     counts: PieceCounts,
     rows_file: Path,
@@ -123,7 +112,7 @@ def sketch_part(
     quarantine: OutputFile | None = None
     with ExitStack() as stack:
         file = stack.enter_context(atomic_file(rows_file))
-        writer = stack.enter_context(RowsWriter(file, settings.bands, bool(settings.fields.document_id)))
+        writer = stack.enter_context(RowsWriter(file, settings.params.bands, bool(settings.fields.document_id)))
         for batch in batches:
             beat()
             if part_bytes and size >= part_bytes and batch.ids:
@@ -171,13 +160,13 @@ def too_many_bad(file: ShardFile, counts: PieceCounts, allowed: float, text_fiel
     )
 
 
-def _rows(batch: RecordBatch, sketcher: Sketcher, settings: SketchSettings, care: Care | None) -> Rows:
+def _rows(batch: RecordBatch, sketcher: TextSketcher, settings: SketchSettings, care: Care | None) -> Rows:
     count = len(batch.ids)
     sketches = sketch_one_by_one(batch, sketcher, care.at) if care else sketcher.sketch(batch.texts)
     sound = np.ones(count, dtype=np.bool_)
     sound[list(batch.bad)] = False
     status = np.full(count, BAD, dtype=np.uint8)
-    status[sound] = np.where(sketches.cleaned < settings.min_cleaned_characters, SHORT, SOUND)
+    status[sound] = np.where(sketches.cleaned < settings.params.min_cleaned_characters, SHORT, SOUND)
     sizes = np.array(batch.sizes, dtype=np.int64)
     sizes[sound] = sketches.sizes
     cleaned = np.zeros(count, dtype=np.int64)
@@ -185,7 +174,7 @@ def _rows(batch: RecordBatch, sketcher: Sketcher, settings: SketchSettings, care
     rewritten = np.zeros(count, dtype=np.bool_)
     rewritten[sound] = sketches.rewritten
     rewritten[batch.repaired] = True
-    keys = np.zeros((count, settings.bands), dtype=np.uint64)
+    keys = np.zeros((count, settings.params.bands), dtype=np.uint64)
     keys[sound] = sketches.keys
     ids = np.array(batch.ids, dtype=np.uint64)
     document_ids = pa.array(batch.document_ids, DOCUMENT_ID.type) if settings.fields.document_id else None

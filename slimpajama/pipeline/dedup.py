@@ -21,8 +21,9 @@ from slimpajama.corpus.left_out import report_left_out
 from slimpajama.corpus.shard_formats import shard_format
 from slimpajama.dedup.card import shards_card
 from slimpajama.dedup.dedup_run import DedupRun, WorkSizes
-from slimpajama.dedup.files.key_index import Index, key_settings, open_index, write_index
+from slimpajama.dedup.files.key_index import Index, open_index, write_index
 from slimpajama.dedup.files.layout import BOTH, OWNED_FOLDERS, DedupLayout
+from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.run_summary import run_summary
 from slimpajama.dedup.sketching import PieceCounts, too_many_bad
 from slimpajama.dedup.stages.cluster import ClusterStage
@@ -264,7 +265,7 @@ class _Run:
             shards=corpus.first_shards[-1],
             documents=documents_in(dedup, sketched),
             rows=earlier.rows if earlier else (),
-            settings=key_settings(dedup.config),
+            settings=MinHashParams.of(dedup.config),
         )
         write_index(index, [result.sketches for result in sketched])
 

@@ -18,6 +18,7 @@ import pytest
 from slimpajama.config.dedup import Config
 from slimpajama.corpus.records import BadRecord, RecordBatch
 from slimpajama.dedup.careful import MOST_LEFT_OUT, Care, LeftOut, leave_out, next_care, sketch_one_by_one
+from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher, Sketches
 from slimpajama.engine import Death, Trial
 from slimpajama.engine.local import LocalEngine
@@ -46,7 +47,7 @@ def batch_of(texts: Sequence[str]) -> RecordBatch:
 
 
 def sketcher() -> Sketcher:
-    return Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=20, normalisation="nfc")
+    return Sketcher(MinHashParams(min_cleaned_characters=20))
 
 
 def test_after_the_first_death_a_piece_is_tried_with_care_and_what_lay_there_is_no_culprit(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ class Piece:
 def fragile_piece(item: Piece) -> dict[int, str]:
     """The bad records, by position."""
     batch = batch_of(item.texts)
-    fragile = Fragile(num_perm=128, seed=1, bands=9, rows=13, shortest=20, normalisation="nfc")
+    fragile = Fragile(MinHashParams(min_cleaned_characters=20))
     if item.care:
         leave_out(batch, item.care.left_out)
         sketch_one_by_one(batch, fragile, item.care.at)

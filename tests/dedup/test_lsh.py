@@ -18,6 +18,7 @@ from slimpajama import InputError, signature
 from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND, Rows, RowsWriter
 from slimpajama.dedup.key_table import links_of_keys
 from slimpajama.dedup.lsh import BYTES_PER_KEY, KeyRange, key_ranges, read_links
+from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher
 from slimpajama.dedup.stages.link import LinkPayload, LinkStage
 from slimpajama.storage.atomic import atomic_file, write_json
@@ -224,7 +225,7 @@ def datasketch_groups(texts: list[str]) -> dict[int, int]:
 
 
 def our_groups(texts: list[str]) -> dict[int, int]:
-    sketcher = Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=13, normalisation="none")
+    sketcher = Sketcher(MinHashParams(min_cleaned_characters=13, normalisation="none"))
     keys = sketcher.sketch(texts).keys
     ids = np.arange(len(texts), dtype=np.uint64)
     links = [pairs_of(links_of_keys(keys[:, band].copy(), ids, plain([0]))) for band in range(9)]

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimpajama import signature
+from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher, Sketches
 from slimpajama.text.normalisation import Normalisation, normaliser
 from tests.twins import COMPOSING, LONG_TEXT, band_keys_of, published_clean
 
 SHORTEST = 20
 SKETCHERS: dict[Normalisation, Sketcher] = {
-    name: Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=SHORTEST, normalisation=name)
+    name: Sketcher(MinHashParams(min_cleaned_characters=SHORTEST, normalisation=name))
     for name in ("nfc", "ftfy", "none")
 }
 
@@ -108,7 +109,7 @@ def test_a_batch_of_empty_texts_has_no_keys() -> None:
     ("shortest", "has_keys"), [(0, [False, True, True]), (13, [False, True, True]), (14, [False, False, True])]
 )
 def test_documents_below_the_limit_or_of_no_shingle_get_no_keys(shortest: int, has_keys: list[bool]) -> None:
-    sketcher = Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=shortest, normalisation="nfc")
+    sketcher = Sketcher(MinHashParams(min_cleaned_characters=shortest))
     keys = sketcher.sketch(["abcdefghijkl", "abcdefghijklm", "abcdefghijklmn"]).keys
     assert keys.any(axis=1).tolist() == has_keys
 
@@ -116,7 +117,7 @@ def test_documents_below_the_limit_or_of_no_shingle_get_no_keys(shortest: int, h
 def test_what_a_sketcher_saw_before_does_not_matter() -> None:
     long_one = " ".join(f"{number:x}" for number in range(400_000))
     assert len(long_one) > 1 << 20
-    sketcher = Sketcher(num_perm=128, seed=1, bands=9, rows=13, shortest=13, normalisation="nfc")
+    sketcher = Sketcher(MinHashParams(min_cleaned_characters=13))
     before = rows_of(sketcher.sketch([TRAVELLERS]))
     assert rows_of(sketcher.sketch([long_one])) == one_at_a_time([long_one], "nfc")
     assert rows_of(sketcher.sketch([TRAVELLERS])) == before
@@ -126,6 +127,10 @@ def test_what_a_sketcher_saw_before_does_not_matter() -> None:
 def test_other_parameters_take_the_first_values_of_that_signature(
     num_perm: int, seed: int, bands: int, rows: int
 ) -> None:
-    sketcher = Sketcher(num_perm=num_perm, seed=seed, bands=bands, rows=rows, shortest=13, normalisation="none")
+    sketcher = Sketcher(
+        MinHashParams(
+            num_perm=num_perm, seed=seed, bands=bands, rows=rows, min_cleaned_characters=13, normalisation="none"
+        )
+    )
     expected = band_keys_of(signature(TRAVELLERS, num_perm, seed), bands, rows)
     assert sketcher.sketch([TRAVELLERS]).keys.tolist() == [expected]

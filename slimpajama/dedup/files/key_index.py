@@ -15,28 +15,17 @@ from pathlib import Path
 import msgspec
 
 from slimpajama.config.dedup import Config
-from slimpajama.dedup.banding import banding
 from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.params import MinHashParams
 from slimpajama.errors import ConfigError, InputChanged, InputNotFound
 from slimpajama.storage.atomic import content_digest
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import place, status_of
 from slimpajama.storage.sealed_json import read_sealed, write_sealed
 
-__all__ = ["Index", "IndexRows", "KeySettings", "key_settings", "open_index", "read_index", "write_index"]
+__all__ = ["Index", "IndexRows", "open_index", "read_index", "write_index"]
 
-_VERSION = 2
-
-
-class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All settings that the keys of a text depend on."""
-
-    num_perm: int
-    seed: int
-    normalisation: str
-    min_cleaned_characters: int
-    bands: int
-    rows: int
+_VERSION = 3
 
 
 class _RowsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -55,7 +44,7 @@ class _IndexFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shards: int
     documents: int
     rows: tuple[_RowsEntry, ...]
-    settings: KeySettings
+    settings: MinHashParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +66,7 @@ class Index:
     shards: int
     documents: int
     rows: tuple[IndexRows, ...]
-    settings: KeySettings
+    settings: MinHashParams
 
     @property
     def runs(self) -> list[str]:
@@ -92,14 +81,14 @@ class Index:
     def check(self, config: Config) -> None:
         """Raise :class:`ConfigError` where ``config`` would make other keys, and :class:`InputChanged` where the rows
         are not those that were written."""
-        wanted = key_settings(config)
-        for name in KeySettings.__struct_fields__:
-            value, before = getattr(wanted, name), getattr(self.settings, name)
-            if before != value:
-                raise ConfigError(
-                    f"{name} is {value!r}, but {self.folder} was made with {before!r}: keys can only "
-                    "be compared with keys made alike; use the same setting, or make one of the two anew"
-                )
+        wanted = MinHashParams.of(config)
+        if wanted != self.settings:
+            name = wanted.first_difference(self.settings)
+            raise ConfigError(
+                f"{name} is {getattr(wanted, name)!r}, but {self.folder} was made with "
+                f"{getattr(self.settings, name)!r}: keys can only be compared with keys made alike; use the same "
+                "setting, or make one of the two anew"
+            )
         written = {run: {row.file.blake2b for row in open_index(place(run)).rows} for run in self.runs}
         for row in self.rows:
             if row.file.blake2b not in written[row.run]:
@@ -117,12 +106,6 @@ class Index:
                     f"{row.file.path}, which {self.folder} was deduplicated with, {state}; bring it back, or run that "
                     "deduplication again"
                 )
-
-
-def key_settings(config: Config) -> KeySettings:
-    """The settings that keys depend on."""
-    bands, rows = banding(config)
-    return KeySettings(config.num_perm, config.seed, config.normalisation, config.min_cleaned_characters, bands, rows)
 
 
 def write_index(index: Index, own: Sequence[FileRecord]) -> None:

@@ -21,13 +21,14 @@ from slimpajama.corpus.content import ContentDigest
 from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.records import read_records
 from slimpajama.dedup import sketching
-from slimpajama.dedup.banding import banding
 from slimpajama.dedup.careful import DOCUMENT_SECONDS, Care, next_care
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.sketches import join_rows
+from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketching import PieceCounts, SketchSettings, has_parts
 from slimpajama.engine import Death, Retry, Trial
 from slimpajama.logging import LOGGER
+from slimpajama.registry import KEY_METHODS
 from slimpajama.stages.markers import ANY_BYTES, Markers
 from slimpajama.stages.stage import Stage, StageResult, Task
 from slimpajama.storage.atomic import atomic_file
@@ -38,6 +39,7 @@ from slimpajama.versions import versions
 __all__ = ["SketchPart", "SketchPayload", "SketchResult", "SketchStage", "documents_in", "try_again"]
 
 READING = (
+    "method",
     "num_perm",
     "seed",
     "min_cleaned_characters",
@@ -112,19 +114,15 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
     def tasks(self) -> Sequence[Task[SketchPayload]]:
         """One for each piece."""
         dedup, config = self.dedup, self.dedup.config
-        bands, rows = banding(config)
+        params = MinHashParams.of(config)
         settings = SketchSettings(
             reader=dedup.reader,
             fields=dedup.fields,
-            num_perm=config.num_perm,
-            seed=config.seed,
-            bands=bands,
-            rows=rows,
-            min_cleaned_characters=config.min_cleaned_characters,
-            normalisation=config.normalisation,
+            params=params,
+            method=KEY_METHODS.get(config.method),
             max_bad_fraction=config.max_bad_fraction,
         )
-        shown = {name: getattr(config, name) for name in READING} | {"bands": bands, "rows": rows}
+        shown = {name: getattr(config, name) for name in READING} | {"bands": params.bands, "rows": params.rows}
         tasks = []
         for piece, identity in zip(dedup.corpus.pieces, dedup.identities(), strict=True):
             part_bytes = config.part_bytes if has_parts(piece, config.part_bytes) else 0
@@ -255,7 +253,7 @@ def _joined(payload: SketchPayload, parts: Sequence[SketchPart]) -> tuple[FileRe
     settings = payload.settings
     with atomic_file(payload.rows_file) as file:
         paths = [place(part.sketches.path) for part in parts]
-        join_rows(paths, file, settings.bands, bool(settings.fields.document_id))
+        join_rows(paths, file, settings.params.bands, bool(settings.fields.document_id))
     quarantines = [place(part.quarantine.path) for part in parts if part.quarantine is not None]
     if not quarantines:
         remove_file(payload.quarantine_file)

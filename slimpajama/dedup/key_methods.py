@@ -1,0 +1,78 @@
+"""Key methods: how the band keys of texts are made. One class each; documents that share a key are duplicates.
+
+To add one, write a subclass of :class:`KeyMethod` in a module that workers can import, register an instance with
+``KEY_METHODS.register``, and set ``method`` to its name. The settings of MinHash apply to it as far as it uses them;
+``bands`` is the number of its keys. One call is made for each batch of about 8 MiB, never one for a document.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimpajama.dedup.params import MinHashParams
+from slimpajama.dedup.sketcher import Sketcher, Sketches
+from slimpajama.text.normalisation import normaliser
+
+__all__ = ["KeyMethod", "MinHash", "TextSketcher"]
+
+
+class TextSketcher(Protocol):
+    """Sketches batches of texts."""
+
+    def sketch(self, texts: Sequence[str]) -> Sketches:
+        """Sketch ``texts``, which hold no lone surrogates."""
+        ...
+
+
+class KeyMethod(ABC):
+    """A way to make keys; ``name``: what the setting ``method`` calls it."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def keys(self, texts: Sequence[str], params: MinHashParams) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """The cleaned characters of each text, ``int64[n]``, and its keys, ``uint64[n, params.bands]``.
+
+        ``texts`` are normalised. All keys of a text are zero where it is too short to be compared.
+        """
+
+    def sketcher(self, params: MinHashParams) -> TextSketcher:
+        """What makes the keys of one task, for a method that normalises in a way of its own or keeps memory."""
+        return _NormalisingSketcher(self, params)
+
+
+class MinHash(KeyMethod):
+    """Bands of MinHash signatures, as published."""
+
+    name = "minhash"
+
+    def keys(self, texts: Sequence[str], params: MinHashParams) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """See :meth:`KeyMethod.keys`."""
+        found = Sketcher(params).sketch(texts)
+        return found.cleaned, found.keys
+
+    def sketcher(self, params: MinHashParams) -> TextSketcher:
+        """See :meth:`KeyMethod.sketcher`."""
+        return Sketcher(params)
+
+
+class _NormalisingSketcher:
+    """Normalises texts, then asks the method for their keys."""
+
+    def __init__(self, method: KeyMethod, params: MinHashParams) -> None:
+        self._method = method
+        self._params = params
+        self._normalise = normaliser(params.normalisation)
+
+    def sketch(self, texts: Sequence[str]) -> Sketches:
+        stored = [self._normalise(text) for text in texts]
+        cleaned, keys = self._method.keys(stored, self._params)
+        count = len(texts)
+        sizes = np.fromiter((len(text.encode()) for text in stored), dtype=np.int64, count=count)
+        changed = (new != old for new, old in zip(stored, texts, strict=True))
+        return Sketches(sizes, cleaned, np.fromiter(changed, dtype=np.bool_, count=count), keys)

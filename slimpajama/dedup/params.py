@@ -1,0 +1,53 @@
+"""All that the band keys of a text depend on, as one value.
+
+Two runs can be compared if their parameters are equal; the index of a deduplication holds them. Rejected: the settings
+themselves, most of which change no key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from slimpajama.config.dedup import Config
+from slimpajama.dedup.banding import PUBLISHED_BANDS, PUBLISHED_ROWS, banding
+from slimpajama.text.normalisation import Normalisation
+from slimpajama.text.shingles import SHINGLE_CHARACTERS
+
+__all__ = ["MinHashParams"]
+
+
+@dataclass(frozen=True, slots=True)
+class MinHashParams:
+    """The published values by default.
+
+    ``method``: the key method, by name. ``num_perm`` permutations drawn with ``seed`` make a signature, of which
+    ``bands`` of ``rows`` values each become keys. ``normalisation``: of the stored text, which is then cleaned and cut
+    into shingles of ``shingle_characters``. Documents of fewer than ``min_cleaned_characters`` have no keys.
+    """
+
+    num_perm: int = 128
+    seed: int = 1
+    normalisation: Normalisation = "nfc"
+    min_cleaned_characters: int = 200
+    bands: int = PUBLISHED_BANDS
+    rows: int = PUBLISHED_ROWS
+    shingle_characters: int = SHINGLE_CHARACTERS
+    method: str = "minhash"
+
+    @classmethod
+    def of(cls, config: Config) -> MinHashParams:
+        """What ``config`` asks for."""
+        bands, rows = banding(config)
+        return cls(
+            num_perm=config.num_perm,
+            seed=config.seed,
+            normalisation=config.normalisation,
+            min_cleaned_characters=config.min_cleaned_characters,
+            bands=bands,
+            rows=rows,
+            method=config.method,
+        )
+
+    def first_difference(self, other: MinHashParams) -> str:
+        """The name of the first field in which two values differ, or nothing."""
+        return next((one.name for one in fields(self) if getattr(self, one.name) != getattr(other, one.name)), "")
