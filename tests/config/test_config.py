@@ -50,6 +50,8 @@ def test_the_defaults_are_the_published_ones() -> None:
         "truncated": "stop",
         "piece_bytes": 256 << 20,
         "part_bytes": 4 << 30,
+        "shard_format": "jsonl.zst",
+        "method": "minhash",
         "compression_level": 1,
         "memory": None,
         "against": None,
