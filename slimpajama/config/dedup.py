@@ -195,7 +195,7 @@ def load_config(file: Path | None = None, assignments: Sequence[str] = (), **fla
 
     Values of assignments are YAML (``--set memory=8GiB --set sources=[wiki,web]``). Raises :class:`ConfigError`.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     if file is not None:
         loaded = read_yaml(file, "config")
         # The file of a whole run holds these settings in a section of their own.

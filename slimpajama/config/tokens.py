@@ -36,7 +36,7 @@ def load_token_config(assignments: Sequence[str] = (), **flags: Any) -> TokenCon
 
     Raises :class:`ConfigError`.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for key, value in map(assigned, assignments):
         section, _, name = key.partition(".")
         if section != "tokens" or not name:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -35,6 +35,9 @@ __all__ = ["PartEnds", "Replacements", "SecondPass", "ShardWriter", "changed", "
 
 FLUSH_BYTES = 1 << 20
 NEVER = 1 << 62
+
+Members: TypeAlias = "dict[str, bytes | msgspec.Raw]"
+"""The members of a JSON object, each as JSON."""
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -91,7 +94,7 @@ def rebuilt_line(
     if members.startswith(b"{"):
         whole, members = members, members[1:-1].strip()
         if fields or b"redpajama_set_name" in members:
-            inner: dict[str, Any] = dict(_fields(whole))
+            inner: Members = dict(_fields(whole))
             label = bytes(inner.pop("redpajama_set_name", b"")).strip()
             if keeps_label and label.startswith(b'"'):
                 name = label
@@ -107,23 +110,22 @@ def rebuilt_line(
     )
 
 
-def _fields(record: bytes | memoryview | msgspec.Raw) -> dict[str, Any]:
-    found: dict[str, Any] = decode_deep(_decoder, record)
+def _fields(record: bytes | memoryview | msgspec.Raw) -> Members:
+    found: Members = decode_deep(_decoder, record)
     return found
 
 
-def _taken_out(fields: dict[str, Any], path: tuple[str, ...]) -> bytes | msgspec.Raw:
+def _taken_out(fields: Members, path: tuple[str, ...]) -> bytes | msgspec.Raw:
     """The value at ``path``, which ``fields`` holds no longer; the objects it was in stay, with their other members."""
     if len(path) == 1:
-        value: msgspec.Raw = fields.pop(path[0])
-        return value
+        return fields.pop(path[0])
     inner = _fields(fields[path[0]])
     found = _taken_out(inner, path[1:])
     fields[path[0]] = b"{" + _joined(inner) + b"}"
     return found
 
 
-def _with_others(meta: dict[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+def _with_others(meta: Members, others: Mapping[str, bytes | msgspec.Raw]) -> Members:
     """``meta`` with the record's other fields; one whose name is taken there gets underscores until it is free."""
     for name, value in others.items():
         free = name
@@ -133,7 +135,7 @@ def _with_others(meta: dict[str, Any], others: Mapping[str, Any]) -> dict[str, A
     return meta
 
 
-def _joined(members: Mapping[str, Any]) -> bytes:
+def _joined(members: Mapping[str, bytes | msgspec.Raw]) -> bytes:
     return b",".join(orjson.dumps(name) + b":" + bytes(value) for name, value in members.items())
 
 

@@ -181,7 +181,7 @@ def _at_paths(json: bytes | msgspec.Raw, paths: tuple[tuple[str, ...], ...]) -> 
         return [] if start == b"[" else {} if start == b"{" else orjson.loads(bytes(whole))
     names = tuple(dict.fromkeys(path[0] for path in paths if path))
     found = decode_deep(_selecting(names), json)
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for number, name in enumerate(names):
         value = getattr(found, f"field_{number}")
         if value is not msgspec.UNSET:

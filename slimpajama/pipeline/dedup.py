@@ -43,7 +43,7 @@ from slimpajama.pipeline.dedup_outputs import Outputs
 from slimpajama.pipeline.output_names import refuse_long_names
 from slimpajama.pipeline.path_overlap import lies_inside, refuse_overlap, refuse_shards_in_output
 from slimpajama.pipeline.replacement import announce, replaced_dedup
-from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
+from slimpajama.pipeline.request import REQUEST, DedupRequest, from_anywhere, write_request
 from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
 from slimpajama.stages.progress import Progress, progress_for
 from slimpajama.stages.runner import Stages
@@ -53,7 +53,7 @@ from slimpajama.storage.file_list import FileList, files_in, read_file_list, wri
 from slimpajama.storage.lock import locked, locked_for_reading
 from slimpajama.storage.paths import place
 
-__all__ = ["dedup_arguments", "deduplicate", "deduplicate_on"]
+__all__ = ["dedup_request", "deduplicate", "deduplicate_on"]
 
 
 def deduplicate(
@@ -119,10 +119,10 @@ def deduplicate_on(
             needed = dedup_bytes(text, 2 if config.scope == "both" else 1)
             warn_if_full(output, needed if mixed is None else needed + mixture_bytes(text, mixed))
         holding.enter_context(locked(output))
-        arguments = dedup_arguments(input, config)
-        announce(replaced_dedup(output, arguments), keep)
+        request = dedup_request(input, config)
+        announce(replaced_dedup(output, request), keep)
         holding.enter_context(stages.cleaning(layout.owned_folders))
-        write_request(output, "dedup", arguments)
+        write_request(output, request)
         try:
             return run.run()
         except DamagedFile as fault:
@@ -130,9 +130,9 @@ def deduplicate_on(
             return run.run()
 
 
-def dedup_arguments(input: Path, config: Config) -> dict[str, Any]:
-    """What the request of a deduplication says."""
-    return {"input": str(input.resolve()), "settings": config.model_dump(mode="json")}
+def dedup_request(input: Path, config: Config) -> DedupRequest:
+    """The request of this deduplication, as it can be repeated from any folder."""
+    return DedupRequest(input=str(input.resolve()), settings=config.model_dump(mode="json"))
 
 
 def _earlier(config: Config, output: Path) -> Index | None:

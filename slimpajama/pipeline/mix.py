@@ -24,7 +24,7 @@ from slimpajama.mixture.summary import MixtureSummary
 from slimpajama.pipeline.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer
 from slimpajama.pipeline.replacement import announce, replaced_mixtures
-from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
+from slimpajama.pipeline.request import REQUEST, MixRequest, from_anywhere, write_request
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.planning.disk_need import SHARD_EXPANSION, mixture_bytes, warn_if_full
 from slimpajama.stages.runner import Stages
@@ -40,7 +40,7 @@ from slimpajama.tokens.store import open_store
 from slimpajama.tokens.summary import TokenSummary
 from slimpajama.versions import versions
 
-__all__ = ["Mixtures", "make_mixtures", "mix_arguments"]
+__all__ = ["Mixtures", "make_mixtures", "mix_request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,12 @@ def make_mixtures(
         _check(documents, recipes, output)
         check_tokenizer(config, output / TOKENS_FOLDER)
         _check_disk(documents, recipes, output, dry_run)
-        request = mix_arguments(documents.folder, recipes, config, format)
+        request = mix_request(documents.folder, recipes, config, format)
         with contextlib.ExitStack() as holding:
             holding.enter_context(locked(output))
             announce(replaced_mixtures(output, recipes, request, not dry_run), keep)
             holding.enter_context(stages.cleaning(owned))
-            write_request(output, "mix", request)
+            write_request(output, request)
             with PeakMemory() as peak:
                 try:
                     made = _make(documents, recipes, config, output, stages, memory, chosen, dry_run)
@@ -112,14 +112,14 @@ def make_mixtures(
             return replace(made, peak_memory_bytes=peak.bytes)
 
 
-def mix_arguments(input: Path, recipes: Sequence[Recipe], config: TokenConfig, format: str) -> dict[str, object]:
-    """What the request of mixtures says."""
-    return {
-        "input": str(input.resolve()),
-        "recipes": [recipe.model_dump(mode="json") for recipe in recipes],
-        "settings": config.model_dump(mode="json"),
-        "format": format,
-    }
+def mix_request(input: Path, recipes: Sequence[Recipe], config: TokenConfig, format: str) -> MixRequest:
+    """The request of these mixtures, as it can be repeated from any folder."""
+    return MixRequest(
+        input=str(input.resolve()),
+        recipes=[recipe.model_dump(mode="json") for recipe in recipes],
+        settings=config.model_dump(mode="json"),
+        format=format,
+    )
 
 
 def _make(

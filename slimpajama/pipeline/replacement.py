@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from slimpajama.config.recipe import Recipe
+from slimpajama.config.run import SampleConfig
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.summary import read_summary
 from slimpajama.errors import InputNotFound, OutputError
 from slimpajama.logging import LOGGER
 from slimpajama.mixture.layout import MixtureLayout
-from slimpajama.pipeline.request import REQUEST
+from slimpajama.pipeline.request import DedupRequest, MixRequest, RunRequest, last_request
 from slimpajama.stages.markers import changes, reasons
 from slimpajama.storage.atomic import read_json
-from slimpajama.storage.sealed_json import read_sealed
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 
 __all__ = ["announce", "replaced_dedup", "replaced_mixtures", "replaced_sample"]
@@ -30,50 +29,52 @@ HARMLESS = ("workers", "memory", "max_bad_fraction", "scope")
 """Settings of a deduplication that do not replace what is there: a scope is added to the other."""
 
 
-def replaced_dedup(output: Path, arguments: Mapping[str, Any]) -> list[str]:
-    """A sentence for what a deduplication with ``arguments``, as in its request, would replace in ``output``."""
+def replaced_dedup(output: Path, request: DedupRequest) -> list[str]:
+    """A sentence for what a deduplication by ``request`` would replace in ``output``."""
     layout = DedupLayout(output)
-    request = read_sealed(output / REQUEST)
-    if request is None or not layout.summary.exists():
+    last = last_request(output)
+    if last is None or not layout.summary.exists():
         return []
     try:
         settings = read_summary(layout).settings
     except InputNotFound:
         why = "its summary is broken or of another version"
     else:
-        # The request may be of a later run that was interrupted; the summary is of the one that was finished.
-        before = {"input": request.get("input"), "settings": settings.model_dump(mode="json")}
-        why = reasons(changes(_without_harmless(before), _without_harmless(arguments)))
+        # The last request may be of a run that was interrupted; the summary is of the one that was finished.
+        before_input = last.input if isinstance(last, DedupRequest) else None
+        before = {"input": before_input, "settings": _that_matter(settings.model_dump(mode="json"))}
+        now = {"input": request.input, "settings": _that_matter(request.settings)}
+        why = reasons(changes(before, now))
     return [f"{output} holds a finished deduplication that would be replaced ({why})"] if why else []
 
 
-def replaced_sample(output: Path, sample: Mapping[str, Any] | None) -> list[str]:
+def replaced_sample(output: Path, sample: SampleConfig | None) -> list[str]:
     """A sentence for the built-in sample in ``output`` that one of other settings would replace."""
-    request = read_sealed(output / REQUEST)
-    before = request["config"].get("sample") if request is not None and request.get("command") == "run" else None
+    last = last_request(output)
+    before = last.config.get("sample") if isinstance(last, RunRequest) else None
     if before is None or sample is None or not (output / "sample").exists():
         return []
-    why = reasons(changes(before, sample))
+    why = reasons(changes(before, sample.model_dump(mode="json")))
     return [f"{output / 'sample'} holds a sample that would be replaced ({why})"] if why else []
 
 
-def replaced_mixtures(output: Path, recipes: Sequence[Recipe], arguments: Mapping[str, Any], build: bool) -> list[str]:
-    """A sentence for each thing that mixtures of ``recipes``, with ``arguments``, would replace in ``output``.
+def replaced_mixtures(output: Path, recipes: Sequence[Recipe], request: MixRequest, build: bool) -> list[str]:
+    """A sentence for each thing that mixtures of ``recipes``, by ``request``, would replace in ``output``.
 
     ``build``: the mixtures are built, too, not only the token store.
     """
     found = []
-    before = read_sealed(output / REQUEST)
-    if before is not None and before.get("command") == "mix" and StoreLayout(output / TOKENS_FOLDER).index.exists():
-        old = {name: before.get(name) for name in ("input", "settings")}
-        why = reasons(changes(old, {name: arguments[name] for name in old}))
+    last = last_request(output)
+    if isinstance(last, MixRequest) and StoreLayout(output / TOKENS_FOLDER).index.exists():
+        before = {"input": last.input, "settings": last.settings}
+        why = reasons(changes(before, {"input": request.input, "settings": request.settings}))
         if why:
             found.append(f"{output / TOKENS_FOLDER} is a finished token store that would be replaced ({why})")
     for recipe in recipes if build else ():
         manifest = read_json(MixtureLayout(output / recipe.name).manifest)
         if isinstance(manifest, dict) and "recipe" in manifest:
             old = {"recipe": manifest["recipe"], "format": manifest.get("format")}
-            new = {"recipe": recipe.model_dump(mode="json"), "format": arguments["format"]}
+            new = {"recipe": recipe.model_dump(mode="json"), "format": request.format}
             why = reasons(changes(old, new))
             if why:
                 found.append(f"{output / recipe.name} is a finished mixture that would be replaced ({why})")
@@ -88,6 +89,5 @@ def announce(replaced: Sequence[str], keep: bool) -> None:
         LOGGER.warning("%s", sentence.replace("would be replaced", "will be replaced"))
 
 
-def _without_harmless(request: Mapping[str, Any]) -> dict[str, Any]:
-    settings = {name: value for name, value in request["settings"].items() if name not in HARMLESS}
-    return {**request, "settings": settings}
+def _that_matter(settings: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in settings.items() if name not in HARMLESS}

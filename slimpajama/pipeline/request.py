@@ -2,25 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeAlias
+
+import msgspec
 
 from slimpajama.errors import InputNotFound
 from slimpajama.storage.sealed_json import read_sealed, write_sealed
 
-__all__ = ["REQUEST", "Command", "from_anywhere", "is_of_run", "read_request", "write_request"]
+__all__ = [
+    "REQUEST",
+    "DedupRequest",
+    "MixRequest",
+    "Request",
+    "RunRequest",
+    "command_of",
+    "from_anywhere",
+    "last_request",
+    "read_request",
+    "write_request",
+]
 
 REQUEST = "request.json"
 
-Command = Literal["dedup", "mix", "run"]
+
+class DedupRequest(msgspec.Struct, frozen=True, kw_only=True, tag="dedup", tag_field="command"):
+    """Deduplicate ``input``. ``settings``: of a ``Config``, as JSON; checked when they are used."""
+
+    input: str
+    settings: dict[str, object]
 
 
-def write_request(output: Path, command: Command, arguments: Mapping[str, Any]) -> None:
-    """Write ``output/request.json`` unless it is there; ``arguments`` are values as JSON has them."""
-    request = {"command": command, **arguments}
-    if read_sealed(output / REQUEST) != request:
-        write_sealed(output / REQUEST, request)
+class MixRequest(msgspec.Struct, frozen=True, kw_only=True, tag="mix", tag_field="command"):
+    """Mix the deduplication ``input`` by ``recipes``. ``settings``: of a ``TokenConfig``."""
+
+    input: str
+    recipes: list[dict[str, object]]
+    settings: dict[str, object]
+    format: str
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field="command"):
+    """Do all that ``config`` (a ``RunConfig``) asks for; paths in it are relative to ``folder``."""
+
+    config: dict[str, object]
+    folder: str
+
+
+Request: TypeAlias = DedupRequest | MixRequest | RunRequest
+_AnyRequest: Any = DedupRequest | MixRequest | RunRequest
+
+
+def write_request(output: Path, request: Request) -> None:
+    """Write ``output/request.json``, unless it says so already."""
+    content = msgspec.to_builtins(request)
+    if read_sealed(output / REQUEST) != content:
+        write_sealed(output / REQUEST, content)
+
+
+def command_of(request: Request) -> str:
+    """The command that the request was made by: ``dedup``, ``mix`` or ``run``."""
+    return str(request.__struct_config__.tag)
 
 
 def from_anywhere(given: str | None, folder: Path = Path()) -> str | None:
@@ -32,18 +74,21 @@ def from_anywhere(given: str | None, folder: Path = Path()) -> str | None:
     return str(there[0].resolve()) if there else given
 
 
-def read_request(output: Path) -> dict[str, Any]:
+def last_request(output: Path) -> Request | None:
+    """The last request; ``None`` where nothing was asked for, or what was is not readable."""
+    content = read_sealed(output / REQUEST)
+    try:
+        return None if content is None else msgspec.convert(content, _AnyRequest)
+    except msgspec.ValidationError:
+        return None
+
+
+def read_request(output: Path) -> Request:
     """The last request. Raises :class:`InputNotFound` where nothing was ever asked for."""
-    request = read_sealed(output / REQUEST)
-    if request is None or request.get("command") not in ("dedup", "mix", "run"):
+    request = last_request(output)
+    if request is None:
         raise InputNotFound(
             f"{output} is not the output of a run, its {REQUEST} is missing or damaged; give the folder that --output "
             "said, or run the same command again"
         )
     return request
-
-
-def is_of_run(output: Path) -> bool:
-    """Whether ``output`` was last asked to be that of ``slimpajama run``."""
-    request = read_sealed(output / REQUEST)
-    return request is not None and request.get("command") == "run"

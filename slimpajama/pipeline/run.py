@@ -19,12 +19,12 @@ from slimpajama.engine import Engine
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.resources import task_bytes
 from slimpajama.errors import ConfigError
-from slimpajama.pipeline.dedup import dedup_arguments, deduplicate_on
-from slimpajama.pipeline.mix import Mixtures, make_mixtures, mix_arguments
+from slimpajama.pipeline.dedup import dedup_request, deduplicate_on
+from slimpajama.pipeline.mix import Mixtures, make_mixtures, mix_request
 from slimpajama.pipeline.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer, sources_of
 from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
-from slimpajama.pipeline.request import REQUEST, from_anywhere, write_request
+from slimpajama.pipeline.request import REQUEST, RunRequest, from_anywhere, write_request
 from slimpajama.stages.progress import Progress, progress_for
 from slimpajama.stages.runner import StageRecord, Stages
 from slimpajama.storage.atomic import file_record, write_json
@@ -142,8 +142,8 @@ def run_all(
     with (engine or EngineChoice()).opened(config.dedup) as opened, locked(output):
         if keep:
             announce(_replaced(config, recipes, source, output), keep)
-        announce(replaced_sample(output, config.model_dump(mode="json")["sample"]), keep)
-        write_request(output, "run", {"config": config.model_dump(mode="json"), "folder": str(folder.resolve())})
+        announce(replaced_sample(output, config.sample), keep)
+        write_request(output, RunRequest(config=config.model_dump(mode="json"), folder=str(folder.resolve())))
         _make_sample(config, source, opened)
         deduplicated = deduplicate_on(
             Stages(opened, progress_for(progress)),
@@ -179,9 +179,9 @@ def run_all(
 
 def _replaced(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: Path) -> list[str]:
     """What the deduplication and the mixtures would replace, before either is begun."""
-    mixed = mix_arguments(output / "dedup", recipes, config.tokens, config.mixtures.format)
+    mixed = mix_request(output / "dedup", recipes, config.tokens, config.mixtures.format)
     return [
-        *replaced_dedup(output / "dedup", dedup_arguments(source, config.dedup)),
+        *replaced_dedup(output / "dedup", dedup_request(source, config.dedup)),
         *replaced_mixtures(output / "mixtures", recipes, mixed, build=True),
     ]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from slimpajama.config.dedup import Config
 from slimpajama.config.loading import assigned, checked
@@ -21,7 +20,7 @@ from slimpajama.engine.resources import task_bytes, worker_count
 from slimpajama.errors import SlimpajamaError
 from slimpajama.pipeline.dedup import deduplicate_on
 from slimpajama.pipeline.mix import make_mixtures
-from slimpajama.pipeline.request import read_request
+from slimpajama.pipeline.request import DedupRequest, MixRequest, RunRequest, command_of, read_request
 from slimpajama.pipeline.run import recipes_of, source_of
 from slimpajama.stages.runner import StageRecord, Stages, Unfinished
 from slimpajama.storage.paths import place
@@ -67,37 +66,46 @@ def _status(output: Path, changes: dict[str, object]) -> RunStatus:
     stages = Stages(LocalEngine(1), inspecting=True)
     problem = ""
     try:
-        _COMMANDS[request["command"]](request, output, changes, stages)
+        match request:
+            case DedupRequest():
+                _dedup(request, output, changes, stages)
+            case MixRequest():
+                _mix(request, output, changes, stages)
+            case RunRequest():
+                _run(request, output, changes, stages)
     except Unfinished as stage:
         problem = f"what comes after '{stage}' depends on what that will write"
     except SlimpajamaError as fault:
         if not stages.records:
             raise
         problem = str(fault)
-    return RunStatus(request["command"], stages.records, problem)
+    return RunStatus(command_of(request), stages.records, problem)
 
 
-def _dedup(request: dict[str, Any], output: Path, changes: dict[str, object], stages: Stages) -> None:
-    settings = checked(Config, request["settings"] | changes, "--set")
+def _dedup(request: DedupRequest, output: Path, changes: Mapping[str, object], stages: Stages) -> None:
+    settings = checked(Config, {**request.settings, **changes}, "--set")
     _with_workers(stages, settings)
-    deduplicate_on(stages, place(request["input"]), output, settings)
+    deduplicate_on(stages, place(request.input), output, settings)
 
 
-def _mix(request: dict[str, Any], output: Path, changes: dict[str, object], stages: Stages) -> None:
-    recipes = [checked(Recipe, recipe, "request.json") for recipe in request["recipes"]]
-    settings = checked(TokenConfig, request["settings"] | changes, "--set")
-    source = place(request["input"])
-    make_mixtures(source, recipes, settings, output, stages=stages, memory=1 << 30, format=request["format"])
+def _mix(request: MixRequest, output: Path, changes: Mapping[str, object], stages: Stages) -> None:
+    recipes = [checked(Recipe, recipe, "request.json") for recipe in request.recipes]
+    settings = checked(TokenConfig, {**request.settings, **changes}, "--set")
+    source = place(request.input)
+    make_mixtures(source, recipes, settings, output, stages=stages, memory=1 << 30, format=request.format)
 
 
-def _run(request: dict[str, Any], output: Path, changes: dict[str, object], stages: Stages) -> None:
-    values = request["config"]
+def _run(request: RunRequest, output: Path, changes: Mapping[str, object], stages: Stages) -> None:
+    values = {**request.config}
     for key, value in changes.items():
         section, _, name = key.rpartition(".")
-        target = values.setdefault(section, {}) if section else values
-        target[name] = value
+        if section:
+            inner = values.get(section) or {}
+            values[section] = {**inner, name: value} if isinstance(inner, Mapping) else {name: value}
+        else:
+            values[name] = value
     config = checked(RunConfig, values, "--set")
-    folder = Path(request["folder"])
+    folder = Path(request.folder)
     _with_workers(stages, config.dedup)
     source = source_of(config, folder, output)
     deduplicate_on(stages, source, output / "dedup", config.dedup)
@@ -118,8 +126,6 @@ def _with_workers(stages: Stages, config: Config) -> None:
     """How the keys are cut into ranges depends on the number of workers, which are never started."""
     stages.engine = LocalEngine(worker_count(config))
 
-
-_COMMANDS = {"dedup": _dedup, "mix": _mix, "run": _run}
 
 SHOWN = 5
 """Reasons that are given for a stage."""

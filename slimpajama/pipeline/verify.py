@@ -22,7 +22,7 @@ from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.resources import task_bytes
 from slimpajama.errors import InputError, InputNotFound
 from slimpajama.mixture.layout import MixtureLayout
-from slimpajama.pipeline.request import is_of_run
+from slimpajama.pipeline.request import RunRequest, last_request
 from slimpajama.stages.progress import SILENT, Progress, StageStart, progress_for
 from slimpajama.storage.file_list import FILE_LIST, FileList, read_file_list
 from slimpajama.storage.lock import locked_for_reading
@@ -74,7 +74,7 @@ def verify_run(output: Path, engine: Engine, *, memory: int, progress: Progress 
     summary = None
     dedup = next((folder for folder in (output, output / "dedup") if _holds_dedup(folder)), None)
     mixtures = next((folder for folder in (output, output / "mixtures") if _holds_mixtures(folder)), None)
-    whole = (output / FILE_LIST).exists() or is_of_run(output)
+    whole = (output / FILE_LIST).exists() or isinstance(last_request(output), RunRequest)
     if dedup is None and mixtures is None and not whole:
         raise InputNotFound(f"{output} holds nothing that is finished; give what --output of dedup, mix or run said")
     with contextlib.ExitStack() as stack:

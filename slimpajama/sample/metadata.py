@@ -11,7 +11,6 @@ up two records would not be noticed).
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 import orjson
@@ -39,7 +38,7 @@ def record_line(kind: int, key: int, text: str, words: Lexicon) -> bytes:
     return b'{"text": ' + encoded + b', "meta": ' + json.dumps(_META[name](stream, text, words, key)).encode() + b"}\n"
 
 
-def _common_crawl(stream: RandomStream) -> dict[str, Any]:
+def _common_crawl(stream: RandomStream) -> dict[str, object]:
     label = stream.below(2)
     certainty = (5000 + stream.below(5000)) / 10000
     dump, line = stream.choice(DUMPS), stream.below(400_000)
@@ -60,12 +59,12 @@ def _time(stream: RandomStream, first_year: int, years: int) -> str:
     )
 
 
-def _c4(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
+def _c4(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, object]:
     address = f"https://www.{words.word(stream)}.com/{words.word(stream)}-{words.word(stream)}/"
     return {"timestamp": _time(stream, 2019, 1) + "Z", "url": address, "language": "en", "source": "c4"}
 
 
-def _github(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
+def _github(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, object]:
     language = language_of(key)
     encoded = np.frombuffer(text.encode(), dtype=np.uint8)
     widths = [len(line) for line in text.split("\n")]
@@ -94,7 +93,7 @@ def _github(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[s
     }
 
 
-def _books(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
+def _books(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, object]:
     return {
         "short_book_title": words.phrase(stream, 2 + stream.below(3)),
         "publication_date": 1800 + stream.below(119),
@@ -102,7 +101,7 @@ def _books(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[st
     }
 
 
-def _arxiv(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
+def _arxiv(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, object]:
     month = f"{8 + stream.below(15):02}{1 + stream.below(12):02}"
     name = f"{month}.{1 + stream.below(9999):04}"
     return {
@@ -114,13 +113,13 @@ def _arxiv(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[st
     }
 
 
-def _wikipedia(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
+def _wikipedia(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, object]:
     title = text.partition("\n")[0][:80]
     address = f"https://en.wikipedia.org/wiki/{words.phrase(stream, 2).replace(' ', '%20')}"
     return {"title": title, "url": address, "language": "en", "timestamp": "20230320"}
 
 
-def _stackexchange(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, Any]:
+def _stackexchange(stream: RandomStream, text: str, words: Lexicon, key: int) -> dict[str, object]:
     return {
         "language": "en",
         "url": f"https://stackoverflow.com/questions/{1 + stream.below(75_000_000)}",

@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 from slimpajama import Config, OutputError, deduplicate
 from slimpajama.cli.main import app
 from slimpajama.config.recipe import Recipe
+from slimpajama.config.run import SampleConfig
 from slimpajama.config.tokens import TokenConfig
-from slimpajama.pipeline.dedup import dedup_arguments
-from slimpajama.pipeline.mix import mix_arguments
+from slimpajama.pipeline.dedup import dedup_request
+from slimpajama.pipeline.mix import mix_request
 from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
-from slimpajama.pipeline.request import write_request
+from slimpajama.pipeline.request import RunRequest, write_request
 from slimpajama.storage.atomic import write_json
 from tests.corpus.shards import files_below, put
 from tests.dedup.summaries import dedup_summary
@@ -24,7 +25,7 @@ from tests.dedup.summaries import dedup_summary
 
 def finished(out: Path, config: Config) -> None:
     """As a finished deduplication leaves its output, as far as is looked at."""
-    write_request(out, "dedup", dedup_arguments(Path("/in"), config))
+    write_request(out, dedup_request(Path("/in"), config))
     write_json(out / "summary.json", dedup_summary(settings=config.model_copy(update={"workers": 2})).as_dict())
 
 
@@ -43,19 +44,19 @@ def test_what_other_settings_replace_in_a_deduplication(
     tmp_path: Path, input: str, settings: dict[str, Any], why: str
 ) -> None:
     finished(tmp_path, Config())
-    found = replaced_dedup(tmp_path, dedup_arguments(Path(input), Config(**settings)))
+    found = replaced_dedup(tmp_path, dedup_request(Path(input), Config(**settings)))
     assert found == ([f"{tmp_path} holds a finished deduplication that would be replaced ({why})"] if why else [])
 
 
 def test_the_finished_state_counts_not_what_was_asked_for_last(tmp_path: Path) -> None:
     finished(tmp_path, Config())
-    write_request(tmp_path, "dedup", dedup_arguments(Path("/in"), Config(seed=2)))  # interrupted
-    assert replaced_dedup(tmp_path, dedup_arguments(Path("/in"), Config())) == []
+    write_request(tmp_path, dedup_request(Path("/in"), Config(seed=2)))  # interrupted
+    assert replaced_dedup(tmp_path, dedup_request(Path("/in"), Config())) == []
     (tmp_path / "summary.json").write_text("{}")
-    (sentence,) = replaced_dedup(tmp_path, dedup_arguments(Path("/in"), Config()))
+    (sentence,) = replaced_dedup(tmp_path, dedup_request(Path("/in"), Config()))
     assert sentence.endswith(" that would be replaced (its summary is broken or of another version)")
     (tmp_path / "summary.json").unlink()
-    assert replaced_dedup(tmp_path, dedup_arguments(Path("/in"), Config(seed=3))) == []
+    assert replaced_dedup(tmp_path, dedup_request(Path("/in"), Config(seed=3))) == []
 
 
 RECIPE = Recipe(name="web", weights={"c4": 100}, tokens=1000, sequence_length=64)
@@ -78,23 +79,23 @@ RECIPE = Recipe(name="web", weights={"c4": 100}, tokens=1000, sequence_length=64
 def test_what_other_settings_replace_among_mixtures(
     tmp_path: Path, recipe: dict[str, Any], settings: dict[str, Any], format: str, expected: list[str]
 ) -> None:
-    write_request(tmp_path, "mix", mix_arguments(Path("/in"), [RECIPE], TokenConfig(), "parquet"))
+    write_request(tmp_path, mix_request(Path("/in"), [RECIPE], TokenConfig(), "parquet"))
     write_json(tmp_path / "tokens" / "store.json", {})
     write_json(tmp_path / "web" / "manifest.json", {"recipe": RECIPE.model_dump(mode="json"), "format": "parquet"})
     recipes = [RECIPE.model_copy(update=recipe)]
-    arguments = mix_arguments(Path("/in"), recipes, TokenConfig(**settings), format)
+    arguments = mix_request(Path("/in"), recipes, TokenConfig(**settings), format)
     assert replaced_mixtures(tmp_path, recipes, arguments, build=True) == [f"{tmp_path}/{one}" for one in expected]
     stores = [one for one in expected if one.startswith("tokens")]
     assert replaced_mixtures(tmp_path, recipes, arguments, build=False) == [f"{tmp_path}/{one}" for one in stores]
 
 
 def test_another_sample_replaces_the_one_that_is_there(tmp_path: Path) -> None:
-    write_request(tmp_path, "run", {"config": {"sample": {"docs": 100, "seed": 1}}})
-    assert replaced_sample(tmp_path, {"docs": 200, "seed": 1}) == []
+    write_request(tmp_path, RunRequest(config={"sample": {"docs": 100, "seed": 1}}, folder="/"))
+    assert replaced_sample(tmp_path, SampleConfig(docs=200)) == []
     (tmp_path / "sample").mkdir()
-    assert replaced_sample(tmp_path, {"docs": 100, "seed": 1}) == []
+    assert replaced_sample(tmp_path, SampleConfig(docs=100)) == []
     assert replaced_sample(tmp_path, None) == []
-    (found,) = replaced_sample(tmp_path, {"docs": 200, "seed": 1})
+    (found,) = replaced_sample(tmp_path, SampleConfig(docs=200))
     assert found == f"{tmp_path / 'sample'} holds a sample that would be replaced (docs: 100 -> 200)"
 
 
