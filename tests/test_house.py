@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 import slimpajama
 
@@ -165,3 +168,25 @@ def test_a_patch_of_an_internal_is_found_however_it_is_written() -> None:
     of_others = "import os\nmonkeypatch.setattr(os, 'fsync', refuse)"
     counts = [len(list(patched(ast.parse(code)))) for code in (by_module, by_class, by_name, of_others)]
     assert counts == [1, 1, 1, 0]
+
+
+def test_no_test_patches_an_internal() -> None:
+    found = {file: list(patched(ast.parse(file.read_bytes()))) for file in sorted(TESTS.rglob("*.py"))}
+    assert {file.relative_to(TESTS).as_posix(): lines for file, lines in found.items() if lines} == {}
+
+
+def test_no_class_is_named_twice() -> None:
+    names = Counter(
+        node.name for file in FILES for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_few_lines_are_loosely_typed() -> None:
+    lines = [line for file in FILES for line in file.read_text("utf-8").splitlines() if "dict[str, Any]" in line]
+    assert len(lines) <= 15, "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", ["work", "summary.json"])
+def test_a_name_on_disk_is_written_in_one_file(name: str) -> None:
+    assert len([file for file in FILES if f'"{name}"' in file.read_text("utf-8")]) == 1

@@ -43,7 +43,7 @@ FAULTS = {
         "tokens/stages/finish.py", "result.text_bytes", "result.text_byte", "attr-defined"
     ),
     "a field of the manifest of a mixture": Fault(
-        "verify/mixture_files.py", "manifest.store.fingerprint", "manifest.stores.fingerprint", "attr-defined"
+        "verification/mixture_files.py", "manifest.store.fingerprint", "manifest.stores.fingerprint", "attr-defined"
     ),
     "a stage in the run": Fault("pipeline/dedup.py", "DecideStage(dedup,", "DecidedStage(dedup,", "name-defined"),
     "a stage in the list of stages": Fault(

@@ -24,7 +24,7 @@ from slimpajama.cli.main import app
 from slimpajama.corpus.codecs import ByteStream, Codec
 from slimpajama.corpus.file_formats import endings, suffix_of
 from slimpajama.corpus.formats.converted import ConvertedFormat
-from slimpajama.corpus.shard_formats import Encoder, ShardFormat, shard_format
+from slimpajama.corpus.shard_formats import ShardEncoder, ShardFormat, shard_format
 from slimpajama.dedup.key_methods import KeyMethod
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.engine.local import LocalEngine
@@ -74,7 +74,7 @@ class PlainShards(ShardFormat):
     name = "test-plain"
     ending = ".jsonl"
 
-    def encoder(self, level: int) -> Encoder:
+    def encoder(self, level: int) -> ShardEncoder:
         return PlainEncoder()
 
 

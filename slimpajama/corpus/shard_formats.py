@@ -19,10 +19,10 @@ from slimpajama.corpus.pieces import ShardFile
 from slimpajama.errors import ConfigError
 from slimpajama.registry import SHARD_FORMATS
 
-__all__ = ["Encoder", "JsonLinesZst", "ShardFormat", "shard_format", "written_shard"]
+__all__ = ["JsonLinesZst", "ShardEncoder", "ShardFormat", "shard_format", "written_shard"]
 
 
-class Encoder(Protocol):
+class ShardEncoder(Protocol):
     """Makes the bytes of one shard; compressors of ``zlib``, ``bz2``, ``lzma`` and ``zstandard`` are encoders."""
 
     def compress(self, lines: bytes, /) -> bytes:
@@ -41,7 +41,7 @@ class ShardFormat(ABC):
     ending: ClassVar[str]
 
     @abstractmethod
-    def encoder(self, level: int) -> Encoder:
+    def encoder(self, level: int) -> ShardEncoder:
         """For one shard, or for two with the same content. ``level``: the setting ``compression_level``.
 
         The same lines must give the same bytes, however they are divided among calls.
@@ -54,7 +54,7 @@ class JsonLinesZst(ShardFormat):
     name = "jsonl.zst"
     ending = ".jsonl.zst"
 
-    def encoder(self, level: int) -> Encoder:
+    def encoder(self, level: int) -> ShardEncoder:
         """See :meth:`ShardFormat.encoder`."""
         return zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
 

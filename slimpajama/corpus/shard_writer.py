@@ -24,7 +24,7 @@ from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.fields import TEXT_ALONE, Fields
 from slimpajama.corpus.lines import LineReader
-from slimpajama.corpus.shard_formats import Encoder
+from slimpajama.corpus.shard_formats import ShardEncoder
 from slimpajama.corpus.strict_json import decode_deep
 from slimpajama.errors import InputChanged
 from slimpajama.storage.atomic import OutputFile, atomic_file
@@ -210,7 +210,7 @@ class PartEnds:
 class ShardWriter:
     """One encoded stream that goes to one file, or to two that hold the same."""
 
-    def __init__(self, stack: ExitStack, paths: Sequence[Path], encoder: Encoder) -> None:
+    def __init__(self, stack: ExitStack, paths: Sequence[Path], encoder: ShardEncoder) -> None:
         self._files: list[OutputFile] = [stack.enter_context(atomic_file(path)) for path in paths]
         self._encoder = encoder
         self._lines: list[bytes] = []

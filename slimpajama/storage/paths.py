@@ -121,9 +121,12 @@ def _status(info: dict[str, Any]) -> FileStatus:
     return FileStatus(int(info["size"] or 0), int(seconds * 1e9), tag)
 
 
-def opened(path: Path) -> BinaryIO:
-    """A file to read, from front to back or at any place; a context manager. Raises :class:`OSError`."""
-    return cast(BinaryIO, _RangeReader(path) if is_remote(path) else io.BufferedReader(_DiskFile(path)))
+def opened(path: Path, range_bytes: int = RANGE_BYTES) -> BinaryIO:
+    """A file to read, from front to back or at any place; a context manager. Raises :class:`OSError`.
+
+    ``range_bytes``: fetched from a store at a time.
+    """
+    return cast(BinaryIO, _RangeReader(path, range_bytes) if is_remote(path) else io.BufferedReader(_DiskFile(path)))
 
 
 def _answer(request: Callable[[], Answer]) -> Answer:
@@ -164,9 +167,10 @@ class _DiskFile(io.FileIO):
 
 
 class _RangeReader(io.RawIOBase):
-    """A file of a store, fetched in ranges of ``RANGE_BYTES``, of which the last is held."""
+    """A file of a store, fetched in ranges of ``range_bytes``, of which the last is held."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, range_bytes: int) -> None:
+        self._range_bytes = range_bytes
         self._store, self._path = cast(Any, path).fs, cast(Any, path).path
         self._size = status_of(path).size
         self._place = 0
@@ -180,7 +184,7 @@ class _RangeReader(io.RawIOBase):
             return 0
         inside = self._place - self._start
         if not 0 <= inside < len(self._range):
-            stop = min(self._place + RANGE_BYTES, self._size)
+            stop = min(self._place + self._range_bytes, self._size)
             self._range = _answer(lambda: self._store.cat_file(self._path, start=self._place, end=stop))
             if len(self._range) != stop - self._place:
                 raise OSError(errno.EIO, f"the store gave {len(self._range):,} bytes of {stop - self._place:,}")

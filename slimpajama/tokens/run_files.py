@@ -98,14 +98,17 @@ class RunWriter:
 
 
 def gathered(
-    tokens: NDArray[np.unsignedinteger[Any]], starts: NDArray[np.int64], lengths: NDArray[np.int64]
+    tokens: NDArray[np.unsignedinteger[Any]],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    chunk_tokens: int = CHUNK_TOKENS,
 ) -> Iterator[NDArray[np.unsignedinteger[Any]]]:
-    """The tokens of n documents in the given order, in chunks of about ``CHUNK_TOKENS``."""
+    """The tokens of n documents in the given order, in chunks of about ``chunk_tokens``."""
     ends = np.cumsum(lengths)
     first = 0
     while first < lengths.size:
         begin = int(ends[first] - lengths[first])
-        last = max(int(np.searchsorted(ends, begin + CHUNK_TOKENS, side="right")), first + 1)
+        last = max(int(np.searchsorted(ends, begin + chunk_tokens, side="right")), first + 1)
         chunk = np.empty(int(ends[last - 1]) - begin, dtype=tokens.dtype)
         copy_documents(tokens, starts[first:last], lengths[first:last], chunk)
         yield chunk

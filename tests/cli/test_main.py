@@ -11,13 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 import slimpajama
-from slimpajama import pipeline
+from slimpajama.cli.errors import reported, results_only
 from slimpajama.cli.main import app
 from slimpajama.corpus.file_formats import endings_in_words
 from tests.corpus.shards import compressed, files_below, jsonl, put
@@ -67,17 +67,11 @@ def test_the_table_and_where_to_look_go_to_standard_output(corpus: Path) -> None
     )
 
 
-def test_what_libraries_print_is_kept_off_standard_output(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    summary = slimpajama.deduplicate(corpus, corpus.parent / "before", workers=1)
-
-    def talkative(*arguments: object, **named: object) -> slimpajama.DedupSummary:
+def test_what_libraries_print_is_kept_off_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    with results_only():
         print("(raylet) The node with node id 1 has been marked dead")
-        return summary
-
-    monkeypatch.setattr(pipeline, "deduplicate", talkative)
-    result = dedup(corpus, "--json")
-    assert json.loads(result.stdout) == summary.as_dict()
-    assert result.stderr == "(raylet) The node with node id 1 has been marked dead\n"
+    print("{}")
+    assert capsys.readouterr() == ("{}\n", "(raylet) The node with node id 1 has been marked dead\n")
 
 
 def test_files_not_read_and_bad_records_are_mentioned(corpus: Path) -> None:
@@ -260,14 +254,12 @@ def test_an_output_that_is_a_file_cannot_be_written(corpus: Path, below: str) ->
     ],
 )
 def test_every_error_has_its_exit_code(
-    corpus: Path, monkeypatch: pytest.MonkeyPatch, error: slimpajama.SlimpajamaError, code: int
+    capsys: pytest.CaptureFixture[str], error: slimpajama.SlimpajamaError, code: int
 ) -> None:
-    def fail(*_: Any, **__: Any) -> None:
+    with pytest.raises(typer.Exit) as end, reported(debug=False, quiet=True):
         raise error
-
-    monkeypatch.setattr(pipeline, "deduplicate", fail)
-    result = dedup(corpus, "--quiet")
-    assert (result.exit_code, result.stderr) == (code, f"error: {error}\n")
+    assert end.value.exit_code == code
+    assert capsys.readouterr() == ("", f"error: {error}\n")
 
 
 def test_debug_shows_where_an_error_came_from(corpus: Path) -> None:

@@ -53,9 +53,7 @@ def test_documents_gathered_in_any_order(lengths: list[int], rng: object, chunk:
     order = list(range(len(lengths)))
     rng.shuffle(order)  # type: ignore[attr-defined]
     expected = [token for index in order for token in range(starts[index], starts[index] + sizes[index])]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("slimpajama.tokens.run_files.CHUNK_TOKENS", chunk)
-        parts = list(gathered(tokens, starts[order], sizes[order]))
+    parts = list(gathered(tokens, starts[order], sizes[order], chunk))
     assert [token for part in parts for token in part.tolist()] == expected
     out = np.zeros(len(expected), dtype=np.uint32)
     copy_documents(tokens, starts[order], sizes[order], out)

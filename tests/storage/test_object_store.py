@@ -201,11 +201,10 @@ def test_a_file_that_was_not_finished_is_not_there(bucket: Path) -> None:
     assert list(bucket.rglob("*")) == []
 
 
-def test_reading_anywhere_in_a_file_of_many_ranges(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slimpajama.storage.paths.RANGE_BYTES", 1000)
+def test_reading_anywhere_in_a_file_of_many_ranges(bucket: Path) -> None:
     content = random.Random(1).randbytes(3456)
     (bucket / "file").write_bytes(content)
-    with opened(bucket / "file") as file:
+    with opened(bucket / "file", range_bytes=1000) as file:
         assert file.read() == content
         assert file.read() == b""
         for begin, end in ((0, 10), (995, 1005), (990, 3456), (3456, 3456), (2000, 3000)):
