@@ -9,7 +9,7 @@ import typer
 
 from slimpajama.cli.errors import reported, results_only
 from slimpajama.cli.options import (
-    A_PLACE,
+    A_PATH,
     Debug,
     EngineName,
     Json,
@@ -26,8 +26,8 @@ __all__ = ["dedup"]
 
 
 def dedup(
-    input: Annotated[Path, typer.Option("--input", **A_PLACE, help="Folder that holds the sources' folders.")],
-    output: Annotated[Path, typer.Option("--output", **A_PLACE, help="Folder for decisions, shards and summary.")],
+    input: Annotated[Path, typer.Option("--input", **A_PATH, help="Folder that holds the sources' folders.")],
+    output: Annotated[Path, typer.Option("--output", **A_PATH, help="Folder for decisions, shards and summary.")],
     scope: Annotated[
         ScopeName | None,
         typer.Option(help="Shards to write; decisions always hold both scopes (default: both)."),
@@ -37,7 +37,7 @@ def dedup(
     ray_address: RayAddress = None,
     against: Annotated[
         Path | None,
-        typer.Option(**A_PLACE, help="Output of an earlier run: what is there is not kept again."),
+        typer.Option(**A_PATH, help="Output of an earlier run: what is there is not kept again."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings, or a preset, e.g. redpajama.")] = None,
     set: Annotated[

@@ -9,7 +9,7 @@ import typer
 
 from slimpajama.cli.errors import reported, results_only
 from slimpajama.cli.options import (
-    A_PLACE,
+    A_PATH,
     Debug,
     EngineName,
     Json,
@@ -28,10 +28,10 @@ __all__ = ["mix"]
 
 
 def mix(
-    input: Annotated[Path, typer.Option("--input", **A_PLACE, help="Output of slimpajama dedup.")],
+    input: Annotated[Path, typer.Option("--input", **A_PATH, help="Output of slimpajama dedup.")],
     output: Annotated[
         Path,
-        typer.Option("--output", **A_PLACE, help="Folder for the token store and the mixtures."),
+        typer.Option("--output", **A_PATH, help="Folder for the token store and the mixtures."),
     ],
     recipe: Annotated[list[Path], typer.Option("--recipe", help="YAML recipe, or a preset, e.g. dc-6; repeatable.")],
     tokens: Annotated[

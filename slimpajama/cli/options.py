@@ -11,7 +11,7 @@ import typer
 from slimpajama.printable import printable
 
 __all__ = [
-    "A_PLACE",
+    "A_PATH",
     "ARun",
     "Debug",
     "EngineName",
@@ -31,19 +31,19 @@ __all__ = [
 ]
 
 
-def _place(text: str) -> Path:
+def _path(text: str) -> Path:
     """A path or the URL of a store."""
     from slimpajama.errors import ConfigError
-    from slimpajama.storage.paths import place
+    from slimpajama.storage.paths import path_of
 
     try:
-        return place(text)
+        return path_of(text)
     except ConfigError as error:
         typer.echo(f"error: {printable(str(error))}", err=True)
         raise typer.Exit(error.exit_code) from error
 
 
-A_PLACE: dict[str, Any] = {"parser": _place, "metavar": "PLACE"}
+A_PATH: dict[str, Any] = {"parser": _path, "metavar": "PATH"}
 
 # `global` is a keyword, so these are made from values.
 ScopeName = Enum("ScopeName", {"both": "both", "global": "global", "local": "local"}, type=str)
@@ -53,8 +53,8 @@ LogLevelName = Enum(
 )
 EngineName = Enum("EngineName", {"local": "local", "ray": "ray"}, type=str)
 
-ARun = Annotated[Path, typer.Argument(metavar="RUN", parser=_place, help="What --output of dedup, mix or run said.")]
-OtherInput = Annotated[Path | None, typer.Option("--input", **A_PLACE, help="Folder of shards, over the config's.")]
+ARun = Annotated[Path, typer.Argument(metavar="RUN", parser=_path, help="Output folder of dedup, mix or run.")]
+OtherInput = Annotated[Path | None, typer.Option("--input", **A_PATH, help="Folder of shards, over the config's.")]
 OnEngine = Annotated[EngineName, typer.Option("--engine", help="Run on this machine, or on a Ray cluster.")]
 RayAddress = Annotated[
     str | None, typer.Option(help="Address of a Ray cluster, e.g. auto (default: a Ray of this machine).")

@@ -1,4 +1,4 @@
-"""Tell what a run will take."""
+"""Estimate what a run will take."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def plan(
     log_level: LogLevel = None,
     debug: Debug = False,
 ) -> None:
-    """Tell what a run will take: documents, tokens, disk, memory, hours. Runs a sample of the input; keeps nothing."""
+    """Estimate documents, tokens, disk, memory and hours of a run from a sample of the input. Keeps nothing."""
     with reported(debug, NOTHING_CHANGED, quiet=quiet or json, log_level=log_level):
         import dataclasses
 

@@ -9,7 +9,7 @@ import typer
 
 from slimpajama.cli.errors import reported, results_only
 from slimpajama.cli.options import (
-    A_PLACE,
+    A_PATH,
     Debug,
     EngineName,
     Json,
@@ -30,7 +30,7 @@ def run(
     config: Annotated[Path, typer.Argument(help="YAML config of a whole run, or a preset, e.g. sample.")],
     output: Annotated[
         Path,
-        typer.Option("--output", **A_PLACE, help="Folder for dedup/, mixtures/ and summary.json."),
+        typer.Option("--output", **A_PATH, help="Folder for dedup/, mixtures/ and summary.json."),
     ],
     input: OtherInput = None,
     workers: Workers = None,
@@ -43,9 +43,9 @@ def run(
     log_level: LogLevel = None,
     debug: Debug = False,
 ) -> None:
-    """Everything a config asks for: sample or input, deduplication, token store, all mixtures, summary.
+    """Do everything in a config: make or read the input, deduplicate, tokenise, build all mixtures.
 
-    Run the same command again to resume; what is done and still holds is not done again.
+    Run the same command again to resume; finished work is not done again.
     """
     with reported(debug, quiet=quiet or json, log_level=log_level):
         import orjson

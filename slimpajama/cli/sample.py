@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from slimpajama.cli.errors import reported
-from slimpajama.cli.options import A_PLACE, Debug, Json, LogLevel, Quiet, Workers
+from slimpajama.cli.options import A_PATH, Debug, Json, LogLevel, Quiet, Workers
 
 __all__ = ["sample"]
 
@@ -17,7 +17,7 @@ __all__ = ["sample"]
 def sample(
     out: Annotated[
         Path,
-        typer.Argument(**A_PLACE, help="Folder to write: seven sources, ground truth beside them."),
+        typer.Argument(**A_PATH, help="Folder to write: seven sources, ground truth beside them."),
     ],
     docs: Annotated[int, typer.Option(min=1, help="Documents in all, about 4 KB each.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other text.")] = 1,

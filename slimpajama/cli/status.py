@@ -1,4 +1,4 @@
-"""Show what of a run is done, and what is stale and why."""
+"""Show the state of a run."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def status(
     output: ARun,
     set: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="What would be, with this setting; repeatable."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Show the state with this setting instead; repeatable."),
     ] = None,
     json: Json = False,
     log_level: LogLevel = None,
     debug: Debug = False,
 ) -> None:
-    """Show what of a run is done, what is not, and what is stale and why. Changes nothing."""
+    """Show which stages of a run are done, which are not, and which are stale and why. Changes nothing."""
     with reported(debug, NOTHING_CHANGED, quiet=json, log_level=log_level):
         import dataclasses
 

@@ -18,7 +18,7 @@ from slimpajama.corpus.codecs import CHUNK_BYTES, WindowTooLarge
 from slimpajama.corpus.diagnosis import HEAD_BYTES, not_compressed_so
 from slimpajama.corpus.pieces import ShardFile
 from slimpajama.errors import InputChanged, InputError, ShardUnreadable
-from slimpajama.storage.paths import is_remote, opened, place
+from slimpajama.storage.paths import is_remote, opened, path_of
 
 __all__ = ["ShardBytes", "beginning_of"]
 
@@ -113,7 +113,7 @@ class ShardBytes:
     def _other_kind(self) -> str:
         if self._given or self._file.codec.plain:
             return ""
-        with opened(place(self._file.path)) as raw:
+        with opened(path_of(self._file.path)) as raw:
             return not_compressed_so(raw.read(HEAD_BYTES), self._file.codec.name)
 
     def _read_again(self) -> None:
@@ -140,7 +140,7 @@ def beginning_of(file: ShardFile) -> bytes:
 
 def _open(file: ShardFile, slow_from: int | None = None) -> Any:
     """The file, of Python or of Arrow; from its byte ``slow_from`` on it gives one byte at a time."""
-    path = place(file.path)
+    path = path_of(file.path)
     try:
         if slow_from is not None:
             return _SlowFile(opened(path), slow_from)

@@ -19,7 +19,7 @@ from slimpajama.corpus.lone_objects import lone_objects
 from slimpajama.corpus.pieces import POSITION_BITS, Corpus, Piece, Shard, ShardFile, cut
 from slimpajama.corpus.shard_listing import list_shards
 from slimpajama.errors import ConfigError, InputChanged, InputNotFound, ShardUnreadable
-from slimpajama.storage.paths import opened, place
+from slimpajama.storage.paths import opened, path_of
 
 __all__ = ["POSITION_BITS", "Corpus", "Piece", "Shard", "ShardFile", "content_samples", "discover"]
 
@@ -120,7 +120,7 @@ def _content_sample(file: ShardFile) -> str:
         return file.version
     digest = hashlib.blake2b(digest_size=16)
     try:
-        with opened(place(file.path)) as content:
+        with opened(path_of(file.path)) as content:
             for start in sorted({0, max(0, file.size // 2), max(0, file.size - SAMPLE_BYTES)}):
                 content.seek(start)
                 digest.update(content.read(SAMPLE_BYTES))

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from slimpajama.corpus.pieces import ShardFile
 from slimpajama.errors import ShardUnreadable
-from slimpajama.storage.paths import opened, place
+from slimpajama.storage.paths import opened, path_of
 
 __all__ = ["lone_objects"]
 
@@ -30,7 +30,7 @@ def lone_objects(files: Sequence[ShardFile]) -> list[str]:
 
 def _is_lone_object(file: ShardFile) -> bool:
     try:
-        with opened(place(file.path)) as content:
+        with opened(path_of(file.path)) as content:
             beginning = content.read(_BEGINNING)
     except OSError as fault:
         raise ShardUnreadable(f"cannot read {file.path}: {fault.strerror or fault}; mend or remove it") from fault

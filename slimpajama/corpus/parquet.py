@@ -25,7 +25,7 @@ from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.fields import SET_NAME, Fields, id_text
 from slimpajama.errors import InputChanged, ShardUnreadable
-from slimpajama.storage.paths import is_remote, opened, place
+from slimpajama.storage.paths import is_remote, opened, path_of
 
 __all__ = ["BATCH_BYTES", "KeptRow", "TextRows", "kept_rows", "text_rows"]
 
@@ -107,7 +107,7 @@ def _read(
     """Batches of about ``BATCH_BYTES`` of decoded values, or one row. A shard's faults are errors that name it."""
     path = piece.file.path
     try:
-        place_of_shard = place(path)
+        place_of_shard = path_of(path)
         source = opened(place_of_shard) if is_remote(place_of_shard) else path
         # Without pre_buffer=False whole row groups are held.
         with pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20) as file:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from slimpajama.corpus.lines import OpensLines
 from slimpajama.corpus.pieces import ShardFile
 from slimpajama.errors import ShardUnreadable
-from slimpajama.storage.paths import is_remote, opened, place
+from slimpajama.storage.paths import is_remote, opened, path_of
 
 __all__ = ["copied_groups", "copied_lines"]
 
@@ -60,7 +60,7 @@ def copied_lines(file: ShardFile, lines: OpensLines, most: int, target: Path, lo
     whole = size = 0
     used = 0, 0  # bytes of the file, and of its content, the last time that one was all there was in the other
     try:
-        with opened(place(file.path)) as source:
+        with opened(path_of(file.path)) as source:
             sips = _Sips(source)
             stream = lines.open_lines(file, "stop", 0, cast(BinaryIO, sips))
             scratch = memoryview(bytearray(_BLOCK))
@@ -88,7 +88,7 @@ def copied_lines(file: ShardFile, lines: OpensLines, most: int, target: Path, lo
 
 def copied_groups(file: ShardFile, most: int, target: Path) -> int:
     """Write row groups until they stand for ``most`` bytes of a file; returns what they stand for: their rows."""
-    path = place(file.path)
+    path = path_of(file.path)
     try:
         with pq.ParquetFile(opened(path) if is_remote(path) else path) as table:
             rows, taken = table.metadata.num_rows, 0

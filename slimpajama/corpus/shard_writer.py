@@ -29,7 +29,7 @@ from slimpajama.corpus.strict_json import decode_deep
 from slimpajama.errors import InputChanged
 from slimpajama.storage.atomic import OutputFile, atomic_file
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.paths import place, status_of
+from slimpajama.storage.paths import path_of, status_of
 
 __all__ = ["PartEnds", "Replacements", "SecondPass", "ShardWriter", "changed", "kept_lines", "rebuilt_line"]
 
@@ -160,7 +160,7 @@ def kept_lines(
     With a ``check``, each part is followed by an empty line, once its content has proved to be what was read first.
     """
     with suppress(FileNotFoundError):  # which is explained where the shard is opened
-        status = status_of(place(piece.file.path))
+        status = status_of(path_of(piece.file.path))
         found = piece.file
         if (status.size, status.modified_ns, status.version) != (found.size, found.modified_ns, found.version):
             raise InputChanged(

@@ -21,7 +21,7 @@ from slimpajama.errors import InputError
 from slimpajama.storage.atomic import atomic_file, read_json
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.local_cache import local_copy
-from slimpajama.storage.paths import place
+from slimpajama.storage.paths import path_of
 
 __all__ = [
     "BYTES_PER_KEY",
@@ -99,7 +99,7 @@ def select_range(
 
 def _below(folder: Path, path: str) -> Path:
     """The rows of earlier runs have absolute paths."""
-    return place(path) if "://" in path else folder / path
+    return path_of(path) if "://" in path else folder / path
 
 
 def write_links(links: Links, path: Path) -> FileRecord:

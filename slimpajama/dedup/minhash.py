@@ -19,7 +19,7 @@ from slimpajama.errors import ConfigError
 from slimpajama.text.cleaning import clean_code_points
 from slimpajama.text.shingles import BLOCK, hash_block
 
-__all__ = ["EMPTY", "least_hashes", "permutations", "signature"]
+__all__ = ["EMPTY", "minhash", "permutations", "signature"]
 
 LANES = 64
 """Hashes that one iteration of the vectorised inner loop takes on the widest machines; divides ``BLOCK``."""
@@ -42,7 +42,7 @@ def permutations(num_perm: int, seed: int) -> tuple[NDArray[np.uint32], NDArray[
 
 
 @kernel
-def least_hashes(
+def minhash(
     points: NDArray[np.uint32],
     multipliers: NDArray[np.uint32],
     addends: NDArray[np.uint32],
@@ -93,5 +93,5 @@ def signature(text: str, num_perm: int = 128, seed: int = 1) -> NDArray[np.uint3
     least = np.empty(num_perm, dtype=np.uint32)
     scratch = np.empty((2, BLOCK + 12), dtype=np.uint64)
     points = clean_code_points(text)
-    least_hashes(points, multipliers, addends, scratch[0], scratch[1], np.empty(BLOCK, np.uint32), least)
+    minhash(points, multipliers, addends, scratch[0], scratch[1], np.empty(BLOCK, np.uint32), least)
     return least

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.dedup.band_keys import band_keys
-from slimpajama.dedup.minhash import least_hashes, permutations
+from slimpajama.dedup.minhash import minhash, permutations
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.engine.kernels import kernel
 from slimpajama.errors import ConfigError
@@ -68,7 +68,7 @@ def _sketch_batch(
         count = fold_utf8(utf8[start:stop], points, fold, nfc, check_nfc)
         cleaned[document] = count
         if count >= shortest:
-            least_hashes(points[:count], multipliers, addends, scratch[0], scratch[1], mixed, least)
+            minhash(points[:count], multipliers, addends, scratch[0], scratch[1], mixed, least)
             band_keys(least, rows, keys[document])
         start = stop
 

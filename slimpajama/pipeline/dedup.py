@@ -51,7 +51,7 @@ from slimpajama.stages.stage import Payload, ResultType, Stage
 from slimpajama.stages.written_files import DamagedFile
 from slimpajama.storage.file_list import FileList, files_in, read_file_list, write_file_list
 from slimpajama.storage.lock import locked, locked_for_reading
-from slimpajama.storage.paths import place
+from slimpajama.storage.paths import path_of
 
 __all__ = ["dedup_request", "deduplicate", "deduplicate_on"]
 
@@ -78,7 +78,9 @@ def deduplicate(
     """
     chosen = checked(Config, {**(config.model_dump() if config else {}), **settings}, "settings")
     with (engine or EngineChoice()).opened(chosen) as opened:
-        return deduplicate_on(Stages(opened, progress_for(progress)), place(input), place(output), chosen, keep=keep)
+        return deduplicate_on(
+            Stages(opened, progress_for(progress)), path_of(input), path_of(output), chosen, keep=keep
+        )
 
 
 def deduplicate_on(
@@ -101,7 +103,7 @@ def deduplicate_on(
         earlier = _earlier(config, output)
         if earlier:
             for earlier_run in earlier.runs if not stages.inspecting else ():
-                holding.enter_context(locked_for_reading(place(earlier_run)))
+                holding.enter_context(locked_for_reading(path_of(earlier_run)))
             earlier.check(config)
         first_shard = earlier.shards if earlier else 0
         corpus = discover(input, config.sources, config.piece_bytes, first_shard, config.layout)
@@ -138,8 +140,8 @@ def dedup_request(input: Path, config: Config) -> DedupRequest:
 def _earlier(config: Config, output: Path) -> Index | None:
     if config.against is None:
         return None
-    earlier = open_index(place(config.against))
-    for run in map(place, earlier.runs):
+    earlier = open_index(path_of(config.against))
+    for run in map(path_of, earlier.runs):
         if lies_inside(run, output) and lies_inside(output, run):
             raise ConfigError(f"{output} cannot be deduplicated against itself; choose another output")
         refuse_overlap(run, output, read_as="earlier run", subfolders=OWNED_FOLDERS)
@@ -175,7 +177,7 @@ class _Run:
             deciding = DecideStage(dedup, sketched, clusters, diff)
             decided = stages.run(deciding, dedup.markers(deciding))
             tally = self._tally(decided)
-            outputs.doubt_outdated(sketched, decided)
+            outputs.invalidate(sketched, decided)
             writing = WriteStage(dedup, sketched, decided)
             written = stages.run(writing, dedup.markers(writing))
         stages.remove_tree(layout.parts)

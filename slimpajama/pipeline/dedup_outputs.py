@@ -40,7 +40,7 @@ class Outputs:
                 listed.setdefault(path, "")
         self._write_list(listed)
 
-    def doubt_outdated(self, sketched: Sequence[SketchResult], decided: Sequence[DecideResult]) -> None:
+    def invalidate(self, sketched: Sequence[SketchResult], decided: Sequence[DecideResult]) -> None:
         """List the shards this run will write, and strike out what was made of something else.
 
         Should this run be interrupted, the next one cannot take what lies there for the right thing.

@@ -21,7 +21,7 @@ from slimpajama.engine.resources import task_bytes
 from slimpajama.pipeline.mix import Mixtures, make_mixtures
 from slimpajama.stages.progress import Progress, progress_for
 from slimpajama.stages.runner import Stages
-from slimpajama.storage.paths import place
+from slimpajama.storage.paths import path_of
 
 __all__ = ["load_recipe", "mix"]
 
@@ -66,10 +66,10 @@ def mix(
     machine = load_config(workers=workers, memory=memory)
     with (engine or EngineChoice()).opened(machine) as opened:
         return make_mixtures(
-            place(dedup_output),
+            path_of(dedup_output),
             loaded,
             chosen,
-            place(output),
+            path_of(output),
             stages=Stages(opened, progress_for(progress)),
             memory=task_bytes(machine),
             format=format,

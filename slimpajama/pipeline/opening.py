@@ -15,7 +15,7 @@ from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.errors import ConfigError
 from slimpajama.mixture.manifest import read_mixture_manifest
-from slimpajama.storage.paths import is_remote, place
+from slimpajama.storage.paths import is_remote, path_of
 from slimpajama.tokens.holdout import SPLITS
 from slimpajama.tokens.store import TokenStore
 from slimpajama.tokens.store import open_store as open_token_store
@@ -60,7 +60,7 @@ def open_decisions(output: str | Path) -> Decisions:
 
     Raises :class:`~slimpajama.InputNotFound` where there is none.
     """
-    layout = DedupLayout(place(output))
+    layout = DedupLayout(path_of(output))
     names = dict.fromkeys(part.decisions for part in read_manifest(layout).parts)
     return Decisions(_dataset([layout.root / name for name in names]))
 
@@ -70,7 +70,7 @@ def open_store(path: str | Path) -> TokenStore:
 
     Raises :class:`~slimpajama.InputError` where there is none, or not a finished one.
     """
-    return open_token_store(place(path))
+    return open_token_store(path_of(path))
 
 
 def load_mixture(path: str | Path, split: Split = "train") -> pads.Dataset:
@@ -81,7 +81,7 @@ def load_mixture(path: str | Path, split: Split = "train") -> pads.Dataset:
     """
     if split not in SPLITS:
         raise ConfigError(f"there is no split {split!r}; the splits are {', '.join(SPLITS)}")
-    folder = place(path)
+    folder = path_of(path)
     manifest = read_mixture_manifest(folder)
     if manifest.format != "parquet":
         raise ConfigError(

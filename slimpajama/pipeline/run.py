@@ -32,7 +32,7 @@ from slimpajama.storage.file_list import FILE_LIST, files_in, write_file_list
 from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.lock import locked
-from slimpajama.storage.paths import is_remote, place, relative_name
+from slimpajama.storage.paths import is_remote, path_of, relative_name
 from slimpajama.tokens.layout import TOKENS_FOLDER
 
 __all__ = ["RunSummary", "recipes_of", "run", "run_all", "run_config", "source_of"]
@@ -90,7 +90,7 @@ def run(
     :class:`~slimpajama.SlimpajamaError` of the kind that applies.
     """
     chosen, beside = run_config(config, settings, folder)
-    return run_all(chosen, beside, place(output), progress=progress, engine=engine, keep=keep)
+    return run_all(chosen, beside, path_of(output), progress=progress, engine=engine, keep=keep)
 
 
 def run_config(
@@ -217,7 +217,7 @@ def source_of(config: RunConfig, folder: Path, output: Path) -> Path:
     """Where the shards are: the input, or the sample in the output."""
     if config.input is None:
         return output / "sample"
-    given = place(config.input)
+    given = path_of(config.input)
     return folder / given if "://" not in config.input else given
 
 

@@ -23,7 +23,7 @@ from slimpajama.pipeline.mix import make_mixtures
 from slimpajama.pipeline.request import DedupRequest, MixRequest, RunRequest, command_of, read_request
 from slimpajama.pipeline.run import recipes_of, source_of
 from slimpajama.stages.runner import StageRecord, Stages, Unfinished
-from slimpajama.storage.paths import place
+from slimpajama.storage.paths import path_of
 
 __all__ = ["RunStatus", "run_status", "status", "status_lines"]
 
@@ -49,7 +49,7 @@ def status(output: str | Path, *, settings: Mapping[str, object] | None = None) 
     ``settings``: what would be with these settings instead; for the output of :func:`run` a name begins with its
     section, as in ``{"dedup.seed": 2}``. Raises :class:`~slimpajama.InputNotFound` where nothing was run.
     """
-    return _status(place(output), dict(settings or {}))
+    return _status(path_of(output), dict(settings or {}))
 
 
 def run_status(output: Path, assignments: Sequence[str] = ()) -> RunStatus:
@@ -85,13 +85,13 @@ def _status(output: Path, changes: dict[str, object]) -> RunStatus:
 def _dedup(request: DedupRequest, output: Path, changes: Mapping[str, object], stages: Stages) -> None:
     settings = checked(Config, {**request.settings, **changes}, "--set")
     _with_workers(stages, settings)
-    deduplicate_on(stages, place(request.input), output, settings)
+    deduplicate_on(stages, path_of(request.input), output, settings)
 
 
 def _mix(request: MixRequest, output: Path, changes: Mapping[str, object], stages: Stages) -> None:
     recipes = [checked(Recipe, recipe, "request.json") for recipe in request.recipes]
     settings = checked(TokenConfig, {**request.settings, **changes}, "--set")
-    source = place(request.input)
+    source = path_of(request.input)
     make_mixtures(source, recipes, settings, output, stages=stages, memory=1 << 30, format=request.format)
 
 

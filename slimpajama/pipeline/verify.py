@@ -26,7 +26,7 @@ from slimpajama.pipeline.request import RunRequest, last_request
 from slimpajama.stages.progress import SILENT, Progress, StageStart, progress_for
 from slimpajama.storage.file_list import FILE_LIST, FileList, read_file_list
 from slimpajama.storage.lock import locked_for_reading
-from slimpajama.storage.paths import place, relative_name
+from slimpajama.storage.paths import path_of, relative_name
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 from slimpajama.tokens.store import TokenStore, open_store
 from slimpajama.verification import dedup_output, listed_files, mixture_files, survivors, token_store
@@ -61,7 +61,7 @@ def verify(
     """
     machine = load_config(workers=workers, memory=memory)
     with (engine or EngineChoice()).opened(machine) as opened:
-        return verify_run(place(output), opened, memory=task_bytes(machine), progress=progress_for(progress))
+        return verify_run(path_of(output), opened, memory=task_bytes(machine), progress=progress_for(progress))
 
 
 def verify_run(output: Path, engine: Engine, *, memory: int, progress: Progress = SILENT) -> Verification:
@@ -184,7 +184,7 @@ def _check_parts(folder: Path, checks: _Checks, memory: int, whole: bool) -> set
         first_id = index.first_shard << POSITION_BITS if index else 0
         ranges = survivors.survivor_items(decisions, linked, memory, first_id)
         checks.run("ranges of clusters", ranges, survivors.check_survivors, [linked // len(ranges)] * len(ranges))
-    shards = {place(file.path) for item in items for _, _, file, _ in item.shards}
+    shards = {path_of(file.path) for item in items for _, _, file, _ in item.shards}
     return {folder / item.decisions for item in items} | shards
 
 

@@ -18,7 +18,7 @@ from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import OutputError
 from slimpajama.storage.atomic import fingerprint
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.paths import opened, place
+from slimpajama.storage.paths import opened, path_of
 
 __all__ = ["DamagedFile", "WrittenFile", "damage_of", "written_files"]
 
@@ -48,7 +48,7 @@ class WrittenFile:
 
 def written_files(records: Iterable[FileRecord], remedy: str = "") -> tuple[WrittenFile, ...]:
     """The files of ``records`` as stage results hold them."""
-    return tuple(WrittenFile(place(record.path), record.blake2b, remedy) for record in records)
+    return tuple(WrittenFile(path_of(record.path), record.blake2b, remedy) for record in records)
 
 
 def damage_of(file: WrittenFile) -> str:

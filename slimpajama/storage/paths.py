@@ -29,7 +29,7 @@ __all__ = [
     "FileStatus",
     "is_remote",
     "opened",
-    "place",
+    "path_of",
     "relative_name",
     "remove_file",
     "remove_tree",
@@ -61,7 +61,7 @@ class FileStatus:
     version: str
 
 
-def place(text: str | Path) -> Path:
+def path_of(text: str | Path) -> Path:
     """The path or URL ``text``; a place is one already.
 
     Raises :class:`ConfigError` for a kind of store that cannot be reached.

@@ -26,7 +26,7 @@ import orjson
 
 from slimpajama.errors import ConfigError
 from slimpajama.storage.atomic import atomic_file, fingerprint
-from slimpajama.storage.paths import place
+from slimpajama.storage.paths import path_of
 from slimpajama.tokens.tokenizer_json import plain_json, reference, special_ids, unknown_token
 
 __all__ = [
@@ -74,7 +74,7 @@ def local_file(name: str) -> Path | None:
 
     Raises :class:`ConfigError` where it is neither.
     """
-    path = place(name)
+    path = path_of(name)
     path = path / "tokenizer.json" if path.is_dir() else path
     if path.is_file():
         return path

@@ -30,7 +30,7 @@ from slimpajama.dedup.verdicts import SCHEMA, VERDICTS
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import InputNotFound
 from slimpajama.storage.atomic import content_digest, file_record
-from slimpajama.storage.paths import opened, place
+from slimpajama.storage.paths import opened, path_of
 from slimpajama.verification.findings import REMEDY, Checked, damage, found_reading, size_of
 
 __all__ = ["STATES", "PartChecked", "PartItem", "check_part", "compare_totals", "part_items"]
@@ -57,7 +57,8 @@ class PartItem:
     def bytes(self) -> int:
         """Size of its files, of those that are there."""
         return sum(
-            size_of(path) for path in (self.root / self.decisions, *(place(file.path) for _, _, file, _ in self.shards))
+            size_of(path)
+            for path in (self.root / self.decisions, *(path_of(file.path) for _, _, file, _ in self.shards))
         )
 
 
@@ -93,7 +94,7 @@ def check_part(item: PartItem) -> PartChecked:
     account = _Account()
     findings = found_reading(path, lambda: list(_check_decisions(item, path, account)))
     for source, scope, file, digest in item.shards:
-        shard = place(file.path)
+        shard = path_of(file.path)
         damaged = damage(shard, None, digest)
         findings += damaged or found_reading(shard, lambda s=source, c=scope, f=file: _check_shard(item, s, c, f))  # type: ignore[misc]
     return PartChecked(findings, account.linked, account.counts)
@@ -153,7 +154,7 @@ def _check_decisions(item: PartItem, path: Path, account: _Account) -> Iterator[
 
 def _check_shard(item: PartItem, source: str, scope: str, file: ShardFile) -> list[str]:
     """The shard's records against the rows that keep them, in order: as many, each as long, and of that source."""
-    path = place(file.path)
+    path = path_of(file.path)
     rows = (pc.field("source") == source) & pc.field(f"kept_{scope}")
     with opened(item.root / item.decisions) as decisions:
         table = pq.read_table(decisions, columns=["position", "bytes"], filters=rows)

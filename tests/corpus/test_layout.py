@@ -15,7 +15,7 @@ from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.corpus.labels import FileLabels, read_labels, spread
 from slimpajama.corpus.pieces import ShardFile
 from slimpajama.corpus.shard_listing import list_shards
-from slimpajama.storage.paths import place
+from slimpajama.storage.paths import path_of
 from tests.corpus.shards import jsonl, put
 
 PUBLISHED = list(REDPAJAMA_SET_NAMES)
@@ -123,10 +123,10 @@ def test_a_flat_folder_is_one_source(
 def test_a_single_shard_is_one_source_named_after_the_file(tmp_path: Path, where: str) -> None:
     put(tmp_path, {"my web.jsonl.gz": ["t"], "other.jsonl": ["t"]})
     if where.startswith("memory"):
-        root = place(f"{where}{tmp_path}/my web.jsonl.gz")
+        root = path_of(f"{where}{tmp_path}/my web.jsonl.gz")
         root.fs.pipe_file(root.path, (tmp_path / "my web.jsonl.gz").read_bytes())  # type: ignore[attr-defined]
     else:
-        root = place(f"{where}{tmp_path}/my web.jsonl.gz")
+        root = path_of(f"{where}{tmp_path}/my web.jsonl.gz")
     corpus = discover(root)
     assert by_source(corpus) == {"my_web": ["my web.jsonl.gz"]}
     assert corpus.pieces[0].name == "my web"

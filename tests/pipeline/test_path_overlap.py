@@ -15,7 +15,7 @@ from slimpajama.config.dedup import Config
 from slimpajama.corpus.discovery import discover
 from slimpajama.errors import ConfigError
 from slimpajama.pipeline.path_overlap import lies_inside, refuse_overlap, refuse_shards_in_output
-from slimpajama.storage.paths import place
+from slimpajama.storage.paths import path_of
 from tests.corpus.shards import files_below, put
 
 TEXT = " ".join(f"word{number}" for number in range(100))
@@ -42,8 +42,8 @@ def test_paths_on_a_disk_are_compared_as_they_really_are(
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "a" / "b")
     assert lies_inside(tmp_path / inner, tmp_path / outer) == expected
-    assert lies_inside(place(f"file://{tmp_path}/{inner}"), tmp_path / outer) == expected
-    assert lies_inside(tmp_path / inner, place(cast(Path, UPath(f"local://{tmp_path}/{outer}")))) == expected
+    assert lies_inside(path_of(f"file://{tmp_path}/{inner}"), tmp_path / outer) == expected
+    assert lies_inside(tmp_path / inner, path_of(cast(Path, UPath(f"local://{tmp_path}/{outer}")))) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_paths_on_a_disk_are_compared_as_they_really_are(
     ],
 )
 def test_places_in_a_store_are_compared_by_key(inner: str, outer: str, expected: bool) -> None:
-    assert lies_inside(place(inner), place(outer)) == expected
+    assert lies_inside(path_of(inner), path_of(outer)) == expected
 
 
 def test_both_directions_are_refused_with_a_sentence(tmp_path: Path) -> None:

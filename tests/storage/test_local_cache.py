@@ -12,7 +12,7 @@ import pytest
 
 from slimpajama.errors import OutputError
 from slimpajama.storage.local_cache import local_copy, make_room
-from slimpajama.storage.paths import place
+from slimpajama.storage.paths import path_of
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
 
@@ -43,11 +43,11 @@ def test_what_another_process_removes_meanwhile_is_passed_over(copies: Path) -> 
 
 
 def test_a_folder_of_another_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place("memory://copied/file").write_bytes(b"content")
+    path_of("memory://copied/file").write_bytes(b"content")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    copy = local_copy(place("memory://copied/file"))
+    copy = local_copy(path_of("memory://copied/file"))
     assert (copy.read_bytes(), copy.parent) == (b"content", tmp_path / f"slimpajama-{os.getuid()}")
     copy.parent.rename(tmp_path / "elsewhere")
     copy.parent.symlink_to("elsewhere")
     with pytest.raises(OutputError, match="is not a folder of this user: set TMPDIR"):
-        local_copy(place("memory://copied/file"))
+        local_copy(path_of("memory://copied/file"))

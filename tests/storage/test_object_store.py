@@ -31,7 +31,7 @@ from slimpajama.storage.fence import TRUSTED_SECONDS
 from slimpajama.storage.local_cache import local_copy
 from slimpajama.storage.lock import LOCK_FILE, locked
 from slimpajama.storage.lock_object import lock_object
-from slimpajama.storage.paths import opened, place, status_of
+from slimpajama.storage.paths import opened, path_of, status_of
 from tests.corpus.shards import files_below, put
 from tests.storage.s3_server import Faults, failing_proxy, s3_server
 from tests.watching import interrupted_in
@@ -78,7 +78,7 @@ def reach(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def bucket(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     """A new bucket with the corpus in ``in/``."""
     reach(server, monkeypatch)
-    root = place(f"s3://{re.sub('[^a-z0-9]+', '-', request.node.name)[:60].strip('-')}")
+    root = path_of(f"s3://{re.sub('[^a-z0-9]+', '-', request.node.name)[:60].strip('-')}")
     root.mkdir()
     return root
 
@@ -183,11 +183,11 @@ def test_a_store_that_fails_now_and_then_changes_nothing(
     faults = Faults(every=13)
     with failing_proxy(server, faults) as address:
         reach(address, monkeypatch)
-        unsteady = place(str(bucket))
+        unsteady = path_of(str(bucket))
         run(unsteady / "in", unsteady / "out")
     assert min(faults.given.values()) > 0, faults.given
     reach(server, monkeypatch)
-    assert stored(place(str(bucket)) / "out") == expected
+    assert stored(path_of(str(bucket)) / "out") == expected
 
 
 def test_a_file_that_was_not_finished_is_not_there(bucket: Path) -> None:
@@ -282,4 +282,4 @@ def test_what_is_not_there_or_not_ours_is_named(bucket: Path, tmp_path: Path) ->
         run(bucket / "nothing", tmp_path / "out")
     put(tmp_path / "in", {"c4/a.jsonl": DOCUMENTS[:2]})
     with pytest.raises(OutputError, match=r"^cannot write s3://no-such-bucket/out"):
-        run(tmp_path / "in", place("s3://no-such-bucket/out"))
+        run(tmp_path / "in", path_of("s3://no-such-bucket/out"))

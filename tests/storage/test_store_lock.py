@@ -16,7 +16,7 @@ from slimpajama.storage.fence import Claim, Fenced, claiming
 from slimpajama.storage.lock import LOCK_FILE, locked, locked_for_reading
 from slimpajama.storage.lock_holder import Holder
 from slimpajama.storage.lock_object import lock_object
-from slimpajama.storage.paths import place, remove_file, remove_tree
+from slimpajama.storage.paths import path_of, remove_file, remove_tree
 from slimpajama.storage.store_lock import BEAT_SECONDS, STALE_SECONDS, StoreLock, locked_in_store
 
 FOLDER = Path("folder")
@@ -213,7 +213,7 @@ def test_a_store_without_conditions_is_named_and_no_lock_is_taken_over_there(cap
 @pytest.fixture
 def folder(request: pytest.FixtureRequest) -> Path:
     """A folder of a store in memory."""
-    return place(f"memory://{request.node.name}/out")
+    return path_of(f"memory://{request.node.name}/out")
 
 
 def test_other_stores_create_a_lock_once_and_keep_one_that_is_left(folder: Path) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from slimpajama.storage.paths import opened, place
+from slimpajama.storage.paths import opened, path_of
 
 if TYPE_CHECKING:
     from slimpajama.corpus.content import ContentDigest
@@ -82,6 +82,6 @@ class InputFormat(ABC):
 
         Returns how many bytes of ``file`` they stand for. By default all of it is copied.
         """
-        with opened(place(file.path)) as source, open(target, "wb") as copy:
+        with opened(path_of(file.path)) as source, open(target, "wb") as copy:
             shutil.copyfileobj(source, copy)
         return file.size

@@ -22,7 +22,7 @@ from slimpajama.corpus.pieces import POSITION_BITS, Piece, ShardFile
 from slimpajama.corpus.records import FIRST_BYTES, BadRecord, RecordBatch, names_no_source
 from slimpajama.corpus.shard_beginnings import copied_groups
 from slimpajama.corpus.shard_writer import PartEnds, SecondPass, changed, rebuilt_line
-from slimpajama.storage.paths import is_remote, opened, place
+from slimpajama.storage.paths import is_remote, opened, path_of
 
 __all__ = ["ParquetShards"]
 
@@ -93,7 +93,7 @@ class ParquetShards(InputFormat):
 
     def first_labels(self, file: ShardFile) -> list[Any]:
         """See :meth:`InputFormat.first_labels`."""
-        path = place(file.path)
+        path = path_of(file.path)
         source: Any = opened(path) if is_remote(path) else file.path
         with pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 16) as table:
             columns = [table.schema.column(index).path for index in range(len(table.schema.names))]

@@ -20,7 +20,7 @@ from slimpajama.dedup.params import MinHashParams
 from slimpajama.errors import ConfigError, InputChanged, InputNotFound
 from slimpajama.storage.atomic import content_digest
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.paths import place, status_of
+from slimpajama.storage.paths import path_of, status_of
 from slimpajama.storage.sealed_json import read_sealed, write_sealed
 
 __all__ = ["Index", "IndexRows", "open_index", "read_index", "write_index"]
@@ -89,7 +89,7 @@ class Index:
                 f"{getattr(self.settings, name)!r}: keys can only be compared with keys made alike; use the same "
                 "setting, or make one of the two anew"
             )
-        written = {run: {row.file.blake2b for row in open_index(place(run)).rows} for run in self.runs}
+        written = {run: {row.file.blake2b for row in open_index(path_of(run)).rows} for run in self.runs}
         for row in self.rows:
             if row.file.blake2b not in written[row.run]:
                 raise InputChanged(
@@ -97,7 +97,7 @@ class Index:
                     f"holds other keys now: run the deduplication in {self.folder} again"
                 )
             try:
-                size = status_of(place(row.file.path)).size
+                size = status_of(path_of(row.file.path)).size
             except FileNotFoundError:
                 size = -1
             if size != row.file.bytes:

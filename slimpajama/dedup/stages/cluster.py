@@ -26,7 +26,7 @@ from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
 from slimpajama.storage.atomic import content_digest, fingerprint
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.paths import place
+from slimpajama.storage.paths import path_of
 
 __all__ = ["ClusterPayload", "ClusterResult", "ClusterStage", "LargeCluster"]
 
@@ -91,7 +91,7 @@ class ClusterStage(Stage[ClusterPayload, ClusterResult]):
             "sources": asdict(sources),
         }
         payload = ClusterPayload(
-            tuple(place(record.path) for record in records), sources, self.dedup.layout.clusters, self.memory
+            tuple(path_of(record.path) for record in records), sources, self.dedup.layout.clusters, self.memory
         )
         return [Task("all", payload, inputs, sum(record.bytes for record in records), written_files(records))]
 

@@ -26,7 +26,7 @@ from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import WrittenFile, written_files
 from slimpajama.storage.atomic import content_digest, fingerprint
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.paths import place, relative_name
+from slimpajama.storage.paths import path_of, relative_name
 
 __all__ = ["LinkPayload", "LinkResult", "LinkStage", "rows_paths"]
 
@@ -115,7 +115,7 @@ class LinkStage(Stage[LinkPayload, LinkResult]):
             *written_files(result.sketches for result in self.sketched),
             *(
                 WrittenFile(
-                    place(row.file.path),
+                    path_of(row.file.path),
                     row.file.blake2b,
                     f"remove it and run the deduplication in {row.run} again: it is made anew",
                 )

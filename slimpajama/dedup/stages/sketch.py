@@ -33,7 +33,7 @@ from slimpajama.stages.markers import ANY_BYTES, Markers
 from slimpajama.stages.stage import Stage, StageResult, Task
 from slimpajama.storage.atomic import atomic_file
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.paths import is_remote, opened, place, remove_file
+from slimpajama.storage.paths import is_remote, opened, path_of, remove_file
 from slimpajama.versions import versions
 
 __all__ = ["SketchPart", "SketchPayload", "SketchResult", "SketchStage", "documents_in", "try_again"]
@@ -252,9 +252,9 @@ def _joined(payload: SketchPayload, parts: Sequence[SketchPart]) -> tuple[FileRe
     """One rows file and one quarantine out of those of the parts."""
     settings = payload.settings
     with atomic_file(payload.rows_file) as file:
-        paths = [place(part.sketches.path) for part in parts]
+        paths = [path_of(part.sketches.path) for part in parts]
         join_rows(paths, file, settings.params.bands, bool(settings.fields.document_id))
-    quarantines = [place(part.quarantine.path) for part in parts if part.quarantine is not None]
+    quarantines = [path_of(part.quarantine.path) for part in parts if part.quarantine is not None]
     if not quarantines:
         remove_file(payload.quarantine_file)
         return file.record, None

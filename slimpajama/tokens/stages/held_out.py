@@ -19,7 +19,7 @@ from slimpajama.stages.written_files import written_files
 from slimpajama.storage.atomic import content_digest, fingerprint
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.npy import map_array, write_array
-from slimpajama.storage.paths import place
+from slimpajama.storage.paths import path_of
 from slimpajama.tokens.decontamination import sorted_hashes
 from slimpajama.tokens.holdout import TRAIN
 from slimpajama.tokens.stages.tokenize import TokenizeResult
@@ -59,7 +59,7 @@ class HeldOutStage(Stage[HeldOutPayload, HeldOutResult]):
     def tasks(self) -> Sequence[Task[HeldOutPayload]]:
         """One."""
         runs = [run for result in self.tokenized for run in result.runs]
-        payload = HeldOutPayload(tuple(place(run.documents.path) for run in runs), self.tokens.layout.held_out_texts)
+        payload = HeldOutPayload(tuple(path_of(run.documents.path) for run in runs), self.tokens.layout.held_out_texts)
         inputs = {"version": self.version, "runs": runs_digest(self.tokenized)}
         reads = written_files(file for result in self.tokenized for file in result.files)
         return [Task("all", payload, inputs, 1, reads)]

@@ -18,7 +18,7 @@ from slimpajama.stages.written_files import written_files
 from slimpajama.storage.atomic import content_digest, fingerprint
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.npy import map_array
-from slimpajama.storage.paths import place
+from slimpajama.storage.paths import path_of
 from slimpajama.tokens.holdout import HoldoutAccount, candidates, draw_holdout
 from slimpajama.tokens.stages.survey import SurveyResult
 from slimpajama.tokens.token_run import TokenRun
@@ -72,7 +72,7 @@ class HoldoutStage(Stage[HoldoutPayload, HoldoutResult]):
         by_source = self._by_source()
         sources = tuple(
             SourceCandidates(
-                source, sum(one.survivors for one in own), tuple(place(one.candidates.path) for one in own)
+                source, sum(one.survivors for one in own), tuple(path_of(one.candidates.path) for one in own)
             )
             for source, own in by_source.items()
         )

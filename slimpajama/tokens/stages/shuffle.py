@@ -23,7 +23,7 @@ from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.npy import map_array, read_range, write_array
-from slimpajama.storage.paths import is_remote, place
+from slimpajama.storage.paths import is_remote, path_of
 from slimpajama.tokens.decontamination import contaminated
 from slimpajama.tokens.holdout import SPLITS, TRAIN
 from slimpajama.tokens.layout import StoreLayout
@@ -156,7 +156,7 @@ def plan_buckets(
     """
     for result in tokenized:
         # In an object store, the stage before has just listed them.
-        if not is_remote(layout.root) and not all(place(file.path).is_file() for file in result.files):
+        if not is_remote(layout.root) and not all(path_of(file.path).is_file() for file in result.files):
             raise InputError(
                 f"the tokens of shard {result.shard} of source {result.source} are no longer in {layout.runs}; "
                 f"remove {layout.root} and run the same command again"

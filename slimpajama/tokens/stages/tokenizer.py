@@ -15,7 +15,7 @@ from slimpajama.errors import ConfigError
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.storage.atomic import file_record, fingerprint
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.paths import place
+from slimpajama.storage.paths import path_of
 from slimpajama.tokens.encoding import Backend, agreeing_backend
 from slimpajama.tokens.excerpts import ExcerptSample, excerpts, plan_excerpts
 from slimpajama.tokens.stages.survey import SurveyResult
@@ -55,7 +55,7 @@ class TokenizerResult(StageResult, frozen=True, kw_only=True):
     @property
     def tokenizer(self) -> TokenizerFile:
         """The tokenizer that was written."""
-        return TokenizerFile(place(self.file.path), self.digest, self.vocabulary, self.end_of_text, self.specials)
+        return TokenizerFile(path_of(self.file.path), self.digest, self.vocabulary, self.end_of_text, self.specials)
 
 
 @dataclass(frozen=True)
