@@ -47,8 +47,10 @@ class Registry(Generic[Entry]):
     def register(self, entry: Entry) -> None:
         """Make ``entry`` known by its name; registering the same class again changes nothing.
 
-        Raises :class:`ConfigError` where another entry has that name.
+        Raises :class:`ConfigError` for a class, and where another entry has that name.
         """
+        if isinstance(entry, type):
+            raise ConfigError(f"{entry.__name__} is a class; register an instance of it as a {self.kind}")
         known = self._entries.get(entry.name)
         if entry.name in self._built_in or (known is not None and type(known) is not type(entry)):
             raise ConfigError(f"another {self.kind} is called {entry.name!r} already; give the new one another name")

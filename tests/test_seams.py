@@ -314,3 +314,33 @@ def test_a_key_method_from_outside_decides_what_is_a_duplicate(tmp_path: Path) -
         deduplicate(tmp_path / "in", tmp_path / "later", workers=1, against=str(tmp_path / "out1"))
     with pytest.raises(ConfigError, match="there is no key method 'simhash'; the key methods are minhash"):
         deduplicate(tmp_path / "in", tmp_path / "other", workers=1, method="simhash")
+
+
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        (np.zeros((2, 9), dtype=np.float64), "float64[2, 9]"),
+        (np.zeros((2, 8), dtype=np.uint64), "uint64[2, 8]"),
+        (np.zeros(9, dtype=np.uint64), "uint64[9]"),
+        ([[0] * 9] * 2, "list"),
+    ],
+)
+def test_keys_of_another_type_or_shape_are_refused(keys: Any, what: str) -> None:
+    class Wrong(KeyMethod):
+        name = "wrong"
+
+        def keys(self, texts: Sequence[str], params: MinHashParams) -> tuple[Any, Any]:
+            return np.full(len(texts), 300), keys
+
+    with pytest.raises(ConfigError) as caught:
+        Wrong().sketcher(MinHashParams()).sketch(["a", "b"])
+    assert str(caught.value) == f"the key method 'wrong' gave keys as {what}; they must be uint64[2, 9]"
+
+
+def test_a_method_of_another_version_makes_its_keys_anew() -> None:
+    assert MinHashParams(method_version=2).first_difference(MinHashParams()) == "method_version"
+
+
+def test_a_class_is_no_entry_of_a_registry() -> None:
+    with pytest.raises(ConfigError, match="KeyMethod is a class; register an instance of it as a key method"):
+        KEY_METHODS.register(KeyMethod)  # type: ignore[arg-type]

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher, Sketches
+from slimpajama.errors import ConfigError
 from slimpajama.text.normalisation import normaliser
 
 __all__ = ["KeyMethod", "MinHash", "TextSketcher"]
@@ -30,15 +31,21 @@ class TextSketcher(Protocol):
 
 
 class KeyMethod(ABC):
-    """A way to make keys; ``name``: what the setting ``method`` calls it."""
+    """A way to make keys.
+
+    ``name``: what the setting ``method`` calls it. ``version``: raise it when the keys of a text change, so that what
+    was made before is not used again.
+    """
 
     name: ClassVar[str]
+    version: ClassVar[int] = 1
 
     @abstractmethod
     def keys(self, texts: Sequence[str], params: MinHashParams) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """The cleaned characters of each text, ``int64[n]``, and its keys, ``uint64[n, params.bands]``.
 
-        ``texts`` are normalised. All keys of a text are zero where it is too short to be compared.
+        ``texts`` are normalised. The keys of texts of fewer than ``params.min_cleaned_characters`` are not used.
+        Arrays of another type or shape are refused with :class:`~slimpajama.errors.ConfigError`.
         """
 
     def sketcher(self, params: MinHashParams) -> TextSketcher:
@@ -73,6 +80,15 @@ class _NormalisingSketcher:
         stored = [self._normalise(text) for text in texts]
         cleaned, keys = self._method.keys(stored, self._params)
         count = len(texts)
+        self._expect("cleaned characters", cleaned, np.dtype(np.int64), (count,))
+        self._expect("keys", keys, np.dtype(np.uint64), (count, self._params.bands))
         sizes = np.fromiter((len(text.encode()) for text in stored), dtype=np.int64, count=count)
         changed = (new != old for new, old in zip(stored, texts, strict=True))
         return Sketches(sizes, cleaned, np.fromiter(changed, dtype=np.bool_, count=count), keys)
+
+    def _expect(self, what: str, given: object, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+        if not isinstance(given, np.ndarray) or given.dtype != dtype or given.shape != shape:
+            found = f"{given.dtype}{list(given.shape)}" if isinstance(given, np.ndarray) else type(given).__name__
+            raise ConfigError(
+                f"the key method {self._method.name!r} gave {what} as {found}; they must be {dtype}{list(shape)}"
+            )

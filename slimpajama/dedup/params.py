@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 
 from slimpajama.config.dedup import Config
 from slimpajama.dedup.banding import PUBLISHED_BANDS, PUBLISHED_ROWS, banding
+from slimpajama.registry import KEY_METHODS
 from slimpajama.text.normalisation import Normalisation
 from slimpajama.text.shingles import SHINGLE_CHARACTERS
 
@@ -20,9 +21,10 @@ __all__ = ["MinHashParams"]
 class MinHashParams:
     """The published values by default.
 
-    ``method``: the key method, by name. ``num_perm`` permutations drawn with ``seed`` make a signature, of which
-    ``bands`` of ``rows`` values each become keys. ``normalisation``: of the stored text, which is then cleaned and cut
-    into shingles of ``shingle_characters``. Documents of fewer than ``min_cleaned_characters`` have no keys.
+    ``method``: the key method, by name, and its ``method_version``. ``num_perm`` permutations drawn with ``seed`` make
+    a signature, of which ``bands`` of ``rows`` values each become keys. ``normalisation``: of the stored text, which is
+    then cleaned and cut into shingles of ``shingle_characters``. Documents of fewer than ``min_cleaned_characters``
+    have no keys.
     """
 
     num_perm: int = 128
@@ -33,6 +35,7 @@ class MinHashParams:
     rows: int = PUBLISHED_ROWS
     shingle_characters: int = SHINGLE_CHARACTERS
     method: str = "minhash"
+    method_version: int = 1
 
     @classmethod
     def of(cls, config: Config) -> MinHashParams:
@@ -46,6 +49,7 @@ class MinHashParams:
             bands=bands,
             rows=rows,
             method=config.method,
+            method_version=KEY_METHODS.get(config.method).version,
         )
 
     def first_difference(self, other: MinHashParams) -> str:

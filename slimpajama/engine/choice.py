@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Literal
 
 from slimpajama.config.dedup import Config
 from slimpajama.engine import Engine
-from slimpajama.engine.local import LocalEngine
+from slimpajama.engine.local import GUARD, LocalEngine
 from slimpajama.engine.resources import task_bytes, worker_count
 from slimpajama.errors import ConfigError
 
@@ -18,14 +20,21 @@ __all__ = ["EngineChoice"]
 class EngineChoice:
     """``local``, or ``ray`` with the ``address`` of a cluster or, without one, on this machine."""
 
-    name: str = "local"
+    name: Literal["local", "ray"] = "local"
     address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in ("local", "ray"):
+            raise ConfigError(f"there is no engine {self.name!r}; choose local or ray")
 
     def opened(self, config: Config) -> AbstractContextManager[Engine]:
         """The engine, to be entered.
 
-        Raises :class:`ConfigError` for an address without Ray, and where Ray is not installed.
+        Raises :class:`ConfigError` for an address without Ray, where Ray is not installed, and in a worker that runs
+        the script of its parent, which is not guarded.
         """
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise ConfigError(f"a worker process runs this script again; {GUARD}")
         if self.name == "local":
             if self.address is not None:
                 raise ConfigError(f"--ray-address {self.address} is for --engine ray; give both or neither")

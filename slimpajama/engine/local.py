@@ -29,9 +29,12 @@ from slimpajama.errors import WorkerDied
 from slimpajama.logging import LOGGER
 from slimpajama.storage.own_folders import prepare_socket_folder
 
-__all__ = ["LocalEngine"]
+__all__ = ["GUARD", "LocalEngine"]
 
 TRIES = 2
+GUARD = 'put the calls of slimpajama below `if __name__ == "__main__":`, as worker processes import the script'
+"""What a script must do that starts several workers: multiprocessing runs it again in each of them."""
+
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
 
 
@@ -214,6 +217,8 @@ def _died(item: str, death: Death) -> WorkerDied:
     fate = death.fate
     if "SIGKILL" in fate:
         advice = "most likely memory ran out: use fewer --workers or set a smaller memory"
+    elif fate.endswith("exit code 1"):
+        advice = f"if its traceback above is one of your script, {GUARD}; else the file may be damaged: leave it out"
     elif "sign of life" in fate:
         advice = "look whether the disk or the network it reads from still answers, or leave that input out"
     else:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.files.manifest import read_manifest
-from slimpajama.errors import ConfigError
+from slimpajama.dedup.verdicts import VERDICTS
+from slimpajama.errors import ConfigError, InputNotFound
+from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.mixture.manifest import read_mixture_manifest
 from slimpajama.storage.paths import is_remote, path_of
 from slimpajama.tokens.holdout import SPLITS
@@ -34,24 +36,32 @@ class Decisions:
     """The verdicts of a deduplication: one row for each record of the input.
 
     ``dataset``: all rows, as a ``pyarrow.dataset.Dataset``. Columns: ``id``, ``shard``, ``position``, ``source``,
-    ``status``, ``bytes``, ``kept_global``, ``kept_local``, ``cluster_global``, ``cluster_local`` and, with
-    ``id_field``, ``document_id``.
+    ``status``, ``bytes``, ``cleaned_chars``, ``kept_global``, ``kept_local``, ``cluster_global``, ``cluster_local``
+    and, with ``id_field``, ``document_id``.
     """
 
     dataset: pads.Dataset
 
     def kept(self, scope: Literal["global", "local"] = "global", columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of the documents that a scope keeps."""
+        """The rows of the documents that a scope keeps. Raises :class:`ConfigError` for a name that does not exist."""
+        _expect("scope", [scope], ["global", "local"])
+        _expect("column", columns or (), self.dataset.schema.names)
         return self.dataset.to_table(columns=columns and list(columns), filter=_field(f"kept_{scope}"))
 
     def with_status(
         self, status: Literal["kept", "duplicate", "short", "bad"], columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """The rows of a verdict. It is that of the global scope: a duplicate may be kept locally."""
+        """The rows of a verdict. It is that of the global scope: a duplicate may be kept locally.
+
+        Raises :class:`ConfigError` for a name that does not exist.
+        """
+        _expect("status", [status], VERDICTS)
+        _expect("column", columns or (), self.dataset.schema.names)
         return self.dataset.to_table(columns=columns and list(columns), filter=_field("status") == status)
 
     def cluster(self, id: int, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of the documents in the global cluster with that ``id``, which is the survivor's."""
+        _expect("column", columns or (), self.dataset.schema.names)
         return self.dataset.to_table(columns=columns and list(columns), filter=_field("cluster_global") == id)
 
 
@@ -61,6 +71,15 @@ def open_decisions(output: str | Path) -> Decisions:
     Raises :class:`~slimpajama.InputNotFound` where there is none.
     """
     layout = DedupLayout(path_of(output))
+    if not layout.work.exists():
+        raise InputNotFound(
+            f"{layout.root} holds no deduplication; give the output of deduplicate, or dedup/ in the output of run"
+        )
+    if not layout.index.exists():  # a run removes it when it begins, and writes it again at its end
+        raise InputNotFound(
+            f"a deduplication into {layout.root} was interrupted or is at work, so its decisions are not all of "
+            "the same settings; run it again to the end"
+        )
     names = dict.fromkeys(part.decisions for part in read_manifest(layout).parts)
     return Decisions(_dataset([layout.root / name for name in names]))
 
@@ -82,6 +101,8 @@ def load_mixture(path: str | Path, split: Split = "train") -> pads.Dataset:
     if split not in SPLITS:
         raise ConfigError(f"there is no split {split!r}; the splits are {', '.join(SPLITS)}")
     folder = path_of(path)
+    if not MixtureLayout(folder).manifest.exists():
+        raise InputNotFound(f"{folder} is no finished mixture; give a folder named after a recipe in the output of mix")
     manifest = read_mixture_manifest(folder)
     if manifest.format != "parquet":
         raise ConfigError(
@@ -101,6 +122,12 @@ def _dataset(paths: Sequence[Path]) -> pads.Dataset:
         return pads.dataset([str(path) for path in paths], format="parquet")
     remote = [cast(Any, path) for path in paths]
     return pads.dataset([path.path for path in remote], filesystem=remote[0].fs, format="parquet")
+
+
+def _expect(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise ConfigError(f"there is no {kind} {unknown[0]!r} among the decisions; choose from {', '.join(known)}")
 
 
 def _field(name: str) -> Any:

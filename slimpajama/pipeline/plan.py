@@ -30,6 +30,7 @@ from slimpajama.dedup.stages.cluster import ClusterStage
 from slimpajama.dedup.stages.link import LinkStage
 from slimpajama.engine.local import LocalEngine
 from slimpajama.engine.resources import worker_count
+from slimpajama.errors import ConfigError
 from slimpajama.logging import captured
 from slimpajama.mixture.stages.build import BuildStage
 from slimpajama.pipeline.dedup import deduplicate_on
@@ -88,6 +89,11 @@ def plan(
     (bytes or ``"4.9TB"``) and ``documents``: the full size, if the input is only a part of the corpus. ``kept``: the
     share of the text that deduplication will keep, if you know it. Raises :class:`~slimpajama.SlimpajamaError`.
     """
+    for name, value in (("cores", cores), ("nodes", nodes), ("documents", documents)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} is {value}; it must be at least 1")
+    if kept is not None and not 0 <= kept <= 1:
+        raise ConfigError(f"kept is {kept}; it is a share of the text, from 0 to 1")
     chosen, beside = run_config(config, settings, folder)
     size = size_in_bytes(text, "text") if isinstance(text, str) else text
     return plan_run(chosen, beside, Assumptions(cores, nodes, size, documents, kept), progress=progress_for(progress))

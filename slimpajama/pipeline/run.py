@@ -99,13 +99,20 @@ def run_config(
     """A config with ``settings`` by dotted names, and the folder where its paths start. Raises :class:`ConfigError`."""
     if not isinstance(config, RunConfig):
         file = config_file(Path(config))
-        return load_run_config(file, **(settings or {})), Path(folder) if folder is not None else file.parent
+        given = dict(settings or {})
+        if isinstance(given.get("input"), str):  # what the caller says is relative to where the caller is
+            given["input"] = from_anywhere(given["input"])
+        return load_run_config(file, **given), Path(folder) if folder is not None else file.parent
     values = config.model_dump()
     for name, value in (settings or {}).items():
         *sections, last = name.split(".")
         target = values
         for section in sections:
-            target = target.setdefault(section, {})
+            if target.get(section) is None:
+                target[section] = {}
+            target = target[section]
+            if not isinstance(target, dict):
+                raise ConfigError(f"{name}: {section!r} is not a section of the config")
         target[last] = value
     return checked(RunConfig, values, "settings"), Path(folder) if folder is not None else Path()
 

@@ -75,7 +75,8 @@ def verify_run(output: Path, engine: Engine, *, memory: int, progress: Progress 
     dedup = next((folder for folder in (output, output / "dedup") if _holds_dedup(folder)), None)
     mixtures = next((folder for folder in (output, output / "mixtures") if _holds_mixtures(folder)), None)
     whole = (output / FILE_LIST).exists() or isinstance(last_request(output), RunRequest)
-    if dedup is None and mixtures is None and not whole:
+    inside = StoreLayout(output).index.exists()  # the folder of a token store, which is checked with its mixtures
+    if inside or (dedup is None and mixtures is None and not whole):
         raise InputNotFound(f"{output} holds nothing that is finished; give what --output of dedup, mix or run said")
     with contextlib.ExitStack() as stack:
         for folder in {output, dedup, mixtures} - {None}:

@@ -96,8 +96,8 @@ def open_dedup_output(folder: Path) -> DedupOutput:
     layout = DedupLayout(folder)
     if not layout.summary.exists() or not layout.manifest.exists():
         raise _no_dedup(folder)
+    manifest = read_manifest(layout)  # first: it says which version wrote the output
     summary = read_summary(layout)
-    manifest = read_manifest(layout)
     scope: Literal["local", "global"] = "global" if summary.settings.scope == "global" else "local"
     shards = tuple(
         KeptShard(

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import slimpajama
+from slimpajama import ConfigError
 from slimpajama.cli.main import app
 from slimpajama.engine.local import LocalEngine
 from slimpajama.sample import write_sample
@@ -121,3 +123,19 @@ def test_what_may_not_be_meant_is_noted(config: Path) -> None:
         "note: the config sets workers to 1, so the other cores of 8 are idle",
         "note: the config sets no memory, so that of this machine is assumed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"cores": 0}, "cores is 0; it must be at least 1"),
+        ({"nodes": 0}, "nodes is 0; it must be at least 1"),
+        ({"documents": -1}, "documents is -1; it must be at least 1"),
+        ({"kept": -1.0}, "kept is -1.0; it is a share of the text, from 0 to 1"),
+        ({"kept": 1.5}, "kept is 1.5; it is a share of the text, from 0 to 1"),
+    ],
+)
+def test_a_plan_for_no_machine_or_no_share_is_refused(wrong: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        slimpajama.plan("sample", **wrong)
+    assert str(caught.value) == why

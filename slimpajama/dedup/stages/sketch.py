@@ -122,7 +122,11 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
             method=KEY_METHODS.get(config.method),
             max_bad_fraction=config.max_bad_fraction,
         )
-        shown = {name: getattr(config, name) for name in READING} | {"bands": params.bands, "rows": params.rows}
+        shown = {name: getattr(config, name) for name in READING} | {
+            "bands": params.bands,
+            "rows": params.rows,
+            "method_version": params.method_version,
+        }
         tasks = []
         for piece, identity in zip(dedup.corpus.pieces, dedup.identities(), strict=True):
             part_bytes = config.part_bytes if has_parts(piece, config.part_bytes) else 0
