@@ -6,9 +6,9 @@ before. The first fault becomes a :class:`~slimpajama.errors.ConfigError` that n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from slimpajama.config.refusals import kind_of, reason, shown, truth_for_number
 from slimpajama.errors import ConfigError
 
-__all__ = ["assigned", "checked", "read_yaml"]
+__all__ = ["assigned", "checked", "put_at", "read_yaml", "with_settings"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -68,3 +68,23 @@ def assigned(assignment: str) -> tuple[str, object]:
         return key.strip(), yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
         raise ConfigError(f"--set {assignment}: {text!r} is not a YAML value") from fault
+
+
+def put_at(values: MutableMapping[str, Any], key: str, value: object, origin: str, holder: str) -> None:
+    """Set a dotted ``key`` of nested mappings; sections that are not there are made.
+
+    Raises :class:`ConfigError`, which begins with ``origin``, for a part that is no section of ``holder``.
+    """
+    *sections, last = key.split(".")
+    for section in sections:
+        if values.get(section) is None:
+            values[section] = {}
+        values = values[section]
+        if not isinstance(values, MutableMapping):
+            raise ConfigError(f"{origin}: {section!r} is not a section of {holder}")
+    values[last] = value
+
+
+def with_settings(model: type[Model], base: Model | None, settings: Mapping[str, object]) -> Model:
+    """``base``, or the defaults, with ``settings`` over it. Raises :class:`ConfigError`."""
+    return checked(model, {**(base.model_dump() if base else {}), **settings}, "settings")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from slimpajama.config.dedup import Config
-from slimpajama.config.loading import assigned, checked, read_yaml
+from slimpajama.config.loading import assigned, checked, put_at, read_yaml
 from slimpajama.config.recipe import Tokens
 from slimpajama.config.refusals import kind_of, shown
 from slimpajama.config.tokens import TokenConfig
@@ -82,11 +82,5 @@ def load_run_config(file: Path, assignments: Sequence[str] = (), **flags: Any) -
         values.pop("sample", None)
     given = ((key, value) for key, value in flags.items() if value is not None)
     for key, value in (*map(assigned, assignments), *given):
-        target = values
-        *sections, last = key.split(".")
-        for section in sections:
-            target = target.setdefault(section, {})
-            if not isinstance(target, dict):
-                raise ConfigError(f"--set {key}: {section!r} is not a section of {file}")
-        target[last] = value
+        put_at(values, key, value, f"--set {key}", str(file))
     return checked(RunConfig, values, str(file))

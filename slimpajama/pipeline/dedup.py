@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from slimpajama.config.dedup import Config
-from slimpajama.config.loading import checked
+from slimpajama.config.loading import with_settings
 from slimpajama.corpus.discovery import ShardFile, discover
 from slimpajama.corpus.left_out import report_left_out
 from slimpajama.corpus.shard_formats import shard_format
@@ -76,7 +76,7 @@ def deduplicate(
     another is chosen. ``keep``: do not replace a finished result of other settings, but raise
     :class:`~slimpajama.OutputError`. Raises :class:`~slimpajama.SlimpajamaError` of the kind that applies.
     """
-    chosen = checked(Config, {**(config.model_dump() if config else {}), **settings}, "settings")
+    chosen = with_settings(Config, config, settings)
     with (engine or EngineChoice()).opened(chosen) as opened:
         return deduplicate_on(
             Stages(opened, progress_for(progress)), path_of(input), path_of(output), chosen, keep=keep

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from slimpajama.config.dedup import load_config
-from slimpajama.config.loading import checked
+from slimpajama.config.loading import with_settings
 from slimpajama.config.presets import recipe_file
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.recipe import load_recipe as read_recipe
@@ -62,7 +62,7 @@ def mix(
     """
     several = [recipes] if isinstance(recipes, (Recipe, str, Path)) else recipes
     loaded = [recipe if isinstance(recipe, Recipe) else load_recipe(recipe) for recipe in several]
-    chosen = checked(TokenConfig, {**(config.model_dump() if config else {}), **settings}, "settings")
+    chosen = with_settings(TokenConfig, config, settings)
     machine = load_config(workers=workers, memory=memory)
     with (engine or EngineChoice()).opened(machine) as opened:
         return make_mixtures(

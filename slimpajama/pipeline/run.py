@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slimpajama.config.dedup import REDPAJAMA_SET_NAMES
-from slimpajama.config.loading import checked
+from slimpajama.config.loading import checked, put_at
 from slimpajama.config.presets import config_file, recipe_file
 from slimpajama.config.recipe import Recipe, load_recipe
 from slimpajama.config.run import MixtureConfig, RunConfig, load_run_config
@@ -105,15 +105,7 @@ def run_config(
         return load_run_config(file, **given), Path(folder) if folder is not None else file.parent
     values = config.model_dump()
     for name, value in (settings or {}).items():
-        *sections, last = name.split(".")
-        target = values
-        for section in sections:
-            if target.get(section) is None:
-                target[section] = {}
-            target = target[section]
-            if not isinstance(target, dict):
-                raise ConfigError(f"{name}: {section!r} is not a section of the config")
-        target[last] = value
+        put_at(values, name, value, name, "the config")
     return checked(RunConfig, values, "settings"), Path(folder) if folder is not None else Path()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimpajama.config.dedup import Config
-from slimpajama.config.loading import assigned, checked
+from slimpajama.config.loading import assigned, checked, put_at
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.run import RunConfig
 from slimpajama.config.tokens import TokenConfig
@@ -96,15 +96,9 @@ def _mix(request: MixRequest, output: Path, changes: Mapping[str, object], stage
 
 
 def _run(request: RunRequest, output: Path, changes: Mapping[str, object], stages: Stages) -> None:
-    values = {**request.config}
     for key, value in changes.items():
-        section, _, name = key.rpartition(".")
-        if section:
-            inner = values.get(section) or {}
-            values[section] = {**inner, name: value} if isinstance(inner, Mapping) else {name: value}
-        else:
-            values[name] = value
-    config = checked(RunConfig, values, "--set")
+        put_at(request.config, key, value, f"--set {key}", "the config")
+    config = checked(RunConfig, request.config, "--set")
     folder = Path(request.folder)
     _with_workers(stages, config.dedup)
     source = source_of(config, folder, output)
