@@ -47,7 +47,6 @@ from slimpajama.pipeline.request import REQUEST, DedupRequest, from_anywhere, wr
 from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
 from slimpajama.stages.progress import Progress, progress_for
 from slimpajama.stages.runner import Stages
-from slimpajama.stages.stage import Payload, ResultType, Stage
 from slimpajama.stages.written_files import DamagedFile
 from slimpajama.storage.file_list import FileList, files_in, read_file_list, write_file_list
 from slimpajama.storage.lock import locked, locked_for_reading
@@ -172,8 +171,10 @@ class _Run:
             stages.write_json(layout.rows_list, rows_paths(dedup))
             linking = LinkStage(dedup, sketched)
             links = stages.run(linking, dedup.markers(linking))
-            clusters = self._only(ClusterStage(dedup, links))
-            diff = self._only(DiffStage(dedup, clusters))
+            clustering = ClusterStage(dedup, links)
+            clusters = stages.run_one(clustering, dedup.markers(clustering))
+            comparing = DiffStage(dedup, clusters)
+            diff = stages.run_one(comparing, dedup.markers(comparing))
             deciding = DecideStage(dedup, sketched, clusters, diff)
             decided = stages.run(deciding, dedup.markers(deciding))
             tally = self._tally(decided)
@@ -203,11 +204,6 @@ class _Run:
         self._write_cards(current, summary)
         self._list_files(current)
         return summary
-
-    def _only(self, stage: Stage[Payload, ResultType]) -> ResultType:
-        """The result of a stage of one task."""
-        (result,) = self.stages.run(stage, self.dedup.markers(stage))
-        return result
 
     def _judge_bad_records(self, sketched: Sequence[SketchResult]) -> None:
         """A shard in several pieces is judged whole."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.runner import Stages
-from slimpajama.stages.stage import Payload, ResultType, Stage
 from slimpajama.stages.written_files import damage_of, written_files
 from slimpajama.storage.file_list import files_in
 from slimpajama.storage.file_record import FileRecord
@@ -46,8 +45,10 @@ def make_store(documents: DedupOutput, config: TokenConfig, out: Path, *, stages
         return finished.summary
     surveying = SurveyStage(tokens)
     surveyed = stages.run(surveying, tokens.markers(surveying))
-    holdout = _only(HoldoutStage(tokens, surveyed), tokens, stages)
-    tokenizer = _only(TokenizerStage(tokens, surveyed), tokens, stages)
+    drawing = HoldoutStage(tokens, surveyed)
+    holdout = stages.run_one(drawing, tokens.markers(drawing))
+    choosing = TokenizerStage(tokens, surveyed)
+    tokenizer = stages.run_one(choosing, tokens.markers(choosing))
     made_of = tuple(KeptFile.of(file, layout) for file in (holdout.clusters, tokenizer.file))
     if finished is not None and made_of == finished.beside:  # what was gone is there again
         stages.remove_tree(layout.surveys)
@@ -55,21 +56,17 @@ def make_store(documents: DedupOutput, config: TokenConfig, out: Path, *, stages
     stages.remove(layout.index)
     tokenizing = TokenizeStage(tokens, surveyed, holdout, tokenizer)
     tokenized = stages.run(tokenizing, tokens.markers(tokenizing))
-    texts = _only(HeldOutStage(tokens, tokenized), tokens, stages)
+    gathering = HeldOutStage(tokens, tokenized)
+    texts = stages.run_one(gathering, tokens.markers(gathering))
     shuffling = ShuffleStage(tokens, tokenized, texts, tokenizing.settings)
     buckets = stages.run(shuffling, tokens.markers(shuffling))
     seconds = time.perf_counter() - began
-    made = _only(FinishStage(tokens, holdout, tokenizer, tokenized, buckets, seconds), tokens, stages)
+    finishing = FinishStage(tokens, holdout, tokenizer, tokenized, buckets, seconds)
+    made = stages.run_one(finishing, tokens.markers(finishing))
     stages.remove_tree(layout.runs)
     stages.remove_tree(layout.surveys)
     _remove_other_buckets(layout, buckets, stages)
     return made.summary
-
-
-def _only(stage: Stage[Payload, ResultType], tokens: TokenRun, stages: Stages) -> ResultType:
-    """The result of a stage of one task."""
-    (result,) = stages.run(stage, tokens.markers(stage))
-    return result
 
 
 def _finished(tokens: TokenRun, stages: Stages) -> FinishResult | None:

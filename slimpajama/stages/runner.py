@@ -123,6 +123,11 @@ class Stages:
         self.list_files(file for result in found for file in result.files)
         return found
 
+    def run_one(self, stage: Stage[Payload, ResultType], markers: Markers[ResultType]) -> ResultType:
+        """The result of a stage of one task; see :meth:`run`."""
+        (result,) = self.run(stage, markers)
+        return result
+
     @contextlib.contextmanager
     def _shown(self, stage: StageStart) -> Iterator[None]:
         self.progress.started(stage)
