@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimpajama.mixture.formats.base import mixture_format
 from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.tokens.holdout import SPLITS
 
@@ -61,6 +60,6 @@ class MixtureLayout:
 
 def is_output_file(name: str) -> bool:
     """Whether a file of that name in the folder of a mixture is one of its files, in any format."""
-    endings = (ending for one in MIXTURE_FORMATS.names for ending in mixture_format(one).endings)
+    endings = (ending for one in MIXTURE_FORMATS.names for ending in MIXTURE_FORMATS.get(one).endings)
     pattern = rf"({'|'.join(SPLITS)})-\d+-of-\d+({'|'.join(map(re.escape, endings))})(\.tmp)?"
     return re.fullmatch(pattern, name) is not None

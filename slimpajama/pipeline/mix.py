@@ -15,7 +15,7 @@ from slimpajama.config.tokens import TokenConfig
 from slimpajama.engine.machine import PeakMemory
 from slimpajama.logging import LOGGER
 from slimpajama.mixture.card import dataset_card
-from slimpajama.mixture.formats.base import MixtureFormat, mixture_format
+from slimpajama.mixture.formats.base import MixtureFormat
 from slimpajama.mixture.layout import MixtureLayout, is_output_file
 from slimpajama.mixture.manifest import MixtureFile, MixtureManifest, MixturePlan, SequenceCounts, StoreUsed
 from slimpajama.mixture.plan import Plan, held_out_tokens, plan_from_store, plan_warnings
@@ -27,6 +27,7 @@ from slimpajama.pipeline.replacement import announce, replaced_mixtures
 from slimpajama.pipeline.request import REQUEST, MixRequest, from_anywhere, write_request
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.planning.disk_need import SHARD_EXPANSION, mixture_bytes, warn_if_full
+from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.stages.runner import Stages
 from slimpajama.stages.written_files import DamagedFile
 from slimpajama.storage.file_list import FileList, files_in, read_file_list, write_file_list
@@ -81,7 +82,7 @@ def make_mixtures(
     replaced but refused with :class:`~slimpajama.errors.OutputError`. Raises :class:`ConfigError` for a recipe that
     cannot be met, and :class:`~slimpajama.errors.InputNotFound` where ``input`` is no finished deduplication.
     """
-    chosen = mixture_format(format)
+    chosen = MIXTURE_FORMATS.get(format)
     written = [TOKENS_FOLDER, *(recipe.name for recipe in recipes)]
     refuse_overlap(input, output, read_as="deduplication", subfolders=written)
     expect_dedup_output(input)

@@ -13,11 +13,11 @@ from pathlib import Path
 from slimpajama.config.loading import checked
 from slimpajama.config.recipe import Recipe
 from slimpajama.errors import InputError, SlimpajamaError
-from slimpajama.mixture.formats.base import mixture_format
 from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.mixture.manifest import MixtureFile, read_mixture_manifest
 from slimpajama.mixture.plan import plan_from_store
 from slimpajama.mixture.stages.build import BuildPayload, BuildStage, file_groups
+from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.tokens.store import TokenStore, open_store
 from slimpajama.verification.findings import REMEDY, Checked, damage, found_reading
 
@@ -59,7 +59,7 @@ def file_checks(out: Path, store: TokenStore) -> tuple[list[FileCheck], list[str
         plan = plan_from_store(store, recipe)
     except SlimpajamaError as fault:
         return [], [*findings, f"{path}: {fault}; {REMEDY}"]
-    stage = BuildStage(store, recipe, plan, layout, mixture_format(manifest.format))
+    stage = BuildStage(store, recipe, plan, layout, MIXTURE_FORMATS.get(manifest.format))
     planned = {file.name: payload for payload in stage.payloads() for file in payload.output_files}
     sequences = {source.name: source.sequences for source in plan.sources}
     said = {source.source: source.sequences for source in manifest.plan.sources}

@@ -1,9 +1,9 @@
-"""What a format of mixture files is, and the list of those there are.
+"""What a format of mixture files is.
 
 To add one, write a subclass of :class:`MixtureFormat` in a module that workers can import, and call
-:func:`register_mixture_format` with it before the format is asked for by name. Its writer gets sequences group by
-group, in their final order; its ``differences`` reads a written file back for ``slimpajama verify``. Rejected: a format
-as a pair of functions (the card and the check would need two more places).
+``MIXTURE_FORMATS.register`` (:mod:`slimpajama.registry`) with an instance before the format is asked for by name. Its
+writer gets sequences group by group, in their final order; its ``differences`` reads a written file back for
+``slimpajama verify``. Rejected: a format as a pair of functions (the card and the check would need two more places).
 """
 
 from __future__ import annotations
@@ -18,15 +18,11 @@ from typing import BinaryIO, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.registry import MIXTURE_FORMATS
-
 __all__ = [
     "MixtureFormat",
     "SequenceGroup",
     "SequenceShape",
     "SequenceWriter",
-    "mixture_format",
-    "register_mixture_format",
 ]
 
 
@@ -82,13 +78,3 @@ class MixtureFormat(ABC):
     def card_header(self, splits: Sequence[str]) -> Mapping[str, object]:
         """What the YAML head of the dataset card says, so that ``datasets`` finds the files of each split."""
         return {}
-
-
-def register_mixture_format(format: MixtureFormat) -> None:
-    """Make ``format`` known by its name. Raises :class:`ConfigError` where another format has that name."""
-    MIXTURE_FORMATS.register(format)
-
-
-def mixture_format(name: str) -> MixtureFormat:
-    """The format of that name. Raises :class:`ConfigError` with the names there are."""
-    return MIXTURE_FORMATS.get(name)

@@ -16,8 +16,6 @@ from slimpajama.mixture.formats.base import (
     SequenceGroup,
     SequenceShape,
     SequenceWriter,
-    mixture_format,
-    register_mixture_format,
 )
 from slimpajama.mixture.formats.parquet import ParquetFormat
 from slimpajama.mixture.manifest import MixtureFile
@@ -55,9 +53,9 @@ class Decimal(MixtureFormat):
 
 def test_built_in_formats_are_found_by_name() -> None:
     assert MIXTURE_FORMATS.names[:2] == ("parquet", "megatron")
-    assert isinstance(mixture_format("parquet"), ParquetFormat)
+    assert isinstance(MIXTURE_FORMATS.get("parquet"), ParquetFormat)
     with pytest.raises(ConfigError, match="there is no mixture format 'arrow'; choose one of parquet, megatron"):
-        mixture_format("arrow")
+        MIXTURE_FORMATS.get("arrow")
 
 
 def test_a_name_belongs_to_one_format() -> None:
@@ -65,7 +63,7 @@ def test_a_name_belongs_to_one_format() -> None:
         name = "parquet"
 
     with pytest.raises(ConfigError, match="another mixture format is called 'parquet' already"):
-        register_mixture_format(Other())
+        MIXTURE_FORMATS.register(Other())
 
 
 def test_a_format_from_outside_is_written_and_checked(tmp_path: Path) -> None:
