@@ -114,11 +114,7 @@ _HOMES = {
     "slimpajama.stages.written_files": ("DamagedFile",),
     "slimpajama.text.cleaning": ("clean",),
     "slimpajama.text.shingles": ("shingle_hashes",),
-    "slimpajama.tokens.store": (
-        "TokenStore",
-        "TokenStream",
-        "TokenSummary",
-    ),
+    "slimpajama.tokens.store": ("TokenStore", "TokenStream"),
     "slimpajama.tokens.summary": ("TokenSummary",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -45,22 +45,16 @@ class SourceRanges:
         """Numbers in reports."""
         return max(self.reported) + 1
 
-    def local_of(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """``int64[n]``: the source of each id, as one number for one name."""
-        return self._chosen(self.local, ids)
-
     def local_of_ascending(self, ids: NDArray[np.uint64]) -> NDArray[np.uint16]:
-        """``uint16[n]``: :meth:`local_of` of ids that ascend, at the price of writing it down."""
+        """``uint16[n]``: the source of each of ids that ascend, as one number for one name, at the price of writing
+        it down."""
         firsts = np.array(self.first_shards[1:], dtype=np.uint64) << np.uint64(POSITION_BITS)
         ends = np.append(np.searchsorted(ids, firsts), ids.size)
         return np.repeat(np.array(self.local, dtype=np.uint16), np.diff(ends, prepend=0))
 
     def reported_of(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
         """``int64[n]``: the source of each id, as reports number them."""
-        return self._chosen(self.reported, ids)
-
-    def _chosen(self, numbers: tuple[int, ...], ids: NDArray[np.uint64]) -> NDArray[np.int64]:
         firsts = np.array(self.first_shards, dtype=np.uint64)
         ranges = np.searchsorted(firsts, ids >> np.uint64(POSITION_BITS), side="right") - 1
-        found: NDArray[np.int64] = np.array(numbers, dtype=np.int64)[ranges]
+        found: NDArray[np.int64] = np.array(self.reported, dtype=np.int64)[ranges]
         return found

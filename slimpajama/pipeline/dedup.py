@@ -115,7 +115,7 @@ def deduplicate_on(
         if stages.inspecting:
             return run.run()
         report_left_out(corpus, config.strict_input)
-        if not (output / "request.json").exists():
+        if not (output / REQUEST).exists():
             text = text_bytes(corpus.files)
             needed = dedup_bytes(text, 2 if config.scope == "both" else 1)
             warn_if_full(output, needed if mixed is None else needed + mixture_bytes(text, mixed))

@@ -185,7 +185,7 @@ def _check(documents: DedupOutput, recipes: Sequence[Recipe], output: Path) -> N
 
 def _check_disk(documents: DedupOutput, recipes: Sequence[Recipe], output: Path, dry_run: bool) -> None:
     """Of a new output on a disk; sizes of shards in a store would take a request each."""
-    if is_remote(output) or is_remote(documents.folder) or (output / "request.json").exists():
+    if is_remote(output) or is_remote(documents.folder) or (output / REQUEST).exists():
         return
     text = SHARD_EXPANSION * sum(shard.bytes for shard in documents.shards)
     warn_if_full(output, mixture_bytes(text, [] if dry_run else [recipe.tokens for recipe in recipes]))

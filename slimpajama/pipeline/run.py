@@ -33,7 +33,7 @@ from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.lock import locked
 from slimpajama.storage.paths import is_remote, path_of, relative_name
-from slimpajama.tokens.layout import TOKENS_FOLDER
+from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 
 __all__ = ["RunSummary", "recipes_of", "run", "run_all", "run_config", "source_of"]
 
@@ -198,11 +198,11 @@ def _check(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: P
 def _list_files(output: Path, summary: FileRecord, mixed: bool) -> None:
     """List what lies beside ``dedup`` and ``mixtures``, which have lists of their own."""
     records = [summary, *(file_record(output / name) for name in files_in(output, "sample"))]
-    lists = [
-        relative_name(DedupLayout(output / "dedup").file_list, output),
-        *([f"mixtures/tokens/{FILE_LIST}"] if mixed else []),
-    ]
-    write_file_list(output / FILE_LIST, output, records, [REQUEST, *lists])
+    lists = [DedupLayout(output / "dedup").file_list]
+    if mixed:
+        lists.append(StoreLayout(output / "mixtures" / TOKENS_FOLDER).file_list)
+    sealed = [REQUEST, *(relative_name(path, output) for path in lists)]
+    write_file_list(output / FILE_LIST, output, records, sealed)
 
 
 def located(config: RunConfig, folder: Path) -> RunConfig:

@@ -20,7 +20,7 @@ from slimpajama.engine.resources import task_bytes, worker_count
 from slimpajama.errors import SlimpajamaError
 from slimpajama.pipeline.dedup import deduplicate_on
 from slimpajama.pipeline.mix import make_mixtures
-from slimpajama.pipeline.request import DedupRequest, MixRequest, RunRequest, command_of, read_request
+from slimpajama.pipeline.request import REQUEST, DedupRequest, MixRequest, RunRequest, command_of, read_request
 from slimpajama.pipeline.run import recipes_of, source_of
 from slimpajama.stages.runner import StageRecord, Stages, Unfinished
 from slimpajama.storage.paths import path_of
@@ -89,7 +89,7 @@ def _dedup(request: DedupRequest, output: Path, changes: Mapping[str, object], s
 
 
 def _mix(request: MixRequest, output: Path, changes: Mapping[str, object], stages: Stages) -> None:
-    recipes = [checked(Recipe, recipe, "request.json") for recipe in request.recipes]
+    recipes = [checked(Recipe, recipe, REQUEST) for recipe in request.recipes]
     settings = checked(TokenConfig, {**request.settings, **changes}, "--set")
     source = path_of(request.input)
     make_mixtures(source, recipes, settings, output, stages=stages, memory=1 << 30, format=request.format)

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from slimpajama.cli.tables import catch_line, summary_table
 from slimpajama.dedup.run_summary import source_figures
 from slimpajama.dedup.summary import DedupSummary, Overlap
-from slimpajama.dedup.verdicts import Tally, nested
-from tests.dedup.summaries import dedup_summary
-
-COUNTS = nested(
-    np.array(
-        [
-            [[1000, 5_000_000], [10, 1_000], [2, 500], [900, 4_500_000], [950, 4_800_000], [988, 4_998_500]],
-            [[20, 90_000], [0, 0], [0, 0], [20, 90_000], [20, 90_000], [20, 90_000]],
-            [[0, 0]] * 6,
-        ]
-    )
-)
-REMOVED = nested(np.array([[[38, 198_500], [50, 300_000], [0, 0]], [[0, 0]] * 3, [[0, 0]] * 3]))
-NAMES = ("common_crawl", "books", "empty")
+from slimpajama.dedup.verdicts import Tally
+from tests.dedup.summaries import COUNTS, NAMES, REMOVED, dedup_summary
 
 
 def summary() -> DedupSummary:

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from slimpajama.config.dedup import Config
 from slimpajama.dedup.summary import ClusterFigures, DedupSummary, LshFigures, Overlap, ShardFigures
+from slimpajama.dedup.verdicts import nested
 
-__all__ = ["dedup_summary"]
+__all__ = ["COUNTS", "NAMES", "REMOVED", "dedup_summary"]
+
+COUNTS = nested(
+    np.array(
+        [
+            [[1000, 5_000_000], [10, 1_000], [2, 500], [900, 4_500_000], [950, 4_800_000], [988, 4_998_500]],
+            [[20, 90_000], [0, 0], [0, 0], [20, 90_000], [20, 90_000], [20, 90_000]],
+            [[0, 0]] * 6,
+        ]
+    )
+)
+REMOVED = nested(np.array([[[38, 198_500], [50, 300_000], [0, 0]], [[0, 0]] * 3, [[0, 0]] * 3]))
+NAMES = ("common_crawl", "books", "empty")
+"""Of a tally of the three sources ``NAMES``."""
 
 
 def dedup_summary(**fields: Any) -> DedupSummary:

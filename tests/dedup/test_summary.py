@@ -5,27 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import slimpajama
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.run_summary import source_figures
 from slimpajama.dedup.summary import Count, ScopeFigures, SourceFigures, read_summary
-from slimpajama.dedup.verdicts import Tally, nested
+from slimpajama.dedup.verdicts import Tally
 from slimpajama.versions import versions
-
-COUNTS = nested(
-    np.array(
-        [
-            [[1000, 5_000_000], [10, 1_000], [2, 500], [900, 4_500_000], [950, 4_800_000], [988, 4_998_500]],
-            [[20, 90_000], [0, 0], [0, 0], [20, 90_000], [20, 90_000], [20, 90_000]],
-            [[0, 0]] * 6,
-        ]
-    )
-)
-REMOVED = nested(np.array([[[38, 198_500], [50, 300_000], [0, 0]], [[0, 0]] * 3, [[0, 0]] * 3]))
-NAMES = ("common_crawl", "books", "empty")
+from tests.dedup.summaries import COUNTS, NAMES, REMOVED
 
 
 def test_a_source_has_what_was_read_and_what_became_of_it_in_each_scope() -> None:
