@@ -45,7 +45,7 @@ class Registry(Generic[Entry]):
         self._entries: dict[str, Entry] = {}
 
     def register(self, entry: Entry) -> None:
-        """Make ``entry`` known by its name; registering the same class again changes nothing.
+        """Make ``entry`` known by its name; another instance of its class takes its place.
 
         Raises :class:`ConfigError` for a class, and where another entry has that name.
         """
