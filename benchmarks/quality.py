@@ -1,0 +1,148 @@
+"""How right deduplications are: each is compared with the exact truth of the corpus.
+
+``python -m benchmarks.quality --output OUTPUT`` prints the row of one finished deduplication.
+``python -m benchmarks.quality --write`` runs every preset and datasketch's index, and writes the table and the picture
+of ``docs/quality.md``; without ``--write`` it prints the table. The truth takes minutes the first time and is kept in
+``--cache``; the rest takes seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasketch
+
+from benchmarks.outcomes import Outcome, Row, judged, of_kept, of_output
+from benchmarks.pages import rewrite
+from benchmarks.pictures import curves_svg
+from benchmarks.truth import Truth, documents, truth_of
+from slimpajama import signature
+from slimpajama.corpus.discovery import discover
+from slimpajama.text_table import aligned, markdown_table
+
+CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "sample"
+DOCS = Path(__file__).parents[1] / "docs"
+CACHE = Path(tempfile.gettempdir()) / "slimpajama-quality"
+PRESETS = ("slimpajama", "verified", "fineweb", "dolma3", "nemo")
+BANDINGS = ((9, 13), (14, 8))
+
+HEADING = (
+    "method",
+    "removed",
+    "MB",
+    "J < 0.8 with the survivor",
+    "J < 0.5",
+    "lowest J",
+    "nothing left at J ≥ 0.8",
+    "left with a twin ≥ 0.8",
+    "% of pairs ≥ 0.8 found",
+    "% in one cluster",
+)
+
+
+def cells(name: str, row: Row) -> list[str]:
+    """A line of the table."""
+    return [
+        name,
+        f"{row.removed:,}",
+        f"{row.bytes / 1e6:.1f}",
+        "–" if row.below is None else f"{row.below:,}",
+        "–" if row.far_below is None else f"{row.far_below:,}",
+        "–" if row.lowest is None else f"{row.lowest:.3f}",
+        f"{row.lost:,}",
+        f"{row.left:,}",
+        f"{100 * row.found:.1f}",
+        "–" if row.together is None else f"{100 * row.together:.1f}",
+    ]
+
+
+def by_preset(corpus: Path, truth: Truth, preset: str) -> Outcome:
+    """What the command does with a preset."""
+    with tempfile.TemporaryDirectory() as output:
+        command = [sys.executable, "-m", "slimpajama", "dedup", "--input", str(corpus), "--output", output, "--quiet"]
+        finished = subprocess.run([*command, "--scope", "global", "--preset", preset], capture_output=True, text=True)
+        if finished.returncode:
+            raise SystemExit(f"the preset {preset} failed: {finished.stderr.strip()}")
+        return of_output(Path(output), truth)
+
+
+def by_datasketch(truth: Truth, texts: list[str]) -> Iterator[tuple[str, Outcome]]:
+    """What two uses of ``datasketch.MinHashLSH`` do: connected components, and keeping what finds no earlier one."""
+    for bands, rows in BANDINGS:
+        sketches = [
+            datasketch.MinHash(bands * rows, scheme="affine32", hashvalues=signature(text, bands * rows))
+            for text in texts
+        ]
+        yield f"datasketch {bands}×{rows}, components", _components(truth, sketches, bands, rows)
+        yield f"datasketch {bands}×{rows}, `query` first", _queries(truth, sketches, bands, rows)
+
+
+def _components(truth: Truth, sketches: list[datasketch.MinHash], bands: int, rows: int) -> Outcome:
+    index = datasketch.MinHashLSH(num_perm=bands * rows, params=(bands, rows))
+    first = list(range(len(sketches)))
+
+    def root(number: int) -> int:
+        while first[number] != number:
+            first[number] = first[first[number]]
+            number = first[number]
+        return number
+
+    for number, sketch in enumerate(sketches):
+        for other in index.query(sketch):
+            one, two = root(number), root(other)
+            first[max(one, two)] = min(one, two)
+        index.insert(number, sketch)
+    names = truth.names
+    survivors = {names[number]: names[root(number)] for number in range(len(names)) if root(number) != number}
+    return of_kept([name for name in names if name not in survivors], truth, survivors)
+
+
+def _queries(truth: Truth, sketches: list[datasketch.MinHash], bands: int, rows: int) -> Outcome:
+    index = datasketch.MinHashLSH(num_perm=bands * rows, params=(bands, rows))
+    names = truth.names
+    survivors = {}
+    for number, sketch in enumerate(sketches):
+        found = index.query(sketch)
+        if found:
+            survivors[names[number]] = names[min(found)]
+        else:
+            index.insert(number, sketch)
+    return of_kept([name for name in names if name not in survivors], truth, survivors)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--input", type=Path, default=CORPUS, help="shards to judge by (default: the shared real text)")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder that keeps the truth (default: %(default)s)")
+    parser.add_argument("--output", type=Path, action="append", default=[], help="a finished deduplication; repeatable")
+    parser.add_argument("--scope", choices=("global", "local"), default="global", help="of --output")
+    parser.add_argument("--presets", nargs="*", default=PRESETS, help="presets to run (default: %(default)s)")
+    parser.add_argument("--write", action="store_true", help="write docs/quality.md and its picture")
+    options = parser.parse_args()
+    truth = truth_of(options.input, options.cache)
+    rows: list[tuple[str, Row]] = []
+    if options.output:
+        rows += [(str(output), judged(of_output(output, truth, options.scope), truth)) for output in options.output]
+    else:
+        rows += [(f"`{name}`", judged(by_preset(options.input, truth, name), truth)) for name in options.presets]
+        _, texts = documents(discover(options.input))
+        rows += [(name, judged(outcome, truth)) for name, outcome in by_datasketch(truth, texts)]
+    table = [HEADING, *(cells(name, row) for name, row in rows)]
+    if options.write:
+        curves = [(name.replace("`", ""), row.similarities) for name, row in rows if row.below is not None]
+        (DOCS / "pictures" / "removals.svg").write_text(curves_svg(curves), "utf-8")
+        rewrite(DOCS / "quality.md", "quality", markdown_table(table))
+    else:
+        pairs = truth.pairs.at_least(truth.sets.sizes, 80).left.size
+        print(f"{len(truth.names):,} documents, {truth.bytes.sum() / 1e6:.1f} MB, {pairs:,} pairs with J >= 0.8")
+        print(aligned(table))
+
+
+if __name__ == "__main__":
+    main()
