@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from slimpajama.config.recipe import Recipe
     from slimpajama.config.run import MixtureConfig, RunConfig, SampleConfig, load_run_config
     from slimpajama.config.tokens import TokenConfig
+    from slimpajama.dedup.decision_tables import Decision
     from slimpajama.dedup.minhash import signature
     from slimpajama.dedup.summary import DedupSummary
     from slimpajama.engine.choice import EngineChoice
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     )
     from slimpajama.mixture.summary import MixtureSummary
     from slimpajama.pipeline.dedup import deduplicate
+    from slimpajama.pipeline.evidence import Pair
+    from slimpajama.pipeline.explain import Explanation, PathStep, explain
     from slimpajama.pipeline.mix import Mixtures
     from slimpajama.pipeline.mix_api import load_recipe, mix
     from slimpajama.pipeline.opening import Decisions, load_mixture, open_decisions, open_store
@@ -62,6 +65,7 @@ _HOMES = {
         "load_run_config",
     ),
     "slimpajama.config.tokens": ("TokenConfig",),
+    "slimpajama.dedup.decision_tables": ("Decision",),
     "slimpajama.dedup.minhash": ("signature",),
     "slimpajama.dedup.summary": ("DedupSummary",),
     "slimpajama.engine.choice": ("EngineChoice",),
@@ -81,6 +85,12 @@ _HOMES = {
     ),
     "slimpajama.mixture.summary": ("MixtureSummary",),
     "slimpajama.pipeline.dedup": ("deduplicate",),
+    "slimpajama.pipeline.evidence": ("Pair",),
+    "slimpajama.pipeline.explain": (
+        "Explanation",
+        "PathStep",
+        "explain",
+    ),
     "slimpajama.pipeline.mix": ("Mixtures",),
     "slimpajama.pipeline.mix_api": (
         "load_recipe",
@@ -125,9 +135,11 @@ __all__ = [
     "ConservationError",
     "DamagedFile",
     "DamagedOutput",
+    "Decision",
     "Decisions",
     "DedupSummary",
     "EngineChoice",
+    "Explanation",
     "InputChanged",
     "InputError",
     "InputNotFound",
@@ -135,6 +147,8 @@ __all__ = [
     "MixtureSummary",
     "Mixtures",
     "OutputError",
+    "Pair",
+    "PathStep",
     "Progress",
     "Recipe",
     "RunConfig",
@@ -157,6 +171,7 @@ __all__ = [
     "WorkspaceLocked",
     "clean",
     "deduplicate",
+    "explain",
     "load_config",
     "load_mixture",
     "load_recipe",

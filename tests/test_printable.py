@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from slimpajama.cli.main import app
-from slimpajama.printable import printable
+from slimpajama.printable import printable, printable_text
 from tests.corpus.shards import put
 
 
@@ -28,6 +28,13 @@ from tests.corpus.shards import put
 )
 def test_what_steers_a_terminal_is_written_out(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_characters_without_width_are_written_out_in_texts_alone() -> None:
+    text = "a\u200bb\ufeff c\u2060\u00add \U000e0041 \U0001f999"
+    assert printable(text) == text
+    assert printable_text(text) == "a\\u200bb\\ufeff c\\u2060\\xadd \\U000e0041 \U0001f999"
+    assert printable_text("a\n\x1b", keep="\n") == "a\n\\x1b"
 
 
 @given(st.text(st.characters(exclude_categories=())))

@@ -12,6 +12,7 @@ from slimpajama.printable import printable
 
 __all__ = [
     "A_PATH",
+    "ADedup",
     "ARun",
     "Debug",
     "EngineName",
@@ -54,6 +55,7 @@ LogLevelName = Enum(
 EngineName = Enum("EngineName", {"local": "local", "ray": "ray"}, type=str)
 
 ARun = Annotated[Path, typer.Argument(metavar="RUN", parser=_path, help="Output folder of dedup, mix or run.")]
+ADedup = Annotated[Path, typer.Argument(metavar="OUTPUT", parser=_path, help="Output folder of dedup or run.")]
 OtherInput = Annotated[Path | None, typer.Option("--input", **A_PATH, help="Folder of shards, over the config's.")]
 OnEngine = Annotated[EngineName, typer.Option("--engine", help="Run on this machine, or on a Ray cluster.")]
 RayAddress = Annotated[

@@ -120,6 +120,10 @@ def _read(
                 for column in batch.columns:
                     column.validate()
                 yield from _decoded(batch)
+            if start > file.metadata.num_rows:
+                raise InputChanged(
+                    f"{path} is shorter than it was; run the same command again, it starts this shard anew"
+                )
             if count != file.metadata.num_rows:
                 raise ShardUnreadable(
                     f"{path} has {file.metadata.num_rows - count:,} rows fewer than the {file.metadata.num_rows:,} "

@@ -89,15 +89,19 @@ class Outputs:
         self, piece: Piece, starts: Sequence[int], decided: str, digests: Mapping[str, str]
     ) -> list[ManifestPart]:
         layout = self._layout
+        numbers = {shard.source: shard.index for shard in piece.shards}
         parts = []
         stops = (*starts[1:], None)
         for start, stop, outputs in zip(starts, stops, layout.shards(piece, len(starts), BOTH), strict=True):
             paths = [layout.relative(output.path) for output in outputs]
             shards = tuple(
-                ManifestShard(layout.sources[output.source], output.scope, path, digests.get(path))
+                ManifestShard(
+                    layout.sources[output.source], output.scope, path, digests.get(path), numbers[output.source]
+                )
                 for output, path in zip(outputs, paths, strict=True)
             )
-            parts.append(ManifestPart(layout.relative(layout.decisions(piece)), decided, start, stop, shards))
+            decisions = layout.relative(layout.decisions(piece))
+            parts.append(ManifestPart(piece.file.relative, decisions, decided, start, stop, shards))
         return parts
 
     def _tables(self, piece: Piece) -> list[str]:

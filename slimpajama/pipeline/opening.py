@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.verdicts import VERDICTS
 from slimpajama.errors import ConfigError, InputNotFound
 from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.mixture.manifest import read_mixture_manifest
+from slimpajama.pipeline.evidence import Pair, finished_layout, open_evidence
 from slimpajama.storage.paths import is_remote, path_of
 from slimpajama.tokens.holdout import SPLITS
 from slimpajama.tokens.store import TokenStore
@@ -37,10 +37,11 @@ class Decisions:
 
     ``dataset``: all rows, as a ``pyarrow.dataset.Dataset``. Columns: ``id``, ``shard``, ``position``, ``source``,
     ``status``, ``bytes``, ``cleaned_chars``, ``kept_global``, ``kept_local``, ``cluster_global``, ``cluster_local``
-    and, with ``id_field``, ``document_id``.
+    and, with ``id_field``, ``document_id``. ``folder``: of the deduplication.
     """
 
     dataset: pads.Dataset
+    folder: Path
 
     def kept(self, scope: Literal["global", "local"] = "global", columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of the documents that a scope keeps. Raises :class:`ConfigError` for a name that does not exist."""
@@ -64,24 +65,24 @@ class Decisions:
         _expect("column", columns or (), self.dataset.schema.names)
         return self.dataset.to_table(columns=columns and list(columns), filter=_field("cluster_global") == id)
 
+    def pair(self, id: int, scope: Literal["global", "local"] = "global") -> Pair:
+        """A removed document beside the one that stays for it, compared by their texts, which are read from the input.
+
+        Raises :class:`ConfigError` where no document has this ``id``, or where it was not removed in that scope, and
+        :class:`~slimpajama.InputError` where the input has gone or changed.
+        """
+        _expect("scope", [scope], ["global", "local"])
+        return open_evidence(self.folder).pair(id, scope)
+
 
 def open_decisions(output: str | Path) -> Decisions:
-    """Open the decisions of the finished deduplication in ``output``.
+    """Open the decisions of the finished deduplication in ``output`` or ``output/dedup``.
 
     Raises :class:`~slimpajama.InputNotFound` where there is none.
     """
-    layout = DedupLayout(path_of(output))
-    if not layout.work.exists():
-        raise InputNotFound(
-            f"{layout.root} holds no deduplication; give the output of deduplicate, or dedup/ in the output of run"
-        )
-    if not layout.index.exists():  # a run removes it when it begins, and writes it again at its end
-        raise InputNotFound(
-            f"a deduplication into {layout.root} was interrupted or is at work, so its decisions are not all of "
-            "the same settings; run it again to the end"
-        )
+    layout = finished_layout(output)
     names = dict.fromkeys(part.decisions for part in read_manifest(layout).parts)
-    return Decisions(_dataset([layout.root / name for name in names]))
+    return Decisions(_dataset([layout.root / name for name in names]), layout.root)
 
 
 def open_store(path: str | Path) -> TokenStore:

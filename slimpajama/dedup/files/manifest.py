@@ -16,7 +16,7 @@ from slimpajama.storage.atomic import read_json
 
 __all__ = ["Manifest", "ManifestPart", "ManifestShard", "read_manifest"]
 
-MANIFEST_VERSION = 2
+MANIFEST_VERSION = 3
 
 AGAIN = "run slimpajama dedup again with the same input and output"
 
@@ -24,21 +24,25 @@ AGAIN = "run slimpajama dedup again with the same input and output"
 class ManifestShard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A shard, whether it was written or would be if its scope were asked for.
 
-    ``path``: relative to the output. ``blake2b``: its digest, where the last run wrote it.
+    ``path``: relative to the output. ``blake2b``: its digest, where the last run wrote it. ``number``: of the input
+    shard, as in the upper bits of the ids of its documents.
     """
 
     source: str
     scope: Scope
     path: str
     blake2b: str | None
+    number: int
 
 
 class ManifestPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The records at the positions ``[start, stop)`` of a piece, to its end without ``stop``.
 
-    ``decisions``: the path of the table of verdicts on the piece; ``decided``: a digest of it.
+    ``input``: the path of the piece's file below the input. ``decisions``: the path of the table of verdicts on the
+    piece; ``decided``: a digest of it.
     """
 
+    input: str
     decisions: str
     decided: str
     start: int

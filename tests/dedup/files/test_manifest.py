@@ -16,16 +16,17 @@ from slimpajama.tokens.dedup_reader import open_dedup_output
 MANIFEST = Manifest(
     (
         ManifestPart(
+            input="c4/a.jsonl.zst",
             decisions="decisions/c4/a.parquet",
             decided="d1",
             start=0,
             stop=70,
             shards=(
-                ManifestShard("c4", "global", "global/c4/a-00000-of-00002.jsonl.zst", "s1"),
-                ManifestShard("c4", "local", "local/c4/a-00000-of-00002.jsonl.zst", None),
+                ManifestShard("c4", "global", "global/c4/a-00000-of-00002.jsonl.zst", "s1", 3),
+                ManifestShard("c4", "local", "local/c4/a-00000-of-00002.jsonl.zst", None, 3),
             ),
         ),
-        ManifestPart("decisions/c4/a.parquet", "d1", 70, None, ()),
+        ManifestPart("c4/a.jsonl.zst", "decisions/c4/a.parquet", "d1", 70, None, ()),
     )
 )
 
@@ -38,7 +39,7 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_manifest(layout) == MANIFEST
 
 
-@pytest.mark.parametrize(("content", "version"), [([], 1), ([{"decisions": "a"}], 1), ({"version": 3, "x": []}, 3)])
+@pytest.mark.parametrize(("content", "version"), [([], 1), ([{"decisions": "a"}], 1), ({"version": 2, "x": []}, 2)])
 def test_a_manifest_of_another_version_is_named_with_the_remedy(tmp_path: Path, content: object, version: int) -> None:
     layout = DedupLayout(tmp_path)
     write_json(layout.manifest, content)
@@ -48,11 +49,11 @@ def test_a_manifest_of_another_version_is_named_with_the_remedy(tmp_path: Path, 
             reader()
         assert str(caught.value) == (
             f"{tmp_path} was deduplicated by another version of slimpajama: {layout.manifest} is of version {version}, "
-            f"and this one reads version 2; {AGAIN}"
+            f"and this one reads version 3; {AGAIN}"
         )
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "3", '{"version": 2}', '{"version": 2, "parts": [], "more": 1}'])
+@pytest.mark.parametrize("content", [None, "", "{", "3", '{"version": 3}', '{"version": 3, "parts": [], "more": 1}'])
 def test_a_manifest_that_is_missing_or_broken_is_no_finished_deduplication(tmp_path: Path, content: str | None) -> None:
     layout = DedupLayout(tmp_path)
     if content is not None:

@@ -1,0 +1,174 @@
+"""Evidence as text for a terminal: the verdict on a document, a pair compared, and two texts with differences marked.
+
+Texts and names come from strangers: all of it is written out by :mod:`slimpajama.printable` before it is laid out.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import typer
+
+from slimpajama.dedup.decision_tables import Decision, OneScope
+from slimpajama.pipeline.evidence import Pair, place_of
+from slimpajama.pipeline.explain import Explanation, PathStep
+from slimpajama.printable import printable, printable_text
+from slimpajama.text.differences import differences
+
+__all__ = ["explanation_text", "marked_differences", "where"]
+
+WIDTH = 100
+MOST_PLACES = 40
+"""Places where two texts differ that are shown."""
+
+MOST_CHARACTERS = 600
+"""Of a stretch that only one text has; the rest is counted."""
+
+
+def where(decision: Decision) -> str:
+    """A document's id and place in a line."""
+    return f"{decision.id:#x}, {printable(decision.shard)}, {place_of(decision)}"
+
+
+def explanation_text(found: Explanation) -> str:
+    """All that is known of a document."""
+    document = found.document
+    lines = [typer.style(where(document), bold=True), _verdict(found), ""]
+    facts = [("source", printable(document.source)), ("size", _size(document))]
+    if document.document_id is not None:
+        facts.append(("its own id", printable_text(document.document_id)))
+    if document.status in ("kept", "duplicate"):
+        globally, locally = _fate(found, "global"), _fate(found, "local")
+        if globally == locally:
+            facts.append(("both scopes", globally))
+        else:
+            facts += [("globally", globally), (f"within {printable(document.source)}", locally)]
+    if document.cluster_sources:
+        facts.append(("sources", ", ".join(map(printable, document.cluster_sources))))
+    lines += _aligned(facts)
+    if found.namesakes:
+        lines += ["", f"{found.namesakes:,} more record(s) hold this id; this is the first"]
+    for pair in found.pairs:
+        lines += ["", typer.style(_heading(pair), bold=True), *_aligned(_figures(pair, found.bands, bool(found.path)))]
+        if pair.scope == "global":
+            lines += _path(found.path)
+        lines += ["", *marked_differences(pair.document_text, pair.survivor_text)]
+    if found.problem:
+        lines += ["", f"The texts cannot be compared: {printable(found.problem)}"]
+    if found.members:
+        lines += ["", f"The first {len(found.members):,} documents of its global cluster:"]
+        lines += [f"  {where(one)}: {one.status}" for one in found.members]
+    return "\n".join(lines)
+
+
+def _verdict(found: Explanation) -> str:
+    document = found.document
+    if document.status == "bad":
+        return f"bad: the record is broken ({printable_text(found.reason)})" if found.reason else "bad: it is broken"
+    if document.status == "short":
+        return f"short: it has {document.cleaned_chars or 0:,} cleaned characters, which is too few to take part"
+    kept = [name for name, stays in (("global", document.kept_global), ("local", document.kept_local)) if stays]
+    if len(kept) == 2:
+        return "kept in both scopes"
+    return f"kept in the {kept[0]} scope only" if kept else "a duplicate in both scopes"
+
+
+def _size(document: Decision) -> str:
+    cleaned = "" if document.cleaned_chars is None else f", {document.cleaned_chars:,} cleaned characters"
+    return f"{document.bytes:,} bytes{cleaned}"
+
+
+def _fate(found: Explanation, scope: OneScope) -> str:
+    document, survivor = found.document, found.survivor(scope)
+    if survivor is None:
+        size, copies = document.size(scope), document.exact_copies
+        text = "kept"
+        if size is not None:
+            text += ", alone" if size == 1 else f" for the {size:,} documents of its cluster"
+        elif document.cluster(scope) is not None:
+            text += " for its cluster"
+        if scope == "global" and copies is not None and copies > 1:
+            text += f", {copies:,} of them with the very same cleaned text"
+        return text
+    match = document.match(scope)
+    how = {"exact": " as an exact copy", "near": " as a near duplicate"}.get(match or "", "")
+    return f"removed{how}; {survivor.id:#x} of {printable(survivor.source)} stays for it"
+
+
+def _heading(pair: Pair) -> str:
+    other = "the document that stays" if pair.scope == "global" else "the one that stays within its source"
+    return f"Compared with {other}, {where(pair.survivor)}"
+
+
+def _figures(pair: Pair, bands: int, linked: bool) -> list[tuple[str, str]]:
+    estimate = "" if pair.estimate is None else f"; estimated from signatures: {pair.estimate:.4f}"
+    figures = [("Jaccard", f"{pair.jaccard:.4f}{estimate}")]
+    contained = f"{pair.document_in_survivor:.1%} of this document's shingles are in the other, "
+    figures.append(("contained", contained + f"{pair.survivor_in_document:.1%} of the other's in this one"))
+    if pair.bands:
+        numbers = ", ".join(str(band + 1) for band in pair.bands)
+        figures.append(("bands", f"{len(pair.bands)} of {bands} agree: {numbers}"))
+    elif pair.document_text == pair.survivor_text:
+        figures.append(("bands", "none needed, the texts are equal"))
+    else:
+        figures.append(("bands", f"none of {bands} agrees; linked by way of other documents" if linked else "none"))
+    return figures
+
+
+def _path(path: Sequence[PathStep]) -> list[str]:
+    lines = [""] if path else []
+    for step in path:
+        similar = "" if step.jaccard is None else f"Jaccard {step.jaccard:.4f} with the one above"
+        lines.append(f"  {where(step.document)}" + (f"  ({similar})" if similar else ""))
+    return lines
+
+
+def _aligned(facts: Sequence[tuple[str, str]]) -> list[str]:
+    width = max(len(name) for name, _ in facts)
+    lines: list[str] = []
+    for name, fact in facts:
+        lines += textwrap.wrap(
+            fact,
+            WIDTH + 20,
+            initial_indent=f"  {name.ljust(width)}  ",
+            subsequent_indent=" " * (width + 4),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
+
+
+def marked_differences(first: str, second: str) -> list[str]:
+    """The places where two texts differ, as lines; a page at most."""
+    found = differences(first, second)
+    if not found.places:
+        return ["  The two texts are equal."]
+    minus, plus = (
+        typer.style("[-only in this one-]", fg="red"),
+        typer.style("{+only in the one that stays+}", fg="green"),
+    )
+    lines = [f"  Where they differ: {minus} {plus}"]
+    for place in found.places[:MOST_PLACES]:
+        text = f"… {place.before}" if place.skipped else place.before
+        line = _shown(text)
+        if place.first:
+            line += typer.style(f"[-{_bounded(place.first)}-]", fg="red")
+        if place.second:
+            line += typer.style(f"{{+{_bounded(place.second)}+}}", fg="green")
+        line += _shown(place.after)
+        lines += ["", *textwrap.wrap(line, WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)]
+    more = len(found.places) - MOST_PLACES
+    notes = [f"{more:,} more places"] if more > 0 else []
+    notes += [f"{found.left_out:,} words were not compared, as the texts are long"] if found.left_out else []
+    return lines + (["", f"  … and {'; '.join(notes)}"] if notes else [])
+
+
+def _shown(text: str) -> str:
+    return printable_text(" ".join(text.split("\n"))) if text else ""
+
+
+def _bounded(text: str) -> str:
+    shown = _shown(text[:MOST_CHARACTERS])
+    more = len(text) - MOST_CHARACTERS
+    return shown if more <= 0 else f"{shown} … {more:,} more characters"

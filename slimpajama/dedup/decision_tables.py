@@ -1,0 +1,180 @@
+"""Looks up single decisions of a finished deduplication, by id, by place, or by the document's own id.
+
+An id names its shard, the manifest names the table of that shard, and the statistics of the table's row groups lead to
+the group that holds the position: two reads of a footer's size and one row group, however many documents there are. The
+members of a cluster, and ids that records hold themselves, are found by a filter over one or two columns of all tables.
+Rejected: a filter over all tables for every look-up (seconds at ten million documents, minutes at a billion), and an
+index from ids to rows (another file to keep right).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from slimpajama.corpus.pieces import POSITION_BITS
+from slimpajama.dedup.files.manifest import Manifest
+from slimpajama.storage.paths import opened
+
+__all__ = ["Decision", "DecisionTables", "OneScope"]
+
+OneScope = Literal["global", "local"]
+
+_POSITION = (1 << POSITION_BITS) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One row of the decisions, with the names of their columns; ``None`` where a column does not apply or exist."""
+
+    id: int
+    source: str
+    shard: str
+    position: int
+    status: str
+    cluster_global: int | None
+    cluster_local: int | None
+    kept_global: bool
+    kept_local: bool
+    bytes: int
+    cleaned_chars: int | None
+    match_global: str | None = None
+    match_local: str | None = None
+    similarity_global: float | None = None
+    similarity_local: float | None = None
+    size_global: int | None = None
+    size_local: int | None = None
+    exact_copies: int | None = None
+    cluster_sources: tuple[str, ...] | None = None
+    document_id: str | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Decision:
+        """The decision in a row of a table, whose other columns are left out."""
+        known = {name: row[name] for name in (one.name for one in fields(cls)) if name in row}
+        if known.get("cluster_sources") is not None:
+            known["cluster_sources"] = tuple(known["cluster_sources"])
+        return cls(**known)
+
+    def kept(self, scope: OneScope) -> bool:
+        """Whether the scope keeps it."""
+        return self.kept_global if scope == "global" else self.kept_local
+
+    def cluster(self, scope: OneScope) -> int | None:
+        """The survivor of its cluster in a scope; ``None`` where it is alone."""
+        return self.cluster_global if scope == "global" else self.cluster_local
+
+    def removed(self, scope: OneScope) -> bool:
+        """Whether the scope removes it as a duplicate."""
+        return self.status in ("kept", "duplicate") and not self.kept(scope)
+
+    def match(self, scope: OneScope) -> str | None:
+        """``exact`` or ``near``: how it matches the survivor, where it is removed."""
+        return self.match_global if scope == "global" else self.match_local
+
+    def size(self, scope: OneScope) -> int | None:
+        """Documents in its cluster, where the scope keeps it."""
+        return self.size_global if scope == "global" else self.size_local
+
+
+@dataclass(frozen=True)
+class DecisionTables:
+    """The tables of decisions below ``root`` that ``manifest`` lists. ``piece_bytes``: the setting."""
+
+    root: Path
+    manifest: Manifest
+    piece_bytes: int
+
+    @functools.cached_property
+    def tables(self) -> tuple[Path, ...]:
+        """All tables, in the order of the corpus."""
+        return tuple(self.root / name for name in dict.fromkeys(part.decisions for part in self.manifest.parts))
+
+    @functools.cached_property
+    def _by_input(self) -> dict[str, list[str]]:
+        """The tables of each input file, in the order of its pieces."""
+        found: dict[str, dict[str, None]] = {}
+        for part in self.manifest.parts:
+            found.setdefault(part.input, {})[part.decisions] = None
+        return {shard: list(tables) for shard, tables in found.items()}
+
+    @functools.cached_property
+    def _input_of_shard(self) -> dict[int, str]:
+        return {shard.number: part.input for part in self.manifest.parts for shard in part.shards}
+
+    @property
+    def shards(self) -> Sequence[str]:
+        """The input files, as paths below the input."""
+        return list(self._by_input)
+
+    def by_id(self, id: int) -> Decision | None:
+        """The decision on the document with this id, if there is one."""
+        shard = self._input_of_shard.get(id >> POSITION_BITS)
+        found = None if shard is None else self.at(shard, id & _POSITION)
+        return found if found is not None and found.id == id else None
+
+    def at(self, shard: str, position: int) -> Decision | None:
+        """The decision on the record that begins at a position of an input file, if there is one."""
+        part, parts = self.part(shard, position)
+        return _row_at(self.root / self._by_input[shard][part], position) if part < parts else None
+
+    def part(self, shard: str, position: int) -> tuple[int, int]:
+        """Which piece of an input file a position is in, and of how many."""
+        parts = len(self._by_input.get(shard, ()))
+        # A file of several pieces is cut every so many bytes, and a record belongs to the piece it begins in.
+        return position // self.piece_bytes if parts > 1 else 0, parts
+
+    def by_document_id(self, document_id: str) -> list[Decision]:
+        """The decisions on the records that hold this id; a filter over one column of all tables."""
+        return list(self._filtered(pc.field("document_id") == document_id))
+
+    @property
+    def has_document_ids(self) -> bool:
+        """Whether the run had the setting ``id_field``."""
+        return bool(self.tables) and "document_id" in _schema(self.tables[0]).names
+
+    def members(self, scope: OneScope, survivor: int, most: int) -> list[Decision]:
+        """The first ``most`` documents of a cluster; a filter over one column of all tables."""
+        found: list[Decision] = []
+        for decision in self._filtered(pc.field(f"cluster_{scope}") == pa.scalar(survivor, pa.uint64())):
+            if len(found) == most:
+                break
+            found.append(decision)
+        return found
+
+    def _filtered(self, condition: Any) -> Iterator[Decision]:
+        """Rows of all tables, one table after the other."""
+        for path in self.tables:
+            with opened(path) as file:
+                for row in pq.read_table(file, filters=condition).to_pylist():
+                    yield Decision.of(row)
+
+
+def _schema(path: Path) -> pa.Schema:
+    with opened(path) as source, pq.ParquetFile(source) as file:
+        return file.schema_arrow
+
+
+def _row_at(path: Path, position: int) -> Decision | None:
+    with opened(path, range_bytes=1 << 20) as source, pq.ParquetFile(source) as file:
+        metadata = file.metadata
+        names = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
+        column = names.index("position")
+        for number in range(metadata.num_row_groups):
+            span = metadata.row_group(number).column(column).statistics
+            if span is not None and span.has_min_max and not span.min <= position <= span.max:
+                continue
+            positions = file.read_row_group(number, columns=["position"]).column("position").to_numpy()
+            place = np.flatnonzero(positions == position)
+            if place.size:
+                row = file.read_row_group(number).slice(int(place[0]), 1).to_pylist()[0]
+                return Decision.of(row)
+    return None

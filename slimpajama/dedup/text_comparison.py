@@ -1,0 +1,52 @@
+"""How alike two texts are, by the measures that deduplication goes by: shingles, signatures and bands.
+
+Everything is computed from the texts, with the parameters of the run. Costs a sketch and a sort of each text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from slimpajama.dedup.minhash import signature
+from slimpajama.dedup.params import MinHashParams
+from slimpajama.registry import KEY_METHODS
+from slimpajama.text.shingles import shingle_hashes
+
+__all__ = ["Comparison", "compare_texts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two texts, ``first`` and ``second``.
+
+    ``jaccard``: shared shingles as a share of all. ``estimate``: what their signatures say of it, as datasketch
+    estimates it; ``None`` for a method without signatures. ``first_in_second``: the share of the first's shingles that
+    the second has, too; ``second_in_first`` the other way round. ``bands``: those that agree, counted from 0.
+    """
+
+    jaccard: float
+    estimate: float | None
+    first_in_second: float
+    second_in_first: float
+    bands: tuple[int, ...]
+
+
+def compare_texts(first: str, second: str, params: MinHashParams) -> Comparison:
+    """Compare two stored texts. Texts without shingles share nothing."""
+    one, other = np.unique(shingle_hashes(first)), np.unique(shingle_hashes(second))
+    shared = int(np.intersect1d(one, other, assume_unique=True).size)
+    estimate = None
+    if params.method == "minhash":
+        signatures = [signature(text, params.num_perm, params.seed) for text in (first, second)]
+        estimate = float(np.mean(signatures[0] == signatures[1])) if one.size and other.size else 0.0
+    keys = KEY_METHODS.get(params.method).sketcher(params).sketch([first, second]).keys
+    agreeing = np.flatnonzero((keys[0] == keys[1]) & (keys[0] != 0))
+    return Comparison(
+        jaccard=shared / max(1, one.size + other.size - shared),
+        estimate=estimate,
+        first_in_second=shared / max(1, one.size),
+        second_in_first=shared / max(1, other.size),
+        bands=tuple(agreeing.tolist()),
+    )
