@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import POSITION_BITS
-from slimpajama.dedup.files.sketches import BATCH_ROWS, SOUND, Rows, RowsWriter
+from slimpajama.dedup.files.sketches import BATCH_ROWS, SOUND, Rows, RowShape, RowsWriter
 from slimpajama.storage.atomic import atomic_file, write_json
 
 BANDS = 9
@@ -80,7 +80,7 @@ def plant(folder: Path, documents: int, seed: int = 1) -> Planted:
     paths = []
     for number, begin in enumerate(range(0, documents, per_file)):
         paths.append(f"rows/{number:03d}.arrow")
-        with atomic_file(folder / paths[-1]) as file, RowsWriter(file, BANDS) as writer:
+        with atomic_file(folder / paths[-1]) as file, RowsWriter(file, RowShape(BANDS)) as writer:
             for first in range(begin, min(begin + per_file, documents), BATCH_ROWS):
                 last = min(first + BATCH_ROWS, begin + per_file, documents)
                 writer.append(_rows(planted, first, last, number // SHARDS, seen))
@@ -110,6 +110,7 @@ def _rows(planted: Planted, first: int, last: int, source: int, seen: NDArray[np
         cleaned=np.full(numbers.size, 4000, dtype=np.int64),
         rewritten=np.zeros(numbers.size, dtype=np.bool_),
         keys=np.where(chosen & linked[:, None], shared, own),
+        hashes=np.stack([numbers.astype(np.uint64), numbers.astype(np.uint64)], axis=1),
     )
 
 

@@ -52,6 +52,35 @@ def band_keys_of(signature: NDArray[np.uint32], bands: int, rows: int) -> list[i
     return [band_key(signature[band * rows : (band + 1) * rows].tolist()) for band in range(bands)]
 
 
+def splitmix(number: int) -> int:
+    state = number * BASE % MODULUS
+    state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % MODULUS
+    return (state ^ (state >> 27)) * 0x94D049BB133111EB % MODULUS
+
+
+TEXT_KEYS = [[(1 << 31) | (splitmix(512 * row + at + 1) >> 34) for at in range(512)] for row in range(4)]
+
+
+def text_hash_of(cleaned: str) -> tuple[int, int]:
+    """The 128 bits of a cleaned text: blocks of 1024 characters as sums of products of pairs, then chained."""
+    odd = (0xD6E8FEB86659FD93, 0xA0761D6478BD642F)
+    lanes = []
+    for lane in range(2):
+        state = 0
+        for start in range(0, len(cleaned), 1024):
+            block = [ord(char) for char in cleaned[start : start + 1024]]
+            half = (len(block) + 1) // 2
+            right = block[half:] + [0] * (2 * half - len(block))
+            keys = zip(TEXT_KEYS[2 * lane], TEXT_KEYS[2 * lane + 1], strict=True)
+            whole = sum((a + k) * (b + m) for a, b, (k, m) in zip(block[:half], right, keys, strict=False))
+            state = (state ^ (whole % MODULUS)) * odd[lane] % MODULUS
+            state ^= state >> 32
+        state = (state ^ len(cleaned)) * odd[1 - lane] % MODULUS
+        state = (state ^ (state >> 32)) * odd[lane] % MODULUS
+        lanes.append(state ^ (state >> 32))
+    return lanes[0], lanes[1]
+
+
 def components(nodes: Iterable[int], edges: Iterable[tuple[int, int]]) -> dict[int, int]:
     """Breadth-first search: the smallest member of each node's component."""
     neighbours: dict[int, set[int]] = {node: set() for node in nodes}

@@ -11,15 +11,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from slimpajama.config.loading import assigned, checked, read_yaml
+from slimpajama.config.dedup_presets import DEDUP_PRESETS, PRESET_THRESHOLD, DedupPreset, PresetName
+from slimpajama.config.loading import assigned, checked, put_at, read_yaml
+from slimpajama.config.preference import preference
 from slimpajama.config.refusals import kind_of, shown
+from slimpajama.config.shingle import ShingleConfig
 from slimpajama.config.sizes import Bytes
 from slimpajama.errors import ConfigError
 from slimpajama.registry import KEY_METHODS, SHARD_FORMATS, Registry
 
-__all__ = ["REDPAJAMA_SET_NAMES", "Config", "LayoutName", "Scope", "SourceConfig", "load_config"]
+__all__ = ["REDPAJAMA_SET_NAMES", "Cleaning", "Config", "LayoutName", "Scope", "SourceConfig", "load_config"]
 
 Scope = Literal["both", "global", "local"]
+Cleaning = Literal["slimpajama", "unicode", "none"]
 LayoutName = Literal["auto", "folders", "records"]
 
 REDPAJAMA_SET_NAMES = {
@@ -78,10 +82,18 @@ class SourceConfig(BaseModel):
 
 
 class Config(BaseModel):
-    """The settings of a deduplication run. Sizes accept ``8GiB``, ``500MB`` or a number of bytes."""
+    """The settings of a deduplication run. Sizes accept ``8GiB``, ``500MB`` or a number of bytes.
+
+    The fields hold what applies, that of the ``preset`` where nothing was given; ``model_fields_set`` are those given.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    preset: PresetName = Field(
+        default="slimpajama",
+        description="settings by one name: `slimpajama`, `verified`, `fineweb`, `dolma3` or `nemo` sets shingle, "
+        "bands, rows, num_perm and checked where they are not given",
+    )
     sources: tuple[SourceConfig, ...] = Field(
         default=(),
         description="sources in order of precedence; empty: those that the layout shows, RedPajama's first, in the "
@@ -109,19 +121,55 @@ class Config(BaseModel):
     )
 
     normalisation: Literal["nfc", "ftfy", "none"] = Field(default="nfc", description="Unicode form of the stored text")
-    min_cleaned_characters: int = Field(default=200, ge=0, description="shorter documents are dropped before LSH")
+    cleaning: Cleaning = Field(
+        default="slimpajama",
+        description="form in which documents are measured and compared: lower case, without ASCII punctuation, single "
+        "spaces (`slimpajama`); also without other punctuation of Unicode, such as full-width marks (`unicode`); or "
+        "the text as it is stored (`none`)",
+    )
+    min_cleaned_characters: int = Field(
+        default=200, ge=0, description="documents that are shorter once cleaned are dropped before LSH"
+    )
+    shingle: ShingleConfig = Field(
+        default=DEDUP_PRESETS["slimpajama"].shingle,
+        description="what documents are cut into: `{unit: character or word, length: 3 to 64}`",
+    )
     method: str = Field(
         default="minhash", description="how the keys of documents are made: this, or a method registered in Python"
     )
     num_perm: int = Field(default=128, ge=1, le=65_536, description="permutations of a signature")
     seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the permutations")
-    bands: int | None = Field(default=None, ge=1, description="LSH bands (default 9, the published value)")
-    rows: int | None = Field(default=None, ge=1, description="signature values per band (default 13)")
+    bands: int | None = Field(default=None, ge=1, description="LSH bands; default: the preset's, 9 as published")
+    rows: int | None = Field(
+        default=None, ge=1, description="signature values per band; default: the preset's, 13 as published"
+    )
+    checked: bool = Field(
+        default=False,
+        description="remove a document only if one that stays has at least the Jaccard similarity `threshold` with it",
+    )
     threshold: float | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="instead of bands and rows: datasketch's optimum for this Jaccard",
+        description="Jaccard similarity: with `checked`, what removals are held to (default 0.8); without, instead of "
+        "bands and rows, datasketch's optimum for it",
+    )
+    prefer: tuple[str, ...] = Field(
+        default=("source",),
+        min_length=1,
+        description="which of several duplicates stays, by the first key that tells them apart, then by id: `source` "
+        "(the order of sources), `longest`, `newest`, `oldest`, `newest:FIELD`, `oldest:FIELD`, or a field of the "
+        "record, as meta.score (the larger first) or -meta.score (the smaller first)",
+    )
+    duplicate_counts: bool = Field(
+        default=True, description="write into each shard's meta.duplicates how many duplicates a document stands for"
+    )
+    max_removed_fraction: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="stop before writing if more than this share of a source's documents would be removed, in a scope "
+        "that is written",
     )
 
     max_document_bytes: Bytes = Field(default=64 << 20, ge=1 << 10, description="larger records are bad records")
@@ -167,27 +215,72 @@ class Config(BaseModel):
     def _known_method(cls, value: str) -> str:
         return _known(KEY_METHODS, value)
 
+    @field_validator("prefer")
+    @classmethod
+    def _known_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        for key in keys:
+            preference(key)
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise ValueError(f"key {twice[0]!r} of prefer is named twice")
+        return keys
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_shingle(cls, values: Any) -> Any:
+        """A part of ``shingle`` that is not given is the preset's, unless its unit is another."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("shingle"), Mapping):
+            return values
+        name = values.get("preset", "slimpajama")
+        known = next((preset for known, preset in DEDUP_PRESETS.items() if known == name), None)
+        given = values["shingle"]
+        if known is None or given.get("unit", known.shingle.unit) != known.shingle.unit:
+            return values
+        return {**values, "shingle": {**known.shingle.model_dump(), **given}}
+
     @model_validator(mode="after")
-    def _consistent(self) -> Config:
-        if self.threshold is not None and (self.bands is not None or self.rows is not None):
-            raise ValueError("give either threshold or bands and rows, not both")
-        if (self.bands is None) != (self.rows is None):
-            raise ValueError("bands and rows are given together, or neither")
-        if self.bands is not None and self.rows is not None and self.bands * self.rows > self.num_perm:
+    def _filled_in(self) -> Config:
+        """Check that the settings fit together, and set those that are not given to what applies."""
+        preset = DEDUP_PRESETS[self.preset]
+        filled = {
+            name: getattr(preset, name)
+            for name in ("shingle", "num_perm", "checked")
+            if name not in self.model_fields_set
+        }
+        for name, value in filled.items():
+            object.__setattr__(self, name, value)  # leaves model_fields_set as it is, and the model frozen to others
+        self._fill_in_bands(preset)
+        if self.checked and self.method != "minhash":
             raise ValueError(
-                f"{self.bands} bands of {self.rows} rows need {self.bands * self.rows} permutations, "
-                f"but num_perm is {self.num_perm}"
-            )
-        if self.threshold is None and self.bands is None and self.num_perm < 117:
-            raise ValueError(
-                f"num_perm is {self.num_perm}, but the default 9 bands of 13 rows need 117: give bands and rows, "
-                "or a threshold"
+                f"checked works with signatures, and method {self.method!r} has none: set checked to false, or method "
+                "to minhash"
             )
         names = [source.name for source in self.sources]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"source {twice[0]!r} is named twice")
         return self
+
+    def _fill_in_bands(self, preset: DedupPreset) -> None:
+        if not self.checked and self.threshold is not None and (self.bands is not None or self.rows is not None):
+            raise ValueError("give either threshold or bands and rows, not both")
+        if (self.bands is None) != (self.rows is None):
+            raise ValueError("bands and rows are given together, or neither")
+        if self.checked and self.threshold is None:
+            object.__setattr__(self, "threshold", PRESET_THRESHOLD)
+        if self.bands is None and (self.checked or self.threshold is None):
+            if preset.bands * preset.rows > self.num_perm:
+                raise ValueError(
+                    f"num_perm is {self.num_perm}, but the {preset.bands} bands of {preset.rows} rows of preset "
+                    f"{self.preset} need {preset.bands * preset.rows}: give bands and rows, or raise num_perm"
+                )
+            object.__setattr__(self, "bands", preset.bands)
+            object.__setattr__(self, "rows", preset.rows)
+        if self.bands is not None and self.rows is not None and self.bands * self.rows > self.num_perm:
+            raise ValueError(
+                f"{self.bands} bands of {self.rows} rows need {self.bands * self.rows} permutations, "
+                f"but num_perm is {self.num_perm}"
+            )
 
 
 def load_config(file: Path | None = None, assignments: Sequence[str] = (), **flags: Any) -> Config:
@@ -203,7 +296,8 @@ def load_config(file: Path | None = None, assignments: Sequence[str] = (), **fla
         if not isinstance(section, dict):
             raise ConfigError(f"{file} holds {kind_of(section)}; it must be a mapping of settings to values")
         values.update(section)
-    values.update(map(assigned, assignments))
+    for key, value in map(assigned, assignments):
+        put_at(values, key, value, f"--set {key}", "the settings")
     values.update({key: value for key, value in flags.items() if value is not None})
     origins = ([str(file)] if file is not None else []) + (["--set"] if assignments else [])
     return checked(Config, values, " and ".join(origins) or "settings")

@@ -86,5 +86,5 @@ def put_at(values: MutableMapping[str, Any], key: str, value: object, origin: st
 
 
 def with_settings(model: type[Model], base: Model | None, settings: Mapping[str, object]) -> Model:
-    """``base``, or the defaults, with ``settings`` over it. Raises :class:`ConfigError`."""
-    return checked(model, {**(base.model_dump() if base else {}), **settings}, "settings")
+    """``base``, or the defaults, with ``settings`` over what ``base`` was given. Raises :class:`ConfigError`."""
+    return checked(model, {**(base.model_dump(exclude_unset=True) if base else {}), **settings}, "settings")

@@ -8,6 +8,7 @@ then linked; nothing else decides. The published 9 x 13 catches 40 % of the pair
 from __future__ import annotations
 
 from slimpajama.config.dedup import Config
+from slimpajama.config.dedup_presets import PRESET_THRESHOLD
 from slimpajama.errors import ConfigError
 
 __all__ = [
@@ -45,7 +46,7 @@ def optimal_banding(threshold: float, num_perm: int) -> tuple[int, int]:
 
 
 def banding(config: Config) -> tuple[int, int]:
-    """The ``(bands, rows)`` a config asks for, directly, by its threshold, or by saying nothing."""
-    if config.threshold is not None:
-        return optimal_banding(config.threshold, config.num_perm)
-    return config.bands or PUBLISHED_BANDS, config.rows or PUBLISHED_ROWS
+    """The ``(bands, rows)`` a config asks for: given, its preset's, or the optimum for its threshold."""
+    if config.bands is not None and config.rows is not None:
+        return config.bands, config.rows
+    return optimal_banding(config.threshold or PRESET_THRESHOLD, config.num_perm)

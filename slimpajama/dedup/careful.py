@@ -15,12 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.corpus.records import FIRST_BYTES, BadRecord, RecordBatch
 from slimpajama.dedup.key_methods import TextSketcher
-from slimpajama.dedup.sketcher import Sketches
+from slimpajama.dedup.sketcher import Sketches, joined_sketches
 from slimpajama.engine import Death
 from slimpajama.engine.heartbeat import beat
 
@@ -90,12 +88,7 @@ def sketch_one_by_one(batch: RecordBatch, sketcher: TextSketcher, at: Path) -> S
         beat()
         sketches.append(sketcher.sketch([text]))
     at.unlink(missing_ok=True)
-    return Sketches(
-        *(
-            np.concatenate([getattr(one, column) for one in sketches])
-            for column in ("sizes", "cleaned", "rewritten", "keys")
-        )
-    )
+    return joined_sketches(sketches)
 
 
 def _position(document: int) -> int:

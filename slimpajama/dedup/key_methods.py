@@ -2,7 +2,8 @@
 
 To add one, write a subclass of :class:`KeyMethod` in a module that workers can import, register an instance with
 ``KEY_METHODS.register``, and set ``method`` to its name. The settings of MinHash apply to it as far as it uses them;
-``bands`` is the number of its keys. One call is made for each batch of about 8 MiB, never one for a document.
+``bands`` is the number of its keys. Texts that are equal as they are stored count as exact duplicates, since only the
+method knows how it cleans them. One call is made for each batch of about 8 MiB, never one for a document.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from slimpajama.dedup.params import MinHashParams
@@ -82,9 +84,12 @@ class _NormalisingSketcher:
         count = len(texts)
         self._expect("cleaned characters", cleaned, np.dtype(np.int64), (count,))
         self._expect("keys", keys, np.dtype(np.uint64), (count, self._params.bands))
-        sizes = np.fromiter((len(text.encode()) for text in stored), dtype=np.int64, count=count)
+        encoded = [text.encode() for text in stored]
+        sizes = np.fromiter(map(len, encoded), dtype=np.int64, count=count)
+        digests = b"".join(xxhash.xxh3_128_digest(text) for text in encoded)
+        hashes = np.frombuffer(digests, dtype=">u8").astype(np.uint64).reshape(count, 2)
         changed = (new != old for new, old in zip(stored, texts, strict=True))
-        return Sketches(sizes, cleaned, np.fromiter(changed, dtype=np.bool_, count=count), keys)
+        return Sketches(sizes, cleaned, np.fromiter(changed, dtype=np.bool_, count=count), keys, hashes)
 
     def _expect(self, what: str, given: object, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         if not isinstance(given, np.ndarray) or given.dtype != dtype or given.shape != shape:

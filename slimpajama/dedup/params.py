@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from slimpajama.config.dedup import Config
+from slimpajama.config.dedup import Cleaning, Config
+from slimpajama.config.shingle import ShingleUnit
 from slimpajama.dedup.banding import PUBLISHED_BANDS, PUBLISHED_ROWS, banding
 from slimpajama.registry import KEY_METHODS
 from slimpajama.text.normalisation import Normalisation
@@ -23,8 +24,8 @@ class MinHashParams:
 
     ``method``: the key method, by name, and its ``method_version``. ``num_perm`` permutations drawn with ``seed`` make
     a signature, of which ``bands`` of ``rows`` values each become keys. ``normalisation``: of the stored text, which is
-    then cleaned and cut into shingles of ``shingle_characters``. Documents of fewer than ``min_cleaned_characters``
-    have no keys.
+    then cleaned in the way of ``cleaning`` and cut into shingles of ``shingle_length`` units. Documents of fewer than
+    ``min_cleaned_characters`` have no keys. ``checked``: the low bytes of minima are kept beside the keys.
     """
 
     num_perm: int = 128
@@ -33,9 +34,12 @@ class MinHashParams:
     min_cleaned_characters: int = 200
     bands: int = PUBLISHED_BANDS
     rows: int = PUBLISHED_ROWS
-    shingle_characters: int = SHINGLE_CHARACTERS
+    shingle_unit: ShingleUnit = "character"
+    shingle_length: int = SHINGLE_CHARACTERS
+    cleaning: Cleaning = "slimpajama"
     method: str = "minhash"
     method_version: int = 1
+    checked: bool = False
 
     @classmethod
     def of(cls, config: Config) -> MinHashParams:
@@ -48,8 +52,12 @@ class MinHashParams:
             min_cleaned_characters=config.min_cleaned_characters,
             bands=bands,
             rows=rows,
+            shingle_unit=config.shingle.unit,
+            shingle_length=config.shingle.length,
+            cleaning=config.cleaning,
             method=config.method,
             method_version=KEY_METHODS.get(config.method).version,
+            checked=config.checked,
         )
 
     def first_difference(self, other: MinHashParams) -> str:

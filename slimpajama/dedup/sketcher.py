@@ -1,17 +1,18 @@
 """Texts to band keys: the one pass over the text, a batch of documents at a time.
 
-A batch of about 8 MiB is encoded, joined and handed to one compiled call that cleans, shingles, takes minima and hashes
-bands; per document Python sees a string and a length. Only the bands x rows permutations that bands use are computed
-(the published script computes 128 and uses 117). The kernel also tests for NFC on the way; the few documents it is
-unsure of, and those with a letter it leaves to Python, are normalised and lower-cased by Python and done again.
-Rejected: one call per document (costs as much as the sketch of a 400-byte article), and normalising every text first
-(a tenth of the time of all).
+A batch of about 8 MiB is encoded, joined and handed to one compiled call that cleans, hashes the cleaned text to 128
+bits, shingles, takes minima and hashes bands; per document Python sees a string and a length. Only the bands x rows
+permutations that bands use are computed (the published script computes 128 and uses 117). The kernel also tests for NFC
+on the way; the few documents it is unsure of, and those with a letter it leaves to Python, are normalised and
+lower-cased by Python and done again. Rejected: one call per document (costs as much as the sketch of a 400-byte
+article), and normalising every text first (a tenth of the time of all).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,10 @@ from slimpajama.errors import ConfigError
 from slimpajama.text.cleaning import fold_utf8
 from slimpajama.text.normalisation import normaliser
 from slimpajama.text.shingles import BLOCK, SHINGLE_CHARACTERS
+from slimpajama.text.text_hash import KEYS, hash_text
 from slimpajama.text.unicode_tables import fold_table, nfc_classes
 
-__all__ = ["Sketcher", "Sketches"]
+__all__ = ["Sketcher", "Sketches", "joined_sketches"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,37 @@ class Sketches:
 
     ``sizes`` ``int64[n]``: bytes of the stored (normalised) text. ``cleaned`` ``int64[n]``: cleaned characters.
     ``rewritten`` ``bool[n]``: normalisation changed the text. ``keys`` ``uint64[n, bands]``: band keys, zero where
-    the document is too short for LSH.
+    the document is too short for LSH. ``hashes`` ``uint64[n, 2]``: 128 bits of the cleaned text. ``minima``
+    ``uint8[n, bands * rows]``: the low byte of each value of the signature, only where removals are checked.
     """
 
     sizes: NDArray[np.int64]
     cleaned: NDArray[np.int64]
     rewritten: NDArray[np.bool_]
     keys: NDArray[np.uint64]
+    hashes: NDArray[np.uint64]
+    minima: NDArray[np.uint8] | None = None
+
+    @property
+    def made(self) -> list[NDArray[Any]]:
+        """The arrays that the kernel fills."""
+        return [self.cleaned, self.keys, self.hashes, *([self.minima] if self.minima is not None else [])]
+
+
+def joined_sketches(parts: Sequence[Sketches]) -> Sketches:
+    """The sketches of several batches as one; there is at least one batch."""
+    minima = [part.minima for part in parts if part.minima is not None]
+    return Sketches(
+        np.concatenate([part.sizes for part in parts]),
+        np.concatenate([part.cleaned for part in parts]),
+        np.concatenate([part.rewritten for part in parts]),
+        np.concatenate([part.keys for part in parts]),
+        np.concatenate([part.hashes for part in parts]),
+        np.concatenate(minima) if minima else None,
+    )
+
+
+_LOW_BYTE = np.uint32(0xFF)
 
 
 @kernel
@@ -61,15 +87,23 @@ def _sketch_batch(
     least: NDArray[np.uint32],
     cleaned: NDArray[np.int64],
     keys: NDArray[np.uint64],
+    hashes: NDArray[np.uint64],
+    hash_keys: NDArray[np.uint32],
+    minima: NDArray[np.uint8],
 ) -> None:
     start = 0
     for document in range(stops.shape[0]):
         stop = stops[document]
         count = fold_utf8(utf8[start:stop], points, fold, nfc, check_nfc)
         cleaned[document] = count
+        if count >= 0:
+            hash_text(points[:count], hash_keys, hashes[document])
         if count >= shortest:
             minhash(points[:count], multipliers, addends, scratch[0], scratch[1], mixed, least)
             band_keys(least, rows, keys[document])
+            kept = minima[document]
+            for i in range(kept.shape[0]):
+                kept[i] = np.uint8(least[i] & _LOW_BYTE)
         start = stop
 
 
@@ -80,16 +114,16 @@ class Sketcher:
     """
 
     def __init__(self, params: MinHashParams) -> None:
-        if params.shingle_characters != SHINGLE_CHARACTERS:
-            raise ConfigError(
-                f"shingles of {params.shingle_characters} characters are asked for; only {SHINGLE_CHARACTERS} work"
-            )
+        made = (params.shingle_unit, params.shingle_length, params.cleaning)
+        if made != ("character", SHINGLE_CHARACTERS, "slimpajama"):
+            raise ConfigError(f"shingle and cleaning are {made}; only {SHINGLE_CHARACTERS} characters work yet")
         bands, rows, normalisation = params.bands, params.rows, params.normalisation
         multipliers, addends = permutations(params.num_perm, params.seed)
         self._multipliers = multipliers[: bands * rows].copy()
         self._addends = addends[: bands * rows].copy()
         self._bands = bands
         self._rows = rows
+        self._keep_minima = params.checked
         self._shortest = max(params.min_cleaned_characters, SHINGLE_CHARACTERS)
         self._normalise: Callable[[str], str] = normaliser(normalisation)
         self._kernel_checks_nfc = normalisation == "nfc"
@@ -111,10 +145,8 @@ class Sketcher:
             texts = normalised
         encoded = [text.encode() for text in texts]
         sizes = np.fromiter(map(len, encoded), dtype=np.int64, count=count)
-        cleaned = np.empty(count, dtype=np.int64)
-        keys = np.zeros((count, self._bands), dtype=np.uint64)
-        self._run(b"".join(encoded), sizes, self._kernel_checks_nfc, cleaned, keys)
-        unsure = np.flatnonzero(cleaned < 0)
+        sketches = self._run(encoded, sizes, rewritten, self._kernel_checks_nfc)
+        unsure = np.flatnonzero(sketches.cleaned < 0)
         if unsure.size:
             doubtful = [texts[document] for document in unsure.tolist()]
             stored = [self._normalise(text) for text in doubtful] if self._kernel_checks_nfc else doubtful
@@ -122,26 +154,26 @@ class Sketcher:
             sizes[unsure] = [len(text.encode()) for text in stored]
             # Lower-cased by Python, a text holds no letter that the table cannot fold.
             lowered = [text.lower().encode() for text in stored]
-            cleaned_again = np.empty(unsure.size, dtype=np.int64)
-            keys_again = np.zeros((unsure.size, self._bands), dtype=np.uint64)
             lengths = np.fromiter(map(len, lowered), dtype=np.int64, count=unsure.size)
-            self._run(b"".join(lowered), lengths, False, cleaned_again, keys_again)
-            cleaned[unsure], keys[unsure] = cleaned_again, keys_again
-        return Sketches(sizes, cleaned, rewritten, keys)
+            again = self._run(lowered, lengths, rewritten[unsure], False)
+            for old, new in zip(sketches.made, again.made, strict=True):
+                old[unsure] = new
+        return sketches
 
     def _run(
-        self,
-        utf8: bytes,
-        sizes: NDArray[np.int64],
-        check_nfc: bool,
-        cleaned: NDArray[np.int64],
-        keys: NDArray[np.uint64],
-    ) -> None:
+        self, encoded: Sequence[bytes], sizes: NDArray[np.int64], rewritten: NDArray[np.bool_], check_nfc: bool
+    ) -> Sketches:
+        """What the kernel makes of texts in UTF-8; ``cleaned`` is negative where it leaves a text to Python."""
+        count = len(encoded)
         longest = int(sizes.max(initial=0))
         if longest >= self._points.size:
             self._points = np.empty(longest + 1, dtype=np.uint32)
+        cleaned = np.empty(count, dtype=np.int64)
+        keys = np.zeros((count, self._bands), dtype=np.uint64)
+        hashes = np.zeros((count, 2), dtype=np.uint64)
+        minima = np.zeros((count, self._least.size if self._keep_minima else 0), dtype=np.uint8)
         _sketch_batch(
-            np.frombuffer(utf8, dtype=np.uint8),
+            np.frombuffer(b"".join(encoded), dtype=np.uint8),
             np.cumsum(sizes),
             check_nfc,
             self._shortest,
@@ -156,4 +188,8 @@ class Sketcher:
             self._least,
             cleaned,
             keys,
+            hashes,
+            KEYS,
+            minima,
         )
+        return Sketches(sizes, cleaned, rewritten, keys, hashes, minima if self._keep_minima else None)

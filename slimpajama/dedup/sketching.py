@@ -21,7 +21,7 @@ from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import BadRecord, RecordBatch
 from slimpajama.dedup.careful import Care, leave_out, sketch_one_by_one
-from slimpajama.dedup.files.sketches import BAD, DOCUMENT_ID, SHORT, SOUND, Rows, RowsWriter
+from slimpajama.dedup.files.sketches import BAD, DOCUMENT_ID, SHORT, SOUND, Rows, RowShape, RowsWriter
 from slimpajama.dedup.key_methods import KeyMethod, TextSketcher
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.engine.heartbeat import beat
@@ -53,6 +53,16 @@ class SketchSettings:
     def sketcher(self) -> TextSketcher:
         """What turns texts into keys."""
         return self.method.sketcher(self.params)
+
+    @property
+    def shape(self) -> RowShape:
+        """The columns of the rows."""
+        params = self.params
+        return RowShape(
+            bands=params.bands,
+            minima=params.bands * params.rows if params.checked else 0,
+            document_ids=bool(self.fields.document_id),
+        )
 
 
 class PieceCounts(msgspec.Struct, forbid_unknown_fields=True):
@@ -112,7 +122,7 @@ def sketch_part(
     quarantine: OutputFile | None = None
     with ExitStack() as stack:
         file = stack.enter_context(atomic_file(rows_file))
-        writer = stack.enter_context(RowsWriter(file, settings.params.bands, bool(settings.fields.document_id)))
+        writer = stack.enter_context(RowsWriter(file, settings.shape))
         for batch in batches:
             beat()
             if part_bytes and size >= part_bytes and batch.ids:
@@ -176,9 +186,24 @@ def _rows(batch: RecordBatch, sketcher: TextSketcher, settings: SketchSettings, 
     rewritten[batch.repaired] = True
     keys = np.zeros((count, settings.params.bands), dtype=np.uint64)
     keys[sound] = sketches.keys
-    ids = np.array(batch.ids, dtype=np.uint64)
-    document_ids = pa.array(batch.document_ids, DOCUMENT_ID.type) if settings.fields.document_id else None
-    return Rows(ids, np.array(batch.sources, dtype=np.uint8), status, sizes, cleaned, rewritten, keys, document_ids)
+    hashes = np.zeros((count, 2), dtype=np.uint64)
+    hashes[sound] = sketches.hashes
+    minima = None
+    if sketches.minima is not None:
+        minima = np.zeros((count, settings.shape.minima), dtype=np.uint8)
+        minima[sound] = sketches.minima
+    return Rows(
+        ids=np.array(batch.ids, dtype=np.uint64),
+        sources=np.array(batch.sources, dtype=np.uint8),
+        status=status,
+        bytes=sizes,
+        cleaned=cleaned,
+        rewritten=rewritten,
+        keys=keys,
+        hashes=hashes,
+        minima=minima,
+        document_ids=pa.array(batch.document_ids, DOCUMENT_ID.type) if settings.fields.document_id else None,
+    )
 
 
 def _quarantined(bad: BadRecord, piece: Piece) -> bytes:

@@ -103,7 +103,7 @@ def run_config(
         if isinstance(given.get("input"), str):  # what the caller says is relative to where the caller is
             given["input"] = from_anywhere(given["input"])
         return load_run_config(file, **given), Path(folder) if folder is not None else file.parent
-    values = config.model_dump()
+    values = config.model_dump(exclude_unset=True)
     for name, value in (settings or {}).items():
         put_at(values, name, value, name, "the config")
     return checked(RunConfig, values, "settings"), Path(folder) if folder is not None else Path()

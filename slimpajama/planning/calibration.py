@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slimpajama.dedup.files.sketches import BATCH_ROWS, SOUND, Rows, RowsWriter
+from slimpajama.dedup.files.sketches import BATCH_ROWS, SOUND, Rows, RowShape, RowsWriter
 from slimpajama.dedup.lsh import KeyRange
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterStage
@@ -40,7 +40,7 @@ def linking_speed(folder: Path) -> LinkingSpeed:
     keys = rng.integers(0, 1 << 63, KEYS, dtype=np.uint64)
     keys[: KEYS // 3] = keys[KEYS // 3 : 2 * (KEYS // 3)]
     rng.shuffle(keys)
-    with atomic_file(folder / "keys.arrow") as file, RowsWriter(file, 1) as writer:
+    with atomic_file(folder / "keys.arrow") as file, RowsWriter(file, RowShape(1)) as writer:
         for first in range(0, KEYS, BATCH_ROWS):
             writer.append(_rows(keys[first : first + BATCH_ROWS], first))
     write_json(folder / "rows.json", ["keys.arrow"])
@@ -70,4 +70,5 @@ def _rows(keys: np.ndarray, first: int) -> Rows:
         cleaned=np.full(size, 4000, dtype=np.int64),
         rewritten=np.zeros(size, dtype=np.bool_),
         keys=keys.reshape(-1, 1),
+        hashes=np.zeros((size, 2), dtype=np.uint64),
     )

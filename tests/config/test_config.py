@@ -32,6 +32,7 @@ def refusal_of(values: dict[str, Any]) -> str:
 
 def test_the_defaults_are_the_published_ones() -> None:
     assert Config().model_dump() == {
+        "preset": "slimpajama",
         "sources": (),
         "layout": "auto",
         "strict_input": False,
@@ -42,9 +43,15 @@ def test_the_defaults_are_the_published_ones() -> None:
         "min_cleaned_characters": 200,
         "num_perm": 128,
         "seed": 1,
-        "bands": None,
-        "rows": None,
+        "cleaning": "slimpajama",
+        "shingle": {"unit": "character", "length": 13},
+        "bands": 9,
+        "rows": 13,
+        "checked": False,
         "threshold": None,
+        "prefer": ("source",),
+        "duplicate_counts": True,
+        "max_removed_fraction": None,
         "max_document_bytes": 64 << 20,
         "max_bad_fraction": 0.01,
         "truncated": "stop",
@@ -80,8 +87,8 @@ def test_every_setting_is_explained() -> None:
         (
             {"num_perm": 116},
             (
-                "run.yaml: settings: num_perm is 116, but the default 9 bands of 13 rows need 117: "
-                "give bands and rows, or a threshold"
+                "run.yaml: settings: num_perm is 116, but the 9 bands of 13 rows of preset slimpajama need 117: "
+                "give bands and rows, or raise num_perm"
             ),
         ),
         ({"sources": ["web", "wiki", "web"]}, "run.yaml: settings: source 'web' is named twice"),

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import InputError, signature
-from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND, Rows, RowsWriter
+from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND, Rows, RowShape, RowsWriter
 from slimpajama.dedup.key_table import links_of_keys
 from slimpajama.dedup.lsh import BYTES_PER_KEY, KeyRange, key_ranges, read_links
 from slimpajama.dedup.params import MinHashParams
@@ -140,7 +140,8 @@ def rows_of(ids: list[int], keys: list[int], status: list[int]) -> Rows:
         bytes=np.full(count, 500),
         cleaned=np.full(count, 400),
         rewritten=np.zeros(count, dtype=np.bool_),
-        keys=np.stack([np.zeros(count, dtype=np.uint64), uint64(keys)], axis=1),
+        keys=np.stack([np.ones(count, dtype=np.uint64), uint64(keys)], axis=1),
+        hashes=np.zeros((count, 2), dtype=np.uint64),
     )
 
 
@@ -156,7 +157,7 @@ def rows_list(tmp_path_factory: pytest.TempPathFactory) -> Path:
         keys = [generator.choice(pool) for _ in ids]
         status = generator.choices([SOUND, SHORT, BAD], weights=[8, 1, 1], k=len(ids))
         paths.append(folder / f"{shard}.arrow")
-        with atomic_file(paths[-1]) as file, RowsWriter(file, 2) as writer:
+        with atomic_file(paths[-1]) as file, RowsWriter(file, RowShape(2)) as writer:
             writer.append(rows_of(ids[:700], keys[:700], status[:700]))
             writer.append(rows_of(ids[700:], keys[700:], status[700:]))
     write_json(folder / "rows.json", [str(path) for path in paths])

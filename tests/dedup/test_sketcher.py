@@ -13,7 +13,7 @@ from slimpajama import signature
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher, Sketches
 from slimpajama.text.normalisation import Normalisation, normaliser
-from tests.twins import COMPOSING, LONG_TEXT, band_keys_of, published_clean
+from tests.twins import COMPOSING, LONG_TEXT, band_keys_of, published_clean, text_hash_of
 
 SHORTEST = 20
 SKETCHERS: dict[Normalisation, Sketcher] = {
@@ -21,7 +21,7 @@ SKETCHERS: dict[Normalisation, Sketcher] = {
     for name in ("nfc", "ftfy", "none")
 }
 
-Row = tuple[int, int, bool, list[int]]
+Row = tuple[int, int, bool, list[int], tuple[int, int]]
 
 TRAVELLERS = "the quick brown fox jumps over the lazy dog"
 SLOW = [
@@ -44,7 +44,7 @@ def one_at_a_time(texts: Sequence[str], normalisation: Normalisation, shortest: 
         stored = normaliser(normalisation)(text)
         cleaned = len(published_clean(stored))
         keys = band_keys_of(signature(stored)[:117], 9, 13) if cleaned >= max(13, shortest) else [0] * 9
-        rows.append((len(stored.encode()), cleaned, stored != text, keys))
+        rows.append((len(stored.encode()), cleaned, stored != text, keys, text_hash_of(published_clean(stored))))
     return rows
 
 
@@ -55,6 +55,7 @@ def rows_of(sketches: Sketches) -> list[Row]:
             sketches.cleaned.tolist(),
             sketches.rewritten.tolist(),
             sketches.keys.tolist(),
+            map(tuple, sketches.hashes.tolist()),
             strict=True,
         )
     )
@@ -102,7 +103,7 @@ def test_a_batch_of_nothing_is_nothing() -> None:
 
 
 def test_a_batch_of_empty_texts_has_no_keys() -> None:
-    assert rows_of(SKETCHERS["nfc"].sketch(["", "", ""])) == [(0, 0, False, [0] * 9)] * 3
+    assert rows_of(SKETCHERS["nfc"].sketch(["", "", ""])) == [(0, 0, False, [0] * 9, text_hash_of(""))] * 3
 
 
 @pytest.mark.parametrize(
@@ -134,3 +135,12 @@ def test_other_parameters_take_the_first_values_of_that_signature(
     )
     expected = band_keys_of(signature(TRAVELLERS, num_perm, seed), bands, rows)
     assert sketcher.sketch([TRAVELLERS]).keys.tolist() == [expected]
+
+
+def test_minima_are_the_low_bytes_of_the_signature_where_removals_are_checked() -> None:
+    sketcher = Sketcher(MinHashParams(min_cleaned_characters=20, bands=14, rows=8, num_perm=112, checked=True))
+    sketches = sketcher.sketch([TRAVELLERS, "short", *SLOW])
+    assert sketches.minima is not None
+    expected = [(signature(text, 112) & 0xFF).tolist() for text in map(normaliser("nfc"), [TRAVELLERS, *SLOW])]
+    assert sketches.minima.tolist() == [expected[0], [0] * 112, *expected[1:]]
+    assert SKETCHERS["nfc"].sketch([TRAVELLERS]).minima is None

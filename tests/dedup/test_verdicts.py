@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from slimpajama import ConservationError
 from slimpajama.dedup.clustering.union_find import Clusters
-from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND, Rows, RowsWriter
+from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND, Rows, RowShape, RowsWriter
 from slimpajama.dedup.run_summary import source_figures
 from slimpajama.dedup.stages.decide import DecidePayload, DecideResult, DecideStage
 from slimpajama.dedup.summary import Count, ScopeFigures, SourceFigures
@@ -109,8 +109,9 @@ def decided(
         cleaned=np.array([301, 302, 303, 4, 0, 306, 307, 308, 309]),
         rewritten=np.zeros(count, dtype=np.bool_),
         keys=np.zeros((count, 1), dtype=np.uint64),
+        hashes=np.zeros((count, 2), dtype=np.uint64),
     )
-    with atomic_file(folder / "rows.arrow") as file, RowsWriter(file, 1) as writer:
+    with atomic_file(folder / "rows.arrow") as file, RowsWriter(file, RowShape(1)) as writer:
         writer.append(rows)
     payload = DecidePayload(
         shard="mixed/0.jsonl.zst",

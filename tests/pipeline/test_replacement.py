@@ -35,7 +35,7 @@ def finished(out: Path, config: Config) -> None:
         ("/in", {}, ""),
         ("/in", {"workers": 3, "memory": "1GiB", "max_bad_fraction": 0.5, "scope": "global"}, ""),
         ("/in", {"seed": 2}, "settings.seed: 1 -> 2"),
-        ("/in", {"seed": 2, "threshold": 0.7}, "settings.seed: 1 -> 2; settings.threshold: null -> 0.7"),
+        ("/in", {"seed": 2, "id_field": "x"}, 'settings.id_field: null -> "x"; settings.seed: 1 -> 2'),
         ("/other", {}, 'input: "/in" -> "/other"'),
         ("/in", {"against": "/old"}, 'settings.against: null -> "/old"'),
     ],

@@ -25,7 +25,7 @@ from slimpajama.storage.sealed_json import read_sealed, write_sealed
 
 __all__ = ["Index", "IndexRows", "open_index", "read_index", "write_index"]
 
-_VERSION = 3
+_VERSION = 4
 
 
 class _RowsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

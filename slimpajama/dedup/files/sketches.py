@@ -1,8 +1,9 @@
 """The table between the pass over the text and everything after it: one row per record, in the order of the shard.
 
 An Arrow file per piece, read through a memory map, so that an LSH work item touches only the one band it is about.
-72 bytes of keys and 30 of the rest per record; a 110 GB shard is written in batches and never held. Rejected:
-Parquet (band keys are random bits, nothing compresses, and a column costs a copy to read).
+72 bytes of keys and 46 of the rest per record, and a byte per permutation where removals are checked; a 110 GB shard is
+written in batches and never held. Rejected: Parquet (band keys are random bits, nothing compresses, and a column costs
+a copy to read).
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.storage.local_cache import local_copy
-from slimpajama.text.shingles import SHINGLE_CHARACTERS
 
 __all__ = [
     "BAD",
     "BATCH_ROWS",
     "DOCUMENT_ID",
+    "MINIMA",
     "SHORT",
     "SOUND",
+    "RowShape",
     "Rows",
     "RowsWriter",
     "join_rows",
@@ -44,7 +46,9 @@ class Rows:
 
     ``bytes``: of the stored text, or of the broken record. ``cleaned``: cleaned characters, 0 if broken.
     ``document_ids``: the ids that the records themselves hold, if those are wanted. ``rewritten``: the record cannot be
-    copied as it is, for its text changes or its line is not strict JSON.
+    copied as it is, for its text changes or its line is not strict JSON. ``hashes`` ``uint64[n, 2]``: of the cleaned
+    text. ``minima`` ``uint8[n, bands * rows]``: the low byte of each value of the signature, where removals are
+    checked. ``ranks`` ``uint64[n, r]``: what documents are preferred by, where that is more than their ids.
     """
 
     ids: NDArray[np.uint64]
@@ -54,7 +58,29 @@ class Rows:
     cleaned: NDArray[np.int64]
     rewritten: NDArray[np.bool_]
     keys: NDArray[np.uint64]
+    hashes: NDArray[np.uint64]
+    minima: NDArray[np.uint8] | None = None
+    ranks: NDArray[np.uint64] | None = None
     document_ids: pa.Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowShape:
+    """Which columns rows have: how many ``bands``, bytes of ``minima`` (0: none) and ``ranks``; and document ids."""
+
+    bands: int
+    minima: int = 0
+    ranks: int = 0
+    document_ids: bool = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of a rows file: those that every run has, then what the settings ask for, then the bands."""
+        ranks = [(f"{_RANK}{rank}", pa.uint64()) for rank in range(self.ranks)]
+        minima = [(MINIMA, pa.binary(self.minima))] if self.minima else []
+        ids = [DOCUMENT_ID] if self.document_ids else []
+        bands = [(f"{_BAND}{band}", pa.uint64()) for band in range(self.bands)]
+        return pa.schema([*_FIELDS, *ranks, *minima, *ids, *bands])
 
 
 _FIELDS = [
@@ -65,9 +91,10 @@ _FIELDS = [
     ("cleaned_chars", pa.int64()),
     ("rewritten", pa.bool_()),
     ("in_lsh", pa.bool_()),
+    ("hash_low", pa.uint64()),
+    ("hash_high", pa.uint64()),
 ]
-_BAND = "band_"
-_ARRAYS = [name for name in Rows.__slots__ if name != "document_ids"]
+_BAND, _RANK, MINIMA = "band_", "rank_", "minima"
 
 
 DOCUMENT_ID = pa.field("document_id", pa.string())
@@ -76,18 +103,12 @@ ID_BYTES = 32 << 20
 """Document ids are gathered up to this size, whatever the number of rows."""
 
 
-def _schema(bands: int, with_document_ids: bool) -> pa.Schema:
-    last = [DOCUMENT_ID] if with_document_ids else []
-    return pa.schema([*_FIELDS, *last, *((f"{_BAND}{band}", pa.uint64()) for band in range(bands))])
-
-
 @dataclass(slots=True)
 class RowsWriter:
     """Appends rows to an Arrow file; small batches are gathered to ``batch_rows``."""
 
     file: Any
-    bands: int
-    with_document_ids: bool = False
+    shape: RowShape
     batch_rows: int = BATCH_ROWS
     _waiting: list[Rows] = field(default_factory=list)
     _count: int = 0
@@ -95,7 +116,7 @@ class RowsWriter:
     _writer: Any = None
 
     def __enter__(self) -> RowsWriter:
-        self._writer = pa.ipc.new_file(self.file, _schema(self.bands, self.with_document_ids))
+        self._writer = pa.ipc.new_file(self.file, self.shape.schema)
         return self
 
     def append(self, rows: Rows) -> None:
@@ -108,17 +129,38 @@ class RowsWriter:
 
     def _flush(self) -> None:
         if self._count:
-            ids, sources, status, sizes, cleaned, rewritten, keys = (
-                np.concatenate([getattr(rows, name) for rows in self._waiting]) for name in _ARRAYS
-            )
-            in_lsh = (status == SOUND) & (cleaned >= SHINGLE_CHARACTERS)
-            columns = [pa.array(one) for one in (ids, sources, status, sizes, cleaned, rewritten, in_lsh)]
-            if self.with_document_ids:
-                columns.append(pa.concat_arrays([rows.document_ids for rows in self._waiting]))
-            columns += [pa.array(one) for one in np.ascontiguousarray(keys.T)]
-            self._writer.write_batch(pa.record_batch(columns, _schema(self.bands, self.with_document_ids)))
+            self._writer.write_batch(pa.record_batch(self._columns(), self.shape.schema))
         self._waiting.clear()
         self._count = self._id_bytes = 0
+
+    def _columns(self) -> list[pa.Array]:
+        waiting = self._waiting
+        status = np.concatenate([rows.status for rows in waiting])
+        keys = np.concatenate([rows.keys for rows in waiting])
+        hashes = np.concatenate([rows.hashes for rows in waiting])
+        sound = status == SOUND
+        hashes[~sound] = 0
+        columns = [
+            np.concatenate([rows.ids for rows in waiting]),
+            np.concatenate([rows.sources for rows in waiting]),
+            status,
+            np.concatenate([rows.bytes for rows in waiting]),
+            np.concatenate([rows.cleaned for rows in waiting]),
+            np.concatenate([rows.rewritten for rows in waiting]),
+            sound & keys.any(axis=1),
+            *np.ascontiguousarray(hashes.T),
+        ]
+        if self.shape.ranks:
+            ranks = np.concatenate([rows.ranks for rows in waiting if rows.ranks is not None])
+            columns.extend(np.ascontiguousarray(ranks.T))
+        arrays = [pa.array(column) for column in columns]
+        if self.shape.minima:
+            minima = np.concatenate([rows.minima for rows in waiting if rows.minima is not None])
+            buffers = [None, pa.py_buffer(minima)]
+            arrays.append(pa.Array.from_buffers(pa.binary(self.shape.minima), minima.shape[0], buffers))
+        if self.shape.document_ids:
+            arrays.append(pa.concat_arrays([rows.document_ids for rows in waiting]))
+        return arrays + [pa.array(band) for band in np.ascontiguousarray(keys.T)]
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
@@ -126,9 +168,9 @@ class RowsWriter:
         self._writer.close()
 
 
-def join_rows(paths: Sequence[Path], file: Any, bands: int, with_document_ids: bool = False) -> None:
+def join_rows(paths: Sequence[Path], file: Any, shape: RowShape) -> None:
     """Write the rows of several files as one, in their order; a batch is in memory at a time."""
-    with pa.ipc.new_file(file, _schema(bands, with_document_ids)) as writer:
+    with pa.ipc.new_file(file, shape.schema) as writer:
         for path in paths:
             with pa.memory_map(str(local_copy(path))) as source, pa.ipc.open_file(source) as part:
                 for number in range(part.num_record_batches):
@@ -150,9 +192,12 @@ def row_batches(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
 def _array(column: pa.Array) -> Any:
     if column.type == DOCUMENT_ID.type:
         return column
+    if pa.types.is_fixed_size_binary(column.type):
+        width = column.type.byte_width
+        values = np.frombuffer(column.buffers()[1], dtype=np.uint8)
+        return values[column.offset * width :][: len(column) * width].reshape(len(column), width)
     if not pa.types.is_boolean(column.type):
-        values: NDArray[Any] = column.to_numpy()
-        return values
+        return column.to_numpy()
     bits = np.frombuffer(column.buffers()[1], dtype=np.uint8)
     unpacked = np.unpackbits(bits, count=column.offset + len(column), bitorder="little")
     return unpacked[column.offset :].view(np.bool_)
@@ -163,5 +208,5 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[NDArray[Any]]:
     batches = list(row_batches(path, columns))
     if not batches:
         with pa.memory_map(str(local_copy(path))) as source, pa.ipc.open_file(source) as file:
-            return [np.empty(0, dtype=file.schema.field(name).type.to_pandas_dtype()) for name in columns]
+            return [_array(pa.array([], file.schema.field(name).type)) for name in columns]
     return [np.concatenate([batch[index] for batch in batches]) for index in range(len(columns))]

@@ -48,6 +48,8 @@ READING = (
     "truncated",
     "text_field",
     "id_field",
+    "checked",
+    "cleaning",
 )
 """Settings that the result depends on as they are."""
 
@@ -102,7 +104,7 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
 
     name: ClassVar[str] = "sketch"
     title: ClassVar[str] = "read and sketch"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     result_type = SketchResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.dedup.compiled",)
 
@@ -125,6 +127,7 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
         shown = {name: getattr(config, name) for name in READING} | {
             "bands": params.bands,
             "rows": params.rows,
+            "shingle": [params.shingle_unit, params.shingle_length],
             "method_version": params.method_version,
         }
         tasks = []
@@ -257,7 +260,7 @@ def _joined(payload: SketchPayload, parts: Sequence[SketchPart]) -> tuple[FileRe
     settings = payload.settings
     with atomic_file(payload.rows_file) as file:
         paths = [path_of(part.sketches.path) for part in parts]
-        join_rows(paths, file, settings.params.bands, bool(settings.fields.document_id))
+        join_rows(paths, file, settings.shape)
     quarantines = [path_of(part.quarantine.path) for part in parts if part.quarantine is not None]
     if not quarantines:
         remove_file(payload.quarantine_file)
