@@ -11,12 +11,13 @@ from collections.abc import Sequence
 import typer
 
 from slimpajama.dedup.decision_tables import Decision, OneScope
+from slimpajama.pipeline.duplicates import SampledRemovals
 from slimpajama.pipeline.evidence import Pair, place_of
 from slimpajama.pipeline.explain import Explanation, PathStep
 from slimpajama.printable import printable, printable_text
-from slimpajama.text.differences import differences
+from slimpajama.text.differences import Difference, differences
 
-__all__ = ["explanation_text", "marked_differences", "where"]
+__all__ = ["explanation_text", "marked_differences", "pairs_text", "where"]
 
 WIDTH = 100
 MOST_PLACES = 40
@@ -150,18 +151,31 @@ def marked_differences(first: str, second: str) -> list[str]:
     )
     lines = [f"  Where they differ: {minus} {plus}"]
     for place in found.places[:MOST_PLACES]:
-        text = f"… {place.before}" if place.skipped else place.before
-        line = _shown(text)
+        line = _shown(_before(place))
         if place.first:
             line += typer.style(f"[-{_bounded(place.first)}-]", fg="red")
         if place.second:
             line += typer.style(f"{{+{_bounded(place.second)}+}}", fg="green")
-        line += _shown(place.after)
+        line += _shown(_after(place))
         lines += ["", *textwrap.wrap(line, WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)]
     more = len(found.places) - MOST_PLACES
     notes = [f"{more:,} more places"] if more > 0 else []
     notes += [f"{found.left_out:,} words were not compared, as the texts are long"] if found.left_out else []
     return lines + (["", f"  … and {'; '.join(notes)}"] if notes else [])
+
+
+def _before(place: Difference) -> str:
+    """What comes before a difference, from the beginning of a word on."""
+    if not place.skipped:
+        return place.before
+    partial, space, rest = place.before.partition(" ")
+    return f"… {rest if space and len(partial) < len(place.before) // 2 else place.before}"
+
+
+def _after(place: Difference) -> str:
+    """What comes after a difference, up to the end of a word."""
+    rest, space, partial = place.after.rpartition(" ")
+    return f"{rest} …" if space and len(partial) < len(place.after) // 2 else place.after
 
 
 def _shown(text: str) -> str:
@@ -172,3 +186,38 @@ def _bounded(text: str) -> str:
     shown = _shown(text[:MOST_CHARACTERS])
     more = len(text) - MOST_CHARACTERS
     return shown if more <= 0 else f"{shown} … {more:,} more characters"
+
+
+def pairs_text(found: SampledRemovals, below: float | None) -> str:
+    """Pairs to look at, the least alike first, with the first words that differ side by side."""
+    lines = []
+    for number, pair in enumerate(found.pairs, 1):
+        equal = pair.document_text == pair.survivor_text
+        alike = "equal texts" if equal else f"Jaccard {pair.jaccard:.4f}"
+        lines.append(typer.style(f"{number}. {alike}", bold=True))
+        lines.append(f"  removed  {where(pair.document)} ({printable(pair.document.source)})")
+        lines.append(f"  stays    {where(pair.survivor)} ({printable(pair.survivor.source)})")
+        if not equal:
+            lines += ["", *_side_by_side(pair)]
+        lines.append("")
+    drawn = f"{len(found.pairs):,} of {found.removals:,} removals that fit are listed"
+    if below is not None:
+        fewer = f"{len(found.pairs):,} of the {found.looked_at:,} that were compared are below {below}"
+        drawn = f"{found.removals:,} removals fit; {fewer}"
+    return "\n".join([*lines, drawn])
+
+
+COLUMN = 52
+
+
+def _side_by_side(pair: Pair) -> list[str]:
+    """The first place where two texts differ, as two columns of a few lines."""
+    place = differences(pair.document_text, pair.survivor_text).places[0]
+    columns = []
+    for own in (place.first, place.second):
+        text = f"{_shown(_before(place))}[{_bounded(own)}]{_shown(_after(place))}"
+        columns.append(textwrap.wrap(text, COLUMN, max_lines=5, placeholder=" …", break_on_hyphens=False))
+    left, right = columns
+    height = max(len(left), len(right))
+    left, right = ([*lines, *[""] * (height - len(lines))] for lines in (left, right))
+    return [f"    {one.ljust(COLUMN)}  | {other}".rstrip() for one, other in zip(left, right, strict=True)]

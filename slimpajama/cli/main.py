@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from slimpajama.cli.dedup import dedup
+from slimpajama.cli.duplicates import duplicates
 from slimpajama.cli.explain import explain
 from slimpajama.cli.mix import mix
 from slimpajama.cli.plan import plan
@@ -35,7 +36,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 2 wrong setting, 3 unusable input, 4 unwritable output, 5 worker killed, "
     "6 documents not conserved, 7 verify found something wrong, 129 terminal gone, 130 interrupted, 143 terminated.",
 )
-for command in (sample, presets, dedup, mix, status, plan, verify, explain, run):
+for command in (sample, presets, dedup, mix, status, plan, verify, explain, duplicates, run):
     app.command()(command)
 
 

@@ -1,7 +1,7 @@
 """Looks up single decisions of a finished deduplication, by id, by place, or by the document's own id.
 
 An id names its shard, the manifest names the table of that shard, and the statistics of the table's row groups lead to
-the group that holds the position: two reads of a footer's size and one row group, however many documents there are. The
+the group that holds the position: a footer and one row group are read, however many documents there are. The
 members of a cluster, and ids that records hold themselves, are found by a filter over one or two columns of all tables.
 Rejected: a filter over all tables for every look-up (seconds at ten million documents, minutes at a billion), and an
 index from ids to rows (another file to keep right).
@@ -10,7 +10,7 @@ index from ids to rows (another file to keep right).
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -117,14 +117,26 @@ class DecisionTables:
 
     def by_id(self, id: int) -> Decision | None:
         """The decision on the document with this id, if there is one."""
-        shard = self._input_of_shard.get(id >> POSITION_BITS)
-        found = None if shard is None else self.at(shard, id & _POSITION)
-        return found if found is not None and found.id == id else None
+        return self.by_ids([id]).get(id)
+
+    def by_ids(self, ids: Iterable[int]) -> dict[int, Decision]:
+        """The decisions on those of these documents that there are; each row group is read once."""
+        by_table: dict[str, set[int]] = {}
+        wanted = set(ids)
+        for one in wanted:
+            shard = self._input_of_shard.get(one >> POSITION_BITS)
+            part, parts = self.part(shard or "", one & _POSITION)
+            if shard is not None and part < parts:
+                by_table.setdefault(self._by_input[shard][part], set()).add(one & _POSITION)
+        rows = (row for table, positions in by_table.items() for row in _rows_at(self.root / table, positions))
+        return {row.id: row for row in rows if row.id in wanted}
 
     def at(self, shard: str, position: int) -> Decision | None:
         """The decision on the record that begins at a position of an input file, if there is one."""
         part, parts = self.part(shard, position)
-        return _row_at(self.root / self._by_input[shard][part], position) if part < parts else None
+        if part >= parts:
+            return None
+        return next(iter(_rows_at(self.root / self._by_input[shard][part], {position})), None)
 
     def part(self, shard: str, position: int) -> tuple[int, int]:
         """Which piece of an input file a position is in, and of how many."""
@@ -163,18 +175,23 @@ def _schema(path: Path) -> pa.Schema:
         return file.schema_arrow
 
 
-def _row_at(path: Path, position: int) -> Decision | None:
+def _rows_at(path: Path, positions: set[int]) -> list[Decision]:
+    """The rows of a table at these positions, of those that are there."""
+    found: list[Decision] = []
     with opened(path, range_bytes=1 << 20) as source, pq.ParquetFile(source) as file:
         metadata = file.metadata
         names = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
         column = names.index("position")
         for number in range(metadata.num_row_groups):
             span = metadata.row_group(number).column(column).statistics
-            if span is not None and span.has_min_max and not span.min <= position <= span.max:
+            if span is not None and span.has_min_max and not _any_within(positions, span.min, span.max):
                 continue
-            positions = file.read_row_group(number, columns=["position"]).column("position").to_numpy()
-            place = np.flatnonzero(positions == position)
-            if place.size:
-                row = file.read_row_group(number).slice(int(place[0]), 1).to_pylist()[0]
-                return Decision.of(row)
-    return None
+            own = file.read_row_group(number, columns=["position"]).column("position").to_numpy()
+            places = np.flatnonzero(np.isin(own, np.array(sorted(positions), dtype=np.int64)))
+            if places.size:
+                found += map(Decision.of, file.read_row_group(number).take(pa.array(places)).to_pylist())
+    return found
+
+
+def _any_within(positions: set[int], low: int, high: int) -> bool:
+    return any(low <= position <= high for position in positions)
