@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from slimpajama.mixture.summary import MixtureSummary
     from slimpajama.pipeline.dedup import deduplicate
+    from slimpajama.pipeline.duplicates import SampledRemovals, duplicates
     from slimpajama.pipeline.evidence import Pair
     from slimpajama.pipeline.explain import Explanation, PathStep, explain
     from slimpajama.pipeline.mix import Mixtures
@@ -85,6 +86,10 @@ _HOMES = {
     ),
     "slimpajama.mixture.summary": ("MixtureSummary",),
     "slimpajama.pipeline.dedup": ("deduplicate",),
+    "slimpajama.pipeline.duplicates": (
+        "SampledRemovals",
+        "duplicates",
+    ),
     "slimpajama.pipeline.evidence": ("Pair",),
     "slimpajama.pipeline.explain": (
         "Explanation",
@@ -156,6 +161,7 @@ __all__ = [
     "RunStatus",
     "RunSummary",
     "SampleConfig",
+    "SampledRemovals",
     "ShardUnreadable",
     "SlimpajamaError",
     "SourceConfig",
@@ -171,6 +177,7 @@ __all__ = [
     "WorkspaceLocked",
     "clean",
     "deduplicate",
+    "duplicates",
     "explain",
     "load_config",
     "load_mixture",

@@ -1,8 +1,8 @@
 """Draws removed documents to look at, each beside the one that stays for it.
 
 One pass over the columns of the decisions that are needed keeps the removals with the smallest seeded hashes of their
-ids, so the same are drawn whatever the order of tables. Then their rows are looked up and their texts are read, shard by
-shard, about ``TEXT_BYTES`` at a time. Rejected: every so many-th removal (neighbours are alike), and comparing all
+ids, so the same are drawn whatever the order of tables. Then their rows are looked up and their texts are read, shard
+by shard, about ``TEXT_BYTES`` at a time. Rejected: every so many-th removal (neighbours are alike), and comparing all
 removals (that is a second pass over the text).
 """
 
