@@ -15,6 +15,7 @@ import orjson
 from slimpajama.config.dedup import Config, Scope
 from slimpajama.config.loading import checked
 from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.removal_sample import RemovalSample
 from slimpajama.dedup.stages.cluster import LargeCluster
 from slimpajama.errors import ConfigError, InputNotFound
 from slimpajama.storage.atomic import read_json
@@ -122,6 +123,7 @@ class DedupSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     ``sources``: by name, and ``"total"``. ``mb_per_second``: of text, without the time to compile kernels; ``None``
     where an earlier run had done a part. ``settings``: those of this run, with the number of workers it had.
+    ``looked_at``: removals that were compared with what stays for them.
     """
 
     input: str
@@ -137,6 +139,7 @@ class DedupSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     mb_per_second: float | None
     settings: Config
     peak_memory_bytes: int
+    looked_at: RemovalSample | None = None
 
     @property
     def total(self) -> SourceFigures:
