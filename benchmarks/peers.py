@@ -253,7 +253,7 @@ def run_ours(preset: str, folder: Path, truth: Truth, result: Path) -> Measured:
                 output,
                 "--quiet",
             ]
-            command += ["--scope", "global", "--workers", "1", "--preset", preset, "--set", "id_field=id"]
+            command += ["--scope", "global", "--workers", "1", "--set", f"preset={preset}", "--set", "id_field=id"]
             measured = measured_run(command, metadata.version("slimpajama"), ONE_THREAD)
             if measured.failure:
                 return measured

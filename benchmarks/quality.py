@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import datasketch
@@ -29,7 +30,8 @@ CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "sample"
 DOCS = Path(__file__).parents[1] / "docs"
 CACHE = Path(tempfile.gettempdir()) / "slimpajama-quality"
 PRESETS = ("slimpajama", "verified", "fineweb", "dolma3", "nemo")
-BANDINGS = ((9, 13), (14, 8))
+BANDINGS = ((9, 13, 128), (14, 8, 112))
+"""Bands, rows and permutations of the presets `slimpajama` and `verified`: the keys are the same ones."""
 
 HEADING = (
     "method",
@@ -65,7 +67,8 @@ def by_preset(corpus: Path, truth: Truth, preset: str) -> Outcome:
     """What the command does with a preset."""
     with tempfile.TemporaryDirectory() as output:
         command = [sys.executable, "-m", "slimpajama", "dedup", "--input", str(corpus), "--output", output, "--quiet"]
-        finished = subprocess.run([*command, "--scope", "global", "--preset", preset], capture_output=True, text=True)
+        command += ["--scope", "global", "--set", f"preset={preset}"]
+        finished = subprocess.run(command, capture_output=True, text=True)
         if finished.returncode:
             raise SystemExit(f"the preset {preset} failed: {finished.stderr.strip()}")
         return of_output(Path(output), truth)
@@ -73,17 +76,17 @@ def by_preset(corpus: Path, truth: Truth, preset: str) -> Outcome:
 
 def by_datasketch(truth: Truth, texts: list[str]) -> Iterator[tuple[str, Outcome]]:
     """What two uses of ``datasketch.MinHashLSH`` do: connected components, and keeping what finds no earlier one."""
-    for bands, rows in BANDINGS:
+    for bands, rows, permutations in BANDINGS:
         sketches = [
-            datasketch.MinHash(bands * rows, scheme="affine32", hashvalues=signature(text, bands * rows))
+            datasketch.MinHash(permutations, scheme="affine32", hashvalues=signature(text, permutations))
             for text in texts
         ]
-        yield f"datasketch {bands}×{rows}, components", _components(truth, sketches, bands, rows)
-        yield f"datasketch {bands}×{rows}, `query` first", _queries(truth, sketches, bands, rows)
+        index = partial(datasketch.MinHashLSH, num_perm=permutations, params=(bands, rows))
+        yield f"datasketch {bands} × {rows}, components", _components(truth, sketches, index())
+        yield f"datasketch {bands} × {rows}, `query` first", _queries(truth, sketches, index())
 
 
-def _components(truth: Truth, sketches: list[datasketch.MinHash], bands: int, rows: int) -> Outcome:
-    index = datasketch.MinHashLSH(num_perm=bands * rows, params=(bands, rows))
+def _components(truth: Truth, sketches: list[datasketch.MinHash], index: datasketch.MinHashLSH) -> Outcome:
     first = list(range(len(sketches)))
 
     def root(number: int) -> int:
@@ -102,8 +105,7 @@ def _components(truth: Truth, sketches: list[datasketch.MinHash], bands: int, ro
     return of_kept([name for name in names if name not in survivors], truth, survivors)
 
 
-def _queries(truth: Truth, sketches: list[datasketch.MinHash], bands: int, rows: int) -> Outcome:
-    index = datasketch.MinHashLSH(num_perm=bands * rows, params=(bands, rows))
+def _queries(truth: Truth, sketches: list[datasketch.MinHash], index: datasketch.MinHashLSH) -> Outcome:
     names = truth.names
     survivors = {}
     for number, sketch in enumerate(sketches):
