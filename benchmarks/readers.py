@@ -31,7 +31,7 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")  # read when it is imported
 try:
     import polars  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    polars = None
+    polars = None  # type: ignore[assignment, unused-ignore]
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "sample"
 
