@@ -147,9 +147,13 @@ def test_every_error_is_public() -> None:
 
 def test_signatures_of_the_functions_are_these() -> None:
     parameters = {name: str(inspect.signature(getattr(slimpajama, name))) for name in ("clean", "shingle_hashes")}
-    assert parameters == {"clean": "(text: 'str') -> 'str'", "shingle_hashes": "(text: 'str') -> 'NDArray[np.uint32]'"}
+    shingles = "*, unit: 'Unit' = 'character', length: 'int' = 13, cleaning: 'Cleaning' = 'slimpajama'"
+    assert parameters == {
+        "clean": "(text: 'str', cleaning: 'Cleaning' = 'slimpajama') -> 'str'",
+        "shingle_hashes": f"(text: 'str', {shingles}) -> 'NDArray[np.uint32]'",
+    }
     assert str(inspect.signature(slimpajama.signature)) == (
-        "(text: 'str', num_perm: 'int' = 128, seed: 'int' = 1) -> 'NDArray[np.uint32]'"
+        f"(text: 'str', num_perm: 'int' = 128, seed: 'int' = 1, {shingles}) -> 'NDArray[np.uint32]'"
     )
     assert list(inspect.signature(slimpajama.deduplicate).parameters) == [
         *("input", "output", "config", "progress", "engine", "keep", "settings")

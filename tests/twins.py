@@ -26,16 +26,52 @@ def published_clean(text: str) -> str:
     return re.sub(r"\s+", " ", kept.strip())
 
 
-def shingles(text: str) -> list[str]:
+def unicode_clean(text: str) -> str:
+    """As the published cleaning, without any punctuation of Unicode, and without ASCII's in full width."""
+    full_width = {chr(ord(mark) + 0xFEE0) for mark in string.punctuation}
+    kept = [char for char in text.lower() if unicodedata.category(char)[0] != "P" and char not in full_width]
+    return published_clean("".join(kept))
+
+
+def shingles(text: str, length: int = 13) -> list[str]:
     cleaned = published_clean(text)
-    return [cleaned[start : start + 13] for start in range(len(cleaned) - 12)]
+    return [cleaned[start : start + length] for start in range(len(cleaned) - length + 1)]
 
 
 def polynomial_hash(shingle: str) -> int:
+    return polynomial_of([ord(char) for char in shingle])
+
+
+def polynomial_of(units: Iterable[int]) -> int:
     whole = 0
-    for char in shingle:
-        whole = (whole * BASE + ord(char)) % MODULUS
+    for unit in units:
+        whole = (whole * BASE + unit) % MODULUS
     return (whole * BASE % MODULUS) >> 32
+
+
+SCRIPTS_WITHOUT_SPACES = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u302f\u3038-\u30ff\u31f0-\u31ff"
+    r"\u3400-\u4dbf\u4e00-\u9fff\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\uff66-\uff9f\U0001aff0-\U0001b16f"
+    r"\U00020000-\U0010ffff]"
+)
+
+
+def words_of(cleaned: str) -> list[str]:
+    """What stands between white space; a character of a script without spaces by itself."""
+    return re.sub(SCRIPTS_WITHOUT_SPACES, lambda match: f" {match[0]} ", cleaned).split()
+
+
+def word_number(word: str) -> int:
+    state = BASE
+    for char in word:
+        state = (state ^ ord(char)) * 0xD6E8FEB86659FD93 % MODULUS
+        state ^= state >> 32
+    return (state * 0xD6E8FEB86659FD93 % MODULUS) >> 32
+
+
+def word_shingle_hashes(cleaned: str, length: int) -> list[int]:
+    numbers = [word_number(word) for word in words_of(cleaned)]
+    return [polynomial_of(numbers[start : start + length]) for start in range(len(numbers) - length + 1)]
 
 
 def band_key(rows: Sequence[int]) -> int:

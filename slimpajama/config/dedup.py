@@ -20,10 +20,9 @@ from slimpajama.config.sizes import Bytes
 from slimpajama.errors import ConfigError
 from slimpajama.registry import KEY_METHODS, SHARD_FORMATS, Registry
 
-__all__ = ["REDPAJAMA_SET_NAMES", "Cleaning", "Config", "LayoutName", "Scope", "SourceConfig", "load_config"]
+__all__ = ["REDPAJAMA_SET_NAMES", "Config", "LayoutName", "Scope", "SourceConfig", "load_config"]
 
 Scope = Literal["both", "global", "local"]
-Cleaning = Literal["slimpajama", "unicode", "none"]
 LayoutName = Literal["auto", "folders", "records"]
 
 REDPAJAMA_SET_NAMES = {
@@ -121,7 +120,7 @@ class Config(BaseModel):
     )
 
     normalisation: Literal["nfc", "ftfy", "none"] = Field(default="nfc", description="Unicode form of the stored text")
-    cleaning: Cleaning = Field(
+    cleaning: Literal["slimpajama", "unicode", "none"] = Field(
         default="slimpajama",
         description="form in which documents are measured and compared: lower case, without ASCII punctuation, single "
         "spaces (`slimpajama`); also without other punctuation of Unicode, such as full-width marks (`unicode`); or "

@@ -16,8 +16,16 @@ from numpy.typing import NDArray
 
 from slimpajama.engine.kernels import kernel
 from slimpajama.errors import ConfigError
-from slimpajama.text.cleaning import clean_code_points
-from slimpajama.text.shingles import BLOCK, hash_block
+from slimpajama.text.cleaning import Cleaning
+from slimpajama.text.shingles import (
+    BLOCK,
+    SHINGLE_CHARACTERS,
+    Unit,
+    check_length,
+    hash_block,
+    shingle_scratch,
+    units_of,
+)
 
 __all__ = ["EMPTY", "minhash", "permutations", "signature"]
 
@@ -43,24 +51,24 @@ def permutations(num_perm: int, seed: int) -> tuple[NDArray[np.uint32], NDArray[
 
 @kernel
 def minhash(
-    points: NDArray[np.uint32],
+    units: NDArray[np.uint32],
+    length: int,
     multipliers: NDArray[np.uint32],
     addends: NDArray[np.uint32],
-    pairs: NDArray[np.uint64],
-    fours: NDArray[np.uint64],
+    scratch: NDArray[np.uint64],
     mixed: NDArray[np.uint32],
     least: NDArray[np.uint32],
 ) -> None:
-    """Fill ``least`` ``uint32[k]`` with the signature of cleaned code points ``points`` ``uint32[n]``.
+    """Fill ``least`` ``uint32[k]`` with the signature of the shingles of ``length`` of ``units`` ``uint32[n]``.
 
-    ``pairs``, ``fours`` (``uint64[BLOCK + 12]``) and ``mixed`` (``uint32[BLOCK]``) are scratch.
+    ``scratch`` is ``shingle_scratch()``, ``mixed`` is ``uint32[BLOCK]``.
     """
     least[:] = EMPTY
-    count = points.shape[0] - 12
+    count = units.shape[0] - length + 1
     for start in range(0, count, BLOCK):
         size = min(BLOCK, count - start)
         block = mixed[:size]
-        hash_block(points[start : start + size + 12], pairs, fours, block)
+        hash_block(units[start : start + size + length - 1], length, scratch, block)
         for i in range(block.shape[0]):  # MurmurHash3's 32-bit finaliser, as datasketch applies before permuting
             value = block[i]
             value ^= value >> np.uint32(16)
@@ -82,16 +90,25 @@ def minhash(
             least[permutation] = smallest
 
 
-def signature(text: str, num_perm: int = 128, seed: int = 1) -> NDArray[np.uint32]:
+def signature(
+    text: str,
+    num_perm: int = 128,
+    seed: int = 1,
+    *,
+    unit: Unit = "character",
+    length: int = SHINGLE_CHARACTERS,
+    cleaning: Cleaning = "slimpajama",
+) -> NDArray[np.uint32]:
     """The MinHash signature of ``text``: ``uint32[num_perm]``.
 
     Equal to ``datasketch.MinHash(num_perm, seed, scheme="affine32", hashfunc=int).hashvalues`` after an update with
-    each of ``shingle_hashes(text)``, so it opens there by ``MinHash(hashvalues=..., scheme="affine32")``. A text of
-    fewer than 13 cleaned characters has no shingles: all values are 2^32 - 1, and it must not be compared.
+    each of ``shingle_hashes(text)``, so it opens there by ``MinHash(hashvalues=..., scheme="affine32")``. ``unit``,
+    ``length`` and ``cleaning`` are those of :func:`~slimpajama.shingle_hashes`. A text of fewer cleaned characters or
+    words than ``length`` has no shingles: all values are 2^32 - 1, and it must not be compared.
     """
+    check_length(length)
     multipliers, addends = permutations(num_perm, seed)
     least = np.empty(num_perm, dtype=np.uint32)
-    scratch = np.empty((2, BLOCK + 12), dtype=np.uint64)
-    points = clean_code_points(text)
-    minhash(points, multipliers, addends, scratch[0], scratch[1], np.empty(BLOCK, np.uint32), least)
+    units = units_of(text, unit, cleaning)
+    minhash(units, length, multipliers, addends, shingle_scratch(), np.empty(BLOCK, np.uint32), least)
     return least

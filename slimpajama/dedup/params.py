@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from slimpajama.config.dedup import Cleaning, Config
-from slimpajama.config.shingle import ShingleUnit
+from slimpajama.config.dedup import Config
 from slimpajama.dedup.banding import PUBLISHED_BANDS, PUBLISHED_ROWS, banding
 from slimpajama.registry import KEY_METHODS
+from slimpajama.text.cleaning import Cleaning
 from slimpajama.text.normalisation import Normalisation
-from slimpajama.text.shingles import SHINGLE_CHARACTERS
+from slimpajama.text.shingles import SHINGLE_CHARACTERS, Unit
 
 __all__ = ["MinHashParams"]
 
@@ -34,7 +34,7 @@ class MinHashParams:
     min_cleaned_characters: int = 200
     bands: int = PUBLISHED_BANDS
     rows: int = PUBLISHED_ROWS
-    shingle_unit: ShingleUnit = "character"
+    shingle_unit: Unit = "character"
     shingle_length: int = SHINGLE_CHARACTERS
     cleaning: Cleaning = "slimpajama"
     method: str = "minhash"

@@ -21,12 +21,12 @@ from slimpajama.dedup.band_keys import band_keys
 from slimpajama.dedup.minhash import minhash, permutations
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.engine.kernels import kernel
-from slimpajama.errors import ConfigError
-from slimpajama.text.cleaning import fold_utf8
+from slimpajama.text.cleaning import fold_utf8, folding_of
 from slimpajama.text.normalisation import normaliser
-from slimpajama.text.shingles import BLOCK, SHINGLE_CHARACTERS
+from slimpajama.text.shingles import BLOCK, shingle_scratch
 from slimpajama.text.text_hash import KEYS, hash_text
-from slimpajama.text.unicode_tables import fold_table, nfc_classes
+from slimpajama.text.unicode_tables import nfc_classes
+from slimpajama.text.words import WORD_CLASSES, words_as_units
 
 __all__ = ["Sketcher", "Sketches", "joined_sketches"]
 
@@ -76,8 +76,12 @@ def _sketch_batch(
     stops: NDArray[np.int64],
     check_nfc: bool,
     shortest: int,
+    of_words: bool,
+    length: int,
     rows: int,
     fold: NDArray[np.uint32],
+    space: np.uint32,
+    word_classes: NDArray[np.uint8],
     nfc: NDArray[np.uint8],
     multipliers: NDArray[np.uint32],
     addends: NDArray[np.uint32],
@@ -94,12 +98,18 @@ def _sketch_batch(
     start = 0
     for document in range(stops.shape[0]):
         stop = stops[document]
-        count = fold_utf8(utf8[start:stop], points, fold, nfc, check_nfc)
+        count = fold_utf8(utf8[start:stop], points, fold, nfc, check_nfc, space)
         cleaned[document] = count
         if count >= 0:
             hash_text(points[:count], hash_keys, hashes[document])
         if count >= shortest:
-            minhash(points[:count], multipliers, addends, scratch[0], scratch[1], mixed, least)
+            units = points[:count]
+            if of_words:
+                units = units[: words_as_units(units, word_classes)]
+            if units.shape[0] < length:
+                start = stop
+                continue
+            minhash(units, length, multipliers, addends, scratch, mixed, least)
             band_keys(least, rows, keys[document])
             kept = minima[document]
             for i in range(kept.shape[0]):
@@ -110,28 +120,28 @@ def _sketch_batch(
 class Sketcher:
     """Sketches batches of texts with one set of parameters, reusing its scratch memory.
 
-    A document of fewer than 13 cleaned characters has no shingle and gets no keys.
+    A document without a shingle gets no keys.
     """
 
     def __init__(self, params: MinHashParams) -> None:
-        made = (params.shingle_unit, params.shingle_length, params.cleaning)
-        if made != ("character", SHINGLE_CHARACTERS, "slimpajama"):
-            raise ConfigError(f"shingle and cleaning are {made}; only {SHINGLE_CHARACTERS} characters work yet")
         bands, rows, normalisation = params.bands, params.rows, params.normalisation
         multipliers, addends = permutations(params.num_perm, params.seed)
         self._multipliers = multipliers[: bands * rows].copy()
         self._addends = addends[: bands * rows].copy()
         self._bands = bands
         self._rows = rows
+        self._lowers = params.cleaning != "none"
         self._keep_minima = params.checked
-        self._shortest = max(params.min_cleaned_characters, SHINGLE_CHARACTERS)
+        self._shortest = params.min_cleaned_characters
+        self._of_words = params.shingle_unit == "word"
+        self._length = params.shingle_length
         self._normalise: Callable[[str], str] = normaliser(normalisation)
         self._kernel_checks_nfc = normalisation == "nfc"
         self._normalise_first = normalisation == "ftfy"
-        self._fold = fold_table()
+        self._folding = folding_of(params.cleaning)
         self._nfc = nfc_classes()
         self._points = np.empty(1 << 20, dtype=np.uint32)
-        self._scratch = np.empty((2, BLOCK + 12), dtype=np.uint64)
+        self._scratch = shingle_scratch()
         self._mixed = np.empty(BLOCK, dtype=np.uint32)
         self._least = np.empty(bands * rows, dtype=np.uint32)
 
@@ -153,7 +163,7 @@ class Sketcher:
             rewritten[unsure] |= [new != old for new, old in zip(stored, doubtful, strict=True)]
             sizes[unsure] = [len(text.encode()) for text in stored]
             # Lower-cased by Python, a text holds no letter that the table cannot fold.
-            lowered = [text.lower().encode() for text in stored]
+            lowered = [(text.lower() if self._lowers else text).encode() for text in stored]
             lengths = np.fromiter(map(len, lowered), dtype=np.int64, count=unsure.size)
             again = self._run(lowered, lengths, rewritten[unsure], False)
             for old, new in zip(sketches.made, again.made, strict=True):
@@ -177,8 +187,12 @@ class Sketcher:
             np.cumsum(sizes),
             check_nfc,
             self._shortest,
+            self._of_words,
+            self._length,
             self._rows,
-            self._fold,
+            self._folding.table,
+            self._folding.space,
+            WORD_CLASSES,
             self._nfc,
             self._multipliers,
             self._addends,

@@ -11,8 +11,8 @@ import numpy as np
 
 from slimpajama.dedup.minhash import signature
 from slimpajama.dedup.params import MinHashParams
+from slimpajama.dedup.shingle_sets import shared, shingle_sets
 from slimpajama.registry import KEY_METHODS
-from slimpajama.text.shingles import shingle_hashes
 
 __all__ = ["Comparison", "compare_texts"]
 
@@ -35,18 +35,29 @@ class Comparison:
 
 def compare_texts(first: str, second: str, params: MinHashParams) -> Comparison:
     """Compare two stored texts. Texts without shingles share nothing."""
-    one, other = np.unique(shingle_hashes(first)), np.unique(shingle_hashes(second))
-    shared = int(np.intersect1d(one, other, assume_unique=True).size)
+    sets = shingle_sets([first, second], params)
+    one, other = sets[0], sets[1]
+    common = shared(one, other)
     estimate = None
     if params.method == "minhash":
-        signatures = [signature(text, params.num_perm, params.seed) for text in (first, second)]
+        signatures = [
+            signature(
+                text,
+                params.num_perm,
+                params.seed,
+                unit=params.shingle_unit,
+                length=params.shingle_length,
+                cleaning=params.cleaning,
+            )
+            for text in (first, second)
+        ]
         estimate = float(np.mean(signatures[0] == signatures[1])) if one.size and other.size else 0.0
     keys = KEY_METHODS.get(params.method).sketcher(params).sketch([first, second]).keys
     agreeing = np.flatnonzero((keys[0] == keys[1]) & (keys[0] != 0))
     return Comparison(
-        jaccard=shared / max(1, one.size + other.size - shared),
+        jaccard=common / max(1, one.size + other.size - common),
         estimate=estimate,
-        first_in_second=shared / max(1, one.size),
-        second_in_first=shared / max(1, other.size),
+        first_in_second=common / max(1, one.size),
+        second_in_first=common / max(1, other.size),
         bands=tuple(agreeing.tolist()),
     )

@@ -26,6 +26,8 @@ __all__ = [
     "fold_table",
     "nfc_classes",
     "non_starters",
+    "punctuation_table",
+    "unfolded_table",
 ]
 
 CASE_LIMIT = 0x20000
@@ -39,8 +41,28 @@ NEEDS_PYTHON = 0xFFFFFFFE
 NFC_UNSURE = 255
 
 _EXPANDS = 0x130  # LATIN CAPITAL LETTER I WITH DOT ABOVE: the only lower case of two code points
+_FULL_WIDTH = 0xFEE0
 _BLOCK = 256
 _CONTEXTUAL = 0x3A3  # GREEK CAPITAL LETTER SIGMA: its lower case depends on its neighbours
+
+
+@functools.cache
+def unfolded_table() -> NDArray[np.uint32]:
+    """``uint32[CASE_LIMIT]``: every code point as it is."""
+    table: NDArray[np.uint32] = np.arange(CASE_LIMIT, dtype=np.uint32)
+    return table
+
+
+@functools.cache
+def punctuation_table() -> NDArray[np.uint32]:
+    """As :func:`fold_table`, with ``DELETED`` for all punctuation of Unicode and the full-width forms of ASCII's."""
+    table: NDArray[np.uint32] = fold_table().copy()
+    for point in range(CASE_LIMIT):
+        if unicodedata.category(chr(point)).startswith("P"):
+            table[point] = DELETED
+    for mark in string.punctuation:
+        table[ord(mark) + _FULL_WIDTH] = DELETED
+    return table
 
 
 @functools.cache

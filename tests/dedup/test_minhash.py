@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from slimpajama import ConfigError, shingle_hashes, signature
 from slimpajama.dedup.minhash import permutations
-from slimpajama.text.shingles import BLOCK
+from slimpajama.text.cleaning import Cleaning
+from slimpajama.text.shingles import BLOCK, Unit
 from tests.twins import LONG_TEXT, shingles
 
 
@@ -36,6 +37,27 @@ def test_a_signature_equals_datasketchs(text: str) -> None:
 @settings(max_examples=40)
 def test_so_does_one_of_any_length_and_seed(text: str, num_perm: int, seed: int) -> None:
     assert np.array_equal(signature(text, num_perm, seed), datasketch_of(text, num_perm, seed).hashvalues)
+
+
+@pytest.mark.parametrize(
+    ("unit", "length", "cleaning"),
+    [
+        ("word", 5, "slimpajama"),
+        ("word", 3, "none"),
+        ("character", 24, "slimpajama"),
+        ("character", 64, "unicode"),
+        ("character", 3, "none"),
+        ("word", 13, "unicode"),
+    ],
+)
+@given(text=LONG_TEXT)
+@settings(max_examples=30)
+def test_so_does_one_of_any_shingles_and_cleaning(unit: Unit, length: int, cleaning: Cleaning, text: str) -> None:
+    sketch = MinHash(num_perm=64, seed=5, scheme="affine32", hashfunc=int)
+    for value in shingle_hashes(text, unit=unit, length=length, cleaning=cleaning).tolist():
+        sketch.update(value)
+    ours = signature(text, 64, 5, unit=unit, length=length, cleaning=cleaning)
+    assert np.array_equal(ours, sketch.hashvalues)
 
 
 @pytest.mark.parametrize("length", [13, 14, 15, 75, 76, 77, 140, BLOCK + 11, BLOCK + 12, BLOCK + 13, BLOCK + 77])

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slimpajama import signature
+from slimpajama import clean, shingle_hashes, signature
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher, Sketches
+from slimpajama.text.cleaning import Cleaning
 from slimpajama.text.normalisation import Normalisation, normaliser
+from slimpajama.text.shingles import Unit
 from tests.twins import COMPOSING, LONG_TEXT, band_keys_of, published_clean, text_hash_of
 
 SHORTEST = 20
@@ -144,3 +146,22 @@ def test_minima_are_the_low_bytes_of_the_signature_where_removals_are_checked() 
     expected = [(signature(text, 112) & 0xFF).tolist() for text in map(normaliser("nfc"), [TRAVELLERS, *SLOW])]
     assert sketches.minima.tolist() == [expected[0], [0] * 112, *expected[1:]]
     assert SKETCHERS["nfc"].sketch([TRAVELLERS]).minima is None
+
+
+@pytest.mark.parametrize("unit", ["character", "word"])
+@pytest.mark.parametrize("length", [3, 5, 13, 24])
+@pytest.mark.parametrize("cleaning", ["slimpajama", "unicode", "none"])
+def test_other_shingles_and_cleanings_give_the_keys_of_that_signature(
+    unit: Unit, length: int, cleaning: Cleaning
+) -> None:
+    params = MinHashParams(shingle_unit=unit, shingle_length=length, cleaning=cleaning, min_cleaned_characters=0)
+    texts = ["", "ab", "one two", "一二三", TRAVELLERS, TRAVELLERS.upper() + "。  Ａ！", *SLOW, "x " * 3000]
+    sketches = Sketcher(params).sketch(texts)
+    for number, text in enumerate(texts):
+        stored = normaliser("nfc")(text)
+        expected = signature(stored, unit=unit, length=length, cleaning=cleaning)
+        has_shingle = shingle_hashes(stored, unit=unit, length=length, cleaning=cleaning).size > 0
+        assert sketches.keys[number].tolist() == (band_keys_of(expected[:117], 9, 13) if has_shingle else [0] * 9)
+        cleaned = clean(stored, cleaning)
+        assert sketches.cleaned[number] == len(cleaned)
+        assert tuple(sketches.hashes[number].tolist()) == text_hash_of(cleaned)

@@ -11,13 +11,23 @@ from hypothesis import given, settings
 from slimpajama import clean
 from slimpajama.text.cleaning import NOT_IN_TABLE, NOT_NFC, clean_code_points, fold_utf8
 from slimpajama.text.unicode_tables import fold_table, nfc_classes
-from tests.twins import ALL_POINTS, ANY_TEXT, CASE, LONG_TEXT, SIGMA_CONTEXTS, WHITE_SPACE, published_clean
+from tests.twins import (
+    ALL_POINTS,
+    ANY_TEXT,
+    CASE,
+    LONG_TEXT,
+    SIGMA_CONTEXTS,
+    WHITE_SPACE,
+    published_clean,
+    unicode_clean,
+)
 
 
 def verdict(text: str, check_nfc: bool = False) -> int:
     """What the kernel alone says of a text: cleaned characters, or why it will not."""
     utf8 = np.frombuffer(text.encode(), dtype=np.uint8)
-    return int(fold_utf8(utf8, np.empty(utf8.size + 1, dtype=np.uint32), fold_table(), nfc_classes(), check_nfc))
+    room, space = np.empty(utf8.size + 1, dtype=np.uint32), np.uint32(32)
+    return int(fold_utf8(utf8, room, fold_table(), nfc_classes(), check_nfc, space))
 
 
 @pytest.mark.parametrize(
@@ -136,3 +146,24 @@ def test_a_text_of_five_megabytes_is_cleaned_as_a_whole() -> None:
 def test_the_kernel_takes_nfc_as_it_is_and_hands_back_what_is_not(text: str, accepted: bool) -> None:
     assert (verdict(text, check_nfc=True) != NOT_NFC) == accepted
     assert verdict(text, check_nfc=False) == len(published_clean(text))
+
+
+@given(ANY_TEXT)
+def test_cleaning_by_unicode_is_that_of_the_twin(text: str) -> None:
+    assert clean(text, "unicode") == unicode_clean(text)
+
+
+@given(ANY_TEXT)
+def test_no_cleaning_leaves_every_character(text: str) -> None:
+    assert clean(text, "none") == text
+
+
+def test_every_code_point_is_cleaned_by_unicode_as_by_the_twin() -> None:
+    points = [chr(point) for point in range(0x30000) if not 0xD800 <= point < 0xE000]
+    text = "x".join(points).replace("\u03a3", "")
+    assert clean(text, "unicode") == unicode_clean(text)
+
+
+def test_full_width_punctuation_goes_and_full_width_letters_stay() -> None:
+    assert clean("Ａ，Ｂ。“Ｃ”＋！ d—e", "unicode") == "ａｂｃ de"
+    assert clean("Ａ，Ｂ。", "slimpajama") == "ａ，ｂ。"

@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from slimpajama import clean, shingle_hashes
-from slimpajama.text.shingles import BLOCK, hash_code_points
-from tests.twins import LONG_TEXT, polynomial_hash, shingles
+from slimpajama.errors import ConfigError
+from slimpajama.text.shingles import BLOCK, hash_units, shingle_scratch
+from tests.twins import LONG_TEXT, polynomial_hash, polynomial_of, published_clean, shingles, word_shingle_hashes
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,40 @@ def test_there_is_one_hash_for_each_window_of_13_cleaned_characters(length: int)
     assert hashes.tolist() == [polynomial_hash(shingle) for shingle in shingles(text)]
 
 
+@pytest.mark.parametrize("length", range(3, 65))
+def test_shingles_of_any_length_are_hashed_by_the_polynomial_of_their_units(length: int) -> None:
+    units = np.array([at * at % 5003 for at in range(length + 20)], dtype=np.uint32)
+    expected = [polynomial_of(units[start : start + length].tolist()) for start in range(21)]
+    assert hash_units(units, length, shingle_scratch()).tolist() == expected
+    assert hash_units(units[: length - 1], length, shingle_scratch()).tolist() == []
+
+
+@pytest.mark.parametrize("length", [3, 5, 8, 13, 24, 63, 64])
+@pytest.mark.parametrize("over", [-1, 0, 1, 70])
+def test_a_shingle_across_the_end_of_a_block_is_hashed_as_any_other(length: int, over: int) -> None:
+    text = "".join(chr(0x4E00 + at * at % 4999) for at in range(BLOCK + length - 1 + over))
+    expected = [polynomial_hash(shingle) for shingle in shingles(text, length)]
+    assert shingle_hashes(text, length=length).tolist() == expected
+
+
+@given(LONG_TEXT, st.integers(3, 64))
+def test_shingles_of_words_are_those_of_the_twin(text: str, length: int) -> None:
+    hashes = shingle_hashes(text, unit="word", length=length)
+    assert hashes.tolist() == word_shingle_hashes(published_clean(text), length)
+
+
+def test_a_chinese_text_has_a_shingle_of_words_for_nearly_each_character() -> None:
+    text = "中文没有空格，所以每个字都算一个词。"
+    assert shingle_hashes(text, unit="word", length=5).size == 18 - 4
+    assert shingle_hashes(text, unit="word", length=5, cleaning="unicode").size == 16 - 4
+
+
+@pytest.mark.parametrize("length", [-1, 0, 2, 65])
+def test_a_length_that_shingles_cannot_have_is_refused(length: int) -> None:
+    with pytest.raises(ConfigError, match=rf"^shingles of {length} units .* between 3 and 64$"):
+        shingle_hashes("text", length=length)
+
+
 def test_repeats_are_kept_in_order() -> None:
     hashes = shingle_hashes("abcdefghijklm" * 2).tolist()
     assert hashes[0] == hashes[13]
@@ -69,7 +105,9 @@ def test_numbers_that_differ_in_a_digit_collide_no_more_than_chance() -> None:
     count = 400_000
     digits = np.arange(count)[:, np.newaxis] // 10 ** np.arange(12, -1, -1) % 10 + ord("0")
     rows = digits.astype(np.uint32)
-    hashes = np.concatenate([hash_code_points(chunk.ravel())[::13] for chunk in np.array_split(rows, 16)])
+    hashes = np.concatenate(
+        [hash_units(chunk.ravel(), 13, shingle_scratch())[::13] for chunk in np.array_split(rows, 16)]
+    )
     assert_collisions_like_chance(count, np.unique(hashes).size)
 
 
