@@ -64,7 +64,7 @@ def dedup(
         from slimpajama.config.presets import config_file
         from slimpajama.dedup.banding import banding
         from slimpajama.engine.choice import EngineChoice
-        from slimpajama.pipeline import deduplicate
+        from slimpajama.pipeline.dedup import deduplicate
 
         settings = load_config(
             config and config_file(config),

@@ -146,7 +146,7 @@ class DecisionTables:
 
     def by_document_id(self, document_id: str) -> list[Decision]:
         """The decisions on the records that hold this id; a filter over one column of all tables."""
-        return list(self._filtered(pc.field("document_id") == document_id))
+        return list(self._with_value("document_id", document_id))
 
     @property
     def has_document_ids(self) -> bool:
@@ -156,18 +156,22 @@ class DecisionTables:
     def members(self, scope: OneScope, survivor: int, most: int) -> list[Decision]:
         """The first ``most`` documents of a cluster; a filter over one column of all tables."""
         found: list[Decision] = []
-        for decision in self._filtered(pc.field(f"cluster_{scope}") == pa.scalar(survivor, pa.uint64())):
+        for decision in self._with_value(f"cluster_{scope}", survivor):
             if len(found) == most:
                 break
             found.append(decision)
         return found
 
-    def _filtered(self, condition: Any) -> Iterator[Decision]:
-        """Rows of all tables, one table after the other."""
+    def _with_value(self, column: str, value: str | int) -> Iterator[Decision]:
+        """Rows of all tables with a value in a column; other columns are read where there is one."""
         for path in self.tables:
-            with opened(path) as file:
-                for row in pq.read_table(file, filters=condition).to_pylist():
-                    yield Decision.of(row)
+            with opened(path) as source, pq.ParquetFile(source) as file:
+                wanted = pa.scalar(value, file.schema_arrow.field(column).type)
+                for number in range(file.metadata.num_row_groups):
+                    alike = pc.equal(file.read_row_group(number, columns=[column]).column(0), wanted)
+                    if pc.any(alike).as_py():
+                        for row in file.read_row_group(number).filter(alike).to_pylist():
+                            yield Decision.of(row)
 
 
 def _schema(path: Path) -> pa.Schema:
@@ -187,9 +191,10 @@ def _rows_at(path: Path, positions: set[int]) -> list[Decision]:
             if span is not None and span.has_min_max and not _any_within(positions, span.min, span.max):
                 continue
             own = file.read_row_group(number, columns=["position"]).column("position").to_numpy()
-            places = np.flatnonzero(np.isin(own, np.array(sorted(positions), dtype=np.int64)))
-            if places.size:
-                found += map(Decision.of, file.read_row_group(number).take(pa.array(places)).to_pylist())
+            places = np.flatnonzero(np.isin(own, np.array(sorted(positions), dtype=np.int64))).tolist()
+            if places:
+                rows = file.read_row_group(number)
+                found += (Decision.of(rows.slice(place, 1).to_pylist()[0]) for place in places)
     return found
 
 
