@@ -1,9 +1,9 @@
-"""LSH and connected components of up to 100 million documents: ``python -m benchmarks.scale``.
+"""LSH, connected components and their groups, of up to 100 million documents: ``python -m benchmarks.scale``.
 
-Documents are keys alone (see ``planted``), written beforehand in the form the first stage leaves them; then linking and
-clustering run as in a deduplication, in worker processes, within a memory setting, and the clusters found are compared
-with those planted, document by document. The processor seconds and the memory are those of the whole process tree, as
-seen from outside (memory ten times a second: RSS, which counts in each process what they share).
+Documents are keys alone (see ``planted``), written beforehand in the form the first stage leaves them; then linking,
+clustering and grouping run as in a deduplication, in worker processes, within a memory setting, and the clusters found
+are compared with those planted, document by document. The processor seconds and the memory are those of the whole
+process tree, as seen from outside (memory ten times a second: RSS, which counts in each process what they share).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ import psutil
 from benchmarks.machine import describe
 from benchmarks.planted import BANDS, FIRST_SHARDS, SOURCES, expected_clusters, plant
 from slimpajama.config.dedup import load_config
-from slimpajama.dedup.cluster import read_clusters
+from slimpajama.dedup.files.clusters import cluster_batches
+from slimpajama.dedup.files.layout import BOTH
 from slimpajama.dedup.lsh import KeyRange, key_ranges
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterStage
+from slimpajama.dedup.stages.group import GroupPayload, GroupStage, group_ranges
 from slimpajama.dedup.stages.link import LinkPayload, LinkStage
 from slimpajama.engine.import_guard import all_ours
 from slimpajama.engine.local import LocalEngine
 from slimpajama.engine.resources import task_bytes, whole_machine_bytes, worker_count
-
-EVERYTHING = [(0, (1 << 64) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,24 @@ def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any
         files = tuple(one.links_file for one in payloads)
         payload = ClusterPayload(files, sources, folder / "clusters.arrow", whole_machine_bytes(config))
         ((_, clusters),) = engine.map(ClusterStage.run, [payload])
+        clustered = time.perf_counter()
+        parts = group_ranges(clusters.linked, SOURCES, 0, task_bytes(config))
+        grouping = [
+            GroupPayload(
+                scope,
+                number,
+                parts,
+                payload.clusters_file,
+                folder / "rows.json",
+                sources,
+                (),
+                0,
+                folder / f"{scope}-{number}.arrow",
+            )
+            for scope in BOTH
+            for number in range(parts)
+        ]
+        groups = [result for _, result in engine.map(GroupStage.run, grouping)]
         ended = time.perf_counter()
         spent = tree_seconds() - spent
     return {
@@ -115,10 +133,11 @@ def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any
         "ranges": ranges,
         "links": sum(result.linked for result in links),
         "linked": clusters.linked,
-        "clusters": clusters.clusters,
-        "largest": clusters.largest[0].documents,
+        "clusters": sum(result.clusters for result in groups if result.scope == "global"),
+        "largest": max(one.documents for result in groups for one in result.largest),
         "link_seconds": linked - began,
-        "cluster_seconds": ended - linked,
+        "cluster_seconds": clustered - linked,
+        "group_seconds": ended - clustered,
     }
 
 
@@ -128,14 +147,10 @@ def measure(documents: int, memory: str, folder: Path) -> tuple[dict[str, Any], 
     command = [sys.executable, "-m", "benchmarks.scale", "--folder", str(folder), "--documents", str(documents)]
     output, usage = observed([*command, "--memory", memory])
     figures = json.loads(output)
-    found = read_clusters(folder / "clusters.arrow", EVERYTHING)
-    for name, one, other in zip(
-        ("documents", "global roots", "local roots"),
-        (found.ids, found.global_roots, found.local_roots),
-        expected_clusters(planted),
-        strict=True,
-    ):
-        if not np.array_equal(one, other):
+    batches = list(cluster_batches(folder / "clusters.arrow"))
+    for name, expected in zip(("ids", "cluster_global", "cluster_local"), expected_clusters(planted), strict=True):
+        found = np.concatenate([getattr(batch, name) for batch in batches])
+        if not np.array_equal(found, expected):
             raise SystemExit(f"{documents:,} documents: the {name} differ from those planted")
     return figures, usage
 
@@ -152,7 +167,7 @@ def main() -> None:
         print(json.dumps(link_and_cluster(arguments.folder, int(arguments.documents), arguments.memory)))
         return
     print(describe())
-    heads = ("documents", "ranges", "links", "linked", "clusters", "largest", "link s", "cluster s")
+    heads = ("documents", "ranges", "links", "linked", "clusters", "largest", "link s", "cluster s", "group s")
     costs = ("core-minutes", "start-up core-s", "ns a document", "peak RSS")
     print(f"| {' | '.join(heads + costs)} |\n|{'--:|' * len(heads + costs)}")
     for documents in map(int, arguments.documents.split(",")):
@@ -165,7 +180,7 @@ def main() -> None:
         print(
             "| "
             + " | ".join(f"{number:,}" for number in numbers)
-            + f" | {figures['link_seconds']:.1f} | {figures['cluster_seconds']:.1f}"
+            + f" | {figures['link_seconds']:.1f} | {figures['cluster_seconds']:.1f} | {figures['group_seconds']:.1f}"
             + f" | {usage.processor_seconds / 60:.2f} | {usage.processor_seconds - figures['processor_seconds']:.1f}"
             + f" | {1e9 * figures['processor_seconds'] / documents:,.0f}"
             + f" | {usage.peak_bytes / 1e9:.2f} GB |",

@@ -37,7 +37,9 @@ def results(out: Path) -> dict[str, bytes]:
     [
         ("work/rows/c4/a.arrow", "work/links/0-0.arrow"),
         ("work/links/3-0.arrow", "work/clusters.arrow"),
-        ("work/clusters.arrow", "decisions/wiki/a.parquet"),
+        ("work/clusters.arrow", "work/groups/global-0.arrow"),
+        ("work/rows/c4/a.arrow", "work/groups/local-0.arrow"),
+        ("work/groups/local-0.arrow", "decisions/wiki/a.parquet"),
         ("work/rows/wiki/a.arrow", "decisions/wiki/a.parquet"),
         ("work/rows/wiki/a.arrow", "global/wiki/a.jsonl.zst"),
         ("decisions/wiki/a.parquet", "global/wiki/a.jsonl.zst"),

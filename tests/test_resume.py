@@ -190,7 +190,15 @@ def test_a_replaced_shard_redoes_itself_and_what_comes_out_differently(tmp_path:
     put(tmp_path / "in", {"c4/4.jsonl": DOCUMENTS[570:600]})
     # Shard 3 shared two documents with the old shard 4, which shared two with 5: 3, 4 and 5 are decided anew. The
     # two that 5 has in common with nobody any more are new in its output; 3 keeps what it kept.
-    assert done(run(tmp_path)) == {"read and sketch": 1, "link": 9, "cluster": 1, "diff": 1, "decide": 3, "write": 2}
+    assert done(run(tmp_path)) == {
+        "read and sketch": 1,
+        "link": 9,
+        "cluster": 1,
+        "group": 2,
+        "diff": 1,
+        "decide": 3,
+        "write": 2,
+    }
     run(tmp_path, "fresh")
     assert results(tmp_path / "out") == results(tmp_path / "fresh")
 
@@ -240,7 +248,15 @@ def test_a_shard_that_is_only_touched_is_read_and_written_again_alone(tmp_path: 
     run(many(tmp_path))
     before = results(tmp_path / "out")
     os.utime(tmp_path / "in" / "c4" / "4.jsonl", ns=(1, 1))
-    assert done(run(tmp_path)) == {"read and sketch": 1, "link": 0, "cluster": 0, "diff": 0, "decide": 0, "write": 1}
+    assert done(run(tmp_path)) == {
+        "read and sketch": 1,
+        "link": 0,
+        "cluster": 0,
+        "group": 0,
+        "diff": 0,
+        "decide": 0,
+        "write": 1,
+    }
     assert results(tmp_path / "out") == before
 
 
@@ -262,6 +278,7 @@ def test_another_content_of_the_same_size_and_time_is_noticed(tmp_path: Path) ->
         ("decisions/c4/4.parquet", ["decide"]),
         ("work/rows/c4/4.arrow", ["read and sketch"]),
         ("work/clusters.arrow", ["cluster"]),
+        ("work/groups/local-0.arrow", ["group"]),
         ("quarantine/c4/4.jsonl", ["read and sketch"]),
     ],
 )
@@ -299,6 +316,7 @@ def test_status_of_what_was_finished_cut_off_or_changed(tmp_path: Path) -> None:
         "read and sketch  9 of 9 done",
         "link             9 of 9 done",
         "cluster          1 of 1 done",
+        "group            2 of 2 done",
         "diff             1 of 1 done",
         "decide           9 of 9 done",
         "write            5 of 9 done, 4 to do",
@@ -313,7 +331,7 @@ def test_status_of_what_was_finished_cut_off_or_changed(tmp_path: Path) -> None:
         "                   9 items, e.g. c4/0: settings.seed: 1 -> 3",
         "what comes after 'read and sketch' depends on what that will write",
     ]
-    assert status_lines(run_status(out, ["compression_level=2"]))[5:7] == [
+    assert status_lines(run_status(out, ["compression_level=2"]))[6:8] == [
         "write            0 of 9 done, 9 stale",
         "                   9 items, e.g. c4/0: settings.compression_level: 1 -> 2",
     ]

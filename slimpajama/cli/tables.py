@@ -16,7 +16,9 @@ _HEADING = (
     "bad",
     "short",
     "dup. local",
+    "exact local",
     "dup. global",
+    "exact global",
     "kept local",
     "kept global",
     "% cut local",
@@ -34,9 +36,9 @@ def catch_line(bands: int, rows: int) -> str:
 
 
 def summary_table(summary: DedupSummary) -> str:
-    """The table of sources, and below it the table of overlaps."""
+    """The table of sources, and below it the tables of overlaps."""
     rows = [_HEADING, *(_row(name, figures) for name, figures in summary.sources.items())]
-    return aligned(rows, rule_before_last=True) + "\n\n" + _overlap(summary.overlap)
+    return "\n\n".join((aligned(rows, rule_before_last=True), _removed(summary.overlap), _shared(summary)))
 
 
 def _row(name: str, figures: SourceFigures) -> tuple[str, ...]:
@@ -47,7 +49,9 @@ def _row(name: str, figures: SourceFigures) -> tuple[str, ...]:
         f"{figures.bad.documents:,}",
         f"{figures.short.documents:,}",
         f"{figures.local.duplicate.documents:,}",
+        f"{figures.local.exact.documents:,}",
         f"{figures.global_.duplicate.documents:,}",
+        f"{figures.global_.exact.documents:,}",
         f"{figures.local.kept.documents:,}",
         f"{figures.global_.kept.documents:,}",
         _cut(figures, "local"),
@@ -60,10 +64,22 @@ def _cut(figures: SourceFigures, scope: Scope) -> str:
     return f"{100 * cut / figures.read.bytes:.2f}" if figures.read.bytes else "-"
 
 
-def _overlap(overlap: Overlap) -> str:
+def _removed(overlap: Overlap) -> str:
     lines = [("removed from, kept in", *overlap.survivors)]
     lines += [
         (name, *(f"{count:,}" if count else "." for count in row))
         for name, row in zip(overlap.sources, overlap.documents, strict=True)
     ]
     return "Global duplicates, by the source of the document removed and of the one kept for it:\n" + aligned(lines)
+
+
+def _shared(summary: DedupSummary) -> str:
+    overlap = summary.overlap
+    lines = [("documents of, with a copy in", *overlap.survivors)]
+    for name, row in zip(overlap.sources, overlap.shared_documents, strict=True):
+        read = summary.sources[name].read.documents
+        lines.append((name, *(f"{100 * count / read:.2f}" if count else "." for count in row)))
+    return (
+        "Percent of a source's documents that have a copy in each source (in its own: another one), whichever stays:\n"
+        + aligned(lines)
+    )

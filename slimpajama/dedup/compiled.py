@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from slimpajama.dedup.cluster import count_members
 from slimpajama.dedup.clustering.union_find import (
     GLOBAL,
     flatten,
@@ -20,6 +19,7 @@ from slimpajama.dedup.clustering.union_find import (
     roots_now,
     union,
 )
+from slimpajama.dedup.grouping import count_sources
 from slimpajama.dedup.key_table import links_of_keys
 from slimpajama.dedup.lsh import select_range
 from slimpajama.dedup.params import MinHashParams
@@ -44,4 +44,5 @@ with compilation_announced(__name__):
     join_links(_ids, _links.documents, _flat, _links.anchor_of, _anchors, _parents, 0, _places)
     flatten(_parents)
     keep_smallest(_ids.copy(), _places, _ids)
-    count_members(_parents[0].copy(), _places, _parents[1].copy(), _ids.reshape(1, -1).copy())
+    _counts = np.zeros((1, 1), dtype=np.int64)
+    count_sources(_places, _places, _places * 0, _places, _ids.reshape(-1, 1).copy(), *[_counts.copy()] * 3)

@@ -16,6 +16,7 @@ from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
 from slimpajama.dedup.files.key_index import Index
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
+from slimpajama.dedup.grouping import BYTES_PER_MEMBER
 from slimpajama.dedup.lsh import BYTES_PER_KEY
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.stages.markers import Markers
@@ -28,10 +29,12 @@ PartResult = TypeVar("PartResult", bound=StageResult)
 
 @dataclass(frozen=True, slots=True)
 class WorkSizes:
-    """How much is handled at a time; what comes out is the same. ``bytes_per_key``: held for each key linked."""
+    """How much is handled at a time; what comes out is the same. ``bytes_per_key``: held for each key linked;
+    ``bytes_per_member``: for each document grouped."""
 
     block_bytes: int = BLOCK_BYTES
     bytes_per_key: int = BYTES_PER_KEY
+    bytes_per_member: int = BYTES_PER_MEMBER
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.dedup.clustering.union_find import Links
+from slimpajama.dedup.files.row_lookup import rows_files
 from slimpajama.dedup.files.sketches import row_batches
 from slimpajama.dedup.key_table import MOST_KEYS
 from slimpajama.engine.heartbeat import beat
 from slimpajama.engine.kernels import kernel
 from slimpajama.errors import InputError
-from slimpajama.storage.atomic import atomic_file, read_json
+from slimpajama.storage.atomic import atomic_file
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.local_cache import local_copy
-from slimpajama.storage.paths import path_of
 
 __all__ = [
     "BYTES_PER_KEY",
@@ -61,10 +61,10 @@ def gathered_keys(
     slack = room // 16 + spare_rows
     keys, ids = (np.empty(room + slack, dtype=np.uint64) for _ in range(2))
     count = 0
-    for path in read_json(rows_list):
+    for path in rows_files(rows_list):
         beat()
         columns = ["id", "in_lsh", f"band_{of.band}"]
-        for own_ids, in_lsh, own_keys in row_batches(_below(rows_list.parent, path), columns):
+        for own_ids, in_lsh, own_keys in row_batches(path, columns):
             if count + own_keys.size > keys.size:
                 for array in (keys, ids):
                     array.resize(count + own_keys.size + slack, refcheck=False)
@@ -95,11 +95,6 @@ def select_range(
         of = np.int64(((keys[at] >> np.uint64(32)) * np.uint64(ranges)) >> np.uint64(32))
         count += in_lsh[at] & (of == number)
     return count
-
-
-def _below(folder: Path, path: str) -> Path:
-    """The rows of earlier runs have absolute paths."""
-    return path_of(path) if "://" in path else folder / path
 
 
 def write_links(links: Links, path: Path) -> FileRecord:

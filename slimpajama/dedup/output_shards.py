@@ -44,7 +44,7 @@ def write_part(
         receivers: dict[int, list[ShardWriter]] = {}
         writers: list[ShardWriter] = []
         for source, by_bit in paths.items():
-            differ = np.any(codes == source << 2 | _BITS["local"])
+            differ = any(np.any(codes == source << 2 | bit) for bit in by_bit)
             groups = [[bit] for bit in by_bit] if differ else [list(by_bit)]
             for bits in groups:
                 writer = ShardWriter(stack, [by_bit[bit] for bit in bits], format.encoder(level))

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from slimpajama.config.dedup import Config
 from slimpajama.corpus.discovery import Corpus
 from slimpajama.corpus.left_out import held_out_counts
 from slimpajama.dedup.banding import banding, catch_probability
-from slimpajama.dedup.stages.cluster import ClusterResult
+from slimpajama.dedup.stages.group import LARGEST, GroupResult, Matrix
 from slimpajama.dedup.summary import (
     ClusterFigures,
     Count,
@@ -23,7 +25,7 @@ from slimpajama.dedup.summary import (
     SourceFigures,
     StageFigures,
 )
-from slimpajama.dedup.verdicts import Tally
+from slimpajama.dedup.tally import Tally
 from slimpajama.stages.runner import StageRecord
 from slimpajama.versions import versions
 
@@ -38,16 +40,21 @@ def source_figures(tally: Tally, names: Sequence[str], replaced: Sequence[int]) 
     figures = {}
     total = tally.counts.sum(axis=0)
     for name, counts, values in zip((*names, "total"), (*tally.counts, total), (*replaced, sum(replaced)), strict=True):
-        read, short, bad, kept_global, kept_local, sound = (Count(*pair) for pair in counts.tolist())
+        read, short, bad, kept_global, kept_local, sound, *exact = (Count(*pair) for pair in counts.tolist())
         figures[name] = SourceFigures(
             read,
             short,
             bad,
-            ScopeFigures(kept_global, _less(sound, kept_global)),
-            ScopeFigures(kept_local, _less(sound, kept_local)),
+            _scope(kept_global, sound, exact[0]),
+            _scope(kept_local, sound, exact[1]),
             values,
         )
     return figures
+
+
+def _scope(kept: Count, sound: Count, exact: Count) -> ScopeFigures:
+    duplicate = _less(sound, kept)
+    return ScopeFigures(kept, duplicate, exact, _less(duplicate, exact))
 
 
 def _less(whole: Count, part: Count) -> Count:
@@ -58,7 +65,7 @@ def run_summary(
     corpus: Corpus,
     config: Config,
     tally: Tally,
-    clusters: ClusterResult,
+    groups: Sequence[GroupResult],
     stages: Mapping[str, StageRecord],
     *,
     replaced: Sequence[int],
@@ -75,6 +82,8 @@ def run_summary(
     names = tuple(source.name for source in corpus.sources)
     bands, rows = banding(config)
     megabytes = int(tally.counts[:, 0, 1].sum()) / 1e6
+    in_global = [result for result in groups if result.scope == "global"]
+    own = len(names)
     complete = not any(record.reused for record in stages.values())
     return DedupSummary(
         input=str(corpus.root),
@@ -84,9 +93,20 @@ def run_summary(
             survivors=(*names, EARLIER)[: tally.owners],
             documents=_matrix(tally.removed[:, :, 0].tolist()),
             bytes=_matrix(tally.removed[:, :, 1].tolist()),
-            clusters=clusters.shared,
+            shared_documents=_added([result.shared_documents for result in in_global])[:own],
+            shared_bytes=_added([result.shared_bytes for result in in_global])[:own],
+            clusters=_added([result.shared_clusters for result in in_global]),
         ),
-        clusters=ClusterFigures(clusters.linked, clusters.clusters, clusters.largest),
+        clusters=ClusterFigures(
+            sum(result.documents for result in in_global),
+            sum(result.clusters for result in in_global),
+            tuple(
+                sorted(
+                    (one for result in in_global for one in result.largest),
+                    key=lambda one: (-one.documents, one.cluster),
+                )[:LARGEST]
+            ),
+        ),
         lsh=LshFigures(
             bands,
             rows,
@@ -108,5 +128,9 @@ def _stage_figures(record: StageRecord, megabytes: float) -> StageFigures:
     return StageFigures(record.seconds, record.items, record.reused, speed)
 
 
-def _matrix(rows: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+def _added(matrices: Sequence[Matrix]) -> Matrix:
+    return _matrix(np.array(matrices, dtype=np.int64).sum(axis=0).tolist())
+
+
+def _matrix(rows: Sequence[Sequence[int]]) -> Matrix:
     return tuple(tuple(row) for row in rows)

@@ -16,7 +16,7 @@ from slimpajama.config.dedup import Config, Scope
 from slimpajama.config.loading import checked
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.removal_sample import RemovalSample
-from slimpajama.dedup.stages.cluster import LargeCluster
+from slimpajama.dedup.stages.group import LargeCluster, Matrix
 from slimpajama.errors import ConfigError, InputNotFound
 from slimpajama.storage.atomic import read_json
 
@@ -42,10 +42,15 @@ class Count(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScopeFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one scope of deduplication keeps of a source, and what it drops as a duplicate."""
+    """What one scope of deduplication keeps of a source, and what it drops as a duplicate: duplicate = exact + near.
+
+    ``exact``: of the same cleaned text as the document that stays; ``near``: of another.
+    """
 
     kept: Count
     duplicate: Count
+    exact: Count
+    near: Count
 
 
 class SourceFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,14 +76,18 @@ class Overlap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which sources share documents.
 
     ``documents[i][j]``: documents of ``sources[i]`` that global deduplication drops for one of ``survivors[j]``;
-    ``bytes``: their text. ``clusters[i][j]``: clusters that hold documents of both sources.
+    ``bytes``: their text. The others do not depend on which copy stays: ``shared_documents[i][j]``: documents of
+    ``sources[i]`` in a global cluster that also holds one of ``survivors[j]``, or another of their own source;
+    ``shared_bytes``: their text; ``clusters[i][j]``: clusters that hold documents of both, or any of the one.
     """
 
     sources: tuple[str, ...]
     survivors: tuple[str, ...]
-    documents: tuple[tuple[int, ...], ...]
-    bytes: tuple[tuple[int, ...], ...]
-    clusters: tuple[tuple[int, ...], ...]
+    documents: Matrix
+    bytes: Matrix
+    shared_documents: Matrix
+    shared_bytes: Matrix
+    clusters: Matrix
 
 
 class ClusterFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,28 +1,28 @@
-"""The verdict on every record, from its row and the clusters, and the count of them all, which must come out even.
+"""The verdict on every record, from its row and the groups.
 
-Nothing but arithmetic on arrays; the stage that writes the tables is :mod:`slimpajama.dedup.stages.decide`.
+Nothing but arithmetic on arrays; the stage that writes the tables is :mod:`slimpajama.dedup.stages.decide`, and what is
+counted of verdicts is in :mod:`slimpajama.dedup.tally`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from slimpajama.dedup.clustering.union_find import Clusters
+from slimpajama.dedup.files.groups import Groups
 from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND
-from slimpajama.errors import ConservationError
 
-__all__ = ["SCHEMA", "VERDICTS", "Nested", "Tally", "Verdicts", "decide", "nested"]
-
-Nested = tuple[tuple[tuple[int, ...], ...], ...]
-"""An array of three dimensions in a stage result."""
+__all__ = ["MATCHES", "SCHEMA", "VERDICTS", "InScope", "Verdicts", "decide", "source_lists"]
 
 VERDICTS = ("kept", "short", "bad", "duplicate")
+
+MATCHES = ("near", "exact")
+"""How a removed document matches its survivor: in some of its bands, or in all of its cleaned text."""
 
 SCHEMA = pa.schema(
     [
@@ -37,117 +37,103 @@ SCHEMA = pa.schema(
         ("kept_local", pa.bool_()),
         ("bytes", pa.int64()),
         ("cleaned_chars", pa.int64()),
+        ("match_global", pa.string()),
+        ("match_local", pa.string()),
+        ("similarity_global", pa.float32()),
+        ("similarity_local", pa.float32()),
+        ("size_global", pa.int64()),
+        ("size_local", pa.int64()),
+        ("exact_copies", pa.int64()),
+        ("cluster_sources", pa.list_(pa.string())),
     ]
 )
 
 
 @dataclass(frozen=True, slots=True)
+class InScope:
+    """What becomes of n records in one scope.
+
+    ``grouped`` ``bool[n]``: in a cluster with others; ``survivors`` ``uint64[n]``: the id of the one that stays, its
+    own where it is alone; ``similarity`` ``float32[n]`` to it, NaN where not computed; ``kept``, ``exact`` ``bool[n]``:
+    it stays, or is removed for one of equal text. ``size``, ``copies`` ``int64[n]``: documents in its cluster, and of
+    equal text there, where it stays, else 0.
+    """
+
+    grouped: NDArray[np.bool_]
+    survivors: NDArray[np.uint64]
+    similarity: NDArray[np.float32]
+    kept: NDArray[np.bool_]
+    exact: NDArray[np.bool_]
+    size: NDArray[np.int64]
+    copies: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What becomes of n records. ``status`` ``uint8[n]`` indexes ``VERDICTS`` and is the global one;
-    ``linked``, ``alone_local``: in a global cluster, and alone there in its source; roots are valid where linked."""
+    """What becomes of n records. ``status`` ``uint8[n]`` indexes ``VERDICTS`` and is the global one; ``sources``
+    ``bool[n, s]``: which sources are in its global cluster, where it stays there."""
 
     status: NDArray[np.uint8]
-    kept_global: NDArray[np.bool_]
-    kept_local: NDArray[np.bool_]
-    linked: NDArray[np.bool_]
-    alone_local: NDArray[np.bool_]
-    global_roots: NDArray[np.uint64]
-    local_roots: NDArray[np.uint64]
+    global_: InScope
+    local: InScope
+    sources: NDArray[np.bool_]
 
 
-def decide(ids: NDArray[np.uint64], status: NDArray[np.uint8], clusters: Clusters) -> Verdicts:
-    """Look up records ``ids`` ``uint64[n]`` with row ``status`` ``uint8[n]`` in the clusters.
+def decide(
+    ids: NDArray[np.uint64],
+    status: NDArray[np.uint8],
+    own_sources: NDArray[np.uint8],
+    sources: int,
+    global_groups: Groups,
+    local_groups: Groups,
+) -> Verdicts:
+    """Look up records ``ids`` ``uint64[n]`` with row ``status`` ``uint8[n]`` in the groups of both scopes.
 
-    A sound document is kept where it is the root of its cluster, or in none.
+    A sound document is kept where it survives its cluster, or is in none. ``own_sources`` ``uint8[n]``: the source of
+    each, of so many ``sources``.
     """
     sound = status == SOUND
-    linked = np.zeros(ids.size, dtype=np.bool_)
-    alone = np.ones(ids.size, dtype=np.bool_)
-    global_roots, local_roots = ids.copy(), ids.copy()
-    if clusters.ids.size:
-        place = np.minimum(np.searchsorted(clusters.ids, ids), clusters.ids.size - 1)
-        linked = clusters.ids[place] == ids
-        alone = ~linked | clusters.local_alone[place]
-        global_roots[linked] = clusters.global_roots[place[linked]]
-        local_roots[linked] = clusters.local_roots[place[linked]]
-    kept_global = sound & (global_roots == ids)
-    kept_local = sound & (local_roots == ids)
+    in_global, places = _in_scope(ids, sound, global_groups)
+    in_local, _ = _in_scope(ids, sound, local_groups)
     verdict = np.full(ids.size, VERDICTS.index("duplicate"), dtype=np.uint8)
-    verdict[kept_global] = VERDICTS.index("kept")
+    verdict[in_global.kept] = VERDICTS.index("kept")
     verdict[status == SHORT] = VERDICTS.index("short")
     verdict[status == BAD] = VERDICTS.index("bad")
-    return Verdicts(verdict, kept_global, kept_local, linked, alone, global_roots, local_roots)
+    present = np.zeros((ids.size, sources), dtype=np.bool_)
+    alone = np.flatnonzero(in_global.kept & ~in_global.grouped)
+    present[alone, own_sources[alone]] = True
+    first = np.flatnonzero(in_global.kept & in_global.grouped)
+    bits = np.unpackbits(global_groups.sources[places[first]], axis=1, bitorder="little")
+    present[first] = bits[:, :sources]
+    return Verdicts(verdict, in_global, in_local, present)
 
 
-@dataclass(slots=True)
-class Tally:
-    """Documents and bytes by source. ``counts`` ``int64[sources, 6, 2]``: read, short, bad, kept globally, kept locally
-    and sound, each as documents and bytes. ``removed`` ``int64[sources, owners, 2]``: global duplicates of the row's
-    source whose survivor is of the column's; the last of ``owners`` may be an earlier run."""
-
-    sources: int
-    owners: int
-    counts: NDArray[np.int64] = field(init=False)
-    removed: NDArray[np.int64] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.counts = np.zeros((self.sources, 6, 2), dtype=np.int64)
-        self.removed = np.zeros((self.sources, self.owners, 2), dtype=np.int64)
-
-    def add(
-        self,
-        sources: NDArray[np.uint8],
-        sizes: NDArray[np.int64],
-        status: NDArray[np.uint8],
-        verdicts: Verdicts,
-        survivors: NDArray[np.int64],
-    ) -> None:
-        """Count records: ``survivors`` ``int64[n]`` is the source of each record's global root."""
-        flags = (
-            np.ones(sources.size, dtype=np.bool_),
-            status == SHORT,
-            status == BAD,
-            verdicts.kept_global,
-            verdicts.kept_local,
-            status == SOUND,
-        )
-        for column, flag in enumerate(flags):
-            self.counts[:, column] += _sums(sources[flag], sizes[flag], self.sources)
-        gone = (status == SOUND) & ~verdicts.kept_global
-        pairs = sources[gone].astype(np.int64) * self.owners + survivors[gone]
-        self.removed += _sums(pairs, sizes[gone], self.sources * self.owners).reshape(self.removed.shape)
-
-    def merge(self, counts: Nested, removed: Nested) -> None:
-        """Add another tally, as a stage result holds it."""
-        self.counts += np.array(counts, dtype=np.int64).reshape(self.counts.shape)
-        self.removed += np.array(removed, dtype=np.int64).reshape(self.removed.shape)
-
-    def check(self, names: Sequence[str]) -> None:
-        """Raise :class:`ConservationError` unless records and bytes are conserved in every source."""
-        for name, (read, short, bad, kept, kept_locally, sound), removed in zip(
-            names, self.counts, self.removed.sum(axis=1), strict=True
-        ):
-            if not (
-                np.array_equal(read, kept + short + bad + removed)
-                and np.array_equal(read, sound + short + bad)
-                and (kept <= kept_locally).all()
-                and (kept_locally <= sound).all()
-            ):
-                raise ConservationError(
-                    f"source {name!r}: read {read.tolist()} (documents, bytes) is not kept {kept.tolist()} + short "
-                    f"{short.tolist()} + bad {bad.tolist()} + duplicate {removed.tolist()}; nothing of this run may be "
-                    "used: please report it with the run's summary"
-                )
+def _in_scope(ids: NDArray[np.uint64], sound: NDArray[np.bool_], groups: Groups) -> tuple[InScope, NDArray[np.int64]]:
+    """What one scope says of records, and the place of each in ``groups``, valid where it is grouped."""
+    places = np.zeros(ids.size, dtype=np.int64)
+    grouped = np.zeros(ids.size, dtype=np.bool_)
+    if groups.id.size:
+        places = np.minimum(np.searchsorted(groups.id, ids), groups.id.size - 1)
+        grouped = groups.id[places] == ids
+    survivors = ids.copy()
+    survivors[grouped] = groups.survivor[places[grouped]]
+    kept = sound & (survivors == ids)
+    size = kept.astype(np.int64)
+    copies = size.copy()
+    exact = np.zeros(ids.size, dtype=np.bool_)
+    similarity = np.full(ids.size, np.nan, dtype=np.float32)
+    exact[grouped] = groups.exact[places[grouped]]
+    similarity[grouped] = groups.similarity[places[grouped]]
+    stays = grouped & kept
+    size[stays] = groups.size[places[stays]]
+    copies[stays] = groups.exact_copies[places[stays]]
+    return InScope(grouped, survivors, similarity, kept, exact, size, copies), places
 
 
-def _sums(groups: NDArray[Any], sizes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """``int64[count, 2]``: how many there are of each group, and their sizes together (exact: no float weights)."""
-    sums = np.zeros((count, 2), dtype=np.int64)
-    np.add.at(sums[:, 0], groups, 1)
-    np.add.at(sums[:, 1], groups, sizes)
-    return sums
-
-
-def nested(array: NDArray[np.int64]) -> Nested:
-    """``int64[a, b, c]`` as a stage result holds it."""
-    return tuple(tuple(map(tuple, rows)) for rows in array.tolist())
+def source_lists(present: NDArray[np.bool_], names: Sequence[str], valid: NDArray[np.bool_]) -> pa.Array:
+    """``list<string>[n]``: of each row of ``present`` ``bool[n, s]`` the ``names`` marked, null where not ``valid``."""
+    rows, columns = np.nonzero(present & valid[:, np.newaxis])
+    offsets = np.append(0, np.cumsum(np.bincount(rows, minlength=valid.size))).astype(np.int32)
+    values = pa.DictionaryArray.from_arrays(pa.array(columns.astype(np.int32)), pa.array(names)).cast(pa.string())
+    masked: Any = pa.array(~valid)
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=masked)

@@ -1,8 +1,8 @@
 """The stages of a deduplication in their order.
 
-read and sketch → link → cluster → diff → decide → write. Each stage reads files of the one before and leaves its own in
-``OUT/work`` (or, the last two, in ``OUT``). A replaced shard is read anew, all keys are linked and clustered anew, and
-then only pieces of which the clusters say something new are decided and written.
+read and sketch → link → cluster → group → diff → decide → write. Each stage reads files of earlier ones and leaves its
+own in ``OUT/work`` (or, the last two, in ``OUT``). A replaced shard is read anew, all keys are linked and clustered
+anew, and then only pieces of which the groups say something new are decided and written.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ from slimpajama.dedup.files.layout import BOTH, OWNED_FOLDERS, DedupLayout
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.run_summary import run_summary
 from slimpajama.dedup.sketching import PieceCounts, too_many_bad
+from slimpajama.dedup.stages.all_rows import rows_paths
 from slimpajama.dedup.stages.cluster import ClusterStage
 from slimpajama.dedup.stages.decide import DecideResult, DecideStage
 from slimpajama.dedup.stages.diff import DiffStage
-from slimpajama.dedup.stages.link import LinkStage, rows_paths
+from slimpajama.dedup.stages.group import GroupStage
+from slimpajama.dedup.stages.link import LinkStage
 from slimpajama.dedup.stages.order import DEDUP_STAGES
 from slimpajama.dedup.stages.sketch import SketchResult, SketchStage, documents_in
 from slimpajama.dedup.stages.write import WriteResult, WriteStage
 from slimpajama.dedup.summary import DedupSummary
-from slimpajama.dedup.verdicts import Tally
+from slimpajama.dedup.tally import Tally
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.machine import PeakMemory
 from slimpajama.errors import ConfigError
@@ -173,9 +175,11 @@ class _Run:
             links = stages.run(linking, dedup.markers(linking))
             clustering = ClusterStage(dedup, links)
             clusters = stages.run_one(clustering, dedup.markers(clustering))
-            comparing = DiffStage(dedup, clusters)
+            grouping = GroupStage(dedup, sketched, clusters)
+            groups = stages.run(grouping, dedup.markers(grouping))
+            comparing = DiffStage(dedup, groups)
             diff = stages.run_one(comparing, dedup.markers(comparing))
-            deciding = DecideStage(dedup, sketched, clusters, diff)
+            deciding = DecideStage(dedup, sketched, groups, diff)
             decided = stages.run(deciding, dedup.markers(deciding))
             tally = self._tally(decided)
             outputs.invalidate(sketched, decided)
@@ -185,13 +189,14 @@ class _Run:
         stages.remove_tree(layout.done / "compare")  # what the stage "diff" was called before
         stages.forget_others(dedup.markers(sketching), [piece.name for piece in dedup.corpus.pieces], sketched)
         stages.forget_others(dedup.markers(linking), [task.key for task in linking.tasks()], links)
+        stages.forget_others(dedup.markers(grouping), [task.key for task in grouping.tasks()], groups)
         current = outputs.finish(sketched, decided, written)
         self._write_index(sketched)
         summary = run_summary(
             dedup.corpus,
             dedup.config,
             tally,
-            clusters,
+            groups,
             stages.records,
             replaced=self._replaced_values(written),
             workers=stages.engine.workers,
@@ -244,8 +249,9 @@ class _Run:
         names = self.dedup.source_names
         tally = Tally(len(names), self.dedup.sources.reported_count)
         for result in decided:
-            tally.merge(result.counts, result.removed)
-        tally.check(names)
+            tally.merge(result.counts, result.removed, result.stood_for)
+        tally.check(names, self.dedup.config.checked)
+        tally.check_sizes()
         return tally
 
     def _write_index(self, sketched: Sequence[SketchResult]) -> None:

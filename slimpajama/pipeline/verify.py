@@ -15,7 +15,7 @@ from typing import TypeVar
 from slimpajama.config.dedup import load_config
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.files.key_index import read_index
-from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.files.layout import BOTH, DedupLayout
 from slimpajama.dedup.summary import DedupSummary, read_summary
 from slimpajama.engine import Engine, Item
 from slimpajama.engine.choice import EngineChoice
@@ -180,11 +180,12 @@ def _check_parts(folder: Path, checks: _Checks, memory: int, whole: bool) -> set
         checks.found(dedup_output.compare_totals(folder, results))
     if whole and not damaged:  # what cannot be read cannot be compared
         decisions = [folder / name for name in dict.fromkeys(item.decisions for item in items)]
-        linked = sum(result.linked for result in results)
+        in_clusters = [sum(result.in_clusters[scope] for result in results) for scope in range(len(BOTH))]
         index = read_index(folder)
         first_id = index.first_shard << POSITION_BITS if index else 0
-        ranges = survivors.survivor_items(decisions, linked, memory, first_id)
-        checks.run("ranges of clusters", ranges, survivors.check_survivors, [linked // len(ranges)] * len(ranges))
+        ranges = survivors.survivor_items(decisions, in_clusters, memory, first_id)
+        each = sum(in_clusters) // len(ranges)
+        checks.run("ranges of clusters", ranges, survivors.check_survivors, [each] * len(ranges))
     shards = {path_of(file.path) for item in items for _, _, file, _ in item.shards}
     return {folder / item.decisions for item in items} | shards
 

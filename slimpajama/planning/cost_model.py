@@ -14,6 +14,8 @@ from typing import Any
 from slimpajama.config.dedup import Config
 from slimpajama.dedup.banding import banding
 from slimpajama.dedup.clustering.external_union_find import BYTES_PER_LINKED, SCRATCH_PER_LINKED, SPILLED_PER_LINKED
+from slimpajama.dedup.files.clusters import CLUSTERS_ROW_BYTES
+from slimpajama.dedup.files.groups import GROUPS_ROW_BYTES
 from slimpajama.dedup.lsh import BYTES_PER_KEY, key_ranges
 from slimpajama.dedup.stages.cluster import ClusterStage
 from slimpajama.dedup.stages.link import LinkStage
@@ -34,9 +36,6 @@ from slimpajama.stages.stage import Scale, Stage
 from slimpajama.tokens.stages.order import TOKEN_STAGES
 
 __all__ = ["Measured", "RunPlan", "SourceEstimate", "StageCost", "Wanted", "run_plan"]
-
-CLUSTER_ROW = 25
-"""Bytes of the clusters file for each linked document."""
 
 STAGES: tuple[type[Stage[Any, Any]], ...] = (*DEDUP_STAGES, *TOKEN_STAGES, BuildStage)
 """All stages of a run. Each says itself what it scales with, and whether it is a single task."""
@@ -157,7 +156,7 @@ def run_plan(config: Config, sources: Mapping[str, SourceEstimate], measured: Me
     disk = {
         "band keys": round(measured.disk["rows"] * by_documents),
         "links": round(links * measured.linking.link_bytes),
-        "clusters, and while they are made": (CLUSTER_ROW + scratch) * linked,
+        "clusters, and while they are made": (CLUSTERS_ROW_BYTES + 2 * GROUPS_ROW_BYTES + scratch) * linked,
         "decisions": round(measured.disk["decisions"] * by_documents),
     }
     for scope in wanted.scopes:

@@ -26,7 +26,7 @@ from slimpajama.dedup.files.layout import BOTH, DedupLayout
 from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.files.sketches import DOCUMENT_ID
 from slimpajama.dedup.summary import Count, read_summary
-from slimpajama.dedup.verdicts import SCHEMA, VERDICTS
+from slimpajama.dedup.verdicts import MATCHES, SCHEMA, VERDICTS
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import InputNotFound
 from slimpajama.storage.atomic import content_digest, file_record
@@ -35,22 +35,25 @@ from slimpajama.verification.findings import REMEDY, Checked, damage, found_read
 
 __all__ = ["STATES", "PartChecked", "PartItem", "check_part", "compare_totals", "part_items"]
 
-STATES = ("read", "short", "bad", "global kept", "local kept")
+STATES = ("read", "short", "bad", "global kept", "local kept", "global exact", "local exact")
 
 LONGEST = 1 << 40
-_VERDICTS = pa.array(VERDICTS)
+_VERDICTS, _MATCHES = pa.array(VERDICTS), pa.array(MATCHES)
+_EXACT = MATCHES.index("exact")
 _KEPT, _DUPLICATE, _SHORT, _BAD = (VERDICTS.index(name) for name in ("kept", "duplicate", "short", "bad"))
 
 
 @dataclass(frozen=True, slots=True)
 class PartItem:
     """A part of a piece below ``root``: its ``decisions`` and their digest, the ``positions`` [start, stop) of its
-    records, and its ``shards`` as (source, scope, file, digest)."""
+    records, and its ``shards`` as (source, scope, file, digest). ``checked``: removals are, so that what is kept
+    globally need not be kept locally."""
 
     root: Path
     decisions: str
     decided: str
     positions: tuple[int, int | None]
+    checked: bool
     shards: tuple[tuple[str, str, ShardFile, str], ...]
 
     @property
@@ -64,27 +67,34 @@ class PartItem:
 
 @dataclass(frozen=True, slots=True)
 class PartChecked(Checked):
-    """``linked``: how many documents are; ``counts``: of each source [documents, bytes] of each of ``STATES``."""
+    """``in_clusters``: how many documents are in one with others, globally and locally; ``counts``: of each source
+    [documents, bytes] of each of ``STATES``."""
 
-    linked: int
+    in_clusters: tuple[int, int]
     counts: dict[str, list[list[int]]]
 
 
 def part_items(root: Path) -> list[PartItem]:
     """All parts of a deduplication. Raises :class:`InputNotFound` where it is not finished."""
+    layout = DedupLayout(root)
+    try:
+        checked = read_summary(layout).settings.checked
+    except InputNotFound:  # which another check says
+        checked = True
     return [
         PartItem(
             root,
             part.decisions,
             part.decided,
             (part.start, part.stop),
+            checked,
             tuple(
                 (shard.source, shard.scope, written_shard(root / shard.path, shard.path), shard.blake2b)
                 for shard in part.shards
                 if shard.blake2b is not None
             ),
         )
-        for part in read_manifest(DedupLayout(root)).parts
+        for part in read_manifest(layout).parts
     ]
 
 
@@ -97,12 +107,12 @@ def check_part(item: PartItem) -> PartChecked:
         shard = path_of(file.path)
         damaged = damage(shard, None, digest)
         findings += damaged or found_reading(shard, lambda s=source, c=scope, f=file: _check_shard(item, s, c, f))  # type: ignore[misc]
-    return PartChecked(findings, account.linked, account.counts)
+    return PartChecked(findings, (account.in_clusters[0], account.in_clusters[1]), account.counts)
 
 
 class _Account:
     def __init__(self) -> None:
-        self.linked = 0
+        self.in_clusters = [0, 0]
         self.counts: dict[str, list[list[int]]] = {}
 
     def add(self, source: str, masks: Sequence[NDArray[np.bool_]], sizes: NDArray[np.int64]) -> None:
@@ -136,16 +146,26 @@ def _check_decisions(item: PartItem, path: Path, account: _Account) -> Iterator[
             kept_global, kept_local = (
                 batch.column(f"kept_{scope}").to_numpy(zero_copy_only=False) for scope in ("global", "local")
             )
-            wrong = kept_global & ~kept_local
-            wrong |= kept_global != (verdict == _KEPT)
-            wrong |= kept_local & (verdict != _KEPT) & (verdict != _DUPLICATE)
+            wrong = kept_global != (verdict == _KEPT)
+            if not item.checked:
+                wrong |= kept_global & ~kept_local
+            compared = (verdict == _KEPT) | (verdict == _DUPLICATE)
+            wrong |= kept_local & ~compared
+            inside = _inside(positions, item)
+            exact = []
+            for number, (scope, kept) in enumerate(zip(BOTH, (kept_global, kept_local), strict=True)):
+                in_cluster = batch.column(f"cluster_{scope}").is_valid().to_numpy(zero_copy_only=False)
+                size = pc.fill_null(batch.column(f"size_{scope}"), 0).to_numpy()
+                wrong |= (size > 0) != kept
+                wrong |= compared & ~in_cluster & (size != 1)  # alone, so it stays, and stands for itself
+                matches = pc.index_in(batch.column(f"match_{scope}"), _MATCHES)
+                wrong |= matches.is_valid().to_numpy(zero_copy_only=False) != (compared & ~kept)
+                exact.append(pc.fill_null(pc.equal(matches, _EXACT), False).to_numpy(zero_copy_only=False))
+                account.in_clusters[number] += int((in_cluster & inside).sum())
             if wrong.any():
                 yield f"{path}: verdict and flags of document {int(ids[wrong][0]):#x} contradict; {REMEDY}"
-            inside = _inside(positions, item)
-            account.linked += int(
-                (batch.column("cluster_global").is_valid().to_numpy(zero_copy_only=False) & inside).sum()
-            )
-            states = (np.ones(ids.size, dtype=np.bool_), verdict == _SHORT, verdict == _BAD, kept_global, kept_local)
+            every = np.ones(ids.size, dtype=np.bool_)
+            states = (every, verdict == _SHORT, verdict == _BAD, kept_global, kept_local, *exact)
             names = batch.column("source")
             for name in pc.unique(names).to_pylist():
                 own = inside & pc.equal(names, name).to_numpy(zero_copy_only=False)
@@ -200,7 +220,8 @@ def compare_totals(root: Path, results: Sequence[PartChecked]) -> list[str]:
         if source == "total":
             continue
         counted = totals.get(source, np.zeros((len(STATES), 2), dtype=np.int64)).tolist()
-        said = [figures.read, figures.short, figures.bad, figures.global_.kept, figures.local.kept]
+        scopes = [figures.of(scope) for scope in BOTH]
+        said = [figures.read, figures.short, figures.bad, *(one.kept for one in scopes), *(one.exact for one in scopes)]
         for state, (documents, size), one in zip(STATES, counted, said, strict=True):
             if Count(documents, size) != one:
                 findings.append(
@@ -209,9 +230,12 @@ def compare_totals(root: Path, results: Sequence[PartChecked]) -> list[str]:
                 )
         for scope in BOTH:
             kept_and_not = figures.of(scope)
-            parts = [figures.short, figures.bad, kept_and_not.kept, kept_and_not.duplicate]
+            wholes = [
+                (figures.read, [figures.short, figures.bad, kept_and_not.kept, kept_and_not.duplicate]),
+                (kept_and_not.duplicate, [kept_and_not.exact, kept_and_not.near]),
+            ]
             for unit in Count.__struct_fields__:
-                if getattr(figures.read, unit) != sum(getattr(part, unit) for part in parts):
+                if any(getattr(whole, unit) != sum(getattr(part, unit) for part in parts) for whole, parts in wholes):
                     findings.append(
                         f"{path}: {unit} of source {source!r} are not conserved in the {scope} scope; {REMEDY}"
                     )

@@ -13,7 +13,7 @@ from tests.dedup.summaries import dedup_summary
 
 
 def summary(size: int, speed: float | None, compiled: float) -> DedupSummary:
-    nothing = ScopeFigures(Count(0, 0), Count(0, 0))
+    nothing = ScopeFigures(*[Count(0, 0)] * 4)
     total = SourceFigures(Count(1, size), Count(0, 0), Count(0, 0), nothing, nothing, 0)
     return dedup_summary(
         sources={"total": total},

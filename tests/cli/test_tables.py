@@ -5,18 +5,19 @@ from __future__ import annotations
 from slimpajama.cli.tables import catch_line, summary_table
 from slimpajama.dedup.run_summary import source_figures
 from slimpajama.dedup.summary import DedupSummary, Overlap
-from slimpajama.dedup.verdicts import Tally
-from tests.dedup.summaries import COUNTS, NAMES, REMOVED, dedup_summary
+from slimpajama.dedup.tally import Tally
+from tests.dedup.summaries import COUNTS, NAMES, REMOVED, STOOD_FOR, dedup_summary
 
 
 def summary() -> DedupSummary:
     tally = Tally(3, 3)
-    tally.merge(COUNTS, REMOVED)
+    tally.merge(COUNTS, REMOVED, STOOD_FOR)
     tally.check(NAMES)
     nothing = ((0, 0, 0),) * 3
+    shared = ((100, 50, 0), (5, 0, 0), (0, 0, 0))
     return dedup_summary(
         sources=source_figures(tally, NAMES, [0, 0, 0]),
-        overlap=Overlap(NAMES, NAMES, ((38, 50, 0), (0, 0, 0), (0, 0, 0)), nothing, nothing),
+        overlap=Overlap(NAMES, NAMES, ((38, 50, 0), (0, 0, 0), (0, 0, 0)), nothing, shared, nothing, nothing),
     )
 
 
@@ -27,13 +28,17 @@ def test_the_catch_line_gives_the_chances_of_the_chosen_bands() -> None:
     )
 
 
+CUT, CUT_OF_ALL = ("3.99", "9.99"), ("3.92", "9.81")
+
+
 def test_the_table_has_a_row_per_source_a_total_and_the_overlap_of_sources() -> None:
     lines = [line.split() for line in summary_table(summary()).splitlines()]
-    assert lines[2] == ["common_crawl", "1,000", "5.0", "2", "10", "38", "88", "950", "900", "3.99", "9.99"]
-    assert lines[3] == ["books", "20", "0.1", "0", "0", "0", "0", "20", "20", "0.00", "0.00"]
-    assert lines[4] == ["empty", "0", "0.0", "0", "0", "0", "0", "0", "0", "-", "-"]
-    assert lines[6] == ["total", "1,020", "5.1", "2", "10", "38", "88", "970", "920", "3.92", "9.81"]
-    assert lines[-3:] == [["common_crawl", "38", "50", "."], ["books", ".", ".", "."], ["empty", ".", ".", "."]]
+    assert lines[2] == ["common_crawl", "1,000", "5.0", "2", "10", *("38", "30", "88", "60"), "950", "900", *CUT]
+    assert lines[3] == ["books", "20", "0.1", *["0"] * 6, "20", "20", "0.00", "0.00"]
+    assert lines[4] == ["empty", "0", "0.0", *["0"] * 8, "-", "-"]
+    assert lines[6] == ["total", "1,020", "5.1", "2", "10", *("38", "30", "88", "60"), "970", "920", *CUT_OF_ALL]
+    assert lines[11:14] == [["common_crawl", "38", "50", "."], ["books", ".", ".", "."], ["empty", ".", ".", "."]]
+    assert lines[-3:] == [["common_crawl", "10.00", "5.00", "."], ["books", "25.00", ".", "."], ["empty", *"..."]]
 
 
 def test_columns_of_the_table_are_aligned() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
-from slimpajama.dedup.cluster import read_clusters
-from slimpajama.dedup.clustering.union_find import Clusters, Links, links_of_pairs
+from slimpajama.dedup.clustering.union_find import Links, links_of_pairs
+from slimpajama.dedup.files.clusters import Clusters, cluster_batches
 from slimpajama.dedup.lsh import write_links
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterStage
@@ -20,6 +21,15 @@ Pairs = tuple[np.ndarray, np.ndarray]
 def plain(first_shards: Sequence[int]) -> SourceRanges:
     """Sources that begin with these shards."""
     return SourceRanges.of([str(number) for number in range(len(first_shards))], first_shards)
+
+
+def read_clusters(path: Path) -> Clusters:
+    """All of the file."""
+    batches = list(cluster_batches(path))
+    if not batches:
+        none = np.empty(0, dtype=np.uint64)
+        return Clusters(none, none, none, none.astype(np.float32), none.astype(np.float32))
+    return Clusters(*(np.concatenate([getattr(batch, field.name) for batch in batches]) for field in fields(Clusters)))
 
 
 EVERYTHING = [(0, (1 << 64) - 1)]
@@ -34,7 +44,7 @@ def clusters_of_pairs(files: Sequence[Pairs], first_shards: Sequence[int], memor
             write_links(links_of_pairs(*pairs), path)
         target = Path(name, "clusters.arrow")
         ClusterStage.run(ClusterPayload(paths, plain(first_shards), target, memory))
-        return read_clusters(target, EVERYTHING)
+        return read_clusters(target)
 
 
 def pairs_of(links: Links) -> Pairs:

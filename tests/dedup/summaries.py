@@ -8,20 +8,22 @@ import numpy as np
 
 from slimpajama.config.dedup import Config
 from slimpajama.dedup.summary import ClusterFigures, DedupSummary, LshFigures, Overlap, ShardFigures
-from slimpajama.dedup.verdicts import nested
+from slimpajama.dedup.tally import nested
 
-__all__ = ["COUNTS", "NAMES", "REMOVED", "dedup_summary"]
+__all__ = ["COUNTS", "NAMES", "REMOVED", "STOOD_FOR", "dedup_summary"]
 
+EXACT = [[60, 300_000], [30, 150_000]]
 COUNTS = nested(
     np.array(
         [
-            [[1000, 5_000_000], [10, 1_000], [2, 500], [900, 4_500_000], [950, 4_800_000], [988, 4_998_500]],
-            [[20, 90_000], [0, 0], [0, 0], [20, 90_000], [20, 90_000], [20, 90_000]],
-            [[0, 0]] * 6,
+            [[1000, 5_000_000], [10, 1_000], [2, 500], [900, 4_500_000], [950, 4_800_000], [988, 4_998_500], *EXACT],
+            [[20, 90_000], [0, 0], [0, 0], [20, 90_000], [20, 90_000], [20, 90_000], [0, 0], [0, 0]],
+            [[0, 0]] * 8,
         ]
     )
 )
 REMOVED = nested(np.array([[[38, 198_500], [50, 300_000], [0, 0]], [[0, 0]] * 3, [[0, 0]] * 3]))
+STOOD_FOR = nested(np.array([[[988, 0], [988, 0]], [[20, 0], [20, 0]], [[0, 0], [0, 0]]]))
 NAMES = ("common_crawl", "books", "empty")
 """Of a tally of the three sources ``NAMES``."""
 
@@ -31,7 +33,7 @@ def dedup_summary(**fields: Any) -> DedupSummary:
     values: dict[str, Any] = {
         "input": "in",
         "sources": {},
-        "overlap": Overlap((), (), (), (), ()),
+        "overlap": Overlap((), (), (), (), (), (), ()),
         "clusters": ClusterFigures(0, 0, ()),
         "lsh": LshFigures(9, 13, {}),
         "versions": {},

@@ -52,6 +52,6 @@ def test_a_scope_that_is_no_longer_written_loses_its_card_and_its_shards_of_othe
 
 def test_the_card_says_what_is_in_each_source() -> None:
     nothing, kept = Count(0, 0), Count(1200, 34567)
-    scopes = ScopeFigures(kept, nothing), ScopeFigures(nothing, nothing)
+    scopes = ScopeFigures(kept, nothing, nothing, nothing), ScopeFigures(*[nothing] * 4)
     card = shards_card("global", ".jsonl.zst", {"c4": SourceFigures(kept, nothing, nothing, *scopes, 0)})
     assert card.endswith("| source | documents | bytes of text |\n| --- | --: | --: |\n| c4 | 1,200 | 34,567 |\n")

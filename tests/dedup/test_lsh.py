@@ -231,7 +231,7 @@ def our_groups(texts: list[str]) -> dict[int, int]:
     ids = np.arange(len(texts), dtype=np.uint64)
     links = [pairs_of(links_of_keys(keys[:, band].copy(), ids, plain([0]))) for band in range(9)]
     clusters = clusters_of_pairs(links, [0])
-    roots = dict(zip(clusters.ids.tolist(), clusters.global_roots.tolist(), strict=True))
+    roots = dict(zip(clusters.ids.tolist(), clusters.cluster_global.tolist(), strict=True))
     return {number: roots.get(number, number) for number in range(len(texts))}
 
 

@@ -11,22 +11,23 @@ import slimpajama
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.run_summary import source_figures
 from slimpajama.dedup.summary import Count, ScopeFigures, SourceFigures, read_summary
-from slimpajama.dedup.verdicts import Tally
+from slimpajama.dedup.tally import Tally
 from slimpajama.versions import versions
-from tests.dedup.summaries import COUNTS, NAMES, REMOVED
+from tests.dedup.summaries import COUNTS, NAMES, REMOVED, STOOD_FOR
 
 
 def test_a_source_has_what_was_read_and_what_became_of_it_in_each_scope() -> None:
     tally = Tally(3, 3)
-    tally.merge(COUNTS, REMOVED)
+    tally.merge(COUNTS, REMOVED, STOOD_FOR)
+    tally.check_sizes()
     figures = source_figures(tally, NAMES, [3, 0, 1])
     assert list(figures) == [*NAMES, "total"]
     assert figures["common_crawl"] == SourceFigures(
         read=Count(1000, 5_000_000),
         short=Count(10, 1_000),
         bad=Count(2, 500),
-        global_=ScopeFigures(Count(900, 4_500_000), Count(88, 498_500)),
-        local=ScopeFigures(Count(950, 4_800_000), Count(38, 198_500)),
+        global_=ScopeFigures(Count(900, 4_500_000), Count(88, 498_500), Count(60, 300_000), Count(28, 198_500)),
+        local=ScopeFigures(Count(950, 4_800_000), Count(38, 198_500), Count(30, 150_000), Count(8, 48_500)),
         replaced_values=3,
     )
     assert figures["total"].read == Count(1020, 5_090_000)

@@ -32,7 +32,7 @@ from tests.corpus.shards import compressed, decompressed, files_below, jsonl, pu
 from tests.examples import one_in
 from tests.watching import Watched, interrupted_in
 
-STAGES = ["read and sketch", "link", "cluster", "diff", "decide", "write"]
+STAGES = ["read and sketch", "link", "cluster", "group", "diff", "decide", "write"]
 
 
 def document(number: int, words: int = 40) -> str:
@@ -122,6 +122,14 @@ def test_decisions_have_the_promised_columns(example: tuple[Path, dict[str, Any]
                     ("kept_local", pa.bool_()),
                     ("bytes", pa.int64()),
                     ("cleaned_chars", pa.int64()),
+                    ("match_global", pa.string()),
+                    ("match_local", pa.string()),
+                    ("similarity_global", pa.float32()),
+                    ("similarity_local", pa.float32()),
+                    ("size_global", pa.int64()),
+                    ("size_local", pa.int64()),
+                    ("exact_copies", pa.int64()),
+                    ("cluster_sources", pa.list_(pa.string())),
                 ]
             )
         )
@@ -154,9 +162,33 @@ def test_there_is_one_decision_per_line_in_order(example: tuple[Path, dict[str, 
         [one + places[3], *shard, places[3], "short", None, None, False, False, len(SHORT), len(SHORT) - 1],
     ]
     for path, rows in (("c4/a.parquet", in_c4), ("wikipedia/x/b.parquet", in_wikipedia)):
-        found = pq.read_table(out / "decisions" / path).to_pylist()
+        found = pq.read_table(out / "decisions" / path, columns=columns).to_pylist()
         assert [list(row) for row in found] == [columns] * len(rows)
         assert [list(row.values()) for row in found] == rows
+
+
+def test_decisions_say_what_a_document_stands_for_and_how_it_matches(example: tuple[Path, dict[str, Any]]) -> None:
+    columns = ["match_global", "match_local", "size_global", "size_local", "exact_copies", "cluster_sources"]
+    nothing = (None,) * 6
+    expected = {
+        "c4/a.parquet": [
+            (None, None, 2, 2, 2, ["c4"]),
+            (None, None, 2, 1, 1, ["c4", "wikipedia"]),
+            nothing,
+            nothing,
+            ("exact", "exact", None, None, None, None),
+        ],
+        "wikipedia/x/b.parquet": [
+            ("near", None, None, 1, None, None),
+            (None, None, 2, 2, 2, ["wikipedia"]),
+            ("exact", "exact", None, None, None, None),
+            nothing,
+        ],
+    }
+    for path, rows in expected.items():
+        table = pq.read_table(example[0] / "decisions" / path)
+        assert [tuple(row.values()) for row in table.select(columns).to_pylist()] == rows
+        assert table["similarity_global"].null_count == table["similarity_local"].null_count == len(rows)
 
 
 def test_shards_hold_what_is_kept_in_input_order(example: tuple[Path, dict[str, Any]]) -> None:
@@ -195,30 +227,43 @@ def test_the_summary_counts_documents_and_bytes(example: tuple[Path, dict[str, A
             "read": both(5, 2 * a + b + 6 + short),
             "short": both(1, short),
             "bad": both(1, 6),
-            "global": {"kept": both(2, a + b), "duplicate": both(1, a)},
-            "local": {"kept": both(2, a + b), "duplicate": both(1, a)},
+            "global": {"kept": both(2, a + b), "duplicate": both(1, a), "exact": both(1, a), "near": both(0, 0)},
+            "local": {"kept": both(2, a + b), "duplicate": both(1, a), "exact": both(1, a), "near": both(0, 0)},
             "replaced_values": 0,
         },
         "wikipedia": {
             "read": both(4, b + 2 * c + short),
             "short": both(1, short),
             "bad": both(0, 0),
-            "global": {"kept": both(1, c), "duplicate": both(2, b + c)},
-            "local": {"kept": both(2, b + c), "duplicate": both(1, c)},
+            "global": {"kept": both(1, c), "duplicate": both(2, b + c), "exact": both(1, c), "near": both(1, b)},
+            "local": {"kept": both(2, b + c), "duplicate": both(1, c), "exact": both(1, c), "near": both(0, 0)},
             "replaced_values": 0,
         },
         "total": {
             "read": both(9, 2 * a + 2 * b + 2 * c + 6 + 2 * short),
             "short": both(2, 2 * short),
             "bad": both(1, 6),
-            "global": {"kept": both(3, a + b + c), "duplicate": both(3, a + b + c)},
-            "local": {"kept": both(4, a + 2 * b + c), "duplicate": both(2, a + c)},
+            "global": {
+                "kept": both(3, a + b + c),
+                "duplicate": both(3, a + b + c),
+                "exact": both(2, a + c),
+                "near": both(1, b),
+            },
+            "local": {
+                "kept": both(4, a + 2 * b + c),
+                "duplicate": both(2, a + c),
+                "exact": both(2, a + c),
+                "near": both(0, 0),
+            },
             "replaced_values": 0,
         },
     }
     assert summary["overlap"]["sources"] == ["c4", "wikipedia"]
     assert summary["overlap"]["documents"] == [[1, 0], [1, 1]]
     assert summary["overlap"]["bytes"] == [[a, 0], [b, c]]
+    assert summary["overlap"]["shared_documents"] == [[2, 1], [1, 2]]
+    assert summary["overlap"]["shared_bytes"] == [[2 * a, b], [b, 2 * c]]
+    assert summary["overlap"]["clusters"] == [[2, 1], [1, 2]]
     ids = [row["id"] for row in decisions(out)]
     assert summary["clusters"] == {
         "linked": 6,
@@ -278,7 +323,9 @@ def test_of_equal_documents_the_first_by_source_then_path_then_position_is_kept(
         assert total["read"]["documents"] == len(rows)
         for unit in ("documents", "bytes"):
             assert total["read"][unit] == (
-                total["short"][unit] + total["bad"][unit] + sum(total[scope][what][unit] for what in total[scope])
+                total["short"][unit]
+                + total["bad"][unit]
+                + sum(total[scope][what][unit] for what in ("kept", "duplicate"))
             )
 
 
@@ -517,8 +564,8 @@ def test_nothing_is_done_again_when_nothing_changed(twice: tuple[Path, Path]) ->
         ({"scope": "global"}, ["write"]),
         ({"min_cleaned_characters": 10_000}, STAGES),
         # Other keys that link the same: the tables are made anew, but say the same of the shards, which are not.
-        ({"seed": 2}, ["read and sketch", "link", "decide"]),
-        ({"bands": 8, "rows": 16}, ["read and sketch", "link", "cluster", "decide"]),
+        ({"seed": 2}, ["read and sketch", "link", "group", "decide"]),
+        ({"bands": 8, "rows": 16}, ["read and sketch", "link", "cluster", "group", "decide"]),
         # The shards are read anew, and hold what they held before.
         ({"normalisation": "none"}, ["read and sketch", "write"]),
         ({"max_document_bytes": 5000}, ["read and sketch"]),

@@ -73,7 +73,7 @@ def test_a_sound_run_has_no_finding(sound: Path) -> None:
     buckets = len(list((sound / "mixtures" / "tokens" / "sources").rglob("*.tokens.npy")))
     assert found.checked == {
         "parts of shards": parts,
-        "ranges of clusters": 1,
+        "ranges of clusters": 2,
         "other files of the deduplication": others(sound / "dedup", "work/files.json", (".zst", "decisions")),
         "token buckets": buckets,
         "token store": 1,

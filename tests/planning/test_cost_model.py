@@ -77,7 +77,7 @@ def test_each_figure_goes_by_what_it_is_in_proportion_to() -> None:
     assert plan.disk == {
         "band keys": 50_000_000,
         "links": 500_000 * 9 * 16,
-        "clusters, and while they are made": 57 * 500_000,
+        "clusters, and while they are made": (32 + 2 * 38 + 24) * 500_000,
         "decisions": 10_000_000,
         "shards, global": 240_000_000,
         "shards, local": 270_000_000,
@@ -102,7 +102,7 @@ def test_a_share_that_is_said_to_be_kept_scales_what_is_kept_and_bounds_the_link
     assert (plan.tokens, round(seconds["tokenise"]), round(seconds["write"])) == (112_500, 4000, 5000)
     assert plan.disk["shards, global"] == plan.disk["shards, local"] == round(0.45 * 0.3 * 10**9)
     assert plan.disk["links"] == round(500_000 * 9 * 0.55) * 16
-    assert plan.disk["clusters, and while they are made"] == 57 * 500_000
+    assert plan.disk["clusters, and while they are made"] == (32 + 2 * 38 + 24) * 500_000
 
 
 def test_without_mixtures_there_are_no_tokens_and_with_one_scope_no_shards_of_the_other() -> None:
@@ -130,8 +130,8 @@ def test_more_than_one_range_of_linked_documents_spills_pairs() -> None:
     few, many = (
         run_plan(Config(memory=memory), sources(10**9, 10**12), MEASURED, WANTED) for memory in (64 * GIB, 4 * GIB)
     )
-    assert (few.cluster_ranges, few.disk[name]) == (1, (25 + 32) * 10**9)
-    assert (many.cluster_ranges, many.disk[name]) == (28, (25 + 32 + 90) * 10**9)
+    assert (few.cluster_ranges, few.disk[name]) == (1, (32 + 2 * 38 + 24) * 10**9)
+    assert (many.cluster_ranges, many.disk[name]) == (28, (32 + 2 * 38 + 24 + 90) * 10**9)
 
 
 def test_notes_and_ranges_that_are_none() -> None:

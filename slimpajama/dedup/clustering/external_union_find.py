@@ -1,4 +1,4 @@
-"""The survivor of every linked document, globally and within its source, with one range of ids in memory at a time.
+"""The root of every linked document, globally and within its source, with one range of ids in memory at a time.
 
 Links go down, from a document to a smaller id. Ranges are taken from the highest: the links inside a range are joined
 in memory; of the links that leave a component downwards, the one to the smallest id becomes its parent, and the others
@@ -42,7 +42,7 @@ __all__ = ["BYTES_PER_LINKED", "SCRATCH_PER_LINKED", "SPILLED_PER_LINKED", "Root
 BYTES_PER_LINKED = 24
 """Held for each document of a range: its id, two parents, and the smallest id outside."""
 
-SCRATCH_PER_LINKED = 32
+SCRATCH_PER_LINKED = 24
 """Bytes on disk meanwhile, for each linked document: its columns."""
 
 SPILLED_PER_LINKED = 90
@@ -54,15 +54,12 @@ SCOPES = {"global": GLOBAL, "local": LOCAL}
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """``ranges`` of all linked documents, in columns: of each its id, its survivors' ids, and the places of those in
-    its own range, or ``NO_PLACE`` for one in a lower range."""
+    """``ranges`` of all linked documents, in columns: of each its id, and the ids of its roots."""
 
     ranges: list[IdRange]
     ids: Column
     global_roots: Column
     local_roots: Column
-    global_places: Column
-    local_places: Column
 
     @property
     def linked(self) -> int:
@@ -82,7 +79,7 @@ def roots_of_links(
     for number in range(1, len(ranges)):
         for scope in scopes:
             scope.resolve(number)
-    return Roots(ranges, ids, *(scope.roots for scope in scopes), *(scope.places for scope in scopes))
+    return Roots(ranges, ids, *(scope.roots for scope in scopes))
 
 
 def _contract(
@@ -131,7 +128,6 @@ class _Scope:
     def __init__(self, name: str, column: int, scratch: Scratch, ids: Column, ranges: Sequence[IdRange]) -> None:
         self.column = column
         self.roots = Column(scratch, f"{name}-roots")
-        self.places = Column(scratch, f"{name}-places", np.uint32)
         self._batch = scratch.batch
         self._ids = ids
         self._ranges = ranges
@@ -160,15 +156,13 @@ class _Scope:
         part = self._ranges[number]
         smallest = self._smallest_outside(number, parents, own)
         for begin in range(0, part.size, self._batch):
-            roots = parents[begin : begin + self._batch].copy()
+            roots = parents[begin : begin + self._batch]
             found = own[roots]
             if smallest is not None:
                 outside = smallest[roots] != NOWHERE
                 found[outside] = smallest[roots[outside]]
-                roots[outside] = NO_PLACE
                 self._children.append(found[outside], own[begin : begin + self._batch][outside])
             self.roots.write(part.first + begin, found)
-            self.places.write(part.first + begin, roots)
 
     def _smallest_outside(
         self, number: int, parents: NDArray[np.uint32], own: NDArray[np.uint64]

@@ -24,7 +24,6 @@ __all__ = [
     "NOWHERE",
     "NO_PLACE",
     "SOURCE",
-    "Clusters",
     "Links",
     "flatten",
     "join",
@@ -60,17 +59,6 @@ class Links:
     def __post_init__(self) -> None:
         for array in (self.documents, self.anchors, self.anchor_of):
             array.flags.writeable = False  # kernels are compiled for each kind of array
-
-
-@dataclass(frozen=True, slots=True)
-class Clusters:
-    """n linked documents. ``ids`` ``uint64[n]`` ascending; ``global_roots``, ``local_roots`` ``uint64[n]``: the
-    survivor's id; ``local_alone`` ``bool[n]``: no other document of its source is in its cluster."""
-
-    ids: NDArray[np.uint64]
-    global_roots: NDArray[np.uint64]
-    local_roots: NDArray[np.uint64]
-    local_alone: NDArray[np.bool_]
 
 
 def links_of_pairs(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> Links:

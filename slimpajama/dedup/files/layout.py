@@ -91,7 +91,7 @@ class DedupLayout:
 
     @property
     def clusters(self) -> Path:
-        """Who survives, of all linked documents."""
+        """The clusters of all linked documents."""
         return self.work / "clusters.arrow"
 
     @property
@@ -125,6 +125,10 @@ class DedupLayout:
     def links(self, band: int, number: int) -> Path:
         """The links of one range of the keys of a band."""
         return self.work / "links" / f"{band}-{number}.arrow"
+
+    def groups(self, scope: Scope, number: int) -> Path:
+        """Who survives, of one range of the clusters of a scope."""
+        return self.work / "groups" / f"{scope}-{number}.arrow"
 
     def decisions(self, piece: Piece) -> Path:
         """The table of verdicts on a piece."""

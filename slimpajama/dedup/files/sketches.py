@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from slimpajama.dedup.files.arrow_columns import column_array
 from slimpajama.storage.local_cache import local_copy
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "BATCH_ROWS",
     "DOCUMENT_ID",
     "MINIMA",
+    "RANK",
     "SHORT",
     "SOUND",
     "RowShape",
@@ -76,7 +78,7 @@ class RowShape:
     @property
     def schema(self) -> pa.Schema:
         """The columns of a rows file: those that every run has, then what the settings ask for, then the bands."""
-        ranks = [(f"{_RANK}{rank}", pa.uint64()) for rank in range(self.ranks)]
+        ranks = [(f"{RANK}{rank}", pa.uint64()) for rank in range(self.ranks)]
         minima = [(MINIMA, pa.binary(self.minima))] if self.minima else []
         ids = [DOCUMENT_ID] if self.document_ids else []
         bands = [(f"{_BAND}{band}", pa.uint64()) for band in range(self.bands)]
@@ -94,7 +96,7 @@ _FIELDS = [
     ("hash_low", pa.uint64()),
     ("hash_high", pa.uint64()),
 ]
-_BAND, _RANK, MINIMA = "band_", "rank_", "minima"
+_BAND, RANK, MINIMA = "band_", "rank_", "minima"
 
 
 DOCUMENT_ID = pa.field("document_id", pa.string())
@@ -190,17 +192,7 @@ def row_batches(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
 
 
 def _array(column: pa.Array) -> Any:
-    if column.type == DOCUMENT_ID.type:
-        return column
-    if pa.types.is_fixed_size_binary(column.type):
-        width = column.type.byte_width
-        values = np.frombuffer(column.buffers()[1], dtype=np.uint8)
-        return values[column.offset * width :][: len(column) * width].reshape(len(column), width)
-    if not pa.types.is_boolean(column.type):
-        return column.to_numpy()
-    bits = np.frombuffer(column.buffers()[1], dtype=np.uint8)
-    unpacked = np.unpackbits(bits, count=column.offset + len(column), bitorder="little")
-    return unpacked[column.offset :].view(np.bool_)
+    return column if column.type == DOCUMENT_ID.type else column_array(column)
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> list[NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""Cluster: one task that turns all links into the clusters file, in which every piece's decisions look up theirs.
+"""Cluster: one task that turns all links into the clusters file, out of which the next stage makes groups.
 
 It runs in one process and takes minutes for a billion documents (see :mod:`slimpajama.dedup.cluster`). Its result is
 the same however the ids are cut.
@@ -11,9 +11,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
-
-import msgspec
-import numpy as np
 
 from slimpajama.dedup.cluster import write_clusters
 from slimpajama.dedup.clustering.spill import BATCH
@@ -28,7 +25,7 @@ from slimpajama.storage.atomic import content_digest, fingerprint
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import path_of
 
-__all__ = ["ClusterPayload", "ClusterResult", "ClusterStage", "LargeCluster"]
+__all__ = ["ClusterPayload", "ClusterResult", "ClusterStage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +38,10 @@ class ClusterPayload:
     memory: int
 
 
-class LargeCluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One of the largest clusters, by its root, and how many documents it has."""
-
-    cluster: int
-    documents: int
-
-
 class ClusterResult(StageResult, frozen=True, kw_only=True):
-    """How many documents are ``linked`` into how many ``clusters``.
-
-    ``shared``: clusters with documents of both sources, for every pair; the diagonal counts those of any of a source.
-    """
+    """How many documents are ``linked``, and the ``table`` of their clusters."""
 
     linked: int
-    clusters: int
-    largest: tuple[LargeCluster, ...]
-    shared: tuple[tuple[int, ...], ...]
     table: FileRecord
 
 
@@ -70,7 +54,7 @@ class ClusterStage(Stage[ClusterPayload, ClusterResult]):
 
     name: ClassVar[str] = "cluster"
     title: ClassVar[str] = "cluster"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     result_type = ClusterResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.dedup.compiled",)
     scales_with: ClassVar[Scale] = "links"
@@ -100,10 +84,4 @@ class ClusterStage(Stage[ClusterPayload, ClusterResult]):
         """Write the clusters file, in batches of ``batch`` rows."""
         files = [functools.partial(read_links, path) for path in payload.links_files]
         clustered = write_clusters(files, payload.sources, payload.clusters_file, payload.memory, batch)
-        return ClusterResult(
-            linked=clustered.linked,
-            clusters=clustered.count,
-            largest=tuple(LargeCluster(root, size) for size, root in clustered.largest),
-            shared=tuple(map(tuple, clustered.shared.astype(np.int64).tolist())),
-            table=clustered.table,
-        )
+        return ClusterResult(linked=clustered.linked, table=clustered.table)

@@ -1,9 +1,9 @@
 """Decide: a verdict on every record, in one Parquet table per piece.
 
-One row per non-blank input line: what it is, whose cluster it is in, and whether it is kept, globally and locally; with
-``id_field``, also its own id. The tables are the evidence for everything that follows; shards, mixtures and reports are
-read off them. What is counted here is counted from the rows written, and checked: records read = kept + short +
-duplicate + bad, in both scopes.
+One row per non-blank input line: what it is, whose cluster it is in, and whether it is kept, globally and locally; how
+many documents one that is kept stands for; with ``id_field``, also its own id. The tables are the evidence for all that
+follows; shards, mixtures and reports are read off them. What is counted here is counted from the rows written, and
+checked: records read = kept + short + duplicate + bad, in both scopes.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import POSITION_BITS
-from slimpajama.dedup.cluster import read_clusters
 from slimpajama.dedup.dedup_run import DedupRun
-from slimpajama.dedup.files.sketches import BAD, DOCUMENT_ID, row_batches
+from slimpajama.dedup.files.groups import GroupsFiles
+from slimpajama.dedup.files.sketches import BAD, DOCUMENT_ID, SOUND, row_batches
 from slimpajama.dedup.source_ids import SourceRanges
-from slimpajama.dedup.stages.cluster import ClusterResult
 from slimpajama.dedup.stages.diff import DiffResult, spans_of
+from slimpajama.dedup.stages.group import GroupResult, groups_files
 from slimpajama.dedup.stages.sketch import SketchResult
-from slimpajama.dedup.verdicts import SCHEMA, VERDICTS, Nested, Tally, decide, nested
+from slimpajama.dedup.tally import Nested, Tally, nested
+from slimpajama.dedup.verdicts import MATCHES, SCHEMA, VERDICTS, InScope, decide, source_lists
 from slimpajama.engine.heartbeat import beat
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
@@ -42,38 +44,42 @@ class DecidePayload:
 
     shard: str
     rows_file: Path
-    clusters_file: Path
+    groups: tuple[GroupsFiles, GroupsFiles]
     decisions_file: Path
     source_names: tuple[str, ...]
     sources: SourceRanges
     spans: tuple[tuple[int, int], ...]
     with_document_ids: bool = False
+    checked: bool = False
 
 
 class DecideResult(StageResult, frozen=True, kw_only=True):
-    """The tally of a piece (see :class:`~slimpajama.dedup.verdicts.Tally`).
+    """The tally of a piece (see :class:`~slimpajama.dedup.tally.Tally`).
 
-    ``kept``: a digest of who is kept in which scope, which stays when only the clusters of the others change.
+    ``kept``: a digest of who is kept in which scope, which stays when only the clusters of the others change;
+    ``duplicates``: a digest of what those that are kept stand for.
     """
 
     counts: Nested
     removed: Nested
+    stood_for: Nested
     kept: str
+    duplicates: str
     decisions: FileRecord
 
 
 @dataclass(frozen=True)
 class DecideStage(Stage[DecidePayload, DecideResult]):
-    """The decisions on what was ``sketched``, by its ``clusters``; ``diff`` tells what they say anew."""
+    """The decisions on what was ``sketched``, by its ``groups``; ``diff`` tells what they say anew."""
 
     dedup: DedupRun
     sketched: Sequence[SketchResult]
-    clusters: ClusterResult
+    groups: Sequence[GroupResult]
     diff: DiffResult
 
     name: ClassVar[str] = "decide"
     title: ClassVar[str] = "decide"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     result_type = DecideResult
     scales_with: ClassVar[Scale] = "documents"
 
@@ -81,29 +87,31 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
         """One for each piece."""
         dedup, layout = self.dedup, self.dedup.layout
         names, sources = dedup.source_names, dedup.sources
+        groups = groups_files(dedup, self.groups)
         return [
             Task(
                 piece.name,
                 DecidePayload(
                     shard=piece.file.relative,
                     rows_file=layout.rows_file(piece),
-                    clusters_file=layout.clusters,
+                    groups=groups,
                     decisions_file=layout.decisions(piece),
                     source_names=names,
                     sources=sources,
                     spans=spans_of(piece),
                     with_document_ids=dedup.config.id_field is not None,
+                    checked=dedup.config.checked,
                 ),
                 {
                     "version": self.version,
                     "rows": content_digest([own.sketches]),
-                    "clusters": digest,
+                    "groups": digest,
                     "sources": list(names),
                     "ranges": asdict(sources),
                     "shard": piece.file.relative,
                 },
                 piece.input_bytes,
-                written_files([own.sketches, self.clusters.table]),
+                written_files([own.sketches, *(result.table for result in self.groups)]),
             )
             for piece, own, digest in zip(dedup.corpus.pieces, self.sketched, self.diff.digests, strict=True)
         ]
@@ -111,12 +119,12 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
     @staticmethod
     def run(payload: DecidePayload) -> DecideResult:
         """Write the decisions on a piece."""
-        kept = hashlib.blake2b(digest_size=16)
-        clusters = read_clusters(payload.clusters_file, payload.spans)
+        kept, duplicates = (hashlib.blake2b(digest_size=16) for _ in range(2))
+        global_groups, local_groups = (files.read(payload.spans) for files in payload.groups)
         schema = SCHEMA.append(DOCUMENT_ID) if payload.with_document_ids else SCHEMA
         more = [DOCUMENT_ID.name] if payload.with_document_ids else []
-        tally = Tally(len(payload.source_names), payload.sources.reported_count)
-        names = pa.array(payload.source_names)
+        names = payload.source_names
+        tally = Tally(len(names), payload.sources.reported_count)
         with (
             atomic_file(payload.decisions_file) as file,
             pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer,
@@ -125,27 +133,50 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
                 payload.rows_file, ["id", "source", "status", "bytes", "cleaned_chars", *more]
             ):
                 beat()
-                verdicts = decide(ids, status, clusters)
-                owners = payload.sources.reported_of(verdicts.global_roots)
-                for flags in (ids, verdicts.kept_global, verdicts.kept_local):
-                    kept.update(np.ascontiguousarray(flags).view(np.uint8).data)
-                tally.add(sources, sizes, status, verdicts, owners)
+                verdicts = decide(ids, status, sources, len(names), global_groups, local_groups)
+                in_global, in_local = verdicts.global_, verdicts.local
+                owners = tuple(payload.sources.reported_of(scope.survivors) for scope in (in_global, in_local))
+                _update(kept, ids, in_global.kept, in_local.kept)
+                _update(duplicates, in_global.size, in_local.size, in_global.copies, verdicts.sources)
+                tally.add(sources, sizes, status, verdicts, (owners[0], owners[1]))
                 columns = [
                     pa.array(ids),
-                    pa.DictionaryArray.from_arrays(pa.array(sources), names).cast(pa.string()),
+                    _names_of(sources, names),
                     pa.repeat(payload.shard, ids.size),
                     pa.array((ids & np.uint64((1 << POSITION_BITS) - 1)).astype(np.int64)),
-                    pa.DictionaryArray.from_arrays(pa.array(verdicts.status), pa.array(VERDICTS)).cast(pa.string()),
-                    pa.array(verdicts.global_roots, mask=~verdicts.linked),
-                    pa.array(verdicts.local_roots, mask=verdicts.alone_local),
-                    pa.array(verdicts.kept_global),
-                    pa.array(verdicts.kept_local),
+                    _names_of(verdicts.status, VERDICTS),
+                    *(pa.array(scope.survivors, mask=~scope.grouped) for scope in (in_global, in_local)),
+                    *(pa.array(scope.kept) for scope in (in_global, in_local)),
                     pa.array(sizes),
                     pa.array(cleaned, mask=status == BAD),
+                    *(_matches(scope, status) for scope in (in_global, in_local)),
+                    *(pa.array(scope.similarity, from_pandas=True) for scope in (in_global, in_local)),
+                    *(pa.array(scope.size, mask=~scope.kept) for scope in (in_global, in_local)),
+                    pa.array(in_global.copies, mask=~in_global.kept),
+                    source_lists(verdicts.sources, names, in_global.kept),
                     *document_ids,
                 ]
                 writer.write_batch(pa.record_batch(columns, schema))
-        tally.check(payload.source_names)
+        tally.check(names, payload.checked)
         return DecideResult(
-            counts=nested(tally.counts), removed=nested(tally.removed), kept=kept.hexdigest(), decisions=file.record
+            counts=nested(tally.counts),
+            removed=nested(tally.removed),
+            stood_for=nested(tally.stood_for),
+            kept=kept.hexdigest(),
+            duplicates=duplicates.hexdigest(),
+            decisions=file.record,
         )
+
+
+def _update(digest: hashlib.blake2b, *columns: NDArray[Any]) -> None:
+    for column in columns:
+        digest.update(np.ascontiguousarray(column).view(np.uint8).data)
+
+
+def _names_of(numbers: NDArray[Any], names: Sequence[str], mask: NDArray[np.bool_] | None = None) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(numbers, mask=mask), pa.array(names)).cast(pa.string())
+
+
+def _matches(scope: InScope, status: NDArray[np.uint8]) -> pa.Array:
+    """How each removed document matches its survivor."""
+    return _names_of(scope.exact.view(np.uint8), MATCHES, mask=scope.kept | (status != SOUND))

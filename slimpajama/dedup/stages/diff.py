@@ -1,8 +1,8 @@
-"""Diff: which pieces the clusters say something new about.
+"""Diff: which pieces the groups say something new about.
 
-The clusters file changes whenever any shard does, but what it says of the documents of one piece mostly stays. This
-stage hashes it piece by piece, in the order of ids, so that only pieces with another hash are decided anew. Reads the
-file once; holds what it says of one piece.
+The groups change whenever any shard does, but what they say of the documents of one piece mostly stays. This stage
+hashes that piece by piece, in the order of ids, so that only pieces with another hash are decided anew. Reads the files
+once; holds what they say of one piece.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from slimpajama.corpus.discovery import POSITION_BITS, Piece
-from slimpajama.dedup.cluster import read_clusters
 from slimpajama.dedup.dedup_run import DedupRun
-from slimpajama.dedup.stages.cluster import ClusterResult
+from slimpajama.dedup.files.groups import GroupsFiles
+from slimpajama.dedup.stages.group import GroupResult, groups_files
 from slimpajama.engine.heartbeat import beat
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
@@ -29,28 +28,28 @@ __all__ = ["DiffPayload", "DiffResult", "DiffStage", "spans_of"]
 
 @dataclass(frozen=True, slots=True)
 class DiffPayload:
-    """The clusters file, and for each piece the ranges ``[low, high)`` of ids it may hold."""
+    """The groups of both scopes, and for each piece the ranges ``[low, high)`` of ids it may hold."""
 
-    clusters_file: Path
+    groups: tuple[GroupsFiles, GroupsFiles]
     spans: tuple[tuple[tuple[int, int], ...], ...]
 
 
 class DiffResult(StageResult, frozen=True, kw_only=True):
-    """``digests``: for each piece, of what the clusters say of its documents."""
+    """``digests``: for each piece, of what the groups say of its documents."""
 
     digests: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class DiffStage(Stage[DiffPayload, DiffResult]):
-    """The diff of ``clusters``."""
+    """The diff of ``groups``."""
 
     dedup: DedupRun
-    clusters: ClusterResult
+    groups: Sequence[GroupResult]
 
     name: ClassVar[str] = "diff"
     title: ClassVar[str] = "diff"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     result_type = DiffResult
     scales_with: ClassVar[Scale] = "documents"
     single: ClassVar[bool] = True
@@ -58,24 +57,25 @@ class DiffStage(Stage[DiffPayload, DiffResult]):
     def tasks(self) -> Sequence[Task[DiffPayload]]:
         """One."""
         spans = tuple(map(spans_of, self.dedup.corpus.pieces))
+        tables = [result.table for result in self.groups]
         inputs = {
             "version": self.version,
-            "clusters": content_digest(self.clusters.files),
+            "groups": content_digest(tables),
             "pieces": fingerprint(spans),
         }
-        payload = DiffPayload(self.dedup.layout.clusters, spans)
-        return [Task("all", payload, inputs, self.clusters.table.bytes, written_files(self.clusters.files))]
+        payload = DiffPayload(groups_files(self.dedup, self.groups), spans)
+        return [Task("all", payload, inputs, sum(table.bytes for table in tables), written_files(tables))]
 
     @staticmethod
     def run(payload: DiffPayload) -> DiffResult:
-        """Hash what the clusters say of each piece."""
+        """Hash what the groups say of each piece."""
         digests = []
         for spans in payload.spans:
             beat()
             digest = hashlib.blake2b(digest_size=16)
-            clusters = read_clusters(payload.clusters_file, spans)
-            for column in (clusters.ids, clusters.global_roots, clusters.local_roots, clusters.local_alone):
-                digest.update(column.view(np.uint8).data)
+            for files in payload.groups:
+                for column in files.read(spans).columns:
+                    digest.update(np.ascontiguousarray(column).view(np.uint8).data)
             digests.append(digest.hexdigest())
         return DiffResult(digests=tuple(digests))
 

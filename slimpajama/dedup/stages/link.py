@@ -20,15 +20,13 @@ from slimpajama.dedup.files.sketches import BATCH_ROWS
 from slimpajama.dedup.key_table import MOST_KEYS, links_of_keys
 from slimpajama.dedup.lsh import KeyRange, gathered_keys, key_ranges, write_links
 from slimpajama.dedup.source_ids import SourceRanges
+from slimpajama.dedup.stages.all_rows import all_rows, rows_digests
 from slimpajama.dedup.stages.sketch import SketchResult, documents_in
 from slimpajama.engine.resources import task_bytes
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
-from slimpajama.stages.written_files import WrittenFile, written_files
-from slimpajama.storage.atomic import content_digest, fingerprint
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.paths import path_of, relative_name
 
-__all__ = ["LinkPayload", "LinkResult", "LinkStage", "rows_paths"]
+__all__ = ["LinkPayload", "LinkResult", "LinkStage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +71,10 @@ class LinkStage(Stage[LinkPayload, LinkResult]):
         bands, _ = banding(dedup.config)
         common = {
             "version": self.version,
-            "rows": fingerprint([content_digest([result.sketches]) for result in self.sketched]),
+            **rows_digests(dedup, self.sketched),
             "sources": asdict(sources),
-            "against": dedup.earlier.digest if dedup.earlier else "",
         }
-        reads = self._all_rows()
+        reads = all_rows(dedup, self.sketched)
         return [
             Task(
                 f"{band}-{number}",
@@ -107,28 +104,3 @@ class LinkStage(Stage[LinkPayload, LinkResult]):
         links = links_of_keys(keys, ids, payload.sources)
         record = write_links(links, payload.links_file)
         return LinkResult(keys=keys.size, linked=links.documents.size, links=record)
-
-    def _all_rows(self) -> tuple[WrittenFile, ...]:
-        """Those of this run, and of the earlier ones it is compared with."""
-        earlier = self.dedup.earlier.rows if self.dedup.earlier else ()
-        return (
-            *written_files(result.sketches for result in self.sketched),
-            *(
-                WrittenFile(
-                    path_of(row.file.path),
-                    row.file.blake2b,
-                    f"remove it and run the deduplication in {row.run} again: it is made anew",
-                )
-                for row in earlier
-            ),
-        )
-
-
-def rows_paths(dedup: DedupRun) -> list[str]:
-    """The content of the list of rows: the earlier run's first, in the order of ids where a file holds one source."""
-    pieces = sorted(dedup.corpus.pieces, key=lambda piece: (piece.shards[0].index, piece.start))
-    layout = dedup.layout
-    return [
-        *(row.file.path for row in (dedup.earlier.rows if dedup.earlier else ())),
-        *(relative_name(layout.rows_file(piece), layout.work) for piece in pieces),
-    ]

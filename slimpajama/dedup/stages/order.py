@@ -7,6 +7,7 @@ from typing import Any
 from slimpajama.dedup.stages.cluster import ClusterStage
 from slimpajama.dedup.stages.decide import DecideStage
 from slimpajama.dedup.stages.diff import DiffStage
+from slimpajama.dedup.stages.group import GroupStage
 from slimpajama.dedup.stages.link import LinkStage
 from slimpajama.dedup.stages.sketch import SketchStage
 from slimpajama.dedup.stages.write import WriteStage
@@ -18,6 +19,7 @@ DEDUP_STAGES: tuple[type[Stage[Any, Any]], ...] = (
     SketchStage,
     LinkStage,
     ClusterStage,
+    GroupStage,
     DiffStage,
     DecideStage,
     WriteStage,

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimpajama.dedup.clustering.union_find import Clusters
+from slimpajama.dedup.files.clusters import Clusters
 from tests.dedup.pairs import clusters_of_pairs
 from tests.twins import components
 
@@ -33,29 +33,28 @@ def roots(ids: np.ndarray, roots: np.ndarray) -> dict[int, int]:
 
 
 def same(left: Clusters, right: Clusters) -> bool:
-    return all(np.array_equal(getattr(left, name), getattr(right, name)) for name in Clusters.__slots__)
+    names = ("ids", "cluster_global", "cluster_local")
+    return all(np.array_equal(getattr(left, name), getattr(right, name)) for name in names)
 
 
 def test_two_sources_that_meet_in_one_document_are_one_global_and_two_local_clusters() -> None:
     a1, a2, b1, b2, c1 = 1, 2, (2 << 40) + 1, (3 << 40) + 2, 9 << 40
     found = clustered([(a2, a1), (b2, b1)], [(b1, a1), (c1, b2)])
     assert found.ids.tolist() == [a1, a2, b1, b2, c1]
-    assert found.global_roots.tolist() == [a1] * 5
-    assert found.local_roots.tolist() == [a1, a1, b1, b1, c1]
-    assert found.local_alone.tolist() == [False, False, False, False, True]
+    assert found.cluster_global.tolist() == [a1] * 5
+    assert found.cluster_local.tolist() == [a1, a1, b1, b1, c1]
 
 
 def test_documents_of_one_source_joined_only_through_another_are_not_a_local_cluster() -> None:
     a1, a2, b1 = 1, 2, 2 << 40
     found = clustered([(b1, a1), (b1, a2)])
-    assert found.global_roots.tolist() == [a1] * 3
-    assert found.local_roots.tolist() == [a1, a2, b1]
-    assert found.local_alone.tolist() == [True, True, True]
+    assert found.cluster_global.tolist() == [a1] * 3
+    assert found.cluster_local.tolist() == [a1, a2, b1]
 
 
 def test_no_links_make_no_clusters() -> None:
     for found in (clustered(), clustered([], [])):
-        assert [getattr(found, name).size for name in Clusters.__slots__] == [0, 0, 0, 0]
+        assert [getattr(found, name).size for name in Clusters.__slots__] == [0, 0, 0, 0, 0]
 
 
 @given(st.lists(LINKS, max_size=4))
@@ -65,18 +64,17 @@ def test_clusters_are_the_components_named_by_their_smallest_id(files: list[list
     nodes = sorted({node for link in links for node in link})
     found = clustered(*files)
     assert found.ids.tolist() == nodes
-    assert roots(found.ids, found.global_roots) == components(nodes, links)
-    local = components(nodes, inside)
-    assert roots(found.ids, found.local_roots) == local
-    alone = [list(local.values()).count(local[node]) == 1 for node in nodes]
-    assert found.local_alone.tolist() == alone
+    assert roots(found.ids, found.cluster_global) == components(nodes, links)
+    assert roots(found.ids, found.cluster_local) == components(nodes, inside)
+    assert np.isnan(found.similarity_global).all()
+    assert np.isnan(found.similarity_local).all()
 
 
 @given(LINKS)
 def test_a_local_cluster_lies_inside_one_global_cluster_and_one_source(links: list[tuple[int, int]]) -> None:
     found = clustered(links)
-    global_root = roots(found.ids, found.global_roots)
-    for document, local_root in roots(found.ids, found.local_roots).items():
+    global_root = roots(found.ids, found.cluster_global)
+    for document, local_root in roots(found.ids, found.cluster_local).items():
         assert global_root[document] == global_root[local_root]
         assert source_of(document) == source_of(local_root)
 
@@ -96,8 +94,8 @@ def test_a_chain_of_100_000_documents_is_one_cluster_in_any_order() -> None:
     for order in (links, links[::-1], shuffled):
         found = clustered(order)
         assert found.ids.size == 100_001
-        assert not found.global_roots.any()
-        assert not found.local_roots.any()
+        assert not found.cluster_global.any()
+        assert not found.cluster_local.any()
 
 
 def test_a_star_of_a_million_documents_is_one_cluster() -> None:
@@ -105,6 +103,6 @@ def test_a_star_of_a_million_documents_is_one_cluster() -> None:
     leaves = np.arange(1, count + 1, dtype=np.uint64)
     found = clusters_of_pairs([(leaves, np.zeros(count, np.uint64))], (0,))
     assert found.ids.size == count + 1
-    assert not found.global_roots.any()
+    assert not found.cluster_global.any()
     backwards = clusters_of_pairs([(np.full(count, count + 1, np.uint64), leaves)], (0,))
-    assert (backwards.global_roots == 1).all()
+    assert (backwards.cluster_global == 1).all()
