@@ -5,22 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["SET_NAME", "TEXT_ALONE", "Fields", "document_id_of", "id_text", "value_at"]
+__all__ = ["SET_NAME", "TEXT_ALONE", "Fields", "document_id_of", "id_text", "preferred_values", "value_at"]
 
 SET_NAME = ("meta", "redpajama_set_name")
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Paths of the text and of the document's id for people. ``document_id`` is empty where none is wanted."""
+    """Paths of the text and of the document's id for people. ``document_id`` is empty where none is wanted.
+
+    ``preferred``: of what tells which of several duplicates is preferred.
+    """
 
     text: tuple[str, ...] = ("text",)
     document_id: tuple[str, ...] = ()
+    preferred: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
-    def of(cls, text_field: str, id_field: str | None) -> Fields:
-        """The paths that two settings name."""
-        return cls(tuple(text_field.split(".")), tuple(id_field.split(".")) if id_field else ())
+    def of(cls, text_field: str, id_field: str | None, preferred: tuple[tuple[str, ...], ...] = ()) -> Fields:
+        """The paths that two settings name, and those ``preferred`` by."""
+        return cls(tuple(text_field.split(".")), tuple(id_field.split(".")) if id_field else (), preferred)
 
     @property
     def text_name(self) -> str:
@@ -30,7 +34,8 @@ class Fields:
     @property
     def paths(self) -> tuple[tuple[str, ...], ...]:
         """All paths that reading may need."""
-        return (self.text, SET_NAME, self.document_id) if self.document_id else (self.text, SET_NAME)
+        named = (self.text, SET_NAME, self.document_id) if self.document_id else (self.text, SET_NAME)
+        return (*named, *self.preferred)
 
 
 TEXT_ALONE = Fields()
@@ -41,6 +46,17 @@ def value_at(record: Any, path: tuple[str, ...]) -> Any:
     for name in path:
         record = record[name]
     return record
+
+
+def preferred_values(record: Any, fields: Fields) -> tuple[Any, ...]:
+    """What lies at each of ``fields.preferred``; ``None`` where nothing does."""
+    values = []
+    for path in fields.preferred:
+        try:
+            values.append(value_at(record, path))
+        except (KeyError, TypeError, IndexError):
+            values.append(None)
+    return tuple(values)
 
 
 def document_id_of(record: Any, fields: Fields) -> str | None:

@@ -40,13 +40,15 @@ DICTIONARY_ROWS = 4096
 class TextRows:
     """Rows from number ``first`` on. A text is ``None`` if null, ``bytes`` if not UTF-8; ``column`` holds
     them as they were read. ``set_names`` are the sources
-    that rows of a mixed shard name, ``document_ids`` their ids for people, if those are wanted."""
+    that rows of a mixed shard name, ``document_ids`` their ids for people and ``preferred`` what lies at the fields of
+    that name, if those are wanted."""
 
     first: int
     texts: list[Any]
     column: pa.Array
     set_names: list[Any]
     document_ids: list[str | None]
+    preferred: list[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,16 @@ class KeptRow:
 
 def text_rows(piece: Piece, fields: Fields, start: int = 0) -> Iterator[TextRows]:
     """The texts of a shard from row ``start`` on, and what else the first stage needs."""
-    wanted = [fields.text, *([SET_NAME] if piece.mixed else []), *([fields.document_id] if fields.document_id else [])]
+    document_id = [fields.document_id] if fields.document_id else []
+    source = [SET_NAME] if piece.mixed else []
+    wanted = list(dict.fromkeys([fields.text, *source, *document_id, *fields.preferred]))
     row = start
     for batch in _read(piece, fields, wanted, start):
         texts = _texts(_at(batch, fields.text))
         names = _values(_at(batch, SET_NAME)) if piece.mixed else [None] * batch.num_rows
         ids = _values(_at(batch, fields.document_id)) if fields.document_id else []
-        yield TextRows(row, texts, _at(batch, fields.text), names, [id_text(value) for value in ids])
+        preferred = list(zip(*(_values(_at(batch, path)) for path in fields.preferred), strict=True))
+        yield TextRows(row, texts, _at(batch, fields.text), names, [id_text(value) for value in ids], preferred)
         row += batch.num_rows
 
 

@@ -20,7 +20,7 @@ import orjson
 
 from slimpajama.corpus.content import ContentDigest
 from slimpajama.corpus.discovery import POSITION_BITS, Piece, Shard
-from slimpajama.corpus.fields import TEXT_ALONE, Fields, document_id_of, value_at
+from slimpajama.corpus.fields import TEXT_ALONE, Fields, document_id_of, preferred_values, value_at
 from slimpajama.corpus.lines import LineBlock, LineReader
 from slimpajama.corpus.strict_json import LARGE_LINE, parse, parse_large, repaired, utf8_fault
 
@@ -46,7 +46,8 @@ class BadRecord:
 class RecordBatch:
     """Successive records of a piece. ``ids``, ``sources`` and ``sizes`` (bytes of the record) cover all of them,
     ``texts`` only the sound ones; ``bad`` maps an index into ``ids`` to what is wrong there. ``repaired`` are indices
-    of sound records that are not strict JSON. ``document_ids`` covers all records, or none where none are wanted.
+    of sound records that are not strict JSON. ``document_ids`` and ``preferred``, what lies at the fields of that name,
+    cover all records, or none where none are wanted.
     ``start``: position of the first line or row, blank ones included."""
 
     ids: list[int] = field(default_factory=list)
@@ -54,6 +55,7 @@ class RecordBatch:
     sizes: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     document_ids: list[str | None] = field(default_factory=list)
+    preferred: list[tuple[Any, ...]] = field(default_factory=list)
     repaired: list[int] = field(default_factory=list)
     bad: dict[int, BadRecord] = field(default_factory=dict)
     start: int = 0
@@ -78,12 +80,13 @@ def parse_lines(block: LineBlock, piece: Piece, fields: Fields) -> RecordBatch:
     """The records of a block of JSON lines."""
     batch = RecordBatch(start=block.offset + int(block.starts[0]) if block.starts.size else block.offset)
     ids, sources, sizes, texts = batch.ids, batch.sources, batch.sizes, batch.texts
-    data, offset, loads, paths, with_ids = (
+    data, offset, loads, paths, with_ids, with_preferred = (
         block.data,
         block.offset,
         orjson.loads,
         fields.paths,
         bool(fields.document_id),
+        bool(fields.preferred),
     )
     text_path = () if fields.text == ("text",) else fields.text
     by_name = dict(zip(piece.set_names, piece.shards, strict=True))
@@ -100,6 +103,8 @@ def parse_lines(block: LineBlock, piece: Piece, fields: Fields) -> RecordBatch:
                     first_id = (shard.index << POSITION_BITS) + offset
                 if with_ids:
                     batch.document_ids.append(document_id_of(record, fields))
+                if with_preferred:
+                    batch.preferred.append(preferred_values(record, fields))
                 ids.append(first_id + start)
                 sources.append(shard.source)
                 sizes.append(stop - start)
@@ -121,6 +126,9 @@ def parse_lines(block: LineBlock, piece: Piece, fields: Fields) -> RecordBatch:
             batch.bad[len(ids)] = BadRecord(offset + start, found, size, content[:FIRST_BYTES])
         if with_ids:
             batch.document_ids.append(document_id)
+        if with_preferred:
+            record = found.record if isinstance(found, _Repaired) else None
+            batch.preferred.append(preferred_values(record, fields))
         ids.append((owner.index << POSITION_BITS) + offset + start)
         sources.append(owner.source)
         sizes.append(size)

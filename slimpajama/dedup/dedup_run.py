@@ -18,6 +18,8 @@ from slimpajama.dedup.files.key_index import Index
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
 from slimpajama.dedup.grouping import BYTES_PER_MEMBER
 from slimpajama.dedup.lsh import BYTES_PER_KEY
+from slimpajama.dedup.precedence import Precedence
+from slimpajama.dedup.ranks import preferred_fields, rank_keys
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.stage import Payload, ResultType, Stage, StageResult
@@ -71,8 +73,14 @@ class DedupRun:
 
     @property
     def fields(self) -> Fields:
-        """Where records hold text and id."""
-        return Fields.of(self.config.text_field, self.config.id_field)
+        """Where records hold text, id and what they are preferred by."""
+        preferred = preferred_fields(rank_keys(self.config.prefer))
+        return Fields.of(self.config.text_field, self.config.id_field, preferred)
+
+    @property
+    def precedence(self) -> Precedence:
+        """Which of several duplicates stays."""
+        return Precedence(self.config.prefer, self.sources, self.corpus.first_shard)
 
     def markers(self, stage: Stage[Payload, ResultType]) -> Markers[ResultType]:
         """The markers of the finished tasks of a stage."""

@@ -6,7 +6,8 @@ What one call is given is a piece or a part of one; the stage that puts parts to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from slimpajama.config.preference import Preference
 from slimpajama.corpus.discovery import Piece, ShardFile
 from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import LineReader
@@ -24,6 +26,7 @@ from slimpajama.dedup.careful import Care, leave_out, sketch_one_by_one
 from slimpajama.dedup.files.sketches import BAD, DOCUMENT_ID, SHORT, SOUND, Rows, RowShape, RowsWriter
 from slimpajama.dedup.key_methods import KeyMethod, TextSketcher
 from slimpajama.dedup.params import MinHashParams
+from slimpajama.dedup.ranks import UNRANKED, ranks_of
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import TooManyBadRecords
 from slimpajama.logging import LOGGER
@@ -42,13 +45,15 @@ COMPRESSION = 8
 
 @dataclass(frozen=True, slots=True)
 class SketchSettings:
-    """All that rows depend on besides their piece. ``max_bad_fraction``: of records; more of them stop the run."""
+    """All that rows depend on besides their piece. ``max_bad_fraction``: of records; more of them stop the run.
+    ``preferences``: of which rows hold ranks."""
 
     reader: LineReader
     fields: Fields
     params: MinHashParams
     method: KeyMethod
     max_bad_fraction: float
+    preferences: tuple[Preference, ...] = ()
 
     def sketcher(self) -> TextSketcher:
         """What turns texts into keys."""
@@ -61,18 +66,21 @@ class SketchSettings:
         return RowShape(
             bands=params.bands,
             minima=params.bands * params.rows if params.checked else 0,
+            ranks=len(self.preferences),
             document_ids=bool(self.fields.document_id),
         )
 
 
 class PieceCounts(msgspec.Struct, forbid_unknown_fields=True):
-    """What a piece, or a part of it, held. ``first_bad``: position and reason."""
+    """What a piece, or a part of it, held. ``first_bad``: position and reason. ``unranked``: documents in LSH that lack
+    what they are preferred by, for each such key."""
 
     records: int = 0
     bad: int = 0
     in_lsh: int = 0
     text_bytes: int = 0
     first_bad: tuple[int, str] | None = None
+    unranked: list[int] = []
 
     def add(self, later: PieceCounts) -> None:
         """Count what comes later in the shard, too."""
@@ -81,6 +89,11 @@ class PieceCounts(msgspec.Struct, forbid_unknown_fields=True):
         self.in_lsh += later.in_lsh
         self.text_bytes += later.text_bytes
         self.first_bad = self.first_bad or later.first_bad
+        self.count_unranked(later.unranked)
+
+    def count_unranked(self, counts: Sequence[int]) -> None:
+        """Add to ``unranked``."""
+        self.unranked = [sum(pair) for pair in itertools.zip_longest(self.unranked, counts, fillvalue=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +154,10 @@ def sketch_part(
             rows = _rows(batch, sketcher, settings, care)
             counts.records += len(batch.ids)
             counts.bad += len(batch.bad)
-            counts.in_lsh += int(rows.keys.any(axis=1).sum())
+            has_keys = rows.keys.any(axis=1)
+            counts.in_lsh += int(has_keys.sum())
+            if rows.ranks is not None:
+                counts.count_unranked((rows.ranks[has_keys] == UNRANKED).sum(axis=0).tolist())
             counts.text_bytes += int(rows.bytes[rows.status != BAD].sum())
             writer.append(rows)
             records, broken = earlier.records + counts.records, earlier.bad + counts.bad
@@ -202,6 +218,7 @@ def _rows(batch: RecordBatch, sketcher: TextSketcher, settings: SketchSettings, 
         keys=keys,
         hashes=hashes,
         minima=minima,
+        ranks=ranks_of(settings.preferences, cleaned, batch.preferred) if settings.preferences else None,
         document_ids=pa.array(batch.document_ids, DOCUMENT_ID.type) if settings.fields.document_id else None,
     )
 

@@ -170,6 +170,7 @@ class _Run:
             sketching = SketchStage(dedup)
             sketched = stages.run(sketching, dedup.markers(sketching))
             self._judge_bad_records(sketched)
+            self._warn_of_unranked(sketched)
             stages.write_json(layout.rows_list, rows_paths(dedup))
             linking = LinkStage(dedup, sketched)
             links = stages.run(linking, dedup.markers(linking))
@@ -219,6 +220,18 @@ class _Run:
         for file, whole in by_file.items():
             if whole.bad > whole.records * config.max_bad_fraction:
                 raise too_many_bad(file, whole, config.max_bad_fraction, config.text_field)
+
+    def _warn_of_unranked(self, sketched: Sequence[SketchResult]) -> None:
+        whole = PieceCounts()
+        for result in sketched:
+            whole.add(result.counts)
+        keys = [key for key in self.dedup.config.prefer if key != "source"]
+        for key, count in zip(keys, whole.unranked, strict=False):
+            if count:
+                LOGGER.warning(
+                    f"{count:,} of {whole.in_lsh:,} documents have no number or date for {key!r} of prefer; where that "
+                    "decides, they come last: correct the field's name if they should have one"
+                )
 
     def _replaced_values(self, written: Sequence[WriteResult]) -> list[int]:
         """Count, for each source, the values that JSON cannot hold, and warn of them."""

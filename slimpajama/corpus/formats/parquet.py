@@ -73,6 +73,7 @@ class ParquetShards(InputFormat):
                 batch.sizes.append(size)
                 held += size
             batch.document_ids += rows.document_ids
+            batch.preferred += rows.preferred
         if batch.ids:
             yield batch
         for column in columns:

@@ -25,6 +25,7 @@ from slimpajama.dedup.careful import DOCUMENT_SECONDS, Care, next_care
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.sketches import join_rows
 from slimpajama.dedup.params import MinHashParams
+from slimpajama.dedup.ranks import rank_keys
 from slimpajama.dedup.sketching import PieceCounts, SketchSettings, has_parts
 from slimpajama.engine import Death, Retry, Trial
 from slimpajama.logging import LOGGER
@@ -123,11 +124,13 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
             params=params,
             method=KEY_METHODS.get(config.method),
             max_bad_fraction=config.max_bad_fraction,
+            preferences=rank_keys(config.prefer),
         )
         shown = {name: getattr(config, name) for name in READING} | {
             "bands": params.bands,
             "rows": params.rows,
             "shingle": [params.shingle_unit, params.shingle_length],
+            "ranks": [key for key in config.prefer if key != "source"],
             "method_version": params.method_version,
         }
         tasks = []
