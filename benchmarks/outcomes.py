@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from benchmarks.truth import Truth
 from slimpajama import open_decisions
 
-__all__ = ["Outcome", "Row", "judged", "of_kept", "of_output"]
+__all__ = ["Outcome", "Row", "judged", "of_kept", "of_output", "of_written"]
 
 THRESHOLD, HALF = 80, 50
 """Hundredths of similarity."""
@@ -100,6 +101,12 @@ def of_kept(kept_names: Iterable[str], truth: Truth, survivors: Mapping[str, str
     for name, survivor in (survivors or {}).items():
         numbers[places[name]] = places[survivor]
     return Outcome(kept, ~kept, numbers)
+
+
+def of_written(file: Path, truth: Truth) -> Outcome:
+    """What a program of ``peer_programs`` wrote."""
+    written = orjson.loads(file.read_bytes())
+    return of_kept(written["kept"], truth, written["survivors"])
 
 
 def judged(outcome: Outcome, truth: Truth) -> Row:

@@ -25,7 +25,7 @@ from pathlib import Path
 import orjson
 import zstandard
 
-from benchmarks.outcomes import Row, judged, of_kept, of_output
+from benchmarks.outcomes import Row, judged, of_output, of_written
 from benchmarks.pages import rewrite
 from benchmarks.quality import CORPUS, DOCS
 from benchmarks.truth import Truth, documents, truth_of
@@ -265,12 +265,6 @@ def run_ours(preset: str, folder: Path, truth: Truth, result: Path) -> Measured:
     return measured
 
 
-def of_result(file: Path, truth: Truth) -> Row:
-    """The figures of what a program wrote."""
-    written = orjson.loads(file.read_bytes())
-    return judged(of_kept(written["kept"], truth, written["survivors"]), truth)
-
-
 def selected(names: Iterable[str]) -> set[str]:
     """Names of tools, all of which must exist."""
     known = {*(peer.name for peer in PEERS), *OURS}
@@ -309,7 +303,7 @@ def main() -> None:
             measured = run_peer(peer, folder, environments, kept) if peer else run_ours(name, folder, truth, kept)
             figures.write_bytes(orjson.dumps(asdict(measured)))
         measured = Measured(**orjson.loads(figures.read_bytes()))
-        row = None if measured.failure else of_result(kept, truth)
+        row = None if measured.failure else judged(of_written(kept, truth), truth)
         label = name if peer else f"slimpajama, `{name}`"
         table.append(cells(label, settings, measured, row, int(truth.bytes.sum())))
         print(aligned([HEADING, table[-1]]), flush=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import datasketch
 
-from benchmarks.outcomes import Outcome, Row, judged, of_kept, of_output
+from benchmarks.outcomes import Outcome, Row, judged, of_kept, of_output, of_written
 from benchmarks.pages import rewrite
 from benchmarks.pictures import curves_svg
 from benchmarks.truth import Truth, documents, truth_of
@@ -125,6 +125,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, action="append", default=[], help="a finished deduplication; repeatable")
     parser.add_argument("--scope", choices=("global", "local"), default="global", help="of --output")
     parser.add_argument("--presets", nargs="*", default=PRESETS, help="presets to run (default: %(default)s)")
+    parser.add_argument(
+        "--peers", type=Path, help="the --environments of benchmarks.peers: adds what is measured there"
+    )
     parser.add_argument("--write", action="store_true", help="write docs/quality.md and its picture")
     options = parser.parse_args()
     truth = truth_of(options.input, options.cache)
@@ -135,6 +138,10 @@ def main() -> None:
         rows += [(f"`{name}`", judged(by_preset(options.input, truth, name), truth)) for name in options.presets]
         _, texts = documents(discover(options.input))
         rows += [(name, judged(outcome, truth)) for name, outcome in by_datasketch(truth, texts)]
+        if options.peers:
+            for file in sorted((options.peers / "results").glob("*.kept.json")):
+                if (name := file.name.removesuffix(".kept.json")) not in PRESETS:
+                    rows.append((name, judged(of_written(file, truth), truth)))
     table = [HEADING, *(cells(name, row) for name, row in rows)]
     if options.write:
         curves = [(name.replace("`", ""), row.similarities) for name, row in rows if row.below is not None]
