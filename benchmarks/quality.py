@@ -12,24 +12,31 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import datasketch
+import numpy as np
+from numpy.typing import NDArray
 
+from benchmarks.exact_jaccard import shingle_sets
 from benchmarks.outcomes import Outcome, Row, judged, of_kept, of_output, of_written
 from benchmarks.pages import rewrite
 from benchmarks.pictures import curves_svg
 from benchmarks.truth import Truth, documents, truth_of
-from slimpajama import signature
+from slimpajama import shingle_hashes, signature
+from slimpajama.config.dedup_presets import DEDUP_PRESETS
+from slimpajama.config.shingle import ShingleConfig
 from slimpajama.corpus.discovery import discover
 from slimpajama.text_table import aligned, markdown_table
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "sample"
 DOCS = Path(__file__).parents[1] / "docs"
 CACHE = Path(tempfile.gettempdir()) / "slimpajama-quality"
-PRESETS = ("slimpajama", "verified", "fineweb", "dolma3", "nemo")
+PUBLISHED = ShingleConfig(unit="character", length=13)
+"""The shingles that all methods are judged by."""
 BANDINGS = ((9, 13, 128), (14, 8, 112))
 """Bands, rows and permutations of the presets `slimpajama` and `verified`: the keys are the same ones."""
 
@@ -44,11 +51,23 @@ HEADING = (
     "left with a twin ≥ 0.8",
     "% of pairs ≥ 0.8 found",
     "% in one cluster",
+    "J < 0.8 by its own shingles",
 )
 
 
-def cells(name: str, row: Row) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A line of the table. ``below_by_own``: removals with J < 0.8 by the shingles that the method itself uses, where
+    these are not 13 characters."""
+
+    name: str
+    row: Row
+    below_by_own: int | None = None
+
+
+def cells(method: Method) -> list[str]:
     """A line of the table."""
+    name, row = method.name, method.row
     return [
         name,
         f"{row.removed:,}",
@@ -60,7 +79,23 @@ def cells(name: str, row: Row) -> list[str]:
         f"{row.left:,}",
         f"{100 * row.found:.1f}",
         "–" if row.together is None else f"{100 * row.together:.1f}",
+        "" if method.below_by_own is None else f"{method.below_by_own:,}",
     ]
+
+
+def by_own_shingles(outcome: Outcome, texts: Sequence[str], shingle: ShingleConfig) -> int:
+    """Removals of J < 0.8 with their survivor, over the shingles of a setting."""
+    removed = np.flatnonzero(outcome.removed)
+    survivors = outcome.survivors[removed]
+    both, places = np.unique(np.concatenate((removed, survivors)), return_inverse=True)
+
+    def shingles(text: str) -> NDArray[np.uint64]:
+        hashes = np.unique(shingle_hashes(text, unit=shingle.unit, length=shingle.length))
+        return hashes.astype(np.uint64) << np.uint64(32)
+
+    sets = shingle_sets((texts[number] for number in both.tolist()), shingles)
+    similarities = sets.jaccard(places[: removed.size], places[removed.size :])
+    return int((similarities < 0.8).sum())
 
 
 def by_preset(corpus: Path, truth: Truth, preset: str) -> Outcome:
@@ -124,27 +159,33 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder that keeps the truth (default: %(default)s)")
     parser.add_argument("--output", type=Path, action="append", default=[], help="a finished deduplication; repeatable")
     parser.add_argument("--scope", choices=("global", "local"), default="global", help="of --output")
-    parser.add_argument("--presets", nargs="*", default=PRESETS, help="presets to run (default: %(default)s)")
+    parser.add_argument(
+        "--presets", nargs="*", default=[*DEDUP_PRESETS], choices=[*DEDUP_PRESETS], help="presets to run"
+    )
     parser.add_argument(
         "--peers", type=Path, help="the --environments of benchmarks.peers: adds what is measured there"
     )
     parser.add_argument("--write", action="store_true", help="write docs/quality.md and its picture")
     options = parser.parse_args()
     truth = truth_of(options.input, options.cache)
-    rows: list[tuple[str, Row]] = []
+    methods: list[Method] = []
     if options.output:
-        rows += [(str(output), judged(of_output(output, truth, options.scope), truth)) for output in options.output]
+        for output in options.output:
+            methods.append(Method(str(output), judged(of_output(output, truth, options.scope), truth)))
     else:
-        rows += [(f"`{name}`", judged(by_preset(options.input, truth, name), truth)) for name in options.presets]
         _, texts = documents(discover(options.input))
-        rows += [(name, judged(outcome, truth)) for name, outcome in by_datasketch(truth, texts)]
+        for name in options.presets:
+            outcome, shingle = by_preset(options.input, truth, name), DEDUP_PRESETS[name].shingle
+            own = None if shingle == PUBLISHED else by_own_shingles(outcome, texts, shingle)
+            methods.append(Method(f"`{name}`", judged(outcome, truth), own))
+        methods += [Method(name, judged(outcome, truth)) for name, outcome in by_datasketch(truth, texts)]
         if options.peers:
             for file in sorted((options.peers / "results").glob("*.kept.json")):
-                if (name := file.name.removesuffix(".kept.json")) not in PRESETS:
-                    rows.append((name, judged(of_written(file, truth), truth)))
-    table = [HEADING, *(cells(name, row) for name, row in rows)]
+                if (name := file.name.removesuffix(".kept.json")) not in DEDUP_PRESETS:
+                    methods.append(Method(name, judged(of_written(file, truth), truth)))
+    table = [HEADING, *map(cells, methods)]
     if options.write:
-        curves = [(name.replace("`", ""), row.similarities) for name, row in rows if row.below is not None]
+        curves = [(one.name.replace("`", ""), one.row.similarities) for one in methods if one.row.below is not None]
         (DOCS / "pictures" / "removals.svg").write_text(curves_svg(curves), "utf-8")
         rewrite(DOCS / "quality.md", "quality", markdown_table(table))
     else:
