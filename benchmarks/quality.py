@@ -21,7 +21,7 @@ import datasketch
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.exact_jaccard import shingle_sets
+from benchmarks.exact_jaccard import distinct, shingle_sets
 from benchmarks.outcomes import Outcome, Row, judged, of_kept, of_output, of_written
 from benchmarks.pages import rewrite
 from benchmarks.pictures import curves_svg
@@ -90,8 +90,8 @@ def by_own_shingles(outcome: Outcome, texts: Sequence[str], shingle: ShingleConf
     both, places = np.unique(np.concatenate((removed, survivors)), return_inverse=True)
 
     def shingles(text: str) -> NDArray[np.uint64]:
-        hashes = np.unique(shingle_hashes(text, unit=shingle.unit, length=shingle.length))
-        return hashes.astype(np.uint64) << np.uint64(32)
+        hashes = shingle_hashes(text, unit=shingle.unit, length=shingle.length)
+        return distinct(hashes.astype(np.uint64) << np.uint64(32))
 
     sets = shingle_sets((texts[number] for number in both.tolist()), shingles)
     similarities = sets.jaccard(places[: removed.size], places[removed.size :])
