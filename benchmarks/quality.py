@@ -183,7 +183,9 @@ def main() -> None:
             for file in sorted((options.peers / "results").glob("*.kept.json")):
                 if (name := file.name.removesuffix(".kept.json")) not in DEDUP_PRESETS:
                     methods.append(Method(name, judged(of_written(file, truth), truth)))
-    table = [HEADING, *map(cells, methods)]
+    table = [[*HEADING], *map(cells, methods)]
+    if all(one.below_by_own is None for one in methods):
+        table = [line[:-1] for line in table]
     if options.write:
         curves = [(one.name.replace("`", ""), one.row.similarities) for one in methods if one.row.below is not None]
         (DOCS / "pictures" / "removals.svg").write_text(curves_svg(curves), "utf-8")
