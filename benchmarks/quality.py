@@ -188,6 +188,7 @@ def main() -> None:
         table = [line[:-1] for line in table]
     if options.write:
         curves = [(one.name.replace("`", ""), one.row.similarities) for one in methods if one.row.below is not None]
+        (DOCS / "pictures").mkdir(exist_ok=True)
         (DOCS / "pictures" / "removals.svg").write_text(curves_svg(curves), "utf-8")
         rewrite(DOCS / "quality.md", "quality", markdown_table(table))
     else:
