@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         ShardUnreadable,
         SlimpajamaError,
         TooManyBadRecords,
+        TooMuchRemoved,
         WorkerDied,
         WorkspaceLocked,
     )
@@ -81,6 +82,7 @@ _HOMES = {
         "ShardUnreadable",
         "SlimpajamaError",
         "TooManyBadRecords",
+        "TooMuchRemoved",
         "WorkerDied",
         "WorkspaceLocked",
     ),
@@ -172,6 +174,7 @@ __all__ = [
     "TokenStream",
     "TokenSummary",
     "TooManyBadRecords",
+    "TooMuchRemoved",
     "Verification",
     "WorkerDied",
     "WorkspaceLocked",

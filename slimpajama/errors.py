@@ -13,7 +13,8 @@
     │   └── WorkspaceLocked               another run is writing there
     ├── WorkerDied                    5   a worker process was killed, also on its second try
     ├── ConservationError             6   documents in and documents out differ: a fault of this program
-    └── DamagedOutput                 7   a finished output is not what was written
+    ├── DamagedOutput                 7   a finished output is not what was written
+    └── TooMuchRemoved                8   a source would lose more of its documents than the settings allow
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ __all__ = [
     "ShardUnreadable",
     "SlimpajamaError",
     "TooManyBadRecords",
+    "TooMuchRemoved",
     "WorkerDied",
     "WorkspaceLocked",
 ]
@@ -94,3 +96,9 @@ class DamagedOutput(SlimpajamaError):
     """Verifying a finished output found something wrong."""
 
     exit_code = 7
+
+
+class TooMuchRemoved(SlimpajamaError):
+    """More documents of a source would be removed than ``max_removed_fraction`` allows; no shard was written."""
+
+    exit_code = 8

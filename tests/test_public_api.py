@@ -54,6 +54,7 @@ PUBLIC = [
     "TokenStream",
     "TokenSummary",
     "TooManyBadRecords",
+    "TooMuchRemoved",
     "Verification",
     "WorkerDied",
     "WorkspaceLocked",

@@ -58,6 +58,7 @@ def dedup(
     with reported(debug, quiet=quiet or json, log_level=log_level):
         import orjson
 
+        from slimpajama.cli.health import health_lines
         from slimpajama.cli.output import closing_lines
         from slimpajama.cli.tables import catch_line, summary_table
         from slimpajama.config.dedup import load_config
@@ -83,4 +84,6 @@ def dedup(
             typer.echo(orjson.dumps(summary.as_dict()).decode())
         elif talks:
             typer.echo(summary_table(summary))
+            if health := health_lines(summary, output):
+                typer.echo(f"\n{health}")
             typer.echo(closing_lines(summary, output))

@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 2 a setting or argument is wrong; 3 the input cannot be used; 4 the output cannot be written, or the
 result cannot be printed; 5 a worker was killed twice; 6 documents were not conserved; 7 verify found something wrong;
-129 the terminal went away; 130 interrupted; 141 the reader of standard output went away; 143 terminated.
+8 a source would lose too many documents; 129 the terminal went away; 130 interrupted; 141 the reader of standard output
+went away; 143 terminated.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Deduplicate multi-source pretraining text, locally and globally, and mix it.",
     epilog="Exit codes: 0 done, 2 wrong setting, 3 unusable input, 4 unwritable output, 5 worker killed, "
-    "6 documents not conserved, 7 verify found something wrong, 129 terminal gone, 130 interrupted, 143 terminated.",
+    "6 documents not conserved, 7 verify found something wrong, 8 too much of a source removed, 129 terminal gone, "
+    "130 interrupted, 143 terminated.",
 )
 for command in (sample, presets, dedup, mix, status, plan, verify, explain, duplicates, run):
     app.command()(command)

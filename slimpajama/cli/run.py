@@ -50,6 +50,7 @@ def run(
     with reported(debug, quiet=quiet or json, log_level=log_level):
         import orjson
 
+        from slimpajama.cli.health import health_lines
         from slimpajama.cli.output import closing_lines, mixture_lines
         from slimpajama.cli.tables import catch_line, summary_table
         from slimpajama.config.presets import config_file
@@ -72,6 +73,8 @@ def run(
             typer.echo(orjson.dumps(summary.as_dict()).decode())
         elif talks:
             typer.echo(summary_table(summary.dedup))
+            if health := health_lines(summary.dedup, output / "dedup"):
+                typer.echo(f"\n{health}")
             typer.echo(closing_lines(summary.dedup, output / "dedup"))
             typer.echo("\n" + mixture_lines(summary.mixtures, output / "mixtures"))
             typer.echo(f"\n{summary.seconds:.1f} s in all; summary: {output / SUMMARY_FILE}")

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from slimpajama.config.dedup import Config
+from slimpajama.config.dedup import Config, Scope
 from slimpajama.corpus.discovery import Corpus
 from slimpajama.corpus.left_out import held_out_counts
 from slimpajama.dedup.banding import banding, catch_probability
-from slimpajama.dedup.stages.group import LARGEST, GroupResult, Matrix
+from slimpajama.dedup.stages.group import LARGEST, GroupResult, LargeCluster, Matrix
 from slimpajama.dedup.summary import (
     ClusterFigures,
     Count,
@@ -29,7 +29,7 @@ from slimpajama.dedup.tally import Tally
 from slimpajama.stages.runner import StageRecord
 from slimpajama.versions import versions
 
-__all__ = ["run_summary", "source_figures"]
+__all__ = ["largest_clusters", "run_summary", "source_figures"]
 
 EARLIER = "(earlier run)"
 """Stands for an earlier run among the sources whose documents survive."""
@@ -61,6 +61,12 @@ def _less(whole: Count, part: Count) -> Count:
     return Count(whole.documents - part.documents, whole.bytes - part.bytes)
 
 
+def largest_clusters(groups: Sequence[GroupResult], scope: Scope) -> list[LargeCluster]:
+    """The largest clusters of a scope, the largest first."""
+    every = (one for result in groups if result.scope == scope for one in result.largest)
+    return sorted(every, key=lambda one: (-one.documents, one.cluster))[:LARGEST]
+
+
 def run_summary(
     corpus: Corpus,
     config: Config,
@@ -68,6 +74,7 @@ def run_summary(
     groups: Sequence[GroupResult],
     stages: Mapping[str, StageRecord],
     *,
+    beginnings: Mapping[int, str],
     replaced: Sequence[int],
     workers: int,
     seconds: float,
@@ -77,7 +84,7 @@ def run_summary(
     """The summary of a finished run.
 
     A stage has a speed, and the run one, only where nothing of an earlier run was reused; the time it took to compile
-    kernels is not counted.
+    kernels is not counted. ``beginnings``: of the texts of large clusters, by survivor.
     """
     names = tuple(source.name for source in corpus.sources)
     bands, rows = banding(config)
@@ -101,10 +108,8 @@ def run_summary(
             sum(result.documents for result in in_global),
             sum(result.clusters for result in in_global),
             tuple(
-                sorted(
-                    (one for result in in_global for one in result.largest),
-                    key=lambda one: (-one.documents, one.cluster),
-                )[:LARGEST]
+                LargeCluster(one.cluster, one.documents, beginnings.get(one.cluster, ""))
+                for one in largest_clusters(groups, "global")
             ),
         ),
         lsh=LshFigures(

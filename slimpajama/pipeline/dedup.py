@@ -24,7 +24,7 @@ from slimpajama.dedup.dedup_run import DedupRun, WorkSizes
 from slimpajama.dedup.files.key_index import Index, open_index, write_index
 from slimpajama.dedup.files.layout import BOTH, OWNED_FOLDERS, DedupLayout
 from slimpajama.dedup.params import MinHashParams
-from slimpajama.dedup.run_summary import run_summary
+from slimpajama.dedup.run_summary import largest_clusters, run_summary
 from slimpajama.dedup.sketching import PieceCounts, too_many_bad
 from slimpajama.dedup.stages.all_rows import rows_paths
 from slimpajama.dedup.stages.cluster import ClusterStage
@@ -44,6 +44,7 @@ from slimpajama.logging import LOGGER
 from slimpajama.pipeline.dedup_outputs import Outputs
 from slimpajama.pipeline.output_names import refuse_long_names
 from slimpajama.pipeline.path_overlap import lies_inside, refuse_overlap, refuse_shards_in_output
+from slimpajama.pipeline.removal_guards import beginnings_of, refuse_too_much_removed, warn_of_lost_sources
 from slimpajama.pipeline.replacement import announce, replaced_dedup
 from slimpajama.pipeline.request import REQUEST, DedupRequest, from_anywhere, write_request
 from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
@@ -183,6 +184,7 @@ class _Run:
             deciding = DecideStage(dedup, sketched, groups, diff)
             decided = stages.run(deciding, dedup.markers(deciding))
             tally = self._tally(decided)
+            refuse_too_much_removed(dedup, tally, groups)
             outputs.invalidate(sketched, decided)
             writing = WriteStage(dedup, sketched, decided)
             written = stages.run(writing, dedup.markers(writing))
@@ -199,6 +201,7 @@ class _Run:
             tally,
             groups,
             stages.records,
+            beginnings={} if stages.inspecting else beginnings_of(dedup, largest_clusters(groups, "global")),
             replaced=self._replaced_values(written),
             workers=stages.engine.workers,
             seconds=time.perf_counter() - began,
@@ -206,6 +209,8 @@ class _Run:
             peak_memory_bytes=memory.bytes,
         )
         self._warn_of_short_sources(summary)
+        if not stages.inspecting:
+            warn_of_lost_sources(dedup, tally)
         stages.write_json(layout.summary, summary.as_dict())
         self._write_cards(current, summary)
         self._list_files(current)

@@ -145,7 +145,7 @@ FAILURES: dict[str, tuple[int, Spoil, str]] = {
     "unknown setting": (
         2,
         lambda source, out: ["--set", "sede=1"],
-        "--set: there is no setting 'sede'; the settings are sources, layout, strict_input, scope, ",
+        "--set: there is no setting 'sede'; the settings are preset, sources, layout, strict_input, scope, ",
     ),
     "wrong value": (2, lambda source, out: ["--set", "seed=-1"], "--set: seed: "),
     "no assignment": (

@@ -77,11 +77,15 @@ class GroupPayload:
     groups_file: Path
 
 
-class LargeCluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One of the largest clusters, by its survivor, and how many documents it has."""
+class LargeCluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One of the largest clusters, by its survivor, and how many documents it has.
+
+    ``beginning``: the first characters of the survivor's text, in the summary and where it was read.
+    """
 
     cluster: int
     documents: int
+    beginning: str = ""
 
 
 class GroupResult(StageResult, frozen=True, kw_only=True):
