@@ -57,10 +57,10 @@ def test_the_table_and_where_to_look_go_to_standard_output(corpus: Path) -> None
     table = [line.split() for line in result.stdout.splitlines()]
     assert table[0][:4] == ["source", "documents", "MB", "bad"]
     rows = {line[0]: line[1:] for line in table if line and line[0] in ("c4", "own", "total")}
-    # Documents, MB, bad, short, duplicate locally and globally, kept locally and globally.
-    assert rows["total"][:8] == ["3", "0.0", "0", "0", "1", "1", "2", "2"]
-    assert ["c4", "2", "0.0", "0", "0", "1", "1", "1", "1", "50.00", "50.00"] in table
-    assert ["own", "1", "0.0", "0", "0", "0", "0", "1", "1", "0.00", "0.00"] in table
+    # Documents, MB, bad, short, duplicate and exact copies locally and globally, kept locally and globally.
+    assert rows["total"][:10] == ["3", "0.0", "0", "0", "1", "1", "1", "1", "2", "2"]
+    assert ["c4", "2", "0.0", "0", "0", "1", "1", "1", "1", "1", "1", "50.00", "50.00"] in table
+    assert ["own", "1", "0.0", "0", "0", "0", "0", "0", "0", "1", "1", "0.00", "0.00"] in table
     out = corpus.parent / "out"
     assert result.stdout.endswith(
         f"shards: {out}/global and {out}/local\ndecisions: {out}/decisions\nsummary: {out}/summary.json\n"

@@ -64,7 +64,8 @@ def test_only_scopes_that_are_written_count(tmp_path: Path) -> None:
         tmp_path / "in",
         {"arxiv/a.jsonl": [page(number) for number in range(5)], "c4/a.jsonl": [page(number) for number in range(5)]},
     )
-    settings = slimpajama.Config(workers=1, max_removed_fraction=0.5)
+    sources = (slimpajama.SourceConfig(name="arxiv"), slimpajama.SourceConfig(name="c4"))
+    settings = slimpajama.Config(workers=1, max_removed_fraction=0.5, sources=sources)
     slimpajama.deduplicate(source, tmp_path / "local", settings, scope="local")
     with pytest.raises(TooMuchRemoved, match="source 'c4' would lose 5 of 5 documents"):
         slimpajama.deduplicate(source, tmp_path / "global", settings, scope="global")
