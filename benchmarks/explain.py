@@ -84,7 +84,7 @@ def write_output(root: Path, documents: int, shards: int) -> None:
     config = Config(id_field="id")
     ranges = tuple((source, order * per_source) for order, source in enumerate(sources))
     every = per_source * len(sources)
-    write_index(Index(root, ranges, 0, every, documents, (), MinHashParams.of(config)), [])
+    write_index(Index(root, ranges, 0, every, documents, (), (), MinHashParams.of(config)), [], [])
     write_request(root, DedupRequest(input=str(root / "input"), settings=config.model_dump(mode="json")))
 
 

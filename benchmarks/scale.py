@@ -28,6 +28,7 @@ from slimpajama.config.dedup import load_config
 from slimpajama.dedup.files.clusters import cluster_batches
 from slimpajama.dedup.files.layout import BOTH
 from slimpajama.dedup.lsh import KeyRange, key_ranges
+from slimpajama.dedup.precedence import Precedence
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.dedup.stages.cluster import ClusterPayload, ClusterStage
 from slimpajama.dedup.stages.group import GroupPayload, GroupStage, group_ranges
@@ -117,8 +118,7 @@ def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any
                 payload.clusters_file,
                 folder / "rows.json",
                 sources,
-                (),
-                0,
+                Precedence(("source",), sources),
                 folder / f"{scope}-{number}.arrow",
             )
             for scope in BOTH

@@ -163,6 +163,13 @@ class Config(BaseModel):
     duplicate_counts: bool = Field(
         default=True, description="write into each shard's meta.duplicates how many duplicates a document stands for"
     )
+    sampled_removals: int = Field(
+        default=200,
+        ge=0,
+        le=100_000,
+        description="removals of each source that are compared exactly with the document that stays, when all is "
+        "decided; 0: none",
+    )
     max_removed_fraction: float | None = Field(
         default=None,
         gt=0,

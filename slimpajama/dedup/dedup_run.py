@@ -14,6 +14,7 @@ from slimpajama.config.dedup import Config, Scope
 from slimpajama.corpus.discovery import Corpus, Piece, content_samples
 from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
+from slimpajama.dedup.checking.text_sources import TextSource
 from slimpajama.dedup.files.key_index import Index
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
 from slimpajama.dedup.grouping import BYTES_PER_MEMBER
@@ -41,13 +42,17 @@ class WorkSizes:
 
 @dataclass(frozen=True, slots=True)
 class DedupRun:
-    """The deduplication of ``corpus`` into ``layout``, against an ``earlier`` one if there is any."""
+    """The deduplication of ``corpus`` into ``layout``, against an ``earlier`` one if there is any.
+
+    ``earlier_texts``: where texts of earlier runs are read again, if removals are checked.
+    """
 
     corpus: Corpus
     config: Config
     layout: DedupLayout
     earlier: Index | None = None
     sizes: WorkSizes = WorkSizes()
+    earlier_texts: tuple[TextSource, ...] = ()
 
     @property
     def source_names(self) -> tuple[str, ...]:

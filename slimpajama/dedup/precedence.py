@@ -62,6 +62,19 @@ class Precedence:
             columns.append(np.where(own, values, np.uint64(0)))
         return [*columns, ids]
 
+    @property
+    def first_own(self) -> int:
+        """The first id that is not of an earlier run."""
+        return self.first_shard << POSITION_BITS
+
+    def places(self, ids: NDArray[np.uint64], ranks: NDArray[np.uint64]) -> NDArray[np.int64] | None:
+        """``int64[n]``: where each document comes in :meth:`order`; ``None`` where that is the order of ids."""
+        if not self.ranks:
+            return None
+        places = np.empty(ids.size, dtype=np.int64)
+        places[self.order(ids, ranks)] = np.arange(ids.size)
+        return places
+
     def order(self, ids: NDArray[np.uint64], ranks: NDArray[np.uint64]) -> NDArray[np.int64]:
         """``int64[n]``: the places of the documents, from the one that is preferred to the last."""
         return np.lexsort(tuple(reversed(self.columns(ids, ranks))))

@@ -13,6 +13,8 @@ from slimpajama.config.dedup import Config, Scope
 from slimpajama.corpus.discovery import Corpus
 from slimpajama.corpus.left_out import held_out_counts
 from slimpajama.dedup.banding import banding, catch_probability
+from slimpajama.dedup.removal_sample import RemovalSample
+from slimpajama.dedup.stages.checked import CheckFigures
 from slimpajama.dedup.stages.group import LARGEST, GroupResult, LargeCluster, Matrix
 from slimpajama.dedup.summary import (
     ClusterFigures,
@@ -80,6 +82,8 @@ def run_summary(
     seconds: float,
     compile_seconds: float,
     peak_memory_bytes: int,
+    looked_at: RemovalSample | None,
+    checks: CheckFigures | None,
 ) -> DedupSummary:
     """The summary of a finished run.
 
@@ -125,6 +129,8 @@ def run_summary(
         mb_per_second=round(megabytes / (seconds - compile_seconds), 1) if complete else None,
         settings=config.model_copy(update={"workers": workers}),
         peak_memory_bytes=peak_memory_bytes,
+        looked_at=looked_at,
+        checks=checks,
     )
 
 

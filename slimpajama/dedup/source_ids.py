@@ -60,9 +60,16 @@ class SourceRanges:
         )
         return found
 
+    def local_of(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """``int64[n]``: the source of each id, as one number for one name."""
+        return self._numbers_of(ids, self.local)
+
     def reported_of(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
         """``int64[n]``: the source of each id, as reports number them."""
+        return self._numbers_of(ids, self.reported)
+
+    def _numbers_of(self, ids: NDArray[np.uint64], numbers: Sequence[int]) -> NDArray[np.int64]:
         firsts = np.array(self.first_shards, dtype=np.uint64)
         ranges = np.searchsorted(firsts, ids >> np.uint64(POSITION_BITS), side="right") - 1
-        found: NDArray[np.int64] = np.array(self.reported, dtype=np.int64)[ranges]
+        found: NDArray[np.int64] = np.array(numbers, dtype=np.int64)[ranges]
         return found

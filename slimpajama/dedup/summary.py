@@ -16,6 +16,7 @@ from slimpajama.config.dedup import Config, Scope
 from slimpajama.config.loading import checked
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.removal_sample import RemovalSample
+from slimpajama.dedup.stages.checked import CheckFigures
 from slimpajama.dedup.stages.group import LargeCluster, Matrix
 from slimpajama.errors import ConfigError, InputNotFound
 from slimpajama.storage.atomic import read_json
@@ -132,7 +133,7 @@ class DedupSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     ``sources``: by name, and ``"total"``. ``mb_per_second``: of text, without the time to compile kernels; ``None``
     where an earlier run had done a part. ``settings``: those of this run, with the number of workers it had.
-    ``looked_at``: removals that were compared with what stays for them.
+    ``looked_at``: removals that were compared with what stays for them; ``checks``: where each of them was.
     """
 
     input: str
@@ -149,6 +150,7 @@ class DedupSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     settings: Config
     peak_memory_bytes: int
     looked_at: RemovalSample | None = None
+    checks: CheckFigures | None = None
 
     @property
     def total(self) -> SourceFigures:

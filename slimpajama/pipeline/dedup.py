@@ -20,18 +20,21 @@ from slimpajama.corpus.discovery import ShardFile, discover
 from slimpajama.corpus.left_out import report_left_out
 from slimpajama.corpus.shard_formats import shard_format
 from slimpajama.dedup.card import shards_card
+from slimpajama.dedup.checking.rounds import Comparison
 from slimpajama.dedup.dedup_run import DedupRun, WorkSizes
 from slimpajama.dedup.files.key_index import Index, open_index, write_index
 from slimpajama.dedup.files.layout import BOTH, OWNED_FOLDERS, DedupLayout
 from slimpajama.dedup.params import MinHashParams
+from slimpajama.dedup.removal_sample import RemovalSample
 from slimpajama.dedup.run_summary import largest_clusters, run_summary
 from slimpajama.dedup.sketching import PieceCounts, too_many_bad
 from slimpajama.dedup.stages.all_rows import rows_paths
-from slimpajama.dedup.stages.cluster import ClusterStage
+from slimpajama.dedup.stages.checked import CheckedResult
+from slimpajama.dedup.stages.cluster import ClusterResult, ClusterStage
 from slimpajama.dedup.stages.decide import DecideResult, DecideStage
 from slimpajama.dedup.stages.diff import DiffStage
 from slimpajama.dedup.stages.group import GroupStage
-from slimpajama.dedup.stages.link import LinkStage
+from slimpajama.dedup.stages.link import LinkResult, LinkStage
 from slimpajama.dedup.stages.order import DEDUP_STAGES
 from slimpajama.dedup.stages.sketch import SketchResult, SketchStage, documents_in
 from slimpajama.dedup.stages.write import WriteResult, WriteStage
@@ -41,12 +44,15 @@ from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.machine import PeakMemory
 from slimpajama.errors import ConfigError
 from slimpajama.logging import LOGGER
+from slimpajama.pipeline.checked_clusters import checked_clusters
 from slimpajama.pipeline.dedup_outputs import Outputs
 from slimpajama.pipeline.output_names import refuse_long_names
 from slimpajama.pipeline.path_overlap import lies_inside, refuse_overlap, refuse_shards_in_output
 from slimpajama.pipeline.removal_guards import beginnings_of, refuse_too_much_removed, warn_of_lost_sources
+from slimpajama.pipeline.removal_sample import sample_of_removals
 from slimpajama.pipeline.replacement import announce, replaced_dedup
 from slimpajama.pipeline.request import REQUEST, DedupRequest, from_anywhere, write_request
+from slimpajama.pipeline.text_sources import earlier_text_sources, own_text_sources
 from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
 from slimpajama.stages.progress import Progress, progress_for
 from slimpajama.stages.runner import Stages
@@ -113,7 +119,8 @@ def deduplicate_on(
         layout = DedupLayout(
             output, tuple(source.name for source in corpus.sources), shard_format(config.shard_format).ending
         )
-        run = _Run(DedupRun(corpus, config, layout, earlier, sizes or WorkSizes()), stages)
+        texts = earlier_text_sources(earlier) if earlier and config.checked else ()
+        run = _Run(DedupRun(corpus, config, layout, earlier, sizes or WorkSizes(), texts), stages)
         refuse_long_names(layout, corpus.pieces, config.part_bytes)
         if stages.inspecting:
             return run.run()
@@ -175,8 +182,7 @@ class _Run:
             stages.write_json(layout.rows_list, rows_paths(dedup))
             linking = LinkStage(dedup, sketched)
             links = stages.run(linking, dedup.markers(linking))
-            clustering = ClusterStage(dedup, links)
-            clusters = stages.run_one(clustering, dedup.markers(clustering))
+            clusters = self._clusters(sketched, links)
             grouping = GroupStage(dedup, sketched, clusters)
             groups = stages.run(grouping, dedup.markers(grouping))
             comparing = DiffStage(dedup, groups)
@@ -185,6 +191,7 @@ class _Run:
             decided = stages.run(deciding, dedup.markers(deciding))
             tally = self._tally(decided)
             refuse_too_much_removed(dedup, tally, groups)
+            looked_at = self._looked_at(sketched, decided)
             outputs.invalidate(sketched, decided)
             writing = WriteStage(dedup, sketched, decided)
             written = stages.run(writing, dedup.markers(writing))
@@ -194,7 +201,7 @@ class _Run:
         stages.forget_others(dedup.markers(linking), [task.key for task in linking.tasks()], links)
         stages.forget_others(dedup.markers(grouping), [task.key for task in grouping.tasks()], groups)
         current = outputs.finish(sketched, decided, written)
-        self._write_index(sketched)
+        self._write_index(sketched, clusters)
         summary = run_summary(
             dedup.corpus,
             dedup.config,
@@ -207,6 +214,8 @@ class _Run:
             seconds=time.perf_counter() - began,
             compile_seconds=stages.compile_seconds,
             peak_memory_bytes=memory.bytes,
+            looked_at=looked_at,
+            checks=clusters.checks if isinstance(clusters, CheckedResult) else None,
         )
         self._warn_of_short_sources(summary)
         if not stages.inspecting:
@@ -215,6 +224,23 @@ class _Run:
         self._write_cards(current, summary)
         self._list_files(current)
         return summary
+
+    def _clusters(self, sketched: Sequence[SketchResult], links: Sequence[LinkResult]) -> ClusterResult:
+        """By connected components, or by removals that are checked."""
+        if self.dedup.config.checked:
+            return checked_clusters(self.dedup, self.stages, sketched, links, [])
+        clustering = ClusterStage(self.dedup, links)
+        return self.stages.run_one(clustering, self.dedup.markers(clustering))
+
+    def _looked_at(self, sketched: Sequence[SketchResult], decided: Sequence[DecideResult]) -> RemovalSample | None:
+        """A sample of the removals, unless each of them was checked."""
+        dedup = self.dedup
+        if dedup.config.checked or not dedup.config.sampled_removals:
+            return None
+        comparison = Comparison("look", dedup.layout.look, dedup.layout.root)
+        decisions = [result.decisions for result in decided]
+        sources = own_text_sources(dedup, sketched)
+        return sample_of_removals(dedup, self.stages, sketched, decisions, sources, comparison)
 
     def _judge_bad_records(self, sketched: Sequence[SketchResult]) -> None:
         """A shard in several pieces is judged whole."""
@@ -272,7 +298,7 @@ class _Run:
         tally.check_sizes()
         return tally
 
-    def _write_index(self, sketched: Sequence[SketchResult]) -> None:
+    def _write_index(self, sketched: Sequence[SketchResult], clusters: ClusterResult) -> None:
         """For later runs to be compared with."""
         dedup, corpus, earlier = self.dedup, self.dedup.corpus, self.dedup.earlier
         if self.stages.inspecting:
@@ -287,9 +313,11 @@ class _Run:
             shards=corpus.first_shards[-1],
             documents=documents_in(dedup, sketched),
             rows=earlier.rows if earlier else (),
+            clusters=earlier.clusters if earlier else (),
             settings=MinHashParams.of(dedup.config),
         )
-        write_index(index, [result.sketches for result in sketched])
+        table = [clusters.table] if dedup.config.checked else []
+        write_index(index, [result.sketches for result in sketched], table)
 
     def _write_cards(self, current: set[str], summary: DedupSummary) -> None:
         """For the scopes that have shards."""

@@ -72,6 +72,15 @@ class Markers(Generic[ResultType]):
                 return None, fault
         return map_files(result, self._absolute), ""
 
+    def last_result(self, key: str) -> ResultType | None:
+        """The result of a task that was finished, whatever it depended on, and whether or not its files are there."""
+        marker = read_sealed(self.path(key))
+        try:
+            result = msgspec.convert((marker or {}).get("result"), self.result_type, str_keys=True)
+        except msgspec.ValidationError:
+            return None
+        return map_files(result, self._absolute)
+
     def results(
         self, keys: Sequence[str], inputs: Sequence[Mapping[str, object]]
     ) -> Iterator[tuple[ResultType | None, str]]:

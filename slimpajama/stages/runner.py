@@ -123,6 +123,12 @@ class Stages:
         self.list_files(file for result in found for file in result.files)
         return found
 
+    def is_done(self, stage: Stage[Payload, ResultType], markers: Markers[ResultType]) -> bool:
+        """Whether all tasks of a stage are finished and still hold."""
+        tasks = stage.tasks()
+        known = markers.results([task.key for task in tasks], [task.inputs for task in tasks])
+        return all(result is not None for result, _ in known)
+
     def run_one(self, stage: Stage[Payload, ResultType], markers: Markers[ResultType]) -> ResultType:
         """The result of a stage of one task; see :meth:`run`."""
         (result,) = self.run(stage, markers)

@@ -47,7 +47,7 @@ def edited(text: str) -> str:
 
 
 def run(source: Path, out: Path, **chosen: Any) -> dict[str, Any]:
-    return deduplicate(source, out, **{"workers": 1, **chosen}).as_dict()
+    return deduplicate(source, out, **{"workers": 1, "sampled_removals": 0, **chosen}).as_dict()
 
 
 def decisions(out: Path) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from slimpajama.storage.sealed_json import read_sealed, write_sealed
 
 __all__ = ["Index", "IndexRows", "open_index", "read_index", "write_index"]
 
-_VERSION = 4
+_VERSION = 5
 
 
 class _RowsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -44,12 +44,13 @@ class _IndexFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shards: int
     documents: int
     rows: tuple[_RowsEntry, ...]
+    clusters: tuple[_RowsEntry, ...]
     settings: MinHashParams
 
 
 @dataclass(frozen=True, slots=True)
 class IndexRows:
-    """A rows file, by its absolute path, and the run that wrote it."""
+    """A file of rows or clusters, by its absolute path, and the run that wrote it."""
 
     file: FileRecord
     run: str
@@ -58,7 +59,8 @@ class IndexRows:
 @dataclass(frozen=True, slots=True)
 class Index:
     """``ranges``: (source, its first shard), in the order of ids; ``first_shard`` of the run itself; ``shards`` in all;
-    ``documents`` that have keys; ``rows``: all rows files."""
+    ``documents`` that have keys; ``rows``: all rows files; ``clusters``: of the runs whose removals were checked, so
+    that it is known which of their documents stayed."""
 
     folder: Path
     ranges: tuple[tuple[str, int], ...]
@@ -66,7 +68,13 @@ class Index:
     shards: int
     documents: int
     rows: tuple[IndexRows, ...]
+    clusters: tuple[IndexRows, ...]
     settings: MinHashParams
+
+    @property
+    def tables(self) -> tuple[FileRecord, ...]:
+        """The clusters of all runs whose removals were checked."""
+        return tuple(one.file for one in self.clusters)
 
     @property
     def runs(self) -> list[str]:
@@ -75,8 +83,8 @@ class Index:
 
     @property
     def digest(self) -> str:
-        """Of the rows."""
-        return content_digest(row.file for row in self.rows)
+        """Of the rows and clusters."""
+        return content_digest(one.file for one in (*self.rows, *self.clusters))
 
     def check(self, config: Config) -> None:
         """Raise :class:`ConfigError` where ``config`` would make other keys, and :class:`InputChanged` where the rows
@@ -89,8 +97,9 @@ class Index:
                 f"{getattr(self.settings, name)!r}: keys can only be compared with keys made alike; use the same "
                 "setting, or make one of the two anew"
             )
-        written = {run: {row.file.blake2b for row in open_index(path_of(run)).rows} for run in self.runs}
-        for row in self.rows:
+        indexes = {run: open_index(path_of(run)) for run in self.runs}
+        written = {run: {one.file.blake2b for one in (*index.rows, *index.clusters)} for run, index in indexes.items()}
+        for row in (*self.rows, *self.clusters):
             if row.file.blake2b not in written[row.run]:
                 raise InputChanged(
                     f"{row.run} was deduplicated again since {self.folder} was compared with it, and {row.file.path} "
@@ -108,15 +117,25 @@ class Index:
                 )
 
 
-def write_index(index: Index, own: Sequence[FileRecord]) -> None:
-    """Write ``index`` with the rows files ``own`` of its run, after those of earlier runs."""
+def write_index(index: Index, rows: Sequence[FileRecord], clusters: Sequence[FileRecord]) -> None:
+    """Write ``index`` with the ``rows`` and ``clusters`` files of its run, after those of earlier runs."""
     layout = DedupLayout(index.folder)
-    rows = [_RowsEntry(row.file.path, row.file.bytes, row.file.blake2b, row.run) for row in index.rows]
-    rows += [_RowsEntry(layout.relative(file.path), file.bytes, file.blake2b) for file in own]
     content = _IndexFile(
-        _VERSION, index.ranges, index.first_shard, index.shards, index.documents, tuple(rows), index.settings
+        _VERSION,
+        index.ranges,
+        index.first_shard,
+        index.shards,
+        index.documents,
+        _entries(index.rows, rows, layout),
+        _entries(index.clusters, clusters, layout),
+        index.settings,
     )
     write_sealed(layout.index, msgspec.to_builtins(content))
+
+
+def _entries(earlier: Sequence[IndexRows], own: Sequence[FileRecord], layout: DedupLayout) -> tuple[_RowsEntry, ...]:
+    entries = [_RowsEntry(one.file.path, one.file.bytes, one.file.blake2b, one.run) for one in earlier]
+    return (*entries, *(_RowsEntry(layout.relative(file.path), file.bytes, file.blake2b) for file in own))
 
 
 def read_index(folder: Path) -> Index | None:
@@ -128,11 +147,23 @@ def read_index(folder: Path) -> Index | None:
         found = msgspec.convert(content, _IndexFile)
     except msgspec.ValidationError:
         return None
-    rows = tuple(
-        IndexRows(FileRecord(_absolute(folder, row.path), row.bytes, row.blake2b), row.run or str(folder.resolve()))
-        for row in found.rows
+    return Index(
+        folder,
+        found.ranges,
+        found.first_shard,
+        found.shards,
+        found.documents,
+        _files(folder, found.rows),
+        _files(folder, found.clusters),
+        found.settings,
     )
-    return Index(folder, found.ranges, found.first_shard, found.shards, found.documents, rows, found.settings)
+
+
+def _files(folder: Path, entries: Sequence[_RowsEntry]) -> tuple[IndexRows, ...]:
+    return tuple(
+        IndexRows(FileRecord(_absolute(folder, one.path), one.bytes, one.blake2b), one.run or str(folder.resolve()))
+        for one in entries
+    )
 
 
 def open_index(given: Path) -> Index:

@@ -95,6 +95,16 @@ class DedupLayout:
         return self.work / "clusters.arrow"
 
     @property
+    def check(self) -> Path:
+        """The folder of what rounds of checks put aside."""
+        return self.work / "check"
+
+    @property
+    def look(self) -> Path:
+        """The folder of what is put aside while removals are looked at."""
+        return self.work / "look"
+
+    @property
     def index(self) -> Path:
         """What later runs compare new documents with."""
         return self.work / "index.json"

@@ -16,13 +16,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.dedup.files.arrow_columns import column_array
+from slimpajama.dedup.precedence import Precedence
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import InputChanged
 from slimpajama.storage.atomic import read_json
 from slimpajama.storage.local_cache import local_copy
 from slimpajama.storage.paths import path_of
 
-__all__ = ["gather", "rows_files"]
+__all__ = ["gather", "ranks_of", "rows_files"]
 
 
 def rows_files(rows_list: Path) -> list[Path]:
@@ -43,7 +44,7 @@ def gather(rows_list: Path, ids: NDArray[np.uint64], columns: Sequence[str]) -> 
             for number in range(file.num_record_batches):
                 beat()
                 batch = file.get_batch(number)
-                if not gathered:
+                if not gathered and set(columns) <= set(batch.schema.names):  # those of earlier runs may have fewer
                     samples = [column_array(batch.column(name).slice(0, 0)) for name in columns]
                     gathered = [np.zeros((ids.size, *one.shape[1:]), dtype=one.dtype) for one in samples]
                 places, rows = _matches(ids, batch.column("id").to_numpy())
@@ -57,6 +58,15 @@ def gather(rows_list: Path, ids: NDArray[np.uint64], columns: Sequence[str]) -> 
             f"no file that {rows_list} lists holds the document with the id {missing}; run the same command again"
         )
     return gathered or [np.empty(0) for _ in columns]
+
+
+def ranks_of(rows_list: Path, ids: NDArray[np.uint64], precedence: Precedence) -> NDArray[np.uint64]:
+    """``uint64[n, ranks]``: the ranks of the documents ``ids``, as :func:`gather`; zero of those of earlier runs."""
+    ranks = np.zeros((ids.size, precedence.ranks), dtype=np.uint64)
+    own = ids >= np.uint64(precedence.first_own)
+    if precedence.ranks and own.any():
+        ranks[own] = np.stack(gather(rows_list, ids[own], precedence.rank_columns), axis=1)
+    return ranks
 
 
 def _matches(ids: NDArray[np.uint64], own: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -8,7 +8,6 @@ documents takes 15 GB, however many ranges there are. Each task reads the cluste
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,15 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.config.dedup import Scope
-from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.clustering.spill import BATCH
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.clusters import cluster_batches
 from slimpajama.dedup.files.groups import Groups, GroupsFiles, source_words, write_groups
 from slimpajama.dedup.files.layout import BOTH
-from slimpajama.dedup.files.row_lookup import gather
-from slimpajama.dedup.files.sketches import RANK
+from slimpajama.dedup.files.row_lookup import gather, ranks_of
 from slimpajama.dedup.grouping import BYTES_PER_MEMBER, Members, Shared, grouped, in_range, with_company
+from slimpajama.dedup.precedence import Precedence
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.dedup.stages.all_rows import all_rows, rows_digests
 from slimpajama.dedup.stages.cluster import ClusterResult
@@ -61,9 +59,8 @@ Matrix = tuple[tuple[int, ...], ...]
 class GroupPayload:
     """Range ``number`` of the ``ranges`` of the clusters of a ``scope``.
 
-    ``rows_list``: a JSON file that lists all rows files, beside them; ``keys``: by which survivors are chosen, each
-    ``source`` or a column of the rows; ``None`` where clusters name their survivors. ``first_own``: the first id that
-    is not an earlier run's; a document of an earlier run comes before all others, since it cannot be taken back.
+    ``rows_list``: a JSON file that lists all rows files, beside them; ``precedence``: by which survivors are chosen;
+    ``None`` where clusters name their survivors.
     """
 
     scope: Scope
@@ -72,8 +69,7 @@ class GroupPayload:
     clusters_file: Path
     rows_list: Path
     sources: SourceRanges
-    keys: tuple[str, ...] | None
-    first_own: int
+    precedence: Precedence | None
     groups_file: Path
 
 
@@ -124,11 +120,12 @@ class GroupStage(Stage[GroupPayload, GroupResult]):
         """One for each scope and range of clusters."""
         dedup, layout = self.dedup, self.dedup.layout
         sources = dedup.sources
-        keys = _keys(dedup)
+        precedence = None if dedup.config.checked else dedup.precedence
+        keys = dedup.config.prefer if precedence and precedence.ranks else ()
         ranges = group_ranges(
             self.clusters.linked,
             sources.reported_count,
-            len(keys or ()),
+            len(keys),
             task_bytes(dedup.config),
             dedup.sizes.bytes_per_member,
         )
@@ -137,7 +134,7 @@ class GroupStage(Stage[GroupPayload, GroupResult]):
             **rows_digests(dedup, self.sketched),
             "clusters": content_digest([self.clusters.table]),
             "sources": asdict(sources),
-            "keys": keys,
+            "keys": list(keys),
         }
         reads = (*written_files([self.clusters.table]), *all_rows(dedup, self.sketched))
         return [
@@ -150,8 +147,7 @@ class GroupStage(Stage[GroupPayload, GroupResult]):
                     layout.clusters,
                     layout.rows_list,
                     sources,
-                    keys,
-                    dedup.corpus.first_shard << POSITION_BITS,
+                    precedence,
                     layout.groups(scope, number),
                 ),
                 common | {"range": f"{number} of {ranges}"},
@@ -166,22 +162,18 @@ class GroupStage(Stage[GroupPayload, GroupResult]):
     def run(payload: GroupPayload, rows: int = BATCH) -> GroupResult:
         """Write the groups of one range, in batches of ``rows`` rows."""
         members = with_company(_members(payload))
-        keys = payload.keys or ()
-        ranked = [key for key in keys if key != "source"]
-        low, high, sizes, *ranks = gather(payload.rows_list, members.ids, ["hash_low", "hash_high", "bytes", *ranked])
-        columns = dict(zip(ranked, ranks, strict=True))
-        if "source" in keys:
-            columns["source"] = payload.sources.order_of(members.ids)
-        chosen = None if payload.keys is None else [columns[key] for key in keys]
-        if chosen and payload.first_own:
-            chosen.insert(0, (members.ids >= np.uint64(payload.first_own)).astype(np.uint64))
+        low, high, sizes = gather(payload.rows_list, members.ids, ["hash_low", "hash_high", "bytes"])
+        keys = None
+        if payload.precedence is not None:
+            ranks = ranks_of(payload.rows_list, members.ids, payload.precedence)
+            keys = payload.precedence.columns(members.ids, ranks)[:-1]
         shared = Shared.nothing(payload.sources.reported_count)
         groups = grouped(
             members,
             np.stack([low, high], axis=1),
             sizes,
             payload.sources.reported_of(members.ids),
-            chosen,
+            keys,
             shared,
         )
         record = write_groups(payload.groups_file, groups, rows)
@@ -210,16 +202,6 @@ def groups_files(dedup: DedupRun, groups: Sequence[GroupResult]) -> tuple[Groups
     return tuple(  # type: ignore[return-value]
         GroupsFiles(tuple(path_of(one.table.path) for one in groups if one.scope == scope), words) for scope in BOTH
     )
-
-
-def _keys(dedup: DedupRun) -> tuple[str, ...] | None:
-    """What survivors are chosen by, as :class:`GroupPayload` has it; the order of sources alone is that of ids."""
-    if dedup.config.checked:
-        return None
-    if dedup.config.prefer == ("source",):
-        return ()
-    ranks = itertools.count()
-    return tuple(key if key == "source" else f"{RANK}{next(ranks)}" for key in dedup.config.prefer)
 
 
 def _members(payload: GroupPayload) -> Members:

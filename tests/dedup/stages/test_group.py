@@ -10,6 +10,7 @@ import pytest
 
 from slimpajama.dedup.files.clusters import Clusters, not_computed, write_clusters_file
 from slimpajama.dedup.files.groups import Groups, GroupsFiles
+from slimpajama.dedup.precedence import Precedence
 from slimpajama.dedup.stages.group import GroupPayload, GroupResult, GroupStage, LargeCluster
 from slimpajama.storage.atomic import write_json
 from tests.dedup.pairs import EVERYTHING, plain
@@ -46,7 +47,12 @@ def written(folder: Path, batch: int = 1 << 20) -> None:
 
 
 def payload(
-    folder: Path, scope: str, number: int = 0, ranges: int = 1, keys: tuple[str, ...] | None = (), first_own: int = 0
+    folder: Path,
+    scope: str,
+    number: int = 0,
+    ranges: int = 1,
+    prefer: tuple[str, ...] | None = ("source",),
+    first_shard: int = 0,
 ) -> GroupPayload:
     return GroupPayload(
         scope,  # type: ignore[arg-type]
@@ -55,8 +61,7 @@ def payload(
         folder / "clusters.arrow",
         folder / "rows.json",
         plain((0, 1)),
-        keys,
-        first_own,
+        None if prefer is None else Precedence(prefer, plain((0, 1)), first_shard),
         folder / f"{scope}-{number}-of-{ranges}.arrow",
     )
 
@@ -118,17 +123,17 @@ def survivors(folder: Path, scope: str, **more: object) -> list[int]:
 
 def test_survivors_are_chosen_by_columns_of_the_rows_and_the_order_of_sources(tmp_path: Path) -> None:
     written(tmp_path)
-    assert survivors(tmp_path, "global", keys=("rank_0",)) == [B + 1, B + 1, B + 2, B + 1, B + 2]
-    assert survivors(tmp_path, "global", keys=("source", "rank_0")) == [A + 2, A + 2, A + 3, A + 2, A + 3]
-    assert survivors(tmp_path, "local", keys=("rank_0",)) == [A + 2, A + 2]
+    assert survivors(tmp_path, "global", prefer=("longest",)) == [B + 1, B + 1, B + 2, B + 1, B + 2]
+    assert survivors(tmp_path, "global", prefer=("source", "longest")) == [A + 2, A + 2, A + 3, A + 2, A + 3]
+    assert survivors(tmp_path, "local", prefer=("longest",)) == [A + 2, A + 2]
 
 
 def test_a_document_of_an_earlier_run_stays_whatever_is_preferred(tmp_path: Path) -> None:
     written(tmp_path)
     # Source A is of an earlier run.
-    assert survivors(tmp_path, "global", keys=("rank_0",), first_own=B) == [A + 2, A + 2, A + 3, A + 2, A + 3]
+    assert survivors(tmp_path, "global", prefer=("longest",), first_shard=1) == [A + 1, A + 1, A + 3, A + 1, A + 3]
 
 
 def test_clusters_that_name_their_survivors_keep_them(tmp_path: Path) -> None:
     written(tmp_path)
-    assert survivors(tmp_path, "global", keys=None) == GLOBAL[:5]
+    assert survivors(tmp_path, "global", prefer=None) == GLOBAL[:5]

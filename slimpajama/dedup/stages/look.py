@@ -1,0 +1,126 @@
+"""Look: of each piece, the removals of a seeded sample, which are then compared exactly with their survivors.
+
+Which removals are in the sample follows from a hash of their ids, so it is the same on any number of workers. Reads
+three columns of the decisions on the piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from slimpajama.config.dedup import Scope
+from slimpajama.dedup.checking.rounds import Comparison
+from slimpajama.dedup.dedup_run import DedupRun
+from slimpajama.dedup.files.pairs import PairsToCompare, spread, write_pairs
+from slimpajama.dedup.source_ids import SourceRanges
+from slimpajama.engine.heartbeat import beat
+from slimpajama.stages.stage import Scale, Stage, StageResult, Task
+from slimpajama.stages.written_files import written_files
+from slimpajama.storage.atomic import content_digest
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import opened, path_of
+
+__all__ = ["SEED", "LookPayload", "LookResult", "LookStage", "least_of_each_source"]
+
+SEED = np.uint64(0x5EED)
+
+
+@dataclass(frozen=True, slots=True)
+class LookPayload:
+    """The decisions on one piece, how many removals of each source are looked at, and where they are listed."""
+
+    decisions_file: Path
+    scope: Scope
+    sources: SourceRanges
+    count: int
+    pairs_file: Path
+
+
+class LookResult(StageResult, frozen=True, kw_only=True):
+    """How many removals of the piece may be looked at, each with its survivor."""
+
+    pairs: int
+    table: FileRecord
+
+
+@dataclass(frozen=True)
+class LookStage(Stage[LookPayload, LookResult]):
+    """The sample of the removals in ``decisions``, one table for each piece: ``count`` of each source."""
+
+    dedup: DedupRun
+    decisions: Sequence[FileRecord]
+    scope: Scope
+    count: int
+    comparison: Comparison
+
+    name: ClassVar[str] = "look"
+    title: ClassVar[str] = "look at removals"
+    version: ClassVar[int] = 1
+    result_type = LookResult
+    scales_with: ClassVar[Scale] = "documents"
+
+    @property
+    def label(self) -> str:
+        """As its comparison has it."""
+        return self.comparison.label("sample")
+
+    def tasks(self) -> Sequence[Task[LookPayload]]:
+        """One for each piece."""
+        dedup = self.dedup
+        return [
+            Task(
+                piece.name,
+                LookPayload(
+                    decisions_file=path_of(record.path),
+                    scope=self.scope,
+                    sources=dedup.sources,
+                    count=self.count,
+                    pairs_file=self.comparison.folder / "sample" / f"{number}.arrow",
+                ),
+                {
+                    "version": self.version,
+                    "decisions": content_digest([record]),
+                    "scope": self.scope,
+                    "count": self.count,
+                    "sources": asdict(dedup.sources),
+                },
+                record.bytes,
+                written_files([record]),
+            )
+            for number, (piece, record) in enumerate(zip(dedup.corpus.pieces, self.decisions, strict=True))
+        ]
+
+    @staticmethod
+    def run(payload: LookPayload) -> LookResult:
+        """List the sample of one piece."""
+        cluster, kept = f"cluster_{payload.scope}", f"kept_{payload.scope}"
+        documents, survivors = (np.empty(0, dtype=np.uint64) for _ in range(2))
+        with opened(payload.decisions_file) as source, pq.ParquetFile(source) as file:
+            for batch in file.iter_batches(columns=["id", cluster, kept]):
+                beat()
+                removed = batch.filter(batch.column(cluster).is_valid())
+                gone = ~removed.column(kept).to_numpy(zero_copy_only=False)
+                documents = np.concatenate([documents, removed.column("id").to_numpy()[gone]])
+                survivors = np.concatenate([survivors, removed.column(cluster).to_numpy()[gone]])
+                chosen = least_of_each_source(documents, payload.sources, payload.count)
+                documents, survivors = documents[chosen], survivors[chosen]
+        order = np.argsort(documents)
+        record = write_pairs(payload.pairs_file, PairsToCompare(documents[order], survivors[order]))
+        return LookResult(pairs=documents.size, table=record)
+
+
+def least_of_each_source(documents: NDArray[np.uint64], sources: SourceRanges, count: int) -> NDArray[np.int64]:
+    """The indexes of ``count`` documents of each source that a seeded hash of their ids puts first."""
+    source = sources.reported_of(documents)
+    order = np.lexsort((spread(documents ^ SEED), source))
+    ordered = source[order]
+    rank = np.arange(order.size) - np.searchsorted(ordered, ordered)
+    chosen: NDArray[np.int64] = order[rank < count]
+    return chosen

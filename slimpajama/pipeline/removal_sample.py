@@ -1,0 +1,70 @@
+"""Looking at a sample of removals: each is compared exactly with the document that stays for it.
+
+Nobody has to take the word of a run for what it removed. The texts are read again in one pass; beside that, it costs
+nothing that shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from slimpajama.config.dedup import Scope
+from slimpajama.dedup.checking.rounds import Comparison
+from slimpajama.dedup.checking.similarity import Means
+from slimpajama.dedup.checking.text_sources import TextSource
+from slimpajama.dedup.dedup_run import DedupRun
+from slimpajama.dedup.files.pairs import JudgedPairs, PairsToCompare, read_pairs, write_pairs
+from slimpajama.dedup.removal_sample import RemovalSample
+from slimpajama.dedup.stages.estimate import EstimateStage
+from slimpajama.dedup.stages.look import SEED, LookStage, least_of_each_source
+from slimpajama.dedup.stages.sketch import SketchResult
+from slimpajama.pipeline.checked_clusters import compared_texts
+from slimpajama.stages.runner import Stages
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import path_of
+
+__all__ = ["PUBLISHED_THRESHOLD", "sample_of_removals"]
+
+PUBLISHED_THRESHOLD = 0.8
+"""What the published bands and rows were chosen for."""
+
+
+def sample_of_removals(
+    dedup: DedupRun,
+    stages: Stages,
+    sketched: Sequence[SketchResult],
+    decisions: Sequence[FileRecord],
+    sources: Sequence[TextSource],
+    comparison: Comparison,
+) -> RemovalSample:
+    """Compare some removals of each source. ``decisions``: the table on each piece; ``sources``: of their
+    texts."""
+    count = dedup.config.sampled_removals
+    scope: Scope = "local" if dedup.config.scope == "local" else "global"
+    looking = LookStage(dedup, decisions, scope, count, comparison)
+    looked = stages.run(looking, comparison.markers(looking))
+    listed = [read_pairs(path_of(result.table.path), PairsToCompare) for result in looked]
+    documents, survivors = (
+        np.concatenate([np.empty(0, dtype=np.uint64), *(getattr(pairs, name) for pairs in listed)])
+        for name in ("documents", "candidates")
+    )
+    chosen = np.sort(least_of_each_source(documents, dedup.sources, count))
+    pairs = write_pairs(comparison.folder / "pairs.arrow", PairsToCompare(documents[chosen], survivors[chosen]))
+    estimating = EstimateStage(dedup, sketched, [pairs], chosen.size, (), comparison, exact=True)
+    estimated = stages.run(estimating, comparison.markers(estimating))
+    text_bytes = sum(result.counts.text_bytes for result in sketched)
+    compared = compared_texts(dedup, stages, sources, estimated, text_bytes, comparison)
+    found_documents, similarities = [np.empty(0, dtype=np.uint64)], [np.empty(0)]
+    records = [*(result.judged for result in estimated), *(result.judged for result in compared)]
+    for judged in (read_pairs(path_of(record.path), JudgedPairs) for record in records):
+        settled = judged.means != Means.UNSETTLED
+        found_documents.append(judged.documents[settled])
+        similarities.append(judged.similarities[settled])
+    of_source, every = dedup.sources.reported_of(np.concatenate(found_documents)), np.concatenate(similarities)
+    return RemovalSample.of(
+        int(SEED),
+        dedup.config.threshold or PUBLISHED_THRESHOLD,
+        {name: every[of_source == number] for number, name in enumerate(dedup.source_names)},
+    )
