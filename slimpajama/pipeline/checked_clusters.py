@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from slimpajama.dedup.checking.rounds import GUESSES, ROUNDS, CheckRound, Comparison, ReadingPass
+from slimpajama.dedup.checking.rounds import GUESSES, ROUNDS, CheckRound, PairWork, ReadingPass
 from slimpajama.dedup.checking.text_sources import TextSource
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.stages.candidates import CandidatesStage
@@ -107,11 +107,11 @@ class _Rounds:
         dedup, stages = self.dedup, self.stages
         current = self._current(fates)
         listing = CandidatesStage(dedup, self.links, current)
-        candidates = stages.run(listing, current.comparison.markers(listing))
+        candidates = stages.run(listing, current.work.markers(listing))
         self.left_out = sum(result.left_out for result in candidates)
         pairs, count = [result.table for result in candidates], sum(result.pairs for result in candidates)
-        estimating = EstimateStage(dedup, self.sketched, pairs, count, tuple(self.judged), current.comparison)
-        estimated = stages.run(estimating, current.comparison.markers(estimating))
+        estimating = EstimateStage(dedup, self.sketched, pairs, count, tuple(self.judged), current.work)
+        estimated = stages.run(estimating, current.work.markers(estimating))
         is_new = any(result.copies + result.estimated + result.unsettled for result in estimated)
         self.estimated += estimated
         self.judged += [result.judged for result in estimated]
@@ -123,19 +123,19 @@ class _Rounds:
         """Compare the texts of unsettled pairs, and choose survivors."""
         sources = [*own_text_sources(self.dedup, self.sketched), *self.dedup.earlier_texts]
         seen = max(result.seen_bytes for result in self.estimated)
-        compared = compared_texts(self.dedup, self.stages, sources, estimated, seen, self._current(fates).comparison)
+        compared = compared_texts(self.dedup, self.stages, sources, estimated, seen, self._current(fates).work)
         self.judged += [result.judged for result in compared]
         return self._choose(fates, guess=False)
 
     def _choose(self, fates: GreedyResult | None, guess: bool) -> GreedyResult:
         current = self._current(fates)
         choosing = GreedyStage(self.dedup, tuple(self.judged), self.copies, guess, current)
-        return self.stages.run_one(choosing, current.comparison.markers(choosing))
+        return self.stages.run_one(choosing, current.work.markers(choosing))
 
     def _current(self, fates: GreedyResult | None) -> CheckRound:
         layout, earlier = self.dedup.layout, self.dedup.earlier.tables if self.dedup.earlier else ()
-        comparison = Comparison(f"check {self.number}", layout.check / f"round-{self.number}", layout.root)
-        return CheckRound(self.number, (*earlier, *([fates.table] if fates else [])), comparison)
+        work = PairWork(f"check {self.number}", layout.check / f"round-{self.number}", layout.root)
+        return CheckRound(self.number, (*earlier, *([fates.table] if fates else [])), work)
 
 
 def compared_texts(
@@ -144,17 +144,17 @@ def compared_texts(
     sources: Sequence[TextSource],
     estimated: Sequence[EstimateResult],
     text_bytes: int,
-    comparison: Comparison,
+    work: PairWork,
 ) -> list[CompareResult]:
     """The exact similarities of all pairs that are unsettled; so much of ``text_bytes`` is put aside at a time."""
     compared: list[CompareResult] = []
     for reading in _passes(dedup, estimated, text_bytes, stages.engine.workers):
-        comparing = CompareStage(dedup, sources, estimated, reading, comparison)
-        if not stages.is_done(comparing, comparison.markers(comparing)):
-            texts = TextsStage(dedup, sources, estimated, reading, comparison)
-            comparing = replace(comparing, texts=stages.run(texts, comparison.markers(texts)))
-        compared += stages.run(comparing, comparison.markers(comparing))
-        stages.remove_tree(comparison.texts)
+        comparing = CompareStage(dedup, sources, estimated, reading, work)
+        if not stages.is_done(comparing, work.markers(comparing)):
+            texts = TextsStage(dedup, sources, estimated, reading, work)
+            comparing = replace(comparing, texts=stages.run(texts, work.markers(texts)))
+        compared += stages.run(comparing, work.markers(comparing))
+        stages.remove_tree(work.texts)
     return compared
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from slimpajama.config.dedup import Scope
-from slimpajama.dedup.checking.rounds import Comparison
+from slimpajama.dedup.checking.rounds import PairWork
 from slimpajama.dedup.checking.similarity import Means
 from slimpajama.dedup.checking.text_sources import TextSource
 from slimpajama.dedup.dedup_run import DedupRun
@@ -37,25 +37,25 @@ def sample_of_removals(
     sketched: Sequence[SketchResult],
     decisions: Sequence[FileRecord],
     sources: Sequence[TextSource],
-    comparison: Comparison,
+    work: PairWork,
 ) -> RemovalSample:
     """Compare some removals of each source. ``decisions``: the table on each piece; ``sources``: of their
     texts."""
     count = dedup.config.sampled_removals
     scope: Scope = "local" if dedup.config.scope == "local" else "global"
-    looking = LookStage(dedup, decisions, scope, count, comparison)
-    looked = stages.run(looking, comparison.markers(looking))
+    looking = LookStage(dedup, decisions, scope, count, work)
+    looked = stages.run(looking, work.markers(looking))
     listed = [read_pairs(path_of(result.table.path), PairsToCompare) for result in looked]
     documents, survivors = (
         np.concatenate([np.empty(0, dtype=np.uint64), *(getattr(pairs, name) for pairs in listed)])
         for name in ("documents", "candidates")
     )
     chosen = np.sort(least_of_each_source(documents, dedup.sources, count))
-    pairs = write_pairs(comparison.folder / "pairs.arrow", PairsToCompare(documents[chosen], survivors[chosen]))
-    estimating = EstimateStage(dedup, sketched, [pairs], chosen.size, (), comparison, exact=True)
-    estimated = stages.run(estimating, comparison.markers(estimating))
+    pairs = write_pairs(work.folder / "pairs.arrow", PairsToCompare(documents[chosen], survivors[chosen]))
+    estimating = EstimateStage(dedup, sketched, [pairs], chosen.size, (), work, exact=True)
+    estimated = stages.run(estimating, work.markers(estimating))
     text_bytes = sum(result.counts.text_bytes for result in sketched)
-    compared = compared_texts(dedup, stages, sources, estimated, text_bytes, comparison)
+    compared = compared_texts(dedup, stages, sources, estimated, text_bytes, work)
     found_documents, similarities = [np.empty(0, dtype=np.uint64)], [np.empty(0)]
     records = [*(result.judged for result in estimated), *(result.judged for result in compared)]
     for judged in (read_pairs(path_of(record.path), JudgedPairs) for record in records):

@@ -10,7 +10,7 @@ from slimpajama.stages.markers import Markers
 from slimpajama.stages.stage import Payload, ResultType, Stage
 from slimpajama.storage.file_record import FileRecord
 
-__all__ = ["GUESSES", "ROUNDS", "CheckRound", "Comparison", "ReadingPass", "threshold_held"]
+__all__ = ["GUESSES", "ROUNDS", "CheckRound", "PairWork", "ReadingPass", "threshold_held"]
 
 GUESSES = 4
 """Rounds at most before texts are compared."""
@@ -23,7 +23,7 @@ WIDEST = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PairWork:
     """Pairs of documents that are compared together: where the files go, and what people see.
 
     ``name``: of all stages, as in ``check 1: read texts``. ``folder``: of the files and markers, below ``root``, by
@@ -54,7 +54,7 @@ class CheckRound:
 
     number: int
     tables: tuple[FileRecord, ...]
-    comparison: Comparison
+    work: PairWork
 
     @property
     def window(self) -> int:

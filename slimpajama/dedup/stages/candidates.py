@@ -67,7 +67,7 @@ class CandidatesStage(Stage[CandidatesPayload, CandidatesResult]):
     @property
     def label(self) -> str:
         """One for each round."""
-        return self.round.comparison.label(self.title)
+        return self.round.work.label(self.title)
 
     def tasks(self) -> Sequence[Task[CandidatesPayload]]:
         """One for each file of links."""
@@ -88,7 +88,7 @@ class CandidatesStage(Stage[CandidatesPayload, CandidatesResult]):
                     rows_list=dedup.layout.rows_list,
                     precedence=dedup.precedence,
                     window=self.round.window,
-                    pairs_file=self.round.comparison.folder / f"candidates-{number}.arrow",
+                    pairs_file=self.round.work.folder / f"candidates-{number}.arrow",
                 ),
                 inputs | {"links": content_digest([result.links])},
                 result.links.bytes,

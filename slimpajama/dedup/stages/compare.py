@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.dedup.checking.rounds import Comparison, ReadingPass
+from slimpajama.dedup.checking.rounds import PairWork, ReadingPass
 from slimpajama.dedup.checking.similarity import Means
 from slimpajama.dedup.checking.text_sources import TextSource
 from slimpajama.dedup.dedup_run import DedupRun
@@ -67,7 +67,7 @@ class CompareStage(Stage[ComparePayload, CompareResult]):
     sources: Sequence[TextSource]
     estimated: Sequence[EstimateResult]
     reading: ReadingPass
-    comparison: Comparison
+    work: PairWork
     texts: Sequence[TextsResult] = ()
 
     name: ClassVar[str] = "compare"
@@ -79,7 +79,7 @@ class CompareStage(Stage[ComparePayload, CompareResult]):
     @property
     def label(self) -> str:
         """One for each round and pass."""
-        return self.comparison.label(self.reading.label(self.title))
+        return self.work.label(self.reading.label(self.title))
 
     def tasks(self) -> Sequence[Task[ComparePayload]]:
         """One for each share."""
@@ -102,7 +102,7 @@ class CompareStage(Stage[ComparePayload, CompareResult]):
                     number=number,
                     shares=shares,
                     params=MinHashParams.of(self.dedup.config),
-                    compared_file=self.comparison.folder / f"compared-{number}.arrow",
+                    compared_file=self.work.folder / f"compared-{number}.arrow",
                 ),
                 inputs | {"share": f"{number} of {shares}"},
                 sum(record.bytes for record in texts) // shares,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import POSITION_BITS
-from slimpajama.dedup.checking.rounds import Comparison, threshold_held
+from slimpajama.dedup.checking.rounds import PairWork, threshold_held
 from slimpajama.dedup.checking.similarity import Means, judged
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.distinct import distinct
@@ -92,7 +92,7 @@ class EstimateStage(Stage[EstimatePayload, EstimateResult]):
     pairs: Sequence[FileRecord]
     pair_count: int
     before: Sequence[FileRecord]
-    comparison: Comparison
+    work: PairWork
     exact: bool = False
 
     name: ClassVar[str] = "estimate"
@@ -103,8 +103,8 @@ class EstimateStage(Stage[EstimatePayload, EstimateResult]):
 
     @property
     def label(self) -> str:
-        """As its comparison has it."""
-        return self.comparison.label(self.title)
+        """As its work is called."""
+        return self.work.label(self.title)
 
     def tasks(self) -> Sequence[Task[EstimatePayload]]:
         """As many as the memory asks for."""
@@ -130,8 +130,8 @@ class EstimateStage(Stage[EstimatePayload, EstimateResult]):
                     shares=shares,
                     rows_list=layout.rows_list,
                     threshold=threshold,
-                    judged_file=self.comparison.folder / f"judged-{number}.arrow",
-                    needed_file=self.comparison.folder / f"needed-{number}.arrow",
+                    judged_file=self.work.folder / f"judged-{number}.arrow",
+                    needed_file=self.work.folder / f"needed-{number}.arrow",
                 ),
                 inputs | {"share": f"{number} of {shares}"},
                 sum(record.bytes for record in self.pairs) // shares,

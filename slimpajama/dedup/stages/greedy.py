@@ -91,7 +91,7 @@ class GreedyStage(Stage[GreedyPayload, GreedyResult]):
     @property
     def label(self) -> str:
         """One for each round."""
-        return self.round.comparison.label(self.title)
+        return self.round.work.label(self.title)
 
     @property
     def memory(self) -> int:
@@ -121,7 +121,7 @@ class GreedyStage(Stage[GreedyPayload, GreedyResult]):
             rows_list=dedup.layout.rows_list,
             precedence=dedup.precedence,
             memory=self.memory,
-            table=self.round.comparison.folder / "fates.arrow",
+            table=self.round.work.folder / "fates.arrow",
         )
         records = [*self.judged, *self.copies]
         weight = sum(record.bytes for record in records)

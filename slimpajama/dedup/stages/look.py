@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.config.dedup import Scope
-from slimpajama.dedup.checking.rounds import Comparison
+from slimpajama.dedup.checking.rounds import PairWork
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.pairs import PairsToCompare, spread, write_pairs
 from slimpajama.dedup.source_ids import SourceRanges
@@ -58,7 +58,7 @@ class LookStage(Stage[LookPayload, LookResult]):
     decisions: Sequence[FileRecord]
     scope: Scope
     count: int
-    comparison: Comparison
+    work: PairWork
 
     name: ClassVar[str] = "look"
     title: ClassVar[str] = "look at removals"
@@ -68,8 +68,8 @@ class LookStage(Stage[LookPayload, LookResult]):
 
     @property
     def label(self) -> str:
-        """As its comparison has it."""
-        return self.comparison.label("sample")
+        """As its work is called."""
+        return self.work.label("sample")
 
     def tasks(self) -> Sequence[Task[LookPayload]]:
         """One for each piece."""
@@ -82,7 +82,7 @@ class LookStage(Stage[LookPayload, LookResult]):
                     scope=self.scope,
                     sources=dedup.sources,
                     count=self.count,
-                    pairs_file=self.comparison.folder / "sample" / f"{number}.arrow",
+                    pairs_file=self.work.folder / "sample" / f"{number}.arrow",
                 ),
                 {
                     "version": self.version,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.corpus.shard_writer import kept_lines
-from slimpajama.dedup.checking.rounds import Comparison, ReadingPass
+from slimpajama.dedup.checking.rounds import PairWork, ReadingPass
 from slimpajama.dedup.checking.text_sources import TextSource
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.pairs import NeededTexts, read_pairs, share_of
@@ -63,7 +63,7 @@ class TextsStage(Stage[TextsPayload, TextsResult]):
     sources: Sequence[TextSource]
     estimated: Sequence[EstimateResult]
     reading: ReadingPass
-    comparison: Comparison
+    work: PairWork
 
     name: ClassVar[str] = "texts"
     title: ClassVar[str] = "read texts"
@@ -73,7 +73,7 @@ class TextsStage(Stage[TextsPayload, TextsResult]):
     @property
     def label(self) -> str:
         """One for each round and pass."""
-        return self.comparison.label(self.reading.label(self.title))
+        return self.work.label(self.reading.label(self.title))
 
     def tasks(self) -> Sequence[Task[TextsPayload]]:
         """One for each piece that holds a needed text."""
@@ -94,7 +94,7 @@ class TextsStage(Stage[TextsPayload, TextsResult]):
                 source=source,
                 needed_files=tuple(path_of(record.path) for record in needed),
                 reading=self.reading,
-                texts_file=self.comparison.texts / f"{key}.arrow",
+                texts_file=self.work.texts / f"{key}.arrow",
             )
             reads = written_files(needed)
             tasks.append(Task(key, payload, inputs, source.piece.input_bytes, reads))
