@@ -167,6 +167,8 @@ def main() -> None:
     )
     parser.add_argument("--write", action="store_true", help="write docs/quality.md and its picture")
     options = parser.parse_args()
+    if options.output and (options.write or options.peers):
+        parser.error("--output prints rows of its own; leave it out to --write the page or to add --peers")
     truth = truth_of(options.input, options.cache)
     methods: list[Method] = []
     if options.output:
