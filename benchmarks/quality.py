@@ -19,6 +19,7 @@ from pathlib import Path
 
 import datasketch
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from benchmarks.exact_jaccard import distinct, shingle_sets
@@ -51,17 +52,20 @@ HEADING = (
     "left with a twin ≥ 0.8",
     "% of pairs ≥ 0.8 found",
     "% in one cluster",
+    "checks",
     "J < 0.8 by its own shingles",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A line of the table. ``below_by_own``: removals with J < 0.8 by the shingles that the method itself uses, where
-    these are not 13 characters."""
+    """A line of the table. ``checks``: pairs that were compared by their signatures or by their texts.
+    ``below_by_own``: removals with J < 0.8 by the shingles that the method itself uses, where these are not 13
+    characters."""
 
     name: str
     row: Row
+    checks: int | None = None
     below_by_own: int | None = None
 
 
@@ -79,6 +83,7 @@ def cells(method: Method) -> list[str]:
         f"{row.left:,}",
         f"{100 * row.found:.1f}",
         "–" if row.together is None else f"{100 * row.together:.1f}",
+        "–" if method.checks is None else f"{method.checks:,}",
         "" if method.below_by_own is None else f"{method.below_by_own:,}",
     ]
 
@@ -98,15 +103,21 @@ def by_own_shingles(outcome: Outcome, texts: Sequence[str], shingle: ShingleConf
     return int((similarities < 0.8).sum())
 
 
-def by_preset(corpus: Path, truth: Truth, preset: str) -> Outcome:
-    """What the command does with a preset."""
+def checks_of(output: Path) -> int | None:
+    """Pairs that the finished deduplication in ``output`` compared, if its removals are checked."""
+    checks = orjson.loads((output / "summary.json").read_bytes())["checks"]
+    return int(checks["estimated"]) + int(checks["compared"]) if checks else None
+
+
+def by_preset(corpus: Path, truth: Truth, preset: str) -> tuple[Outcome, int | None]:
+    """What the command does with a preset, and how many checks it takes."""
     with tempfile.TemporaryDirectory() as output:
         command = [sys.executable, "-m", "slimpajama", "dedup", "--input", str(corpus), "--output", output, "--quiet"]
         command += ["--scope", "global", "--set", f"preset={preset}"]
         finished = subprocess.run(command, capture_output=True, text=True)
         if finished.returncode:
             raise SystemExit(f"the preset {preset} failed: {finished.stderr.strip()}")
-        return of_output(Path(output), truth)
+        return of_output(Path(output), truth), checks_of(Path(output))
 
 
 def by_datasketch(truth: Truth, texts: list[str]) -> Iterator[tuple[str, Outcome]]:
@@ -173,13 +184,15 @@ def main() -> None:
     methods: list[Method] = []
     if options.output:
         for output in options.output:
-            methods.append(Method(str(output), judged(of_output(output, truth, options.scope), truth)))
+            row = judged(of_output(output, truth, options.scope), truth)
+            methods.append(Method(str(output), row, checks_of(output)))
     else:
         _, texts = documents(discover(options.input))
         for name in options.presets:
-            outcome, shingle = by_preset(options.input, truth, name), DEDUP_PRESETS[name].shingle
+            outcome, checks = by_preset(options.input, truth, name)
+            shingle = DEDUP_PRESETS[name].shingle
             own = None if shingle == PUBLISHED else by_own_shingles(outcome, texts, shingle)
-            methods.append(Method(f"`{name}`", judged(outcome, truth), own))
+            methods.append(Method(f"`{name}`", judged(outcome, truth), checks, own))
         methods += [Method(name, judged(outcome, truth)) for name, outcome in by_datasketch(truth, texts)]
         if options.peers:
             for file in sorted((options.peers / "results").glob("*.kept.json")):
