@@ -150,18 +150,26 @@ def marked_differences(first: str, second: str) -> list[str]:
         typer.style("{+only in the one that stays+}", fg="green"),
     )
     lines = [f"  Where they differ: {minus} {plus}"]
-    for place in found.places[:MOST_PLACES]:
-        line = _shown(_before(place))
-        if place.first:
-            line += typer.style(f"[-{_bounded(place.first)}-]", fg="red")
-        if place.second:
-            line += typer.style(f"{{+{_bounded(place.second)}+}}", fg="green")
-        line += _shown(_after(place))
-        lines += ["", *textwrap.wrap(line, WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)]
+    paragraph = ""
+    places = found.places[:MOST_PLACES]
+    for place, following in zip(places, [*places[1:], None], strict=True):
+        paragraph += _shown(_before(place))
+        paragraph += typer.style(f"[-{_bounded(place.first)}-]", fg="red") if place.first else ""
+        paragraph += typer.style(f"{{+{_bounded(place.second)}+}}", fg="green") if place.second else ""
+        if following is not None and not following.skipped:  # all that is between the two is shown
+            paragraph += _shown(place.after)
+            continue
+        paragraph += _shown(_after(place))
+        lines += ["", *_wrapped(paragraph)]
+        paragraph = ""
     more = len(found.places) - MOST_PLACES
     notes = [f"{more:,} more places"] if more > 0 else []
     notes += [f"{found.left_out:,} words were not compared, as the texts are long"] if found.left_out else []
     return lines + (["", f"  … and {'; '.join(notes)}"] if notes else [])
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _before(place: Difference) -> str:
@@ -212,7 +220,7 @@ COLUMN = 52
 
 def _side_by_side(pair: Pair) -> list[str]:
     """The first place where two texts differ, as two columns of a few lines."""
-    place = differences(pair.document_text, pair.survivor_text).places[0]
+    place = differences(pair.document_text, pair.survivor_text, context=80).places[0]
     columns = []
     for own in (place.first, place.second):
         text = f"{_shown(_before(place))}[{_bounded(own)}]{_shown(_after(place))}"

@@ -32,7 +32,8 @@ def health_lines(summary: DedupSummary, output: Path) -> str:
     if large:
         width = max(len(f"{one.documents:,}") for one in large)
         lines = ["Largest clusters, documents in each, and how the one that stays begins:"]
-        lines += [f"  {one.documents:>{width},}  {one.cluster:#x}  {_beginning(one.beginning)}" for one in large]
+        ids = max(len(f"{one.cluster:#x}") for one in large)
+        lines += [f"  {one.documents:>{width},}  {one.cluster:<#{ids}x}  {_beginning(one.beginning)}" for one in large]
         lines.append(f"  (slimpajama explain {output} {large[0].cluster:#x} --members 20)")
         parts.append("\n".join(lines))
     return printable("\n\n".join(parts), keep="\n")

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from slimpajama.config.dedup import Scope
 from slimpajama.corpus.document_text import TextReader
 from slimpajama.corpus.pieces import POSITION_BITS
@@ -62,8 +64,8 @@ def refuse_too_much_removed(dedup: DedupRun, tally: Tally, groups: Sequence[Grou
     losses = [loss for loss in _losses(dedup, tally) if loss.share > most]
     if not losses:
         return
-    worst = max(losses, key=lambda loss: loss.share)
-    large = largest_clusters(groups, worst.scope)[:NAMED]
+    worst, *others = sorted(losses, key=lambda loss: -loss.share)
+    large = _clusters_of(dedup, worst, groups)
     beginnings = beginnings_of(dedup, large, far=True)
     named = ", ".join(
         f"{one.documents:,} documents kept as '{beginnings[one.cluster]}…'"
@@ -71,13 +73,22 @@ def refuse_too_much_removed(dedup: DedupRun, tally: Tally, groups: Sequence[Grou
         else f"{one.documents:,} documents of cluster {one.cluster:#x}"
         for one in large
     )
-    others = f" (and {len(losses) - 1} more of source and scope)" if len(losses) > 1 else ""
+    also = "; so would " + ", ".join(f"{loss.source} {loss.where} ({loss.share:.1%})" for loss in others[:NAMED])
     raise TooMuchRemoved(
         f"source {worst.source!r} would lose {worst.removed:,} of {worst.documents:,} documents ({worst.share:.1%}) as "
-        f"duplicates {worst.where}{others}, and max_removed_fraction is {most:g}; the largest clusters are {named}: if "
-        "these are not duplicates, set preset=verified or take the template out of the texts, else raise "
-        "max_removed_fraction; no shard was written"
+        f"duplicates {worst.where}, more than max_removed_fraction ({most:g}) allows{also if others else ''}; its "
+        f"largest clusters are {named or 'small'}: if these are no duplicates, set preset=verified or take the template out of "
+        "the texts, else raise max_removed_fraction; no shard was written"
     )
+
+
+def _clusters_of(dedup: DedupRun, loss: _Loss, groups: Sequence[GroupResult]) -> list[LargeCluster]:
+    """The largest clusters whose survivor is of the source; of all sources where there are none."""
+    large = largest_clusters(groups, loss.scope)
+    number = dedup.source_names.index(loss.source)
+    survivors = dedup.sources.reported_of(np.array([one.cluster for one in large], dtype=np.uint64)).tolist()
+    own = [one for one, source in zip(large, survivors, strict=True) if source == number]
+    return (own or large)[:NAMED]
 
 
 def warn_of_lost_sources(dedup: DedupRun, tally: Tally) -> None:

@@ -38,7 +38,7 @@ def test_the_look_at_removals_and_the_largest_clusters_in_plain_words() -> None:
         "",
         "Largest clusters, documents in each, and how the one that stays begins:",
         "  1,204  0x10000000005  Welcome \\x1b[31mto " + "x" * 53 + "…",
-        "     20  0x7  (not read)",
+        "     20  0x7            (not read)",
         "  (slimpajama explain out 0x10000000005 --members 20)",
     ]
 

@@ -39,8 +39,9 @@ def test_a_source_that_would_lose_too_much_stops_the_run_before_it_writes(corpus
         slimpajama.deduplicate(corpus, out, workers=1, max_removed_fraction=0.7)
     message = str(caught.value)
     assert message.startswith(
-        "source 'c4' would lose 9 of 12 documents (75.0%) as duplicates across all sources (and 1 more of source and "
-        "scope), and max_removed_fraction is 0.7; the largest clusters are 10 documents kept as 'Our "
+        "source 'c4' would lose 9 of 12 documents (75.0%) as duplicates across all sources, more than "
+        "max_removed_fraction (0.7) allows; so would c4 within the source (75.0%); its largest clusters are 10 "
+        "documents kept as 'Our "
         "\\x1b[1mtown\\u200b has "
     )
     assert message.endswith("else raise max_removed_fraction; no shard was written")
