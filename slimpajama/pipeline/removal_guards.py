@@ -77,8 +77,8 @@ def refuse_too_much_removed(dedup: DedupRun, tally: Tally, groups: Sequence[Grou
     raise TooMuchRemoved(
         f"source {worst.source!r} would lose {worst.removed:,} of {worst.documents:,} documents ({worst.share:.1%}) as "
         f"duplicates {worst.where}, more than max_removed_fraction ({most:g}) allows{also if others else ''}; its "
-        f"largest clusters are {named or 'small'}: if these are no duplicates, set preset=verified or take the template out of "
-        "the texts, else raise max_removed_fraction; no shard was written"
+        f"largest clusters are {named or 'small'}: if these are no duplicates, set preset=verified or take out the "
+        "template they share, else raise max_removed_fraction; no shard was written"
     )
 
 

@@ -23,6 +23,8 @@ from slimpajama.dedup.stages.write import WriteStage
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import WorkspaceLocked
 from slimpajama.pipeline.dedup import deduplicate_on
+from slimpajama.pipeline.duplicates import SampledRemovals, duplicates
+from slimpajama.pipeline.explain import Explanation, explain
 from slimpajama.pipeline.mix import make_mixtures
 from slimpajama.pipeline.status import run_status
 from slimpajama.stages.runner import Stages
@@ -100,6 +102,12 @@ def run(source: Path, out: Path, **chosen: Any) -> dict[str, Any]:
     return deduplicate(source, out, **{**fixed, **chosen}).as_dict()
 
 
+def explained(out: Path) -> tuple[SampledRemovals, list[Explanation]]:
+    """Removals of a run, and all about a document of a compressed shard, of a plain one and of a table."""
+    names = ("arxiv/a.jsonl.gz:31", "c4/a.jsonl:41", "arxiv/b.parquet:3")
+    return duplicates(out), [explain(out, name, members=3) for name in names]
+
+
 @pytest.fixture(scope="module")
 def on_a_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the corpus in ``in/`` and what a run leaves in ``out/``."""
@@ -132,6 +140,8 @@ def test_a_deduplication_in_a_bucket_is_that_on_a_disk(
     again = run(bucket / "in", bucket / "out")
     assert all(stage["reused"] == stage["items"] for stage in again["stages"].values())
     assert run_status(bucket / "out").finished
+    there, here = (explained(root / "out") for root in (bucket, on_a_disk))
+    assert there == here
     (bucket / "out" / "global" / "c4" / "b.jsonl.zst").unlink()
     mended = run(bucket / "in", bucket / "out")
     assert mended["stages"]["write"]["reused"] == mended["stages"]["write"]["items"] - 1

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.config.dedup import Scope
+from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.checking.rounds import PairWork
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.pairs import PairsToCompare, spread, write_pairs
@@ -34,11 +35,16 @@ SEED = np.uint64(0x5EED)
 
 @dataclass(frozen=True, slots=True)
 class LookPayload:
-    """The decisions on one piece, how many removals of each source are looked at, and where they are listed."""
+    """The decisions on one piece, how many removals of each source are looked at, and where they are listed.
+
+    ``first_own``: the first id that is not an earlier run's; removals for a document of an earlier run are not looked
+    at, since its text may be gone.
+    """
 
     decisions_file: Path
     scope: Scope
     sources: SourceRanges
+    first_own: int
     count: int
     pairs_file: Path
 
@@ -81,6 +87,7 @@ class LookStage(Stage[LookPayload, LookResult]):
                     decisions_file=path_of(record.path),
                     scope=self.scope,
                     sources=dedup.sources,
+                    first_own=dedup.corpus.first_shard << POSITION_BITS,
                     count=self.count,
                     pairs_file=self.work.folder / "sample" / f"{number}.arrow",
                 ),
@@ -107,6 +114,7 @@ class LookStage(Stage[LookPayload, LookResult]):
                 beat()
                 removed = batch.filter(batch.column(cluster).is_valid())
                 gone = ~removed.column(kept).to_numpy(zero_copy_only=False)
+                gone &= removed.column(cluster).to_numpy() >= np.uint64(payload.first_own)
                 documents = np.concatenate([documents, removed.column("id").to_numpy()[gone]])
                 survivors = np.concatenate([survivors, removed.column(cluster).to_numpy()[gone]])
                 chosen = least_of_each_source(documents, payload.sources, payload.count)
