@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from slimpajama.dedup.checking.candidates import buckets_of, candidates_of
+from slimpajama.dedup.checking.greedy import NO_PAIRS, Fates, SimilarPairs, decide_fates
 from slimpajama.dedup.clustering.union_find import (
     GLOBAL,
     flatten,
@@ -23,6 +25,7 @@ from slimpajama.dedup.grouping import count_sources
 from slimpajama.dedup.key_table import links_of_keys
 from slimpajama.dedup.lsh import select_range
 from slimpajama.dedup.params import MinHashParams
+from slimpajama.dedup.shingle_sets import jaccard, shingle_sets
 from slimpajama.dedup.sketcher import Sketcher
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.engine.kernels import compilation_announced
@@ -46,3 +49,9 @@ with compilation_announced(__name__):
     keep_smallest(_ids.copy(), _places, _ids)
     _counts = np.zeros((1, 1), dtype=np.int64)
     count_sources(_places, _places, _places * 0, _places, _ids.reshape(-1, 1).copy(), *[_counts.copy()] * 3)
+    _buckets = buckets_of(_links)
+    candidates_of(_buckets, _true.copy(), _true.copy(), _sources, 1)
+    _pairs = SimilarPairs(_ids[1:], _ids[:1], np.ones(1))
+    decide_fates(_pairs, NO_PAIRS, Fates(NO_PAIRS.documents, NO_PAIRS.candidates, NO_PAIRS.similarities))
+    _sets = shingle_sets(["any text"] * 2, MinHashParams())
+    jaccard(_sets[0], _sets[1])

@@ -18,7 +18,7 @@ from slimpajama.dedup.clustering.union_find import NOWHERE
 from slimpajama.dedup.distinct import distinct
 from slimpajama.engine.kernels import kernel
 
-__all__ = ["Fates", "SimilarPairs", "decide_fates", "walk", "with_more"]
+__all__ = ["NO_PAIRS", "Fates", "SimilarPairs", "decide_fates", "walk", "with_more"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,9 @@ class SimilarPairs:
     documents: NDArray[np.uint64]
     candidates: NDArray[np.uint64]
     similarities: NDArray[np.float64]
+
+
+NO_PAIRS = SimilarPairs(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint64), np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)

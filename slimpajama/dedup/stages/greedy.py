@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.dedup.checking.fates import fates_in
-from slimpajama.dedup.checking.greedy import Fates, SimilarPairs, decide_fates, with_more
+from slimpajama.dedup.checking.greedy import NO_PAIRS, Fates, SimilarPairs, decide_fates, with_more
 from slimpajama.dedup.checking.rounds import CheckRound, threshold_held
 from slimpajama.dedup.checking.similarity import Means
 from slimpajama.dedup.clustering.union_find import Links
@@ -197,9 +197,6 @@ def _copies(links: Sequence[Links], low: int, high: int) -> SimilarPairs:
         documents = one.documents[part]
         parts.append(SimilarPairs(documents, one.anchors[one.anchor_of[part]], np.ones(documents.size)))
     return _joined(parts)
-
-
-NO_PAIRS = SimilarPairs(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint64), np.empty(0))
 
 
 def _joined(parts: Sequence[SimilarPairs]) -> SimilarPairs:
