@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
-from slimpajama.dedup.summary import DedupSummary
+from slimpajama.dedup.summary import DedupSummary, StageFigures
 from slimpajama.printable import printable
+from slimpajama.stages.runner import step_of
 
 if TYPE_CHECKING:
     from slimpajama.pipeline.mix import Mixtures
@@ -18,14 +20,20 @@ LARGE_BYTES = 10_000_000
 """Text below which no speed is printed: it would be that of starting up."""
 
 
+def _time_and_reuse(stages: Sequence[StageFigures]) -> str:
+    reused, items = (sum(getattr(stage, name) for stage in stages) for name in ("reused", "items"))
+    seconds = sum(stage.seconds for stage in stages)
+    return f"{seconds:.1f} s" + (f" ({reused} of {items} reused)" if reused else "")
+
+
 def closing_lines(summary: DedupSummary, output: Path) -> str:
     """What the run did, where it ignored or quarantined something, and where to look."""
     layout = DedupLayout(output)
     lines = [""]
-    stages = ", ".join(
-        f"{name} {stage.seconds:.1f} s" + (f" ({stage.reused} of {stage.items} reused)" if stage.reused else "")
-        for name, stage in summary.stages.items()
-    )
+    steps: dict[str, list[StageFigures]] = {}
+    for label, stage in summary.stages.items():
+        steps.setdefault(step_of(label), []).append(stage)
+    stages = ", ".join(f"{name} {_time_and_reuse(figures)}" for name, figures in steps.items())
     large = summary.total.read.bytes >= LARGE_BYTES
     speed = f", {summary.mb_per_second:.3g} MB/s" if summary.mb_per_second and large else ""
     compiled = summary.compile_seconds

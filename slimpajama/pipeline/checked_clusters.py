@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from slimpajama.dedup.checking.rounds import GUESSES, ROUNDS, CheckRound, PairWork, ReadingPass
+from slimpajama.dedup.checking.rounds import CHECK, GUESSES, ROUNDS, CheckRound, PairWork, ReadingPass
 from slimpajama.dedup.checking.text_sources import TextSource
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.stages.candidates import CandidatesStage
@@ -38,7 +38,9 @@ COMPRESSED = 0.25
 sample."""
 
 DISK_SHARE = 0.1
-"""Of the text of all documents of a round's pairs, so much may be put aside at a time."""
+"""Of the text of all documents of a round's pairs, so much may be put aside at a time, or ``LITTLE`` bytes."""
+
+LITTLE = 1 << 20
 
 
 def checked_clusters(
@@ -134,7 +136,7 @@ class _Rounds:
 
     def _current(self, fates: GreedyResult | None) -> CheckRound:
         layout, earlier = self.dedup.layout, self.dedup.earlier.tables if self.dedup.earlier else ()
-        work = PairWork(f"check {self.number}", layout.check / f"round-{self.number}", layout.root)
+        work = PairWork(f"{CHECK} {self.number}", layout.check / f"round-{self.number}", layout.root)
         return CheckRound(self.number, (*earlier, *([fates.table] if fates else [])), work)
 
 
@@ -165,6 +167,6 @@ def _passes(dedup: DedupRun, estimated: Sequence[EstimateResult], text_bytes: in
     )
     if not needed:
         return []
-    passes = max(1, math.ceil(needed * COMPRESSED / (DISK_SHARE * text_bytes)))
+    passes = max(1, math.ceil(needed * COMPRESSED / max(LITTLE, DISK_SHARE * text_bytes)))
     shares = max(workers, -(-candidates * BYTES_PER_TEXT_BYTE // (passes * task_bytes(dedup.config))))
     return [ReadingPass(number, number * shares, (number + 1) * shares, passes * shares) for number in range(passes)]

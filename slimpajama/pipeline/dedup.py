@@ -20,7 +20,7 @@ from slimpajama.corpus.discovery import ShardFile, discover
 from slimpajama.corpus.left_out import report_left_out
 from slimpajama.corpus.shard_formats import shard_format
 from slimpajama.dedup.card import shards_card
-from slimpajama.dedup.checking.rounds import PairWork
+from slimpajama.dedup.checking.rounds import LOOK, PairWork
 from slimpajama.dedup.dedup_run import DedupRun, WorkSizes
 from slimpajama.dedup.files.key_index import Index, open_index, write_index
 from slimpajama.dedup.files.layout import BOTH, OWNED_FOLDERS, DedupLayout
@@ -237,7 +237,7 @@ class _Run:
         dedup = self.dedup
         if dedup.config.checked or not dedup.config.sampled_removals:
             return None
-        work = PairWork("look", dedup.layout.look, dedup.layout.root)
+        work = PairWork(LOOK, dedup.layout.look, dedup.layout.root)
         decisions = [result.decisions for result in decided]
         sources = own_text_sources(dedup, sketched)
         return sample_of_removals(dedup, self.stages, sketched, decisions, sources, work)

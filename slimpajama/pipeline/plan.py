@@ -44,7 +44,7 @@ from slimpajama.planning.estimates import Counted, extrapolated
 from slimpajama.planning.sampling import SampledFile, draw_sample, strata_of
 from slimpajama.sample import write_sample
 from slimpajama.stages.progress import SILENT, Progress, progress_for
-from slimpajama.stages.runner import Stages
+from slimpajama.stages.runner import Stages, step_of
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 from slimpajama.tokens.store import open_store
 
@@ -160,11 +160,10 @@ def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages
     out = scratch / "out"
     settings = config.dedup.model_copy(update={"workers": 1, "memory": None, "against": None})
     summary = deduplicate_on(stages, scratch / "sample", out, settings)
-    seconds = {
-        name: record.seconds
-        for name, record in stages.records.items()
-        if name not in (LinkStage.title, ClusterStage.title)
-    }
+    seconds: dict[str, float] = {}
+    for name, record in stages.records.items():
+        if name not in (LinkStage.title, ClusterStage.title):
+            seconds[step_of(name)] = seconds.get(step_of(name), 0.0) + record.seconds
     tokens = mixed = 0
     if recipes:
         measured, tokens, mixed = _measure_mixing(config.tokens, recipes[0], scratch, stages)

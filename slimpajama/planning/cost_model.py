@@ -13,6 +13,7 @@ from typing import Any
 
 from slimpajama.config.dedup import Config
 from slimpajama.dedup.banding import banding
+from slimpajama.dedup.checking.rounds import CHECK, LOOK
 from slimpajama.dedup.clustering.external_union_find import BYTES_PER_LINKED, SCRATCH_PER_LINKED, SPILLED_PER_LINKED
 from slimpajama.dedup.files.clusters import CLUSTERS_ROW_BYTES
 from slimpajama.dedup.files.groups import GROUPS_ROW_BYTES
@@ -144,7 +145,8 @@ def run_plan(config: Config, sources: Mapping[str, SourceEstimate], measured: Me
     costs = {
         SketchStage.title: 0.0,
         LinkStage.title: documents * bands * (measured.linking.linking + ranges * measured.linking.gathering),
-        ClusterStage.title: links * measured.linking.clustering,
+        **({} if config.checked else {ClusterStage.title: links * measured.linking.clustering}),
+        **{step: measured.seconds[step] * by_text for step in (CHECK, LOOK) if step in measured.seconds},
         **{
             stage.title: measured.seconds[stage.title] * factors[stage.scales_with]
             for stage in STAGES

@@ -26,13 +26,18 @@ from slimpajama.storage.atomic import atomic_file, remove_stale_temporaries, wri
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import relative_name, remove_file, remove_tree
 
-__all__ = ["StageRecord", "Stages", "Unfinished"]
+__all__ = ["StageRecord", "Stages", "Unfinished", "step_of"]
 
 _LOOK_AFTER_DISK = "look after the disk, then run the same command again: finished work is kept"
 
 
 class Unfinished(Exception):
     """Raised while inspecting, where what follows cannot be known before a stage is run."""
+
+
+def step_of(label: str) -> str:
+    """What several stages are called together: ``check`` of ``check 2: estimate``; of any other stage its label."""
+    return label.partition(":")[0].rstrip(" 0123456789")
 
 
 @dataclass(slots=True)

@@ -67,6 +67,19 @@ def test_ray_gives_the_bytes_of_one_machine(
     assert len(expected) > 30
 
 
+def test_checked_removals_on_ray_have_the_bytes_of_one_machine(ray_cluster: Any, corpus: Path, tmp_path: Path) -> None:
+    config = Config(preset="verified", workers=1, memory=2 << 30, piece_bytes=200 << 10)
+    with LocalEngine(1) as engine:
+        deduplicate_on(Stages(engine), corpus, tmp_path / "local", config)
+    with RayEngine(ray_cluster.address) as engine:
+        deduplicate_on(Stages(engine), corpus, tmp_path / "ray", config)
+    for folder in ("decisions", "global", "local"):
+        files = [path.relative_to(tmp_path / "local") for path in (tmp_path / "local" / folder).rglob("*.*")]
+        assert files
+        for file in files:
+            assert (tmp_path / "ray" / file).read_bytes() == (tmp_path / "local" / file).read_bytes()
+
+
 class LosingNodes:
     """Runs items on Ray and, in each stage, kills a node that has some of them, and adds another."""
 

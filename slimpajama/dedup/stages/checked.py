@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import msgspec
 
-from slimpajama.dedup.checking.rounds import ROUNDS, threshold_held
+from slimpajama.dedup.checking.rounds import CHECK, ROUNDS, threshold_held
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.stages.all_rows import rows_digests
 from slimpajama.dedup.stages.cluster import ClusterResult
@@ -74,7 +74,7 @@ class CheckedStage(Stage[CheckedPayload, CheckedResult]):
     checks: CheckFigures | None = None
 
     name: ClassVar[str] = "checked"
-    title: ClassVar[str] = "check"
+    title: ClassVar[str] = CHECK
     version: ClassVar[int] = 1
     result_type = CheckedResult
     scales_with: ClassVar[Scale] = "links"
