@@ -23,6 +23,7 @@ from slimpajama.engine.resources import task_bytes
 from slimpajama.errors import InputError, InputNotFound
 from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.pipeline.request import RunRequest, last_request
+from slimpajama.pipeline.verify_removals import removal_findings
 from slimpajama.stages.progress import SILENT, Progress, StageStart, progress_for
 from slimpajama.storage.file_list import FILE_LIST, FileList, read_file_list
 from slimpajama.storage.lock import locked_for_reading
@@ -159,6 +160,11 @@ def _check_dedup(folder: Path, checks: _Checks, memory: int) -> DedupSummary | N
         for path in (layout.manifest, layout.index, layout.summary)
     )
     known = _check_parts(folder, checks, memory, figures and index) if manifest else set()
+    if manifest and not checks.verification.findings:
+        compared, wrong = removal_findings(folder, checks.engine, checks.progress)
+        checks.found(wrong)
+        if compared:
+            checks.verification.checked["removals compared again"] = compared
     _check_list(folder, checks, listing, known, layout.user_folders, "deduplication")
     try:
         return read_summary(layout) if figures else None

@@ -18,7 +18,11 @@ from slimpajama import deduplicate
 from slimpajama.dedup.stages.compare import CompareStage
 from slimpajama.dedup.stages.greedy import GreedyStage
 from slimpajama.dedup.stages.texts import TextsStage
+from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import InputChanged
+from slimpajama.pipeline.request import DedupRequest, read_request, write_request
+from slimpajama.pipeline.verify_removals import removal_findings
+from slimpajama.stages.progress import SILENT
 from tests.corpus.shards import decompressed, files_below, jsonl, put
 from tests.watching import interrupted_in
 
@@ -217,3 +221,33 @@ def test_similarities_of_removed_documents_are_told(finished: tuple[Path, Path, 
         assert row["similarity_global"] == pytest.approx(exact, abs=0.16)
         assert exact >= 0.8
     assert np.isfinite([row["similarity_global"] for row in removed]).all()
+
+
+def test_verify_compares_a_sample_again_if_the_input_is_there(
+    finished: tuple[Path, Path, slimpajama.DedupSummary], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, out = shutil.copytree(finished[0], tmp_path / "in"), tmp_path / "out"
+    summary = run(source, out)
+    found = slimpajama.verify(out)
+    assert found.findings == []
+    assert found.checked["removals compared again"] == summary.total.global_.duplicate.documents
+    shutil.rmtree(source)
+    found = slimpajama.verify(out)
+    assert found.findings == []
+    assert "removals compared again" not in found.checked
+    assert "removals were not compared again" in caplog.text
+
+
+def test_removals_below_the_threshold_are_found(tmp_path: Path) -> None:
+    put(tmp_path / "in", {"c4/a.jsonl": records(chain(5))})
+    out = tmp_path / "out"
+    run(tmp_path / "in", out, bands=100, rows=1, num_perm=112, checked=False, threshold=None)
+    request = read_request(out)
+    assert isinstance(request, DedupRequest)
+    as_if_checked = {**request.settings, "checked": True, "threshold": 0.8}
+    write_request(out, DedupRequest(input=request.input, settings=as_if_checked))
+    with LocalEngine(1) as engine:
+        compared, findings = removal_findings(out, engine, SILENT)
+    assert compared == 2
+    (finding,) = findings
+    assert finding.startswith(f"1 of 2 removals of source 'c4' in {out} are below the threshold 0.8, the lowest at 0.7")
