@@ -208,10 +208,12 @@ def pairs_text(found: SampledRemovals, below: float | None) -> str:
         if not equal:
             lines += ["", *_side_by_side(pair)]
         lines.append("")
-    drawn = f"{len(found.pairs):,} of {found.removals:,} removals that fit are listed"
-    if below is not None:
+    drawn = f"{len(found.pairs):,} of {found.removals:,} removal(s) that fit are listed"
+    if not found.removals:
+        drawn = "no removal fits"
+    elif below is not None:
         fewer = f"{len(found.pairs):,} of the {found.looked_at:,} that were compared are below {below}"
-        drawn = f"{found.removals:,} removals fit; {fewer}"
+        drawn = f"{found.removals:,} removal(s) fit; {fewer}"
     return "\n".join([*lines, drawn])
 
 

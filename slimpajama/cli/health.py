@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from slimpajama.config.dedup import Scope
 from slimpajama.dedup.removal_sample import RemovalSample
 from slimpajama.dedup.summary import DedupSummary
 from slimpajama.printable import printable, printable_text
@@ -27,7 +28,7 @@ def health_lines(summary: DedupSummary, output: Path) -> str:
     """What the summary says of the removals into ``output``; empty where there is nothing to say."""
     parts = []
     if summary.looked_at is not None and summary.looked_at.looked_at:
-        parts.append(_sample(summary.looked_at, output))
+        parts.append(_sample(summary.looked_at, _share_of_all(summary, summary.looked_at), output))
     large = [one for one in summary.clusters.largest if one.documents >= LARGE][:MOST_CLUSTERS]
     if large:
         width = max(len(f"{one.documents:,}") for one in large)
@@ -39,9 +40,21 @@ def health_lines(summary: DedupSummary, output: Path) -> str:
     return printable("\n\n".join(parts), keep="\n")
 
 
-def _sample(found: RemovalSample, output: Path) -> str:
+def _share_of_all(summary: DedupSummary, found: RemovalSample) -> float:
+    """The share of all removals that is below the threshold, as the sources have shares of their own in the sample."""
+    scope: Scope = "local" if summary.settings.scope == "local" else "global"
+    removed = {name: summary.sources[name].of(scope).duplicate.documents for name in found.sources}
+    below = sum(
+        removed[name] * own.below_threshold / own.looked_at for name, own in found.sources.items() if own.looked_at
+    )
+    return below / max(1, sum(removed[name] for name, own in found.sources.items() if own.looked_at))
+
+
+def _sample(found: RemovalSample, share: float, output: Path) -> str:
     below, threshold = found.below_threshold, f"{found.threshold:g}"
-    verdict = f"{below:,} ({below / found.looked_at:.1%}) are below {threshold}" if below else f"none below {threshold}"
+    verdict = f"none below {threshold}"
+    if below:
+        verdict = f"{below:,} are below {threshold}, which makes about {share:.1%} of all removals"
     lowest = f", the least alike pair at {found.lowest:.2f}" if found.lowest is not None else ""
     lines = [
         f"A look at {found.looked_at:,} removals, each against the document that stays, by exact Jaccard similarity:",

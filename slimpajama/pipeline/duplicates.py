@@ -58,7 +58,7 @@ def duplicates(
 
     ``source``: of the removed document; ``kept_in``: of the one that stays. ``below``: only pairs whose exact Jaccard
     similarity is below it; up to 1,000 removals, or 20 for each wanted, are compared to find them. ``match``: only
-    equal texts, or only others. Raises :class:`~slimpajama.ConfigError` for a source that does not exist, and
+    equal cleaned texts, or only others. Raises :class:`~slimpajama.ConfigError` for a source that does not exist, and
     :class:`~slimpajama.InputError` where the input has gone or changed.
     """
     evidence = open_evidence(output)
@@ -124,15 +124,16 @@ def _fitting(evidence: Evidence, draw: _Draw) -> Iterator[NDArray[np.uint64]]:
     for path in evidence.tables.tables:
         with opened(path) as source, pq.ParquetFile(source) as file:
             columns = ["id", "source", kept, cluster]
-            columns += [f"match_{draw.scope}"] if draw.match else []
+            columns += [f"match_{draw.scope}"] if draw.match or draw.below is not None else []
             columns += [f"similarity_{draw.scope}"] if draw.below is not None else []
-            for batch in file.iter_batches(columns=[name for name in columns if name in file.schema_arrow.names]):
+            for batch in file.iter_batches(columns=columns):
                 fits: Any = pc.and_(batch.column(cluster).is_valid(), pc.invert(batch.column(kept)))
                 if draw.source is not None:
                     fits = pc.and_(fits, pc.equal(batch.column("source"), draw.source))
                 if draw.match:
                     fits = pc.and_(fits, pc.fill_null(pc.equal(batch.column(f"match_{draw.scope}"), draw.match), False))
-                if f"similarity_{draw.scope}" in batch.schema.names:  # known already, where removals were checked
+                if draw.below is not None:  # equal cleaned texts, and similarities of checked removals, are known
+                    fits = pc.and_(fits, pc.not_equal(batch.column(f"match_{draw.scope}"), "exact"))
                     near = pc.less(batch.column(f"similarity_{draw.scope}"), pa.scalar(draw.below, pa.float32()))
                     fits = pc.and_(fits, pc.fill_null(near, True))
                 chosen = batch.filter(fits)

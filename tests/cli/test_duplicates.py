@@ -41,11 +41,14 @@ def test_pairs_are_listed_the_least_alike_first(output: Path) -> None:
     left, right = (" ".join(" ".join(cells).split()) for cells in zip(*columns, strict=True))
     assert "[\\x1b[2Jother]" in left
     assert f"[{WORDS[70]}]" in right
-    assert lines[-1] == "2 of 2 removals that fit are listed"
+    assert lines[-1] == "2 of 2 removal(s) that fit are listed"
 
 
 def test_below_says_how_many_were_compared(output: Path) -> None:
-    assert printed(output, "--below", "0.1") == "2 removals fit; 0 of the 2 that were compared are below 0.1\n"
+    assert printed(output, "--below", "0.1") == "1 removal(s) fit; 0 of the 1 that were compared are below 0.1\n"
+    assert printed(output, "--kept-in", "c4", "--scope", "local", "--match", "exact").endswith(
+        "1 of 1 removal(s) that fit are listed\n"
+    )
     assert printed(output, "--below", "0.99", "-n", "1").splitlines()[0].startswith("1. Jaccard 0.9")
 
 

@@ -83,6 +83,20 @@ def test_below_compares_until_enough_are_found(output: Path) -> None:
     assert duplicates(output, below=0.01).pairs == ()
 
 
+def test_exact_copies_and_others_are_told_apart(output: Path) -> None:
+    exact, near = duplicates(output, match="exact", count=50), duplicates(output, match="near", count=50)
+    assert (exact.removals, near.removals) == (15, 20)
+    assert all(pair.document.match_global == "exact" for pair in exact.pairs)
+    assert all(pair.jaccard < 1 for pair in near.pairs)
+    assert duplicates(output, below=1.0, count=50).removals == 20
+
+
+def test_what_is_known_to_be_similar_enough_is_not_compared(output: Path, tmp_path: Path) -> None:
+    slimpajama.deduplicate(output.parent / "in", tmp_path / "out", workers=1, preset="verified", sampled_removals=0)
+    assert duplicates(tmp_path / "out", below=0.8).removals == 0
+    assert all(pair.jaccard >= 0.8 for pair in duplicates(tmp_path / "out", count=50).pairs)
+
+
 def test_what_cannot_be_asked_for_is_refused(output: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no source 'web' in .*; the sources are arxiv, c4"):
         duplicates(output, source="web")
