@@ -90,7 +90,7 @@ def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any
     sources = SourceRanges.of([str(number) for number in range(SOURCES)], FIRST_SHARDS)
     payloads = [
         LinkPayload(
-            KeyRange(band, number, ranges),
+            KeyRange(f"band_{band}", number, ranges),
             documents,
             folder / "rows.json",
             sources,

@@ -35,7 +35,9 @@ def results(out: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("damaged", "gone"),
     [
+        ("work/rows/c4/a.arrow", "work/exact/links-0.arrow"),
         ("work/rows/c4/a.arrow", "work/links/0-0.arrow"),
+        ("work/exact/left-out-0.arrow", "work/links/2-0.arrow"),
         ("work/links/3-0.arrow", "work/clusters.arrow"),
         ("work/clusters.arrow", "work/groups/global-0.arrow"),
         ("work/rows/c4/a.arrow", "work/groups/local-0.arrow"),

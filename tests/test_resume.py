@@ -192,6 +192,7 @@ def test_a_replaced_shard_redoes_itself_and_what_comes_out_differently(tmp_path:
     # two that 5 has in common with nobody any more are new in its output; 3 keeps what it kept.
     assert done(run(tmp_path)) == {
         "read and sketch": 1,
+        "exact": 1,
         "link": 9,
         "cluster": 1,
         "group": 2,
@@ -250,6 +251,7 @@ def test_a_shard_that_is_only_touched_is_read_and_written_again_alone(tmp_path: 
     os.utime(tmp_path / "in" / "c4" / "4.jsonl", ns=(1, 1))
     assert done(run(tmp_path)) == {
         "read and sketch": 1,
+        "exact": 0,
         "link": 0,
         "cluster": 0,
         "group": 0,
@@ -314,6 +316,7 @@ def test_status_of_what_was_finished_cut_off_or_changed(tmp_path: Path) -> None:
     before = snapshot(out)
     assert status_lines(run_status(out)) == [
         "read and sketch  9 of 9 done",
+        "exact            1 of 1 done",
         "link             9 of 9 done",
         "cluster          1 of 1 done",
         "group            2 of 2 done",
@@ -331,7 +334,7 @@ def test_status_of_what_was_finished_cut_off_or_changed(tmp_path: Path) -> None:
         "                   9 items, e.g. c4/0: settings.seed: 1 -> 3",
         "what comes after 'read and sketch' depends on what that will write",
     ]
-    assert status_lines(run_status(out, ["compression_level=2"]))[6:8] == [
+    assert status_lines(run_status(out, ["compression_level=2"]))[7:9] == [
         "write            0 of 9 done, 9 stale",
         "                   9 items, e.g. c4/0: settings.compression_level: 1 -> 2",
     ]

@@ -5,6 +5,7 @@ The stage that links what is equal is :mod:`slimpajama.dedup.stages.link`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.dedup.clustering.union_find import Links
+from slimpajama.dedup.files.left_out_copies import LeftOutCopies
 from slimpajama.dedup.files.row_lookup import rows_files
 from slimpajama.dedup.files.sketches import row_batches
 from slimpajama.dedup.key_table import MOST_KEYS
@@ -43,37 +45,40 @@ def key_ranges(documents: int, memory: int, bytes_per_key: int = BYTES_PER_KEY) 
 
 @dataclass(frozen=True, slots=True)
 class KeyRange:
-    """Range ``number`` of the ``ranges`` that the keys of a band are cut into."""
+    """Range ``number`` of the ``ranges`` that the keys in a ``column`` of the rows are cut into."""
 
-    band: int
+    column: str
     number: int
     ranges: int
 
 
 def gathered_keys(
-    of: KeyRange, rows_list: Path, documents: int, most_keys: int, spare_rows: int
+    of: KeyRange, rows_list: Path, documents: int, most_keys: int, spare_rows: int, copies: Sequence[Path] = ()
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The keys of a range and their documents' ids. Room that is not written to is no memory yet.
 
-    ``rows_list``: a JSON file that lists all rows files, beside them; ``documents``: how many have keys, in all.
+    ``rows_list``: a JSON file that lists all rows files, beside them; ``documents``: how many have keys, in all;
+    ``copies``: the files of documents that are left out.
     """
     room = documents // of.ranges
     slack = room // 16 + spare_rows
     keys, ids = (np.empty(room + slack, dtype=np.uint64) for _ in range(2))
     count = 0
+    left_out = LeftOutCopies(copies)
     for path in rows_files(rows_list):
         beat()
-        columns = ["id", "in_lsh", f"band_{of.band}"]
+        columns = ["id", "in_lsh", of.column]
         for own_ids, in_lsh, own_keys in row_batches(path, columns):
+            chosen = in_lsh & ~left_out.among(own_ids) if copies else in_lsh
             if count + own_keys.size > keys.size:
                 for array in (keys, ids):
                     array.resize(count + own_keys.size + slack, refcheck=False)
             if count > most_keys - own_keys.size:
                 raise InputError(
-                    f"range {of.number} of {of.ranges} of band {of.band} has over {count:,} keys, and "
+                    f"range {of.number} of {of.ranges} of {of.column} has over {count:,} keys, and "
                     f"{most_keys:,} are the most: set a smaller memory, or take out the page that they share"
                 )
-            count += select_range(own_keys, own_ids, in_lsh, of.number, of.ranges, keys[count:], ids[count:])
+            count += select_range(own_keys, own_ids, chosen, of.number, of.ranges, keys[count:], ids[count:])
     return keys[:count], ids[:count]
 
 

@@ -19,6 +19,7 @@ from slimpajama.dedup.stages.candidates import CandidatesStage
 from slimpajama.dedup.stages.checked import CheckedResult, CheckedStage, CheckFigures
 from slimpajama.dedup.stages.compare import CompareResult, CompareStage
 from slimpajama.dedup.stages.estimate import EstimateResult, EstimateStage
+from slimpajama.dedup.stages.exact import ExactResult
 from slimpajama.dedup.stages.greedy import GreedyResult, GreedyStage
 from slimpajama.dedup.stages.link import LinkResult
 from slimpajama.dedup.stages.sketch import SketchResult
@@ -48,9 +49,10 @@ def checked_clusters(
     stages: Stages,
     sketched: Sequence[SketchResult],
     links: Sequence[LinkResult],
-    copies: Sequence[FileRecord],
+    exact: Sequence[ExactResult],
 ) -> CheckedResult:
-    """The clusters of checked removals. ``copies``: links of documents whose text their own source has before."""
+    """The clusters of checked removals. ``exact``: links of documents whose text their own source has before."""
+    copies = [result.links for result in exact]
     whole = CheckedStage(dedup, sketched, links, copies)
     markers = dedup.markers(whole)
     known = stages.finished(whole.label, markers, "all", whole.inputs)
@@ -66,7 +68,7 @@ def checked_clusters(
         similar=last.similar,
         left_out=rounds.left_out,
     )
-    linked = sum(result.linked for result in links)
+    linked = sum(result.linked for result in (*exact, *links))
     done = CheckedStage(dedup, sketched, links, copies, last.table, linked, figures)
     result = stages.run_one(done, markers)
     stages.remove_tree(dedup.layout.check)

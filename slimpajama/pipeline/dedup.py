@@ -1,8 +1,8 @@
 """The stages of a deduplication in their order.
 
-read and sketch → link → cluster → group → diff → decide → write. Each stage reads files of earlier ones and leaves its
-own in ``OUT/work`` (or, the last two, in ``OUT``). A replaced shard is read anew, all keys are linked and clustered
-anew, and then only pieces of which the groups say something new are decided and written.
+read and sketch → exact → link → cluster → group → diff → decide → write. Each stage reads files of earlier ones and
+leaves its own in ``OUT/work`` (or, the last two, in ``OUT``). A replaced shard is read anew, all keys are linked and
+clustered anew, and then only pieces of which the groups say something new are decided and written.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from slimpajama.dedup.stages.checked import CheckedResult
 from slimpajama.dedup.stages.cluster import ClusterResult, ClusterStage
 from slimpajama.dedup.stages.decide import DecideResult, DecideStage
 from slimpajama.dedup.stages.diff import DiffStage
+from slimpajama.dedup.stages.exact import ExactResult, ExactStage
 from slimpajama.dedup.stages.group import GroupStage
 from slimpajama.dedup.stages.link import LinkResult, LinkStage
 from slimpajama.dedup.stages.order import DEDUP_STAGES
@@ -180,9 +181,11 @@ class _Run:
             self._judge_bad_records(sketched)
             self._warn_of_unranked(sketched)
             stages.write_json(layout.rows_list, rows_paths(dedup))
-            linking = LinkStage(dedup, sketched)
+            equating = ExactStage(dedup, sketched)
+            exact = stages.run(equating, dedup.markers(equating))
+            linking = LinkStage(dedup, sketched, exact)
             links = stages.run(linking, dedup.markers(linking))
-            clusters = self._clusters(sketched, links)
+            clusters = self._clusters(sketched, exact, links)
             grouping = GroupStage(dedup, sketched, clusters)
             groups = stages.run(grouping, dedup.markers(grouping))
             comparing = DiffStage(dedup, groups)
@@ -198,6 +201,7 @@ class _Run:
         stages.remove_tree(layout.parts)
         stages.remove_tree(layout.done / "compare")  # what the stage "diff" was called before
         stages.forget_others(dedup.markers(sketching), [piece.name for piece in dedup.corpus.pieces], sketched)
+        stages.forget_others(dedup.markers(equating), [task.key for task in equating.tasks()], exact)
         stages.forget_others(dedup.markers(linking), [task.key for task in linking.tasks()], links)
         stages.forget_others(dedup.markers(grouping), [task.key for task in grouping.tasks()], groups)
         current = outputs.finish(sketched, decided, written)
@@ -225,11 +229,13 @@ class _Run:
         self._list_files(current)
         return summary
 
-    def _clusters(self, sketched: Sequence[SketchResult], links: Sequence[LinkResult]) -> ClusterResult:
+    def _clusters(
+        self, sketched: Sequence[SketchResult], exact: Sequence[ExactResult], links: Sequence[LinkResult]
+    ) -> ClusterResult:
         """By connected components, or by removals that are checked."""
         if self.dedup.config.checked:
-            return checked_clusters(self.dedup, self.stages, sketched, links, [])
-        clustering = ClusterStage(self.dedup, links)
+            return checked_clusters(self.dedup, self.stages, sketched, links, exact)
+        clustering = ClusterStage(self.dedup, [*exact, *links])
         return self.stages.run_one(clustering, self.dedup.markers(clustering))
 
     def _looked_at(self, sketched: Sequence[SketchResult], decided: Sequence[DecideResult]) -> RemovalSample | None:

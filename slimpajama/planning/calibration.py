@@ -45,10 +45,11 @@ def linking_speed(folder: Path) -> LinkingSpeed:
             writer.append(_rows(keys[first : first + BATCH_ROWS], first))
     write_json(folder / "rows.json", ["keys.arrow"])
     sources = SourceRanges.of(["any"], [0])
-    item = LinkPayload(KeyRange(0, 0, 1), KEYS, folder / "rows.json", sources, folder / "links.arrow")
+    item = LinkPayload(KeyRange("band_0", 0, 1), KEYS, folder / "rows.json", sources, folder / "links.arrow")
     LinkStage.run(item)  # so that what is loaded once is loaded
     began = time.perf_counter()
-    LinkStage.run(replace(item, keys=KeyRange(0, 1, 1 << 31), links_file=folder / "none.arrow"))  # a range with no keys
+    no_keys = KeyRange("band_0", 1, 1 << 31)
+    LinkStage.run(replace(item, keys=no_keys, links_file=folder / "none.arrow"))
     gathering = time.perf_counter() - began
     began = time.perf_counter()
     linked = LinkStage.run(item)

@@ -169,7 +169,7 @@ def links_in_ranges(rows_list: Path, ranges: int, band: int = 1, **limits: int) 
     keys = 0
     for number in range(ranges):
         target = rows_list.with_name(f"{band}-{number}-of-{ranges}.arrow")
-        payload = LinkPayload(KeyRange(band, number, ranges), 3000, rows_list, plain(FIRST_SHARDS), target)
+        payload = LinkPayload(KeyRange(f"band_{band}", number, ranges), 3000, rows_list, plain(FIRST_SHARDS), target)
         result = LinkStage.run(payload, **limits)
         documents, anchors = pairs_of(read_links(target))
         assert result.linked == documents.size
@@ -186,7 +186,7 @@ def test_any_number_of_ranges_gives_the_links_of_one(rows_list: Path, ranges: in
 
 
 def test_more_keys_in_a_range_than_can_be_numbered_are_an_error(rows_list: Path) -> None:
-    with pytest.raises(InputError, match=r"range 0 of 1 of band 1 has over 1,\d{3} keys, and 2,000 are the most: "):
+    with pytest.raises(InputError, match=r"range 0 of 1 of band_1 has over 1,\d{3} keys, and 2,000 are the most: "):
         links_in_ranges(rows_list, 1, most_keys=2000)
 
 

@@ -132,6 +132,14 @@ class DedupLayout:
         """What the first stage found in a piece."""
         return self.rows / f"{piece.name}.arrow"
 
+    def exact_links(self, number: int) -> Path:
+        """The links between documents of equal text, of one range of the hashes."""
+        return self.work / "exact" / f"links-{number}.arrow"
+
+    def left_out(self, number: int) -> Path:
+        """The copies that are left out of the bands, of one range of the hashes."""
+        return self.work / "exact" / f"left-out-{number}.arrow"
+
     def links(self, band: int, number: int) -> Path:
         """The links of one range of the keys of a band."""
         return self.work / "links" / f"{band}-{number}.arrow"

@@ -17,6 +17,7 @@ from slimpajama.dedup.clustering.spill import BATCH
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.lsh import read_links
 from slimpajama.dedup.source_ids import SourceRanges
+from slimpajama.dedup.stages.exact import ExactResult
 from slimpajama.dedup.stages.link import LinkResult
 from slimpajama.engine.resources import whole_machine_bytes
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
@@ -50,7 +51,7 @@ class ClusterStage(Stage[ClusterPayload, ClusterResult]):
     """The clusters of ``links``."""
 
     dedup: DedupRun
-    links: Sequence[LinkResult]
+    links: Sequence[LinkResult | ExactResult]
 
     name: ClassVar[str] = "cluster"
     title: ClassVar[str] = "cluster"

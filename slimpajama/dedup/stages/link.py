@@ -21,10 +21,14 @@ from slimpajama.dedup.key_table import MOST_KEYS, links_of_keys
 from slimpajama.dedup.lsh import KeyRange, gathered_keys, key_ranges, write_links
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.dedup.stages.all_rows import all_rows, rows_digests
+from slimpajama.dedup.stages.exact import ExactResult
 from slimpajama.dedup.stages.sketch import SketchResult, documents_in
 from slimpajama.engine.resources import task_bytes
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
+from slimpajama.stages.written_files import written_files
+from slimpajama.storage.atomic import content_digest, fingerprint
 from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import path_of
 
 __all__ = ["LinkPayload", "LinkResult", "LinkStage"]
 
@@ -32,13 +36,15 @@ __all__ = ["LinkPayload", "LinkResult", "LinkStage"]
 @dataclass(frozen=True, slots=True)
 class LinkPayload:
     """One range of the keys of a band. ``rows_list``: a JSON file that lists all rows files, beside them;
-    ``documents``: how many have keys, in all; ``sources``: which ids are of which."""
+    ``documents``: how many have keys, in all; ``sources``: which ids are of which; ``copies``: the files of those
+    that are left out."""
 
     keys: KeyRange
     documents: int
     rows_list: Path
     sources: SourceRanges
     links_file: Path
+    copies: tuple[Path, ...] = ()
 
 
 class LinkResult(StageResult, frozen=True, kw_only=True):
@@ -51,14 +57,15 @@ class LinkResult(StageResult, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class LinkStage(Stage[LinkPayload, LinkResult]):
-    """The links of documents that were ``sketched``."""
+    """The links of documents that were ``sketched``, without the copies that ``exact`` left out."""
 
     dedup: DedupRun
     sketched: Sequence[SketchResult]
+    exact: Sequence[ExactResult]
 
     name: ClassVar[str] = "link"
     title: ClassVar[str] = "link"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     result_type = LinkResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.dedup.compiled",)
     scales_with: ClassVar[Scale] = "documents"
@@ -66,24 +73,29 @@ class LinkStage(Stage[LinkPayload, LinkResult]):
     def tasks(self) -> Sequence[Task[LinkPayload]]:
         """One for each band and range of keys."""
         dedup = self.dedup
-        documents, sources = documents_in(dedup, self.sketched), dedup.sources
+        documents = documents_in(dedup, self.sketched) - sum(result.copies for result in self.exact)
+        sources = dedup.sources
         ranges = key_ranges(documents, task_bytes(dedup.config), dedup.sizes.bytes_per_key)
         bands, _ = banding(dedup.config)
+        left_out = [result.left_out for result in self.exact]
         common = {
             "version": self.version,
             **rows_digests(dedup, self.sketched),
             "sources": asdict(sources),
+            "left_out": fingerprint([content_digest([record]) for record in left_out]),
         }
-        reads = all_rows(dedup, self.sketched)
+        reads = (*all_rows(dedup, self.sketched), *written_files(left_out))
+        copies = tuple(path_of(record.path) for record in left_out)
         return [
             Task(
                 f"{band}-{number}",
                 LinkPayload(
-                    KeyRange(band, number, ranges),
+                    KeyRange(f"band_{band}", number, ranges),
                     documents,
                     dedup.layout.rows_list,
                     sources,
                     dedup.layout.links(band, number),
+                    copies,
                 ),
                 common | {"range": f"{number} of {ranges}"},
                 8 * documents // ranges,
@@ -100,7 +112,9 @@ class LinkStage(Stage[LinkPayload, LinkResult]):
         There is room for ``spare_rows`` more than an even share of the keys, and where that does not do, it grows.
         Raises :class:`InputError` where a range has more than ``most_keys``, which is as many as can be numbered.
         """
-        keys, ids = gathered_keys(payload.keys, payload.rows_list, payload.documents, most_keys, spare_rows)
+        keys, ids = gathered_keys(
+            payload.keys, payload.rows_list, payload.documents, most_keys, spare_rows, payload.copies
+        )
         links = links_of_keys(keys, ids, payload.sources)
         record = write_links(links, payload.links_file)
         return LinkResult(keys=keys.size, linked=links.documents.size, links=record)

@@ -7,6 +7,7 @@ from typing import Any
 from slimpajama.dedup.stages.cluster import ClusterStage
 from slimpajama.dedup.stages.decide import DecideStage
 from slimpajama.dedup.stages.diff import DiffStage
+from slimpajama.dedup.stages.exact import ExactStage
 from slimpajama.dedup.stages.group import GroupStage
 from slimpajama.dedup.stages.link import LinkStage
 from slimpajama.dedup.stages.sketch import SketchStage
@@ -17,6 +18,7 @@ __all__ = ["DEDUP_STAGES"]
 
 DEDUP_STAGES: tuple[type[Stage[Any, Any]], ...] = (
     SketchStage,
+    ExactStage,
     LinkStage,
     ClusterStage,
     GroupStage,

@@ -14,6 +14,7 @@ from slimpajama.stages.stage import Stage, StageResult
 def test_the_stages_come_in_their_order_under_the_names_people_know() -> None:
     assert [stage.title for stage in DEDUP_STAGES] == [
         "read and sketch",
+        "exact",
         "link",
         "cluster",
         "group",
@@ -21,13 +22,22 @@ def test_the_stages_come_in_their_order_under_the_names_people_know() -> None:
         "decide",
         "write",
     ]
-    assert [stage.name for stage in DEDUP_STAGES] == ["sketch", "link", "cluster", "group", "diff", "decide", "write"]
+    assert [stage.name for stage in DEDUP_STAGES] == [
+        "sketch",
+        "exact",
+        "link",
+        "cluster",
+        "group",
+        "diff",
+        "decide",
+        "write",
+    ]
 
 
 def test_plans_take_how_a_stage_scales_from_the_stage() -> None:
     assert [stage.title for stage in DEDUP_STAGES if stage.single] == ["cluster", "diff"]
     by_documents = {stage.title for stage in DEDUP_STAGES if stage.scales_with == "documents"}
-    assert {"link", "group", "diff", "decide"} <= by_documents
+    assert {"exact", "link", "group", "diff", "decide"} <= by_documents
     assert not {"read and sketch", "write"} & by_documents
 
 
