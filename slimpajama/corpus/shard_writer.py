@@ -1,10 +1,10 @@
 """Records out: the kept records of a piece, in input order, as ``{"text", "meta"}`` lines.
 
 The text and the members of ``meta`` are copied as the JSON they came as, byte for byte; only ``redpajama_set_name`` is
-added, and a text is encoded anew only if normalisation changed it. A line that is not strict JSON is repaired (see
-:mod:`slimpajama.corpus.strict_json`), and the values replaced are counted. Other fields of the record move into
-``meta``, so nothing is lost (Common Crawl's ``pred_label`` and ``source`` stand at the top of the record). Lines that
-are not kept are never parsed.
+added, and, where wanted, ``duplicates``; a text is encoded anew only if normalisation changed it. A line that is not
+strict JSON is repaired (see :mod:`slimpajama.corpus.strict_json`), and the values replaced are counted. Other fields of
+the record move into ``meta``, so nothing is lost (Common Crawl's ``pred_label`` and ``source`` stand at the top of the
+record). Lines that are not kept are never parsed.
 """
 
 from __future__ import annotations
@@ -31,10 +31,21 @@ from slimpajama.storage.atomic import OutputFile, atomic_file
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import path_of, status_of
 
-__all__ = ["PartEnds", "Replacements", "SecondPass", "ShardWriter", "changed", "kept_lines", "rebuilt_line"]
+__all__ = [
+    "DuplicateCounts",
+    "PartEnds",
+    "Replacements",
+    "SecondPass",
+    "ShardWriter",
+    "changed",
+    "kept_lines",
+    "rebuilt_line",
+]
 
 FLUSH_BYTES = 1 << 20
 NEVER = 1 << 62
+
+_SET_NAME, _DUPLICATES = "redpajama_set_name", "duplicates"
 
 Members: TypeAlias = "dict[str, bytes | msgspec.Raw]"
 """The members of a JSON object, each as JSON."""
@@ -57,6 +68,15 @@ class Replacements:
 
 
 @dataclass(frozen=True, slots=True)
+class DuplicateCounts:
+    """What each of n records stands for: the place ``numbers`` ``uint32[n]`` in a ``table`` of JSON objects, of which
+    there are few, as most documents have no duplicates."""
+
+    table: Sequence[bytes]
+    numbers: NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
 class SecondPass:
     """What a format is asked for in the second pass over a piece; the fields are the arguments of :func:`kept_lines`.
 
@@ -72,6 +92,13 @@ class SecondPass:
     replaced: Replacements
     check: PartsCheck | None
     set_names: Mapping[int, str]
+    counts: DuplicateCounts | None
+
+    def duplicates(self, first: int, last: int) -> list[bytes | None]:
+        """What ``meta.duplicates`` of the records from place ``first`` to ``last`` is to hold, as JSON."""
+        if self.counts is None:
+            return [None] * (last - first)
+        return [self.counts.table[number] for number in self.counts.numbers[first:last].tolist()]
 
 
 def rebuilt_line(
@@ -80,12 +107,15 @@ def rebuilt_line(
     text: bytes | None = None,
     paths: Fields = TEXT_ALONE,
     keeps_label: bool = False,
+    duplicates: bytes | None = None,
 ) -> bytes:
     """One record of the output, with its newline, from the JSON of an input record.
 
     ``text``: its text as JSON, where that is to be replaced. ``paths``: where the record holds its text.
-    ``keeps_label``: the name of a source that the record comes with stays, instead of ``set_name``.
+    ``keeps_label``: the name of a source that the record comes with stays, instead of ``set_name``. ``duplicates``:
+    JSON for ``meta.duplicates``; a member of that name is kept under another.
     """
+    reserved = (_SET_NAME,) if duplicates is None else (_SET_NAME, _DUPLICATES)
     name = orjson.dumps(set_name)
     fields = _fields(line)
     own = _taken_out(fields, paths.text)
@@ -93,19 +123,22 @@ def rebuilt_line(
     members = b"" if meta is None else bytes(meta).strip()
     if members.startswith(b"{"):
         whole, members = members, members[1:-1].strip()
-        if fields or b"redpajama_set_name" in members:
+        if fields or any(one.encode() in members for one in reserved):
             inner: Members = dict(_fields(whole))
-            label = bytes(inner.pop("redpajama_set_name", b"")).strip()
+            label = bytes(inner.pop(_SET_NAME, b"")).strip()
             if keeps_label and label.startswith(b'"'):
                 name = label
-            members = _joined(_with_others(inner, fields))
+            if duplicates is not None and _DUPLICATES in inner:
+                inner = _with_others(inner, {_DUPLICATES: inner.pop(_DUPLICATES)}, reserved)
+            members = _joined(_with_others(inner, fields, reserved))
     else:
-        members = _joined(_with_others({} if members in (b"", b"null") else {"meta": members}, fields))
+        members = _joined(_with_others({} if members in (b"", b"null") else {"meta": members}, fields, reserved))
     separator = b"," if members else b""
     return b"".join(
         (
             *(b'{"text":', own if text is None else text, b',"meta":{', members, separator),
-            *(b'"redpajama_set_name":', name, b"}}\n"),
+            *(b'"redpajama_set_name":', name),
+            *((b"}}\n",) if duplicates is None else (b',"duplicates":', duplicates, b"}}\n")),
         )
     )
 
@@ -125,11 +158,11 @@ def _taken_out(fields: Members, path: tuple[str, ...]) -> bytes | msgspec.Raw:
     return found
 
 
-def _with_others(meta: Members, others: Mapping[str, bytes | msgspec.Raw]) -> Members:
+def _with_others(meta: Members, others: Mapping[str, bytes | msgspec.Raw], reserved: Sequence[str]) -> Members:
     """``meta`` with the record's other fields; one whose name is taken there gets underscores until it is free."""
     for name, value in others.items():
         free = name
-        while free in meta or free == "redpajama_set_name":
+        while free in meta or free in reserved:
             free += "_"
         meta[free] = value
     return meta
@@ -150,13 +183,15 @@ def kept_lines(
     fields: Fields = TEXT_ALONE,
     replaced: Replacements | None = None,
     check: PartsCheck | None = None,
+    counts: DuplicateCounts | None = None,
 ) -> Iterator[bytes]:
     """The output lines of the records at ``positions`` ``int64[n]`` (ascending), in order.
 
     ``start``: where a record begins, at or before the first of them. ``sources`` ``int64[n]``: source of each.
     ``rewritten`` ``bool[n]``: whether ``normalise`` changes its text, or the line is not strict JSON. ``replaced``
-    counts the values that JSON cannot hold. Raises :class:`InputChanged` where the shard is
-    another than was found at first, or one of them is no longer at its place; ends early where the shard does.
+    counts the values that JSON cannot hold. ``counts``: what ``meta.duplicates`` is to hold, if it is wanted. Raises
+    :class:`InputChanged` where the shard is another than was found at first, or one of them is no longer at its place;
+    ends early where the shard does.
     With a ``check``, each part is followed by an empty line, once its content has proved to be what was read first.
     """
     with suppress(FileNotFoundError):  # which is explained where the shard is opened
@@ -179,6 +214,7 @@ def kept_lines(
             Replacements() if replaced is None else replaced,
             check,
             dict(zip((shard.source for shard in piece.shards), piece.set_names, strict=True)),
+            counts,
         ),
     )
 

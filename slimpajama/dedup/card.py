@@ -26,8 +26,11 @@ _HEADER = {
 }
 
 
-def shards_card(scope: Scope, ending: str, sources: Mapping[str, SourceFigures]) -> str:
-    """The text of ``README.md`` for the shards of one scope, whose names end in ``ending``."""
+def shards_card(scope: Scope, ending: str, sources: Mapping[str, SourceFigures], duplicate_counts: bool = True) -> str:
+    """The text of ``README.md`` for the shards of one scope, whose names end in ``ending``.
+
+    ``duplicate_counts``: whether records say what they stand for.
+    """
     rows = [("source", "documents", "bytes of text")]
     for name, figures in sources.items():
         kept = figures.of(scope).kept
@@ -37,5 +40,12 @@ def shards_card(scope: Scope, ending: str, sources: Mapping[str, SourceFigures])
     header = {"configs": [{"config_name": "default", "data_files": [files]}], **_HEADER}
     lines = ["---", yaml.safe_dump(header, sort_keys=False).strip(), "---", "", f"# Deduplicated {where}", ""]
     lines += [f"Documents of which no near-duplicate that comes first was found {where}.", ""]
-    lines += ["* `text`: the document", "* `meta`: its other fields, and `redpajama_set_name`, its source", ""]
+    lines += ["* `text`: the document", "* `meta`: its other fields, and `redpajama_set_name`, its source"]
+    if duplicate_counts:
+        lines.append(
+            "* `meta.duplicates`: how many documents of the input it stands for, itself among them, across all sources "
+            "(`global`) and within its own (`local`), how many of them have the very same text (`exact`), and in which "
+            "`sources` they are; null where that scope does not keep it"
+        )
+    lines.append("")
     return "\n".join([*lines, *markdown_table(rows), ""])

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.config.dedup import Scope
 from slimpajama.corpus.discovery import POSITION_BITS, Piece
 from slimpajama.corpus.shard_formats import ShardFormat
-from slimpajama.corpus.shard_writer import ShardWriter
+from slimpajama.corpus.shard_writer import DuplicateCounts, ShardWriter
+from slimpajama.dedup.counted_duplicates import COUNT_COLUMNS, CountedDuplicates
 from slimpajama.dedup.files.layout import OutputShard
 from slimpajama.dedup.files.sketches import row_batches
 from slimpajama.storage.file_record import FileRecord
@@ -67,27 +69,35 @@ def write_part(
 @dataclass(frozen=True, slots=True)
 class KeptRecords:
     """The records of a piece that some output keeps. ``positions`` ``int64[n]``, ``rewritten`` ``bool[n]`` and
-    ``codes`` ``uint16[n]``: ``source << 2`` and ``_BITS``."""
+    ``codes`` ``uint16[n]``: ``source << 2`` and ``_BITS``. ``counts``: what they stand for, where that is wanted."""
 
     positions: NDArray[np.int64]
     rewritten: NDArray[np.bool_]
     codes: NDArray[np.uint16]
+    counts: DuplicateCounts | None
 
 
 def kept_records(
-    piece: Piece, decisions_file: Path, rows_file: Path, scopes: Collection[Scope], start: int
+    piece: Piece,
+    decisions_file: Path,
+    rows_file: Path,
+    scopes: Collection[Scope],
+    start: int,
+    source_names: Sequence[str] | None = None,
 ) -> KeptRecords:
-    """What any of the ``scopes`` keeps from position ``start`` on."""
+    """What any of the ``scopes`` keeps from position ``start`` on; with ``source_names``, what it stands for, too."""
     source_of_shard = {shard.index: shard.source for shard in piece.shards}
     shards = np.array(sorted(source_of_shard), dtype=np.int64)
     sources = np.array([source_of_shard[shard] for shard in shards.tolist()], dtype=np.uint16)
     rewritten = np.concatenate(
         [np.zeros(0, dtype=np.bool_), *(flags for (flags,) in row_batches(rows_file, ["rewritten"]))]
     )
+    counting = CountedDuplicates(source_names) if source_names is not None else None
+    columns = ["id", "position", "kept_global", "kept_local", *(COUNT_COLUMNS if counting else ())]
     kept: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
     row = 0
     with opened(decisions_file) as decisions, pq.ParquetFile(decisions) as file:
-        for batch in file.iter_batches(columns=["id", "position", "kept_global", "kept_local"]):
+        for batch in file.iter_batches(columns=columns):
             flags = np.zeros(batch.num_rows, dtype=np.uint16)
             for scope in scopes:
                 flags |= batch.column(f"kept_{scope}").to_numpy(zero_copy_only=False) * np.uint16(_BITS[scope])
@@ -96,6 +106,9 @@ def kept_records(
             ids = batch.column("id").to_numpy()[chosen] >> np.uint64(POSITION_BITS)
             own = sources[np.searchsorted(shards, ids.astype(np.int64))]
             kept.append((positions[chosen], rewritten[row + chosen], own << 2 | flags[chosen]))
+            if counting:
+                counting.add(batch.take(pa.array(chosen)), own)
             row += batch.num_rows
     empty = (np.zeros(0, np.int64), np.zeros(0, np.bool_), np.zeros(0, np.uint16))
-    return KeptRecords(*(np.concatenate(column) for column in zip(empty, *kept, strict=True)))
+    found = [np.concatenate(column) for column in zip(empty, *kept, strict=True)]
+    return KeptRecords(found[0], found[1], found[2], counting.counts() if counting else None)

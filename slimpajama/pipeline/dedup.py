@@ -330,7 +330,8 @@ class _Run:
         for scope in BOTH:
             card = self.dedup.layout.card(scope)
             if any(path.startswith(f"{scope}/") for path in current):
-                text = shards_card(scope, self.dedup.layout.shard_ending, summary.sources)
+                ending, counts = self.dedup.layout.shard_ending, self.dedup.config.duplicate_counts
+                text = shards_card(scope, ending, summary.sources, counts)
                 self.stages.write(card, text.encode())
             else:
                 self.stages.remove(card)

@@ -83,7 +83,8 @@ class Outputs:
     def _made_of(self, own: SketchResult, decision: DecideResult) -> str:
         """A digest of the decisions on a piece and of its texts."""
         decided = content_digest([decision.decisions])
-        return fingerprint(decided, list(own.content), self.dedup.config.normalisation)
+        config = self.dedup.config
+        return fingerprint(decided, list(own.content), config.normalisation, config.duplicate_counts)
 
     def _parts(
         self, piece: Piece, starts: Sequence[int], decided: str, digests: Mapping[str, str]

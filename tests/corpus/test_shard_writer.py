@@ -103,6 +103,35 @@ def test_a_new_text_takes_the_place_of_the_old_one() -> None:
     )
 
 
+COUNTS = b'{"global":2,"local":1,"exact":null,"sources":["c4"]}'
+
+
+@pytest.mark.parametrize(
+    ("line", "members"),
+    [
+        (b'{"text":"a"}', b""),
+        (b'{"text":"a","meta":{"n": 1.50}}', b'"n": 1.50,'),
+        (b'{"text":"a","meta":{"duplicates":3,"n": 1}}', b'"n":1,"duplicates_":3,'),
+        (b'{"text":"a","meta":{"duplicates":3,"duplicates_":4}}', b'"duplicates_":4,"duplicates__":3,'),
+        (b'{"text":"a","meta":{"note":"duplicates"},"duplicates":[1]}', b'"note":"duplicates","duplicates_":[1],'),
+        (b'{"text":"a","meta":{"duplicates":3},"duplicates":5}', b'"duplicates_":3,"duplicates__":5,'),
+    ],
+)
+def test_counts_are_added_and_members_of_that_name_kept_under_another(line: bytes, members: bytes) -> None:
+    end = b'"redpajama_set_name":"S"%s}}\n'
+    expected = b'{"text":"a","meta":{' + members + end % (b',"duplicates":' + COUNTS)
+    assert rebuilt_line(line, "S", duplicates=COUNTS) == expected
+
+
+def test_without_counts_members_of_that_name_stay() -> None:
+    line = b'{"text":"a","meta":{"duplicates":3},"duplicates":5}'
+    assert json.loads(rebuilt_line(line, "S"))["meta"] == {
+        "duplicates": 3,
+        "duplicates_": 5,
+        "redpajama_set_name": "S",
+    }
+
+
 def test_the_name_of_a_source_is_escaped() -> None:
     assert orjson.loads(rebuilt_line(b'{"text":"a"}', 'a"\\\n')) == {
         "text": "a",

@@ -22,6 +22,10 @@ def text(name: str) -> str:
     return " ".join(f"{name}{number**3}" for number in range(60))
 
 
+def alone(source: str) -> dict[str, object]:
+    return {"global": 1, "local": 1, "exact": 1, "sources": [source]}
+
+
 @pytest.mark.filterwarnings("default")  # of a library
 def test_shards_of_different_metadata_load_as_one_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -34,9 +38,9 @@ def test_shards_of_different_metadata_load_as_one_data_set(tmp_path: Path, monke
     slimpajama.deduplicate(tmp_path / "in", tmp_path / "out", workers=1)
     rows = datasets.load_dataset(str(tmp_path / "out/global"), split="train", cache_dir=str(tmp_path / "cache"))
     assert [row["meta"] for row in rows] == [
-        {"url": "u", "lines": 3, "redpajama_set_name": "RedPajamaC4"},
-        {"lines": "three", "redpajama_set_name": "RedPajamaGithub"},
-        {"stars": [1, None], "redpajama_set_name": "RedPajamaGithub"},
+        {"url": "u", "lines": 3, "redpajama_set_name": "RedPajamaC4", "duplicates": alone("c4")},
+        {"lines": "three", "redpajama_set_name": "RedPajamaGithub", "duplicates": alone("github")},
+        {"stars": [1, None], "redpajama_set_name": "RedPajamaGithub", "duplicates": alone("github")},
     ]
 
 
@@ -48,6 +52,11 @@ def test_a_scope_that_is_no_longer_written_loses_its_card_and_its_shards_of_othe
     slimpajama.deduplicate(tmp_path / "in", tmp_path / "out", workers=1, scope="global")
     assert not [path for path in (tmp_path / "out/local").rglob("*") if path.is_file()]
     assert (tmp_path / "out/global/README.md").exists()
+
+
+def test_the_card_explains_the_counts_where_records_have_them() -> None:
+    assert "* `meta.duplicates`: how many documents of the input it stands for" in shards_card("local", ".x", {})
+    assert "meta.duplicates" not in shards_card("local", ".x", {}, duplicate_counts=False)
 
 
 def test_the_card_says_what_is_in_each_source() -> None:

@@ -194,15 +194,48 @@ def test_decisions_say_what_a_document_stands_for_and_how_it_matches(example: tu
 def test_shards_hold_what_is_kept_in_input_order(example: tuple[Path, dict[str, Any]]) -> None:
     out, _ = example
     c4, wikipedia = {"redpajama_set_name": "RedPajamaC4"}, {"redpajama_set_name": "RedPajamaWikipedia"}
-    kept_of_c4 = [{"text": A, "meta": c4}, {"text": B, "meta": c4}]
-    titled = {"text": C, "meta": {"title": "t", **wikipedia}}
+
+    def counts(in_global: int | None, in_local: int, exact: int | None, *sources: str) -> dict[str, Any]:
+        values = {"global": in_global, "local": in_local, "exact": exact, "sources": list(sources) or None}
+        return {"duplicates": values}
+
+    kept_of_c4 = [
+        {"text": A, "meta": {**c4, **counts(2, 2, 2, "c4")}},
+        {"text": B, "meta": {**c4, **counts(2, 1, 1, "c4", "wikipedia")}},
+    ]
+    titled = {"text": C, "meta": {"title": "t", **wikipedia, **counts(2, 2, 2, "wikipedia")}}
     assert records_of(out / "global" / "c4" / "a.jsonl.zst") == kept_of_c4
     assert records_of(out / "local" / "c4" / "a.jsonl.zst") == kept_of_c4
     assert records_of(out / "global" / "wikipedia" / "x" / "b.jsonl.zst") == [titled]
     assert records_of(out / "local" / "wikipedia" / "x" / "b.jsonl.zst") == [
-        {"text": edited(B), "meta": wikipedia},
+        {"text": edited(B), "meta": {**wikipedia, **counts(None, 1, None)}},
         titled,
     ]
+
+
+def test_the_counts_can_be_left_out_and_two_scopes_of_equal_lines_share_a_stream(tmp_path: Path) -> None:
+    put(tmp_path / "in", {"c4/a.jsonl": [A, B, A]})
+    run(tmp_path / "in", tmp_path / "out")
+    both = [tmp_path / "out" / scope / "c4" / "a.jsonl.zst" for scope in ("global", "local")]
+    assert both[0].read_bytes() == both[1].read_bytes()
+    assert records_of(both[0])[0]["meta"]["duplicates"] == {"global": 2, "local": 2, "exact": 2, "sources": ["c4"]}
+    summary = run(tmp_path / "in", tmp_path / "out", duplicate_counts=False)
+    assert [name for name, (done, items) in reused(summary).items() if done < items] == ["write"]
+    for path in both:
+        assert [record["meta"] for record in records_of(path)] == [{"redpajama_set_name": "RedPajamaC4"}] * 2
+
+
+def test_a_shard_whose_documents_get_another_copy_elsewhere_is_written_anew(tmp_path: Path) -> None:
+    put(tmp_path / "in", {"c4/a.jsonl": [A, B], "c4/b.jsonl": [C]})
+    run(tmp_path / "in", tmp_path / "out")
+    put(tmp_path / "in", {"c4/b.jsonl": [C, A]})
+    assert reused(run(tmp_path / "in", tmp_path / "out"))["write"] == (0, 2)
+    run(tmp_path / "in", tmp_path / "fresh")
+    assert results(tmp_path / "out") == results(tmp_path / "fresh")
+    put(tmp_path / "in", {"c4/b.jsonl": [C]})
+    run(tmp_path / "in", tmp_path / "out", duplicate_counts=False)
+    put(tmp_path / "in", {"c4/b.jsonl": [C, A]})
+    assert reused(run(tmp_path / "in", tmp_path / "out", duplicate_counts=False))["write"] == (1, 2)
 
 
 def test_bad_records_lie_in_the_quarantine_with_their_place_and_reason(example: tuple[Path, dict[str, Any]]) -> None:
@@ -427,7 +460,7 @@ def test_the_published_layout_is_split_by_the_source_each_record_names(tmp_path:
     second = [record(A, "RedPajamaC4"), record(D, "RedPajamaBook"), record(D, "RedPajamaBook")]
     chunk = "train/chunk1/part"
     put(tmp_path / "in", {f"{chunk}_0.jsonl.zst": first, f"{chunk}_1.jsonl.zst": second})
-    summary = run(tmp_path / "in", tmp_path / "out")
+    summary = run(tmp_path / "in", tmp_path / "out", duplicate_counts=False)
     out = tmp_path / "out"
     # C4 comes before Wikipedia, so its copy survives although it stands in the later file.
     assert records_of(out / "global" / "c4" / f"{chunk}_0.jsonl.zst") == first[1:]

@@ -87,11 +87,12 @@ class JsonLinesFormat(InputFormat):
                 moved = np.flatnonzero(block.starts[at] != starts)
                 if moved.size:
                     raise changed(piece, block.offset + int(starts[moved[0]]))
-                for start, stop, source, renew in zip(
+                for start, stop, source, renew, duplicates in zip(
                     starts.tolist(),
                     block.stops[at].tolist(),
                     sources[first:last].tolist(),
                     rewritten[first:last].tolist(),
+                    asked.duplicates(int(first), int(last)),
                     strict=True,
                 ):
                     if block.offset + start >= ends.next:
@@ -103,7 +104,7 @@ class JsonLinesFormat(InputFormat):
                             line, record, count = strict(line, fields.paths)
                             renewed = orjson.dumps(asked.normalise(value_at(record, fields.text)))
                             asked.replaced.add(source, count, f"{piece.file.path}, byte {block.offset + start:,}")
-                        yield rebuilt_line(line, set_names[source], renewed, fields, piece.keeps_labels)
+                        yield rebuilt_line(line, set_names[source], renewed, fields, piece.keeps_labels, duplicates)
                     except (msgspec.DecodeError, ValueError, KeyError, TypeError) as fault:
                         raise changed(piece, block.offset + start) from fault
         yield from ends.closing()

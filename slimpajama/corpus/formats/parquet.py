@@ -89,7 +89,9 @@ class ParquetShards(InputFormat):
                 raise changed(piece, position)
             asked.replaced.add(source, row.replaced, f"{piece.file.path}, row {position:,}")
             text = orjson.dumps(asked.normalise(row.text))
-            yield rebuilt_line(orjson.dumps(row.record), asked.set_names[source], text, fields, piece.keeps_labels)
+            (duplicates,) = asked.duplicates(index, index + 1)
+            line = orjson.dumps(row.record)
+            yield rebuilt_line(line, asked.set_names[source], text, fields, piece.keeps_labels, duplicates)
         yield from ends.closing()
 
     def first_labels(self, file: ShardFile) -> list[Any]:

@@ -1,7 +1,7 @@
 """Write: deduplicated shards, one per input file, source and scope; several for a file that has parts.
 
 Reads the input a second time, but parses only what is kept. A part that was written before a run was killed is not
-written again. Holds 10 bytes for each record of the piece.
+written again. Holds 15 bytes for each record of the piece.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class WritePayload:
     ``parts``: positions at which the parts of the piece begin. ``outputs``: for each part its shards. ``written``
     remembers the parts that are there, which depend on ``inputs``. ``content``: digests of the parts as they were read
     first; ``sketch_marker``, ``sketch_parts``: the marker of that reading, and the folder of its parts.
+    ``source_names``: where records get what they stand for.
     """
 
     piece: Piece
@@ -67,6 +68,7 @@ class WritePayload:
     outputs: tuple[tuple[OutputShard, ...], ...]
     format: ShardFormat
     level: int
+    source_names: tuple[str, ...] | None
     written: Markers[WriteResult]
     inputs: Mapping[str, object]
     content: tuple[str, ...]
@@ -84,7 +86,7 @@ class WriteStage(Stage[WritePayload, WriteResult]):
 
     name: ClassVar[str] = "write"
     title: ClassVar[str] = "write"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     result_type = WriteResult
 
     def tasks(self) -> Sequence[Task[WritePayload]]:
@@ -97,6 +99,7 @@ class WriteStage(Stage[WritePayload, WriteResult]):
             "scopes": list(dedup.scopes),
             "truncated": config.truncated,
             "text_field": config.text_field,
+            "duplicate_counts": config.duplicate_counts,
         }
         tasks = []
         for piece, own, identity, decision in zip(
@@ -108,6 +111,7 @@ class WriteStage(Stage[WritePayload, WriteResult]):
                 "settings": settings,
                 "input": identity,
                 "kept": decision.kept,
+                "duplicates": decision.duplicates if config.duplicate_counts else "",
                 "parts": list(own.parts),
                 "content": list(own.content),
                 "outputs": [layout.relative(shard.path) for part in outputs for shard in part],
@@ -123,6 +127,7 @@ class WriteStage(Stage[WritePayload, WriteResult]):
                 outputs=outputs,
                 format=shard_format(config.shard_format),
                 level=config.compression_level,
+                source_names=dedup.source_names if config.duplicate_counts else None,
                 written=dedup.part_markers(self.name, piece, WriteResult),
                 inputs=inputs,
                 content=own.content,
@@ -164,6 +169,7 @@ def _written(payload: WritePayload) -> WriteResult:
         payload.rows_file,
         {shard.scope for shard in payload.outputs[0]},
         payload.parts[first],
+        payload.source_names,
     )
     replaced = Replacements()
     lines = kept_lines(
@@ -183,6 +189,7 @@ def _written(payload: WritePayload) -> WriteResult:
             payload.content[first:],
             compare_last=not (first and payload.reader.truncated == "keep"),
         ),
+        kept.counts,
     )
     ends = np.searchsorted(kept.positions, [*payload.parts[first + 1 :], 1 << POSITION_BITS])
     begin = 0
