@@ -69,7 +69,8 @@ def batches(texts: list[str], shard: int) -> Iterator[DocumentBatch]:
             size += len(texts[end])
             end += 1
         ids = (np.uint64(shard) << np.uint64(40)) + np.arange(begin, end, dtype=np.uint64)
-        yield DocumentBatch(ids, texts[begin:end], np.ones(ids.size, dtype=np.bool_), ids)
+        kept, one = np.ones(ids.size, dtype=np.bool_), np.ones(ids.size, dtype=np.int64)
+        yield DocumentBatch(ids, texts[begin:end], kept, kept, ids, one, one)
         begin = end
 
 

@@ -17,14 +17,18 @@ __all__ = ["DocumentBatch"]
 
 @dataclass(frozen=True, slots=True)
 class DocumentBatch:
-    """n documents of one source, all of them kept by local deduplication.
+    """n documents of one source, each kept in one scope at least.
 
-    ``ids``: ``uint64[n]``, ``shard << 40 | position``. ``texts``: n normalised texts. ``kept_global``: ``bool[n]``,
-    kept by global deduplication too. ``clusters``: ``uint64[n]``, the id of the survivor of the document's global
-    cluster, which is its own id where it is alone or survives.
+    ``ids``: ``uint64[n]``, ``shard << 40 | position``. ``texts``: n normalised texts. ``kept_global``, ``kept_local``:
+    ``bool[n]``, kept by that deduplication. ``clusters``: ``uint64[n]``, the id of the survivor of the document's
+    global cluster, which is its own id where it is alone or survives. ``duplicates_global``, ``duplicates_local``:
+    ``int64[n]``, documents in its cluster, itself among them, 0 where that scope does not keep it.
     """
 
     ids: NDArray[np.uint64]
     texts: list[str]
     kept_global: NDArray[np.bool_]
+    kept_local: NDArray[np.bool_]
     clusters: NDArray[np.uint64]
+    duplicates_global: NDArray[np.int64]
+    duplicates_local: NDArray[np.int64]

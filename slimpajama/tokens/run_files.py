@@ -30,11 +30,14 @@ RUN_RECORD = np.dtype(
     [
         ("split", "u1"),
         ("kept_global", "?"),
+        ("kept_local", "?"),
         ("tokens", "<u4"),
         ("key", "<u8"),
         ("start", "<u8"),
         ("id", "<u8"),
         ("cluster", "<u8"),
+        ("duplicates_global", "<i8"),
+        ("duplicates_local", "<i8"),
         ("text", "<u8", (2,)),
     ]
 )

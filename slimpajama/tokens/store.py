@@ -8,10 +8,10 @@
       sources/<source>/<split>/00000.tokens.npy    uint16, or uint32 for a vocabulary above 65,536
       sources/<source>/<split>/00000.documents.npy one DOCUMENT row per document, in the order of its tokens
 
-Buckets follow each other in the order of the shuffle's hash, and so do the documents in them: epoch 0 of the local
-scope is the files read from front to back. The global scope steps over the documents that only local deduplication
-keeps. Epoch e > 0 puts the buckets, and the documents inside each, in another order by hashes seeded with e; which
-documents share a bucket is itself chance, so that order too is a shuffle of the whole source.
+Buckets follow each other in the order of the shuffle's hash, and so do the documents in them: epoch 0 is the files
+read from front to back, where each scope steps over the documents that only the other keeps (the local scope over none,
+unless removals are checked). Epoch e > 0 puts the buckets, and the documents inside each, in another order by hashes
+seeded with e; which documents share a bucket is itself chance, so that order too is a shuffle of the whole source.
 
 Files are memory-mapped. A position costs one search in the bucket list and, once per bucket and epoch, the order of
 its documents; the last two such orders are remembered, so reading in sequence is fastest. Memory: 24 bytes for each
@@ -55,11 +55,23 @@ __all__ = [
     "open_store",
 ]
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 SCOPES: tuple[Scope, ...] = ("global", "local")
 
-DOCUMENT = np.dtype([("id", "<u8"), ("cluster", "<u8"), ("tokens", "<u4"), ("kept_global", "?"), ("kept_local", "?")])
-"""``tokens``: length with the end-of-text token. ``cluster``: id of the global survivor. The split is the folder."""
+DOCUMENT = np.dtype(
+    [
+        ("id", "<u8"),
+        ("cluster", "<u8"),
+        ("duplicates_global", "<i8"),
+        ("duplicates_local", "<i8"),
+        ("tokens", "<u4"),
+        ("kept_global", "?"),
+        ("kept_local", "?"),
+    ]
+)
+"""``tokens``: length with the end-of-text token. ``cluster``: id of the global survivor. ``duplicates_global``,
+``duplicates_local``: documents in its cluster, itself among them, 0 where that scope does not keep it. The split is the
+folder."""
 
 _REMEMBERED = 2
 
@@ -127,7 +139,7 @@ class TokenStream:
         self.tokens = int(self._sizes.sum())
         self._files = layout
         self._where = (source, split)
-        self._global = scope == "global"
+        self._scope = scope
         self._seed = seed
         self._layouts: OrderedDict[tuple[int, int], _Layout] = OrderedDict()
         self._order: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
@@ -199,7 +211,7 @@ class TokenStream:
             ) from fault
         lengths = documents["tokens"].astype(np.int64)
         starts = np.cumsum(lengths) - lengths
-        chosen = np.flatnonzero(documents["kept_global"]) if self._global else np.arange(documents.size)
+        chosen = np.flatnonzero(documents[f"kept_{self._scope}"])
         if epoch > 0:
             keys = seeded_hash(documents["id"][chosen], self._seed, f"documents of epoch {epoch}")
             chosen = chosen[np.argsort(keys)]

@@ -83,8 +83,11 @@ def _check_content(item: BucketCheck) -> list[str]:
     low, high = (-(-(place << 64) // item.buckets) for place in (item.number, item.number + 1))
     if (keys[1:] <= keys[:-1]).any() or (keys.size and not low <= int(keys[0]) <= int(keys[-1]) < high):
         findings.append(f"{documents_path} is not in the order of the shuffle, or holds a document twice; {REMEDY}")
-    if (documents["kept_global"] & ~documents["kept_local"]).any():
-        findings.append(f"{documents_path}: a document is kept globally but not locally; {REMEDY}")
+    for name in SCOPES:
+        if (documents[f"kept_{name}"] != (documents[f"duplicates_{name}"] > 0)).any():
+            findings.append(
+                f"{documents_path}: a document is kept, but stands for none, or the other way round; {REMEDY}"
+            )
     lengths = documents["tokens"].astype(np.int64)
     chosen = {"global": documents["kept_global"], "local": documents["kept_local"]}
     for scope, mask in chosen.items():

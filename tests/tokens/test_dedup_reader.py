@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
@@ -92,6 +93,35 @@ def test_globally_deduplicated_shards_serve_the_global_scope(sample: Path, only_
     assert set(rows) == expected(only_global, sample, "global")
     assert len(rows) == len(set(rows))
     assert all(kept and identity == cluster for _, identity, kept, cluster, _ in rows)
+
+
+def test_where_removals_are_checked_global_shards_are_read_for_what_local_ones_lack(
+    sample: Path, output: Path, tmp_path: Path
+) -> None:
+    """One document is made to be kept globally, but not locally, as a check against another survivor may have it."""
+    out = tmp_path / "out"
+    shutil.copytree(output, out)
+    shard = open_dedup_output(out).shards[0]
+    table = pq.read_table(shard.decisions)
+    rows = table.to_pylist()
+    lines = [number for number, row in enumerate(rows) if row["kept_local"]]
+    lost = next(number for number in lines if rows[number]["kept_global"])
+    rows[lost] |= {"kept_local": False, "size_local": None}
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), shard.decisions)
+    written = list(texts_of_shard(shard.shard))
+    del written[lines.index(lost)]
+    shard.shard.write_bytes(zstandard.compress(b"".join(orjson.dumps({"text": text}) + b"\n" for text in written)))
+    summary = orjson.loads((out / "summary.json").read_bytes())
+    summary["settings"]["checked"] = True
+    (out / "summary.json").write_bytes(orjson.dumps(summary))
+    opened = open_dedup_output(out)
+    found = joined(opened.shards)
+    assert len(found) == len(set(found))
+    assert set(found) == expected(out, sample, "local") | expected(out, sample, "global")
+    (alone,) = (batch for one in opened.shards if one.rest for batch in kept_documents(one))
+    assert alone.ids.tolist() == [rows[lost]["id"]]
+    assert (alone.kept_global.tolist(), alone.kept_local.tolist()) == ([True], [False])
+    assert (alone.duplicates_global.tolist(), alone.duplicates_local.tolist()) == ([rows[lost]["size_global"]], [0])
 
 
 def test_the_sources_come_in_the_order_of_the_run(output: Path) -> None:

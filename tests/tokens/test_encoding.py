@@ -20,7 +20,7 @@ from slimpajama.tokens.tokenizer import TokenizerFile, load_tokenizer
 from slimpajama.tokens.tokenizer_json import plain_json, reference
 from slimpajama.tokens.tokenizer_training import sample_documents, train_tokenizer
 from tests.tokens.test_tokenizer import neox_like
-from tests.tokens.token_corpus import small_tokenizer, text_of
+from tests.tokens.token_corpus import Document, batch_of, small_tokenizer, text_of
 
 HOSTILE = [
     "",
@@ -200,12 +200,12 @@ def test_a_model_that_only_the_reference_knows(tmp_path: Path) -> None:
 
 
 def test_the_training_sample_does_not_depend_on_batches() -> None:
-    ids = np.arange(5_000, dtype=np.uint64)
+    ids = range(5_000)
 
     def cut(size: int) -> list[DocumentBatch]:
         return [
-            DocumentBatch(part, [str(number) * 3 for number in part], np.ones(part.size, dtype=np.bool_), part)
-            for part in (ids[begin : begin + size] for begin in range(0, ids.size, size))
+            batch_of([Document(number, str(number) * 3, True, number) for number in ids[begin : begin + size]])
+            for begin in range(0, len(ids), size)
         ]
 
     small, large = (list(sample_documents(cut(size), 0.1, 4)) for size in (7, 5_000))

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from slimpajama.errors import ConfigError, ConservationError, InputError
-from slimpajama.tokens.documents import DocumentBatch
 from slimpajama.tokens.encoding import Encoder
 from slimpajama.tokens.holdout import SPLITS, Holdout, holdout_size, load_holdout
 from slimpajama.tokens.layout import StoreLayout
@@ -25,7 +24,7 @@ from slimpajama.tokens.stages.tokenize import TokenizeSettings, tokenize_documen
 from slimpajama.tokens.store import SCOPES, TokenStore, TokenStream, open_store
 from slimpajama.tokens.summary import TokenSummary
 from slimpajama.tokens.tokenizer import TokenizerFile
-from tests.tokens.token_corpus import Document, batches, build, corpus, small_tokenizer
+from tests.tokens.token_corpus import Document, batch_of, batches, build, corpus, small_tokenizer
 
 SIZES = (400, 150, 30, 5)
 
@@ -130,6 +129,28 @@ def whole_of(stream: TokenStream, key: tuple[str, str, str, int]) -> tuple[Any, 
     if key not in _WHOLE:
         _WHOLE[key] = stream.read(0, stream.tokens, key[3])
     return _WHOLE[key]
+
+
+def test_each_document_has_what_it_stands_for(built: Built) -> None:
+    store, made, _ = built
+    for source, documents in made.items():
+        kept = {document.id: document.kept_global for document in documents}
+        rows = [row for path in (store.path / "sources" / source).rglob("*.documents.npy") for row in np.load(path)]
+        assert rows
+        for row in rows:
+            assert row["duplicates_global"] == 3 * kept[int(row["id"])]
+            assert row["duplicates_local"] == 1 + int(row["id"]) % 7
+
+
+def test_a_document_kept_globally_alone_is_in_the_global_stream_alone(tokenizer: TokenizerFile, tmp_path: Path) -> None:
+    documents = [Document(1, "ta ke mi", True, 1), Document(2, "no su ra", True, 2, kept_local=False)]
+    build(tmp_path, {"s": documents}, tokenizer, rate=0)
+    store = open_store(tmp_path)
+    assert store.stream("s", "train", "global").documents == 2
+    local = store.stream("s", "train", "local")
+    assert local.documents == 1
+    tokens, _ = local.read(0, local.tokens, 0)
+    assert tokens.size == local.tokens
 
 
 def test_the_summary_adds_up(built: Built) -> None:
@@ -325,5 +346,5 @@ def test_batches_may_be_empty(tokenizer: TokenizerFile, tmp_path: Path) -> None:
     none = np.zeros(0, dtype=np.uint64)
     Holdout(none, np.zeros(0, dtype=np.uint8)).save(tmp_path / "holdout.npy")
     options = TokenizeSettings(tokenizer, "gigatoken", tmp_path / "holdout.npy", 1)
-    empty = DocumentBatch(none, [], np.zeros(0, dtype=np.bool_), none)
+    empty = batch_of([])
     assert tokenize_documents([empty], "s", "p", options, tmp_path).runs == ()

@@ -32,6 +32,7 @@ class Document:
     text: str
     kept_global: bool
     cluster: int
+    kept_local: bool = True
 
 
 def text_of(rng: random.Random, words: int) -> str:
@@ -56,16 +57,24 @@ def corpus(seed: int, sizes: Sequence[int]) -> dict[str, list[Document]]:
     return made
 
 
+def batch_of(documents: Sequence[Document]) -> DocumentBatch:
+    """Those kept globally stand for three documents, and those kept locally for as many as their ids say."""
+    identities = np.array([document.id for document in documents], dtype=np.uint64)
+    in_global = np.array([document.kept_global for document in documents], dtype=np.bool_)
+    in_local = np.array([document.kept_local for document in documents], dtype=np.bool_)
+    return DocumentBatch(
+        ids=identities,
+        texts=[document.text for document in documents],
+        kept_global=in_global,
+        kept_local=in_local,
+        clusters=np.array([document.cluster for document in documents], dtype=np.uint64),
+        duplicates_global=3 * in_global.astype(np.int64),
+        duplicates_local=(1 + (identities % np.uint64(7)).astype(np.int64)) * in_local,
+    )
+
+
 def batches(documents: Sequence[Document], size: int) -> list[DocumentBatch]:
-    return [
-        DocumentBatch(
-            np.array([document.id for document in part], dtype=np.uint64),
-            [document.text for document in part],
-            np.array([document.kept_global for document in part], dtype=np.bool_),
-            np.array([document.cluster for document in part], dtype=np.uint64),
-        )
-        for part in (documents[begin : begin + size] for begin in range(0, len(documents), size))
-    ]
+    return [batch_of(documents[begin : begin + size]) for begin in range(0, len(documents), size)]
 
 
 def small_tokenizer(folder: Path, vocabulary: int = 600) -> TokenizerFile:

@@ -85,7 +85,7 @@ class ShuffleStage(Stage[BucketPayload, BucketResult]):
 
     name: ClassVar[str] = "shuffle"
     title: ClassVar[str] = "shuffle"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     result_type = BucketResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.tokens.compiled",)
     scales_with: ClassVar[Scale] = "kept text"
@@ -119,14 +119,13 @@ class ShuffleStage(Stage[BucketPayload, BucketResult]):
         if payload.split == SPLITS[TRAIN]:
             held_out = map_array(payload.layout.held_out_texts).reshape(-1, 2)
             removed = contaminated(documents["text"], held_out)
-        decontaminated = _per_scope(documents["kept_global"], removed)
+        decontaminated = _per_scope(documents[removed], np.ones(int(removed.sum()), dtype=np.int64))
         order = np.argsort(documents["key"], kind="stable")
         order = order[~removed[order]]
         chosen = documents[order]
         table = np.zeros(chosen.size, dtype=DOCUMENT)
-        for field in ("id", "cluster", "tokens", "kept_global"):
+        for field in DOCUMENT.names or ():
             table[field] = chosen[field]
-        table["kept_local"] = True
         lengths = table["tokens"].astype(np.int64)
         files = payload.layout.bucket(payload.source, payload.split, payload.number)
         tokens_file = write_array(
@@ -139,8 +138,8 @@ class ShuffleStage(Stage[BucketPayload, BucketResult]):
             source=payload.source,
             split=payload.split,
             number=payload.number,
-            documents=_per_scope(table["kept_global"], np.ones(table.size, dtype=np.bool_)),
-            tokens=PerScope(global_=int(lengths[table["kept_global"]].sum()), local=int(lengths.sum())),
+            documents=_per_scope(table, np.ones(table.size, dtype=np.int64)),
+            tokens=_per_scope(table, lengths),
             decontaminated=decontaminated,
             tokens_file=tokens_file,
             documents_file=write_array(files.documents, DOCUMENT, table.size, [table]),
@@ -198,5 +197,8 @@ def _collected(payload: BucketPayload) -> tuple[NDArray[np.void], NDArray[np.uns
     return documents, tokens
 
 
-def _per_scope(kept_global: NDArray[np.bool_], mask: NDArray[np.bool_]) -> PerScope:
-    return PerScope(global_=int(np.count_nonzero(mask & kept_global)), local=int(np.count_nonzero(mask)))
+def _per_scope(documents: NDArray[np.void], weights: NDArray[np.int64]) -> PerScope:
+    """The weights of those that each scope keeps, summed."""
+    return PerScope(
+        global_=int(weights[documents["kept_global"]].sum()), local=int(weights[documents["kept_local"]].sum())
+    )

@@ -16,7 +16,7 @@ from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.npy import write_array
 from slimpajama.storage.paths import opened
-from slimpajama.tokens.dedup_reader import KeptShard, kept_rows
+from slimpajama.tokens.dedup_reader import KeptShard, read_rows
 from slimpajama.tokens.holdout import candidates
 from slimpajama.tokens.token_run import TokenRun, shard_key
 
@@ -53,7 +53,7 @@ class SurveyStage(Stage[SurveyPayload, SurveyResult]):
 
     name: ClassVar[str] = "survey"
     title: ClassVar[str] = "survey"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     result_type = SurveyResult
     scales_with: ClassVar[Scale] = "documents"
 
@@ -79,7 +79,7 @@ class SurveyStage(Stage[SurveyPayload, SurveyResult]):
     def run(payload: SurveyPayload) -> SurveyResult:
         """Look at the decisions on one shard, and write the candidates."""
         with opened(payload.shard.decisions) as decisions:
-            table = pq.read_table(decisions, columns=["id", "kept_global", "bytes"], filters=kept_rows(payload.shard))
+            table = pq.read_table(decisions, columns=["id", "kept_global", "bytes"], filters=read_rows(payload.shard))
         ids = table.column("id").to_numpy()[table.column("kept_global").to_numpy()]
         chosen = candidates(ids, payload.rate, payload.seed)
         return SurveyResult(

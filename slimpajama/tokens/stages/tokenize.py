@@ -112,7 +112,7 @@ class TokenizeStage(Stage[TokenizePayload, TokenizeResult]):
 
     name: ClassVar[str] = "tokenise"
     title: ClassVar[str] = "tokenise"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     result_type = TokenizeResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.tokens.compiled",)
     scales_with: ClassVar[Scale] = "kept text"
@@ -180,7 +180,8 @@ def tokenize_documents(
         text_bytes += sum(map(len, encoded))
         documents = np.empty(indices.size, dtype=RUN_RECORD)
         documents["split"] = splits[indices]
-        documents["kept_global"] = batch.kept_global[indices]
+        for name in ("kept_global", "kept_local", "duplicates_global", "duplicates_local"):
+            documents[name] = getattr(batch, name)[indices]
         documents["tokens"] = lengths
         documents["id"] = batch.ids[indices]
         documents["cluster"] = batch.clusters[indices]
@@ -224,7 +225,7 @@ def _count(
     splits: NDArray[np.uint8],
     wanted: NDArray[np.bool_],
 ) -> None:
-    for scope, mask in (("global", batch.kept_global), ("local", np.ones_like(batch.kept_global))):
+    for scope, mask in (("global", batch.kept_global), ("local", batch.kept_local)):
         counts["in"][scope] += int(np.count_nonzero(mask))
         counts["excluded"][scope] += int(np.count_nonzero(mask & ~wanted))
         for split, name in enumerate(SPLITS):
