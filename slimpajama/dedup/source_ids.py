@@ -52,14 +52,6 @@ class SourceRanges:
         ends = np.append(np.searchsorted(ids, firsts), ids.size)
         return np.repeat(np.array(self.local, dtype=np.uint16), np.diff(ends, prepend=0))
 
-    def order_of(self, ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """``uint64[n]``: the place of the source of each id among all, those of earlier runs first."""
-        firsts = np.array(self.first_shards, dtype=np.uint64)
-        found: NDArray[np.uint64] = np.searchsorted(firsts, ids >> np.uint64(POSITION_BITS), side="right").astype(
-            np.uint64
-        )
-        return found
-
     def local_of(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
         """``int64[n]``: the source of each id, as one number for one name."""
         return self._numbers_of(ids, self.local)

@@ -26,6 +26,7 @@ from slimpajama.dedup.stages.sketch import SketchStage
 from slimpajama.dedup.stages.write import WriteStage
 from slimpajama.engine.local import LocalEngine
 from slimpajama.pipeline.dedup import deduplicate_on
+from slimpajama.pipeline.removal_guards import BEGINNING
 from slimpajama.stages.runner import Stages
 from slimpajama.stages.stage import Stage
 from tests.corpus.shards import compressed, decompressed, files_below, jsonl, put, records_of
@@ -301,7 +302,10 @@ def test_the_summary_counts_documents_and_bytes(example: tuple[Path, dict[str, A
     assert summary["clusters"] == {
         "linked": 6,
         "clusters": 3,
-        "largest": [{"cluster": survivor, "documents": 2} for survivor in (ids[0], ids[1], ids[6])],
+        "largest": [
+            {"cluster": ids[place], "documents": 2, "beginning": text[:BEGINNING]}
+            for place, text in ((0, A), (1, B), (6, C))
+        ],
     }
     assert summary["shards"] == {"files": 2, "pieces": 2, "ignored": ["notes.txt"], "held_out": {}}
     assert (summary["lsh"]["bands"], summary["lsh"]["rows"]) == (9, 13)
@@ -500,10 +504,12 @@ def test_a_file_read_in_pieces_gives_the_same_decisions(tmp_path: Path) -> None:
 def test_many_key_ranges_give_the_same_bytes(tmp_path: Path) -> None:
     put(tmp_path / "in", {"c4/a.jsonl": MANY, "arxiv/b.jsonl.gz": MANY[:90]})
     run(tmp_path / "in", tmp_path / "one")
-    stages, config = Stages(LocalEngine(1)), Config(workers=1, memory=256 << 20)
-    sizes = WorkSizes(bytes_per_key=1 << 20)
+    stages, config = Stages(LocalEngine(1)), Config(workers=1, memory=256 << 20, sampled_removals=0)
+    sizes = WorkSizes(bytes_per_key=1 << 20, bytes_per_member=1 << 20)
     summary = deduplicate_on(stages, tmp_path / "in", tmp_path / "many", config, sizes=sizes)
-    assert reused(summary.as_dict())["link"] == (0, 9 * 8)
+    counts = reused(summary.as_dict())
+    assert (counts["exact"], counts["link"]) == ((0, 8), (0, 9 * 3)), "copies need no keys"
+    assert counts["group"][1] > 2 * 2
     assert results(tmp_path / "many") == results(tmp_path / "one")
 
 

@@ -116,7 +116,9 @@ class ExactStage(Stage[ExactPayload, ExactResult]):
         """Write the links of one range, in the order of documents, and the ids of copies in the same source."""
         hashes, ids = gathered_keys(payload.keys, payload.rows_list, payload.documents, most_keys, spare_rows)
         links = _equal_in_all(links_of_keys(hashes, ids, payload.sources), payload.rows_list)
-        of_documents, of_anchors = (payload.sources.local_of_ascending(ends) for ends in (links.documents, links.anchors))
+        of_documents, of_anchors = (
+            payload.sources.local_of_ascending(ends) for ends in (links.documents, links.anchors)
+        )
         own = of_documents == of_anchors[links.anchor_of]
         copies = links.documents[own] if payload.leaves_out else links.documents[:0]
         if not payload.between_sources:

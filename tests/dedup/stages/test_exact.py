@@ -100,6 +100,19 @@ def test_equal_texts_are_linked_in_a_star_and_copies_in_a_source_are_left_out(tm
     assert sum(result.copies for _, result in found) == 3
 
 
+def test_for_checked_removals_links_stay_within_sources_or_are_none(tmp_path: Path) -> None:
+    listed = rows_list(tmp_path, EXAMPLE)
+    payload, _ = exact(listed)[0]
+    within = dataclasses.replace(payload, between_sources=False)
+    assert (ExactStage.run(within).linked, links_in([(within, ExactStage.run(within))])) == (
+        3,
+        [(A + 2, A + 1), (B + 3, B + 2), (B + 4, B + 1)],
+    )
+    preferring = dataclasses.replace(within, leaves_out=False)
+    assert (ExactStage.run(preferring).linked, ExactStage.run(preferring).copies) == (0, 0)
+    assert left_out_in([(preferring, ExactStage.run(preferring))]) == []
+
+
 def test_documents_without_copies_leave_empty_files(tmp_path: Path) -> None:
     ((payload, result),) = exact(rows_list(tmp_path, [[(A + 1, 1, SOUND), (A + 2, 2, SOUND)]]))
     assert (result.linked, result.copies) == (0, 0)
