@@ -68,7 +68,13 @@ class Evidence:
     @functools.cached_property
     def _earlier(self) -> list[Evidence]:
         own = str(self.index.folder.resolve())
-        return [open_evidence(run) for run in self.index.runs if run != own]
+        try:
+            return [open_evidence(run) for run in self.index.runs if run != own]
+        except InputNotFound as fault:
+            raise InputNotFound(
+                f"the document belongs to an earlier run that {self.layout.root} was compared with, and that cannot be "
+                f"opened: {fault}; bring it back to where it was"
+            ) from fault
 
     def owner(self, id: int) -> Evidence:
         """The run that the document with this id is of: this one, or an earlier one that it was compared with."""

@@ -175,6 +175,9 @@ def test_a_survivor_of_an_earlier_run_is_found_there(tmp_path: Path) -> None:
     assert found.survivor_global is not None
     assert found.survivor_global.shard == "c4/a.jsonl"
     assert found.pairs[0].survivor_text == " ".join(PAGE)
+    (tmp_path / "out1").rename(tmp_path / "moved")
+    with pytest.raises(InputNotFound, match=r"the document belongs to an earlier run that .* bring it back to"):
+        explain(tmp_path / "out2", "c4/b.jsonl:1")
 
 
 def test_texts_that_cannot_be_read_are_a_note_and_the_verdict_is_told(tmp_path: Path) -> None:
