@@ -20,7 +20,7 @@ from slimpajama.config.sizes import Bytes
 from slimpajama.errors import ConfigError
 from slimpajama.registry import KEY_METHODS, SHARD_FORMATS, Registry
 
-__all__ = ["REDPAJAMA_SET_NAMES", "Config", "LayoutName", "Scope", "SourceConfig", "load_config"]
+__all__ = ["REDPAJAMA_SET_NAMES", "Config", "LayoutName", "Scope", "SourceConfig", "load_config", "without_preset"]
 
 Scope = Literal["both", "global", "local"]
 LayoutName = Literal["auto", "folders", "records"]
@@ -287,6 +287,13 @@ class Config(BaseModel):
                 f"{self.bands} bands of {self.rows} rows need {self.bands * self.rows} permutations, "
                 f"but num_perm is {self.num_perm}"
             )
+
+
+def without_preset(values: Mapping[str, object]) -> dict[str, object]:
+    """The settings of a whole config, without those that are as its preset has them, so that another can take over."""
+    preset = Config.model_validate({"preset": values.get("preset", "slimpajama")}).model_dump(mode="json")
+    filled = ("preset", "shingle", "bands", "rows", "num_perm", "checked", "threshold")
+    return {key: value for key, value in values.items() if key not in filled or value != preset[key]}
 
 
 def load_config(file: Path | None = None, assignments: Sequence[str] = (), **flags: Any) -> Config:

@@ -173,7 +173,8 @@ class _Run:
         dedup, stages, layout = self.dedup, self.stages, self.dedup.layout
         outputs = Outputs(dedup, stages)
         outputs.announce()
-        stages.count = len(DEDUP_STAGES)
+        # How many rounds of checks and passes over texts there will be is not known.
+        stages.count = 0 if dedup.config.checked or dedup.config.sampled_removals else len(DEDUP_STAGES)
         stages.remove(layout.index)  # until it holds again, nobody may compare with it
         with PeakMemory() as memory:
             sketching = SketchStage(dedup)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimpajama.config.dedup import Config
+from slimpajama.config.dedup import Config, without_preset
 from slimpajama.config.loading import assigned, checked, put_at
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.run import RunConfig
@@ -83,7 +83,8 @@ def _status(output: Path, changes: dict[str, object]) -> RunStatus:
 
 
 def _dedup(request: DedupRequest, output: Path, changes: Mapping[str, object], stages: Stages) -> None:
-    settings = checked(Config, {**request.settings, **changes}, "--set")
+    before = without_preset(request.settings) if "preset" in changes else request.settings
+    settings = checked(Config, {**before, **changes}, "--set")
     _with_workers(stages, settings)
     deduplicate_on(stages, path_of(request.input), output, settings)
 
@@ -96,6 +97,9 @@ def _mix(request: MixRequest, output: Path, changes: Mapping[str, object], stage
 
 
 def _run(request: RunRequest, output: Path, changes: Mapping[str, object], stages: Stages) -> None:
+    section = request.config.get("dedup")
+    if "dedup.preset" in changes and isinstance(section, Mapping):
+        request.config["dedup"] = without_preset(section)
     for key, value in changes.items():
         put_at(request.config, key, value, f"--set {key}", "the config")
     config = checked(RunConfig, request.config, "--set")

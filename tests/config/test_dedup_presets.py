@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from slimpajama import Config, ConfigError, load_config, load_run_config
+from slimpajama.config.dedup import without_preset
 from slimpajama.config.dedup_presets import DEDUP_PRESETS, PresetName
 from slimpajama.config.loading import checked, with_settings
 from slimpajama.dedup.banding import banding, optimal_banding
@@ -129,3 +130,11 @@ def test_a_part_of_a_shingle_that_is_not_given_is_the_presets_if_its_unit_is() -
 )
 def test_what_cannot_be_is_refused_with_value_and_remedy(values: dict[str, Any], message: str) -> None:
     assert refusal_of(values).startswith(message)
+
+
+def test_another_preset_takes_over_all_but_what_was_given() -> None:
+    dumped = Config(preset="fineweb", seed=7, bands=20, rows=5).model_dump(mode="json")
+    left = without_preset(dumped)
+    changed = Config.model_validate({**left, "preset": "nemo"})
+    assert (changed.bands, changed.rows, changed.seed) == (20, 5, 7)
+    assert (changed.shingle.unit, changed.shingle.length, changed.num_perm) == ("character", 24, 260)

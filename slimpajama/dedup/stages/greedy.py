@@ -114,7 +114,8 @@ class GreedyStage(Stage[GreedyPayload, GreedyResult]):
         }
         payload = GreedyPayload(
             judged_files=tuple(path_of(record.path) for record in self.judged),
-            copies_files=tuple(path_of(record.path) for record in self.copies),
+            # Where the preferred copy need not be the first, copies are in the bands, and are compared there.
+            copies_files=() if dedup.precedence.ranks else tuple(path_of(record.path) for record in self.copies),
             earlier=tuple(path_of(record.path) for record in earlier),
             threshold=threshold_held(dedup.config) or 0.0,
             guess=self.guess,
