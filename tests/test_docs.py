@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from slimpajama.config.dedup import load_config
+from slimpajama.config.dedup import REDPAJAMA_SET_NAMES, load_config
 from slimpajama.config.run import load_run_config
 from slimpajama.dedup.banding import catch_probability
 
@@ -50,15 +50,7 @@ def test_the_shipped_configs_are_valid() -> None:
         load_run_config(ROOT / "configs" / "redpajama.yaml", input="in").tokens.tokenizer == "EleutherAI/gpt-neox-20b"
     )
     published = load_config(ROOT / "configs" / "redpajama.yaml")
-    assert [source.name for source in published.sources] == [
-        "common_crawl",
-        "c4",
-        "github",
-        "books",
-        "arxiv",
-        "wikipedia",
-        "stackexchange",
-    ]
+    assert [source.name for source in published.sources] == list(REDPAJAMA_SET_NAMES)
     assert (published.bands, published.rows, published.num_perm) == (9, 13, 128)
     assert load_config(ROOT / "configs" / "sample.yaml").memory == 512 << 20
 

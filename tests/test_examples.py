@@ -59,8 +59,8 @@ def test_dedup_folder(
 ) -> None:
     run_script("dedup_folder.py", corpus, tmp_path / "out", monkeypatch=monkeypatch)
     assert capsys.readouterr().out.splitlines() == [
-        "c4: 60 of 61 documents kept",
         "arxiv: 60 of 61 documents kept",
+        "c4: 60 of 61 documents kept",
         "total: 120 of 122 documents kept",
     ]
 

@@ -16,6 +16,7 @@ from slimpajama.cli.options import (
     Keep,
     LogLevel,
     OnEngine,
+    OnePreset,
     Quiet,
     RayAddress,
     ScopeName,
@@ -28,6 +29,7 @@ __all__ = ["dedup"]
 def dedup(
     input: Annotated[Path, typer.Option("--input", **A_PATH, help="Folder that holds the sources' folders.")],
     output: Annotated[Path, typer.Option("--output", **A_PATH, help="Folder for decisions, shards and summary.")],
+    preset: OnePreset = None,
     scope: Annotated[
         ScopeName | None,
         typer.Option(help="Shards to write; decisions always hold both scopes (default: both)."),
@@ -70,6 +72,7 @@ def dedup(
         settings = load_config(
             config and config_file(config),
             set or (),
+            preset=preset and preset.value,
             scope=scope and scope.value,
             workers=workers,
             against=str(against) if against else None,

@@ -22,8 +22,10 @@ __all__ = [
     "LogLevelName",
     "Memory",
     "OnEngine",
+    "OnePreset",
     "OneScope",
     "OtherInput",
+    "PresetChoice",
     "Quiet",
     "RayAddress",
     "ScopeName",
@@ -48,6 +50,11 @@ A_PATH: dict[str, Any] = {"parser": _path, "metavar": "PATH"}
 
 # `global` is a keyword, so these are made from values.
 ScopeName = Enum("ScopeName", {"both": "both", "global": "global", "local": "local"}, type=str)
+PresetChoice = Enum(
+    "PresetChoice",
+    {"slimpajama": "slimpajama", "verified": "verified", "fineweb": "fineweb", "dolma3": "dolma3", "nemo": "nemo"},
+    type=str,
+)
 OneScope = Enum("OneScope", {"global": "global", "local": "local"}, type=str)
 LogLevelName = Enum(
     "LogLevelName", {"debug": "debug", "info": "info", "warning": "warning", "error": "error"}, type=str
@@ -60,6 +67,13 @@ OtherInput = Annotated[Path | None, typer.Option("--input", **A_PATH, help="Fold
 OnEngine = Annotated[EngineName, typer.Option("--engine", help="Run on this machine, or on a Ray cluster.")]
 RayAddress = Annotated[
     str | None, typer.Option(help="Address of a Ray cluster, e.g. auto (default: a Ray of this machine).")
+]
+OnePreset = Annotated[
+    PresetChoice | None,
+    typer.Option(
+        "--preset",
+        help="Settings of a deduplication by one name; a single setting that is given beats it (default: slimpajama).",
+    ),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one per core).")]
 Memory = Annotated[str | None, typer.Option(help="Memory for all workers, e.g. 8GiB (default: half).")]

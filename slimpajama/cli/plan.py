@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from slimpajama.cli.errors import NOTHING_CHANGED, reported
-from slimpajama.cli.options import Debug, Json, LogLevel, OtherInput, Quiet, SetInSection
+from slimpajama.cli.options import Debug, Json, LogLevel, OnePreset, OtherInput, Quiet, SetInSection
 
 __all__ = ["plan"]
 
@@ -16,6 +16,7 @@ __all__ = ["plan"]
 def plan(
     config: Annotated[Path, typer.Argument(help="YAML config of a whole run, or a preset, e.g. redpajama.")],
     input: OtherInput = None,
+    preset: OnePreset = None,
     cores: Annotated[int | None, typer.Option(min=1, help="Cores of a node (default: this machine's).")] = None,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
     text: Annotated[
@@ -46,7 +47,8 @@ def plan(
         from slimpajama.stages.progress import progress_for
 
         file = config_file(config)
-        settings = load_run_config(file, set or (), input=str(input.resolve()) if input else None)
+        flags = {"input": str(input.resolve()) if input else None, "dedup.preset": preset and preset.value}
+        settings = load_run_config(file, set or (), **flags)
         told = Assumptions(cores, nodes, size_in_bytes(text, "--text") if text else None, documents, kept)
         planned = plan_run(settings, file.parent, told, progress=progress_for(not quiet and not json))
         if json:

@@ -17,9 +17,10 @@ def presets(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List the configs and recipes that come with the package, or print one to start from.
+    """List the settings, configs and recipes that come with the package, or print one to start from.
 
-    A name works wherever a config or a recipe is asked for: `slimpajama run sample`, `--recipe dc-6`.
+    A name works wherever its kind is asked for: `--preset verified` (dedup), `slimpajama run sample` (config),
+    `--recipe dc-6` (recipe).
     """
     with reported(debug, NOTHING_CHANGED):
         import orjson
@@ -27,7 +28,7 @@ def presets(
         from slimpajama.config import presets as shipped
 
         if name is not None:
-            content = shipped.preset(name).path.read_text(encoding="utf-8")
+            content = shipped.preset(name).content
             typer.echo(orjson.dumps({"name": name, "content": content}).decode() if json else content, nl=json)
             return
         found = shipped.presets()

@@ -16,6 +16,7 @@ from slimpajama.cli.options import (
     Keep,
     LogLevel,
     OnEngine,
+    OnePreset,
     OtherInput,
     Quiet,
     RayAddress,
@@ -33,6 +34,7 @@ def run(
         typer.Option("--output", **A_PATH, help="Folder for dedup/, mixtures/ and summary.json."),
     ],
     input: OtherInput = None,
+    preset: OnePreset = None,
     workers: Workers = None,
     engine: OnEngine = EngineName.local,
     ray_address: RayAddress = None,
@@ -61,6 +63,7 @@ def run(
         from slimpajama.storage.file_names import SUMMARY_FILE
 
         flags = {"input": str(input.resolve()) if input else None, "dedup.workers": workers}
+        flags["dedup.preset"] = preset and preset.value
         file = config_file(config)
         settings = load_run_config(file, set or (), **flags)
         talks = not quiet and not json

@@ -26,15 +26,16 @@ Scope = Literal["both", "global", "local"]
 LayoutName = Literal["auto", "folders", "records"]
 
 REDPAJAMA_SET_NAMES = {
-    "common_crawl": "RedPajamaCommonCrawl",
-    "c4": "RedPajamaC4",
-    "github": "RedPajamaGithub",
+    "wikipedia": "RedPajamaWikipedia",
     "books": "RedPajamaBook",
     "arxiv": "RedPajamaArXiv",
-    "wikipedia": "RedPajamaWikipedia",
     "stackexchange": "RedPajamaStackExchange",
+    "github": "RedPajamaGithub",
+    "c4": "RedPajamaC4",
+    "common_crawl": "RedPajamaCommonCrawl",
 }
-"""RedPajama's seven sources in the published order, with the names SlimPajama writes into ``meta``."""
+"""RedPajama's seven sources with the names SlimPajama writes into ``meta``, in the default order: of the copies of a
+document, that of a curated source stays, and one that was cleaned before one that was not."""
 
 FIELD_PATH = r"^[^.]+(\.[^.]+)*$"
 
@@ -95,8 +96,8 @@ class Config(BaseModel):
     )
     sources: tuple[SourceConfig, ...] = Field(
         default=(),
-        description="sources in order of precedence; empty: those that the layout shows, RedPajama's first, in the "
-        "published order, then others by name",
+        description="sources in order of precedence; empty: those that the layout shows, RedPajama's first "
+        "(wikipedia, books, arxiv, stackexchange, github, c4, common_crawl), then others by name",
     )
     layout: LayoutName = Field(
         default="auto",

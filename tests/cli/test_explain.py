@@ -22,7 +22,7 @@ HOSTILE = "\x1b[31mred\x1b[0m \u202eevil\u202c zero\u200bwidth \U000e0041tag \uf
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("explain")
     changed = [*WORDS[:70], HOSTILE, *WORDS[71:]]
-    put(root / "in", {"c4/a.jsonl": [" ".join(WORDS), " ".join(changed)], "arxiv/b.jsonl.gz": ["tiny"]})
+    put(root / "in", {"c4/a.jsonl": [" ".join(WORDS), " ".join(changed)], "own/b.jsonl.gz": ["tiny"]})
     slimpajama.deduplicate(root / "in", root / "out", workers=1, threshold=0.5)
     return root / "out"
 
@@ -69,5 +69,5 @@ def test_json_is_the_struct(output: Path) -> None:
 
 
 def test_a_short_document_and_one_that_is_not_there(output: Path) -> None:
-    assert "short: it has 4 cleaned characters, which is too few to take part" in printed(output, "arxiv/b.jsonl.gz:1")
+    assert "short: it has 4 cleaned characters, which is too few to take part" in printed(output, "own/b.jsonl.gz:1")
     assert "names no document of" in printed(output, "nothing", code=2)

@@ -117,6 +117,15 @@ def test_settings_are_taken_from_the_file_then_set_then_flags(corpus: Path, tmp_
     assert [source["name"] for source in chosen["sources"]] == ["own", "c4"]
 
 
+def test_a_preset_is_chosen_by_its_option_and_single_settings_beat_it(corpus: Path, tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("preset: nemo\nseed: 7\n")
+    result = dedup(corpus, "--preset", "fineweb", "--config", str(config), "--set", "shingle.length=7", "--json")
+    settings = json.loads(result.stdout)["settings"]
+    assert (settings["preset"], settings["shingle"]) == ("fineweb", {"unit": "word", "length": 7})
+    assert (settings["bands"], settings["rows"], settings["num_perm"], settings["seed"]) == (14, 8, 112, 7)
+
+
 def test_help_names_the_commands_and_the_exit_codes() -> None:
     result = call("--help")
     assert result.exit_code == 0

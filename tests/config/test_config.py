@@ -247,8 +247,8 @@ def test_what_a_source_says_is_kept() -> None:
     assert load_config(sources=[given]).sources[0].model_dump() == {**given, "paths": ("web/c4-*.jsonl",)}
 
 
-def test_the_published_order_of_sources_is_this() -> None:
-    assert list(REDPAJAMA_SET_NAMES) == ["common_crawl", "c4", "github", "books", "arxiv", "wikipedia", "stackexchange"]
+def test_the_default_order_of_sources_has_the_curated_first() -> None:
+    assert list(REDPAJAMA_SET_NAMES) == ["wikipedia", "books", "arxiv", "stackexchange", "github", "c4", "common_crawl"]
 
 
 # ---------------------------------------------------------------------------------------------- the machine

@@ -8,6 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from slimpajama.cli.main import app
+from slimpajama.cli.options import PresetChoice
+from slimpajama.config.dedup import Config, load_config
+from slimpajama.config.dedup_presets import DEDUP_PRESETS
 from slimpajama.config.presets import config_file, preset, presets, recipe_file
 from slimpajama.config.recipe import load_recipe
 from slimpajama.config.run import load_run_config
@@ -17,8 +20,9 @@ from slimpajama.pipeline.run import recipes_of
 RECIPES = [f"dc-{number}" for number in range(1, 8)]
 
 
-def test_the_presets_are_the_files_of_configs() -> None:
+def test_the_presets_are_those_of_the_setting_and_the_files_of_configs() -> None:
     assert [(one.name, one.kind) for one in presets()] == [
+        *((name, "dedup") for name in DEDUP_PRESETS),
         ("redpajama", "config"),
         ("sample", "config"),
         *((name, "recipe") for name in RECIPES),
@@ -70,12 +74,36 @@ def test_the_command_lists_presets_and_prints_one() -> None:
     listed = CliRunner().invoke(app, ["presets"])
     assert listed.exit_code == 0
     assert [line.split()[:2] for line in listed.stdout.splitlines()][:3] == [
-        ["redpajama", "config"],
-        ["sample", "config"],
-        ["dc-1", "recipe"],
+        ["slimpajama", "dedup"],
+        ["verified", "dedup"],
+        ["fineweb", "dedup"],
     ]
+    assert ["sample", "config"] in [line.split()[:2] for line in listed.stdout.splitlines()]
     printed = CliRunner().invoke(app, ["presets", "dc-6"])
-    assert printed.stdout == preset("dc-6").path.read_text(encoding="utf-8")
+    assert printed.stdout == preset("dc-6").content == recipe_file(Path("dc-6")).read_text(encoding="utf-8")
     unknown = CliRunner().invoke(app, ["presets", "dc-99"])
     assert unknown.exit_code == 2
-    assert unknown.stderr.startswith("error: there is no preset 'dc-99'; the presets are redpajama, sample, dc-1")
+    assert unknown.stderr.startswith("error: there is no preset 'dc-99'; the presets are slimpajama, verified, fineweb")
+
+
+@pytest.mark.parametrize("name", DEDUP_PRESETS)
+def test_the_settings_of_a_preset_are_printed_as_yaml_that_gives_them(name: str, tmp_path: Path) -> None:
+    (tmp_path / "dedup.yaml").write_text(CliRunner().invoke(app, ["presets", name]).stdout)
+    config = load_config(tmp_path / "dedup.yaml")
+    assert config == Config.model_validate({"preset": name})
+    # What it only mentions is what it sets.
+    mentioned = [line[2:] for line in preset(name).content.splitlines()[3:]]
+    (tmp_path / "dedup.yaml").write_text("\n".join(mentioned))
+    assert load_config(tmp_path / "dedup.yaml").model_dump(exclude={"preset"}) == config.model_dump(exclude={"preset"})
+
+
+def test_a_preset_of_settings_that_is_given_as_a_config_is_refused_with_the_way_to_ask_for_it() -> None:
+    with pytest.raises(ConfigError) as refused:
+        config_file(Path("verified"))
+    assert str(refused.value) == (
+        "verified is a preset of single settings, not a config: ask for it by --preset verified"
+    )
+
+
+def test_the_command_line_knows_the_same_presets() -> None:
+    assert [choice.value for choice in PresetChoice] == list(DEDUP_PRESETS)

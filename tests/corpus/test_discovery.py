@@ -18,7 +18,7 @@ from slimpajama.corpus.discovery import POSITION_BITS, Corpus, discover
 from slimpajama.corpus.file_formats import endings_in_words
 from tests.corpus.shards import put
 
-PUBLISHED = ["common_crawl", "c4", "github", "books", "arxiv", "wikipedia", "stackexchange"]
+DEFAULT_ORDER = ["wikipedia", "books", "arxiv", "stackexchange", "github", "c4", "common_crawl"]
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -45,18 +45,18 @@ def sources(**paths: list[str]) -> tuple[SourceConfig, ...]:
 
 
 def test_redpajamas_folders_come_in_the_published_order_whatever_their_names_sort_to(tmp_path: Path) -> None:
-    touch(tmp_path, *(f"{name}/a.jsonl" for name in sorted(PUBLISHED)))
+    touch(tmp_path, *(f"{name}/a.jsonl" for name in sorted(DEFAULT_ORDER)))
     corpus = discover(tmp_path)
-    assert names(corpus) == PUBLISHED
+    assert names(corpus) == DEFAULT_ORDER
     assert [source.set_name for source in corpus.sources] == list(REDPAJAMA_SET_NAMES.values())
-    assert placed(corpus) == [(name, f"{name}/a.jsonl", "a") for name in PUBLISHED]
+    assert placed(corpus) == [(name, f"{name}/a.jsonl", "a") for name in DEFAULT_ORDER]
 
 
 def test_only_folders_that_exist_are_sources_and_others_follow_by_name(tmp_path: Path) -> None:
     touch(tmp_path, "zeta/a.jsonl", "wikipedia/a.jsonl", "alpha/a.jsonl", "c4/a.jsonl")
     corpus = discover(tmp_path)
-    assert names(corpus) == ["c4", "wikipedia", "alpha", "zeta"]
-    assert [source.set_name for source in corpus.sources] == ["RedPajamaC4", "RedPajamaWikipedia", "alpha", "zeta"]
+    assert names(corpus) == ["wikipedia", "c4", "alpha", "zeta"]
+    assert [source.set_name for source in corpus.sources] == ["RedPajamaWikipedia", "RedPajamaC4", "alpha", "zeta"]
 
 
 @pytest.mark.parametrize("folder", ["book", "books"])
@@ -146,9 +146,9 @@ def test_linked_folders_and_files_are_read_where_they_appear(tmp_path: Path) -> 
     (root / "c4").symlink_to(elsewhere)
     (root / "arxiv" / "link.jsonl").symlink_to(elsewhere / "b.jsonl")
     assert placed(discover(root)) == [
+        ("arxiv", "arxiv/link.jsonl", "link"),
         ("c4", "c4/b.jsonl", "b"),
         ("c4", "c4/deep/a.jsonl", "deep/a"),
-        ("arxiv", "arxiv/link.jsonl", "link"),
     ]
 
 

@@ -23,6 +23,7 @@ from slimpajama.corpus.records import BadRecord, read_records
 from slimpajama.errors import InputChanged, ShardUnreadable
 from tests.corpus.shards import jsonl, mixed_piece, put
 
+ARXIV = list(REDPAJAMA_SET_NAMES).index("arxiv")
 SET_NAMES = ", ".join(REDPAJAMA_SET_NAMES.values())
 
 
@@ -184,7 +185,7 @@ def test_a_repaired_record_of_a_mixed_shard_belongs_to_the_source_it_names(tmp_p
     lines = b'{"text": "a", "meta": {"redpajama_set_name": "%s", "n": NaN}}\n'
     put(tmp_path, {"a.jsonl": lines % b"RedPajamaArXiv" + lines % b"Other"})
     found = Read(mixed_piece(tmp_path / "a.jsonl"))
-    assert (found.texts, found.sources) == (["a"], [4, 0])
+    assert (found.texts, found.sources) == (["a"], [ARXIV, 0])
     assert [bad.reason for bad in found.bad] == [f"meta.redpajama_set_name is 'Other', none of {SET_NAMES}"]
 
 
@@ -335,8 +336,8 @@ def test_a_record_of_a_mixed_shard_that_names_no_source_is_bad_and_booked_on_the
     put(tmp_path, {"a.jsonl": [sound, record, sound]})
     found = Read(mixed_piece(tmp_path / "a.jsonl"))
     assert found.texts == ["sound", "sound"]
-    assert found.sources == [4, 0, 4]
-    assert [document >> POSITION_BITS for document in found.ids] == [4, 0, 4]
+    assert found.sources == [ARXIV, 0, ARXIV]
+    assert [document >> POSITION_BITS for document in found.ids] == [ARXIV, 0, ARXIV]
     (bad,) = found.bad
     assert bad.reason == f"meta.redpajama_set_name is {named}, none of {SET_NAMES}"
     assert bad.position == len(jsonl([sound]))
@@ -485,7 +486,8 @@ def test_rows_of_a_mixed_table_belong_to_the_source_they_name(tmp_path: Path) ->
     put(tmp_path, {"a.parquet": records})
     found = Read(mixed_piece(tmp_path / "a.parquet"))
     assert found.texts == ["wiki", "crawl"]
-    assert found.sources == [5, 0, 0, 0, 0]
+    crawl = list(REDPAJAMA_SET_NAMES).index("common_crawl")
+    assert found.sources == [0, 0, crawl, 0, 0]
     assert [(bad.position, bad.reason) for bad in found.bad] == [
         (1, f"meta.redpajama_set_name is None, none of {SET_NAMES}"),
         (3, f"meta.redpajama_set_name is None, none of {SET_NAMES}"),

@@ -104,7 +104,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
         folder / "in", {"c4/a.jsonl": lines, "wikipedia/x/b.jsonl.zst": b"".join(line + b"\n" for line, _ in WIKIPEDIA)}
     )
     (folder / "in" / "notes.txt").touch()
-    return folder / "out", run(folder / "in", folder / "out", max_bad_fraction=0.5)
+    return folder / "out", run(folder / "in", folder / "out", max_bad_fraction=0.5, sources=["c4", "wikipedia"])
 
 
 def test_decisions_have_the_promised_columns(example: tuple[Path, dict[str, Any]]) -> None:
@@ -332,7 +332,7 @@ def test_of_equal_documents_the_first_by_source_then_path_then_position_is_kept(
     folder = tmp_path_factory.mktemp("survivors")
     put(folder / "in", {name: [POOL[number] for number in numbers] for name, numbers in corpus.items()})
     summary = run(folder / "in", folder / "out")
-    order = ["c4", "books", "arxiv", "own"]
+    order = ["books", "arxiv", "c4", "own"]
     first: dict[int, Any] = {}
     first_of_source: dict[Any, Any] = {}
     expected, kept, kept_locally = [], [], []
@@ -460,26 +460,26 @@ def test_the_published_layout_is_split_by_the_source_each_record_names(tmp_path:
     def record(text: str, name: str) -> dict[str, Any]:
         return {"text": text, "meta": {"redpajama_set_name": name}}
 
-    first = [record(A, "RedPajamaWikipedia"), record(B, "RedPajamaC4"), record(C, "RedPajamaC4")]
+    first = [record(A, "RedPajamaCommonCrawl"), record(B, "RedPajamaC4"), record(C, "RedPajamaC4")]
     second = [record(A, "RedPajamaC4"), record(D, "RedPajamaBook"), record(D, "RedPajamaBook")]
     chunk = "train/chunk1/part"
     put(tmp_path / "in", {f"{chunk}_0.jsonl.zst": first, f"{chunk}_1.jsonl.zst": second})
     summary = run(tmp_path / "in", tmp_path / "out", duplicate_counts=False)
     out = tmp_path / "out"
-    # C4 comes before Wikipedia, so its copy survives although it stands in the later file.
+    # C4 comes before CommonCrawl, so its copy survives although it stands in the later file.
     assert records_of(out / "global" / "c4" / f"{chunk}_0.jsonl.zst") == first[1:]
     assert records_of(out / "global" / "c4" / f"{chunk}_1.jsonl.zst") == second[:1]
-    assert records_of(out / "global" / "wikipedia" / f"{chunk}_0.jsonl.zst") == []
-    assert records_of(out / "local" / "wikipedia" / f"{chunk}_0.jsonl.zst") == first[:1]
+    assert records_of(out / "global" / "common_crawl" / f"{chunk}_0.jsonl.zst") == []
+    assert records_of(out / "local" / "common_crawl" / f"{chunk}_0.jsonl.zst") == first[:1]
     assert records_of(out / "local" / "books" / f"{chunk}_1.jsonl.zst") == second[1:2]
     in_order = pq.read_table(out / "decisions" / f"{chunk}_0.parquet").to_pylist()
     assert [(row["source"], row["status"]) for row in in_order] == [
-        ("wikipedia", "duplicate"),
+        ("common_crawl", "duplicate"),
         ("c4", "kept"),
         ("c4", "kept"),
     ]
     assert summary["sources"]["total"]["global"]["kept"]["documents"] == 4
-    assert summary["overlap"]["documents"][5][1] == 1
+    assert summary["overlap"]["documents"][6][5] == 1
 
 
 # ------------------------------------------------------------------------------- the same whatever the circumstances

@@ -414,7 +414,7 @@ def test_mistakes_are_one_sentence_and_change_nothing(
         (
             ["--recipe", recipes["mine"], "--recipe", REPOSITORY / "configs" / "mixtures" / "dc-7.yaml"],
             2,
-            f"{own} asks 100 % of source 'refinedweb', but there is none; there are common_crawl, c4, github, books, ",
+            f"{own} asks 100 % of source 'refinedweb', but there is none; there are wikipedia, books, arxiv, ",
         ),
         (["--recipe", recipes["mine"], "--tokens", "much"], 2, f"{recipes['mine']}: tokens: 'much' is not a number"),
         (["--recipe", recipes["mine"], "--tokens", "1B"], 2, "mine asks "),

@@ -13,6 +13,7 @@ import pytest
 import zstandard
 
 from slimpajama import deduplicate
+from slimpajama.config.dedup import REDPAJAMA_SET_NAMES
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.engine.local import LocalEngine
@@ -125,15 +126,7 @@ def test_where_removals_are_checked_global_shards_are_read_for_what_local_ones_l
 
 
 def test_the_sources_come_in_the_order_of_the_run(output: Path) -> None:
-    assert open_dedup_output(output).sources == (
-        "common_crawl",
-        "c4",
-        "github",
-        "books",
-        "arxiv",
-        "wikipedia",
-        "stackexchange",
-    )
+    assert open_dedup_output(output).sources == tuple(REDPAJAMA_SET_NAMES)
 
 
 @pytest.mark.parametrize("change", ["a document less", "a document more", "a broken line", "empty"])
