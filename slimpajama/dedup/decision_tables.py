@@ -10,7 +10,7 @@ index from ids to rows (another file to keep right).
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -22,11 +22,15 @@ import pyarrow.parquet as pq
 
 from slimpajama.corpus.pieces import POSITION_BITS
 from slimpajama.dedup.files.manifest import Manifest
+from slimpajama.storage.parquet_dataset import parquet_dataset
 from slimpajama.storage.paths import opened
 
 __all__ = ["Decision", "DecisionTables", "OneScope"]
 
 OneScope = Literal["global", "local"]
+
+MOST_NAMESAKES = 1000
+"""Records of one own id that are looked up."""
 
 _POSITION = (1 << POSITION_BITS) - 1
 
@@ -146,7 +150,7 @@ class DecisionTables:
 
     def by_document_id(self, document_id: str) -> list[Decision]:
         """The decisions on the records that hold this id; a filter over one column of all tables."""
-        return list(self._with_value("document_id", document_id))
+        return self._with_value("document_id", document_id, MOST_NAMESAKES)
 
     @property
     def has_document_ids(self) -> bool:
@@ -155,23 +159,15 @@ class DecisionTables:
 
     def members(self, scope: OneScope, survivor: int, most: int) -> list[Decision]:
         """The first ``most`` documents of a cluster; a filter over one column of all tables."""
-        found: list[Decision] = []
-        for decision in self._with_value(f"cluster_{scope}", survivor):
-            if len(found) == most:
-                break
-            found.append(decision)
-        return found
+        return self._with_value(f"cluster_{scope}", survivor, most)
 
-    def _with_value(self, column: str, value: str | int) -> Iterator[Decision]:
-        """Rows of all tables with a value in a column; other columns are read where there is one."""
-        for path in self.tables:
-            with opened(path) as source, pq.ParquetFile(source) as file:
-                wanted = pa.scalar(value, file.schema_arrow.field(column).type)
-                for number in range(file.metadata.num_row_groups):
-                    alike = pc.equal(file.read_row_group(number, columns=[column]).column(0), wanted)
-                    if pc.any(alike).as_py():
-                        for row in file.read_row_group(number).filter(alike).to_pylist():
-                            yield Decision.of(row)
+    def _with_value(self, column: str, value: str | int, most: int) -> list[Decision]:
+        """The first ``most`` rows of all tables with a value in a column."""
+        dataset = parquet_dataset(self.tables)
+        alike = pc.field(column) == pa.scalar(value, dataset.schema.field(column).type)
+        ids = dataset.scanner(columns=["id"], filter=alike).head(most).column("id").to_pylist()
+        found = self.by_ids(ids)
+        return [found[one] for one in ids]
 
 
 def _schema(path: Path) -> pa.Schema:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.verdicts import VERDICTS
@@ -17,7 +17,8 @@ from slimpajama.errors import ConfigError, InputNotFound
 from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.mixture.manifest import read_mixture_manifest
 from slimpajama.pipeline.evidence import Pair, finished_layout, open_evidence
-from slimpajama.storage.paths import is_remote, path_of
+from slimpajama.storage.parquet_dataset import parquet_dataset
+from slimpajama.storage.paths import path_of
 from slimpajama.tokens.holdout import SPLITS
 from slimpajama.tokens.store import TokenStore
 from slimpajama.tokens.store import open_store as open_token_store
@@ -83,7 +84,7 @@ def open_decisions(output: str | Path) -> Decisions:
     """
     layout = finished_layout(output)
     names = dict.fromkeys(part.decisions for part in read_manifest(layout).parts)
-    return Decisions(_dataset([layout.root / name for name in names]), layout.root)
+    return Decisions(parquet_dataset([layout.root / name for name in names]), layout.root)
 
 
 def open_store(path: str | Path) -> TokenStore:
@@ -114,16 +115,7 @@ def load_mixture(path: str | Path, split: Split = "train") -> pads.Dataset:
     names = [file.name for file in manifest.files if file.split == split]
     if not names:
         raise ConfigError(f"the split {split} of {folder} is empty; raise holdout and mix again to have one")
-    return _dataset([folder / name for name in names])
-
-
-def _dataset(paths: Sequence[Path]) -> pads.Dataset:
-    import pyarrow.dataset as pads
-
-    if not is_remote(paths[0]):
-        return pads.dataset([str(path) for path in paths], format="parquet")
-    remote = [cast(Any, path) for path in paths]
-    return pads.dataset([path.path for path in remote], filesystem=remote[0].fs, format="parquet")
+    return parquet_dataset([folder / name for name in names])
 
 
 def _expect(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
