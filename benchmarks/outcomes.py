@@ -39,7 +39,8 @@ class Outcome:
 class Row:
     """Figures of one deduplication. ``below``: removals with J < 0.8 with their survivor, ``far_below``: with J < 0.5,
     ``lowest``: the least J; all None where survivors are not known. ``lost``: removals with no document that stays at
-    J >= 0.8. ``left``: kept documents that would have to go, too: those with J >= 0.8 with an earlier one that stays.
+    J >= 0.8. ``left``: kept documents that would have to go, too: those with J >= 0.8 with another one that stays,
+    of two always one.
     ``found``: share of all pairs of J >= 0.8 of which not both are kept; ``together``: of which both have the same
     survivor. ``similarities``: of removals with their survivors, sorted."""
 

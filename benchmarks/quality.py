@@ -12,7 +12,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from benchmarks.truth import Truth, documents, truth_of
 from slimpajama import shingle_hashes, signature
 from slimpajama.config.dedup_presets import DEDUP_PRESETS
 from slimpajama.config.shingle import ShingleConfig
-from slimpajama.corpus.discovery import discover
+from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.text_table import aligned, markdown_table
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "sample"
@@ -120,19 +120,35 @@ def by_preset(corpus: Path, truth: Truth, preset: str) -> tuple[Outcome, int | N
         return of_output(Path(output), truth), checks_of(Path(output))
 
 
-def by_datasketch(truth: Truth, texts: list[str]) -> Iterator[tuple[str, Outcome]]:
-    """What two uses of ``datasketch.MinHashLSH`` do: connected components, and keeping what finds no earlier one."""
+def precedence(corpus: Corpus, names: Sequence[str]) -> list[int]:
+    """The numbers of documents by their ids: pieces are read the largest first, so ``names`` are not in that order."""
+    shards = {piece.file.relative: piece.shards[0].index for piece in corpus.pieces}
+    places = [name.rpartition(":") for name in names]
+    return sorted(range(len(names)), key=lambda number: (shards[places[number][0]], int(places[number][2])))
+
+
+def by_datasketch(truth: Truth, texts: Sequence[str], order: Sequence[int]) -> Iterator[tuple[str, Outcome]]:
+    """What two uses of ``datasketch.MinHashLSH`` do: connected components, and keeping what finds no earlier one.
+
+    ``order``: numbers of documents, the one that is kept before all others first.
+    """
+    names = [truth.names[number] for number in order]
     for bands, rows, permutations in BANDINGS:
         sketches = [
-            datasketch.MinHash(permutations, scheme="affine32", hashvalues=signature(text, permutations))
-            for text in texts
+            datasketch.MinHash(permutations, scheme="affine32", hashvalues=signature(texts[number], permutations))
+            for number in order
         ]
         index = partial(datasketch.MinHashLSH, num_perm=permutations, params=(bands, rows))
-        yield f"datasketch {bands} × {rows}, components", _components(truth, sketches, index())
-        yield f"datasketch {bands} × {rows}, `query` first", _queries(truth, sketches, index())
+        yield f"datasketch {bands} × {rows}, components", _outcome(truth, names, _components(sketches, index()))
+        yield f"datasketch {bands} × {rows}, `query` first", _outcome(truth, names, _queries(sketches, index()))
 
 
-def _components(truth: Truth, sketches: list[datasketch.MinHash], index: datasketch.MinHashLSH) -> Outcome:
+def _outcome(truth: Truth, names: Sequence[str], survivors: Mapping[int, int]) -> Outcome:
+    kept = [name for number, name in enumerate(names) if number not in survivors]
+    return of_kept(kept, truth, {names[number]: names[survivor] for number, survivor in survivors.items()})
+
+
+def _components(sketches: list[datasketch.MinHash], index: datasketch.MinHashLSH) -> dict[int, int]:
     first = list(range(len(sketches)))
 
     def root(number: int) -> int:
@@ -146,21 +162,18 @@ def _components(truth: Truth, sketches: list[datasketch.MinHash], index: dataske
             one, two = root(number), root(other)
             first[max(one, two)] = min(one, two)
         index.insert(number, sketch)
-    names = truth.names
-    survivors = {names[number]: names[root(number)] for number in range(len(names)) if root(number) != number}
-    return of_kept([name for name in names if name not in survivors], truth, survivors)
+    return {number: root(number) for number in range(len(sketches)) if root(number) != number}
 
 
-def _queries(truth: Truth, sketches: list[datasketch.MinHash], index: datasketch.MinHashLSH) -> Outcome:
-    names = truth.names
+def _queries(sketches: list[datasketch.MinHash], index: datasketch.MinHashLSH) -> dict[int, int]:
     survivors = {}
     for number, sketch in enumerate(sketches):
         found = index.query(sketch)
         if found:
-            survivors[names[number]] = names[min(found)]
+            survivors[number] = min(found)
         else:
             index.insert(number, sketch)
-    return of_kept([name for name in names if name not in survivors], truth, survivors)
+    return survivors
 
 
 def main() -> None:
@@ -187,13 +200,15 @@ def main() -> None:
             row = judged(of_output(output, truth, options.scope), truth)
             methods.append(Method(str(output), row, checks_of(output)))
     else:
-        _, texts = documents(discover(options.input))
+        corpus = discover(options.input)
+        names, texts = documents(corpus)
         for name in options.presets:
             outcome, checks = by_preset(options.input, truth, name)
             shingle = DEDUP_PRESETS[name].shingle
             own = None if shingle == PUBLISHED else by_own_shingles(outcome, texts, shingle)
             methods.append(Method(f"`{name}`", judged(outcome, truth), checks, own))
-        methods += [Method(name, judged(outcome, truth)) for name, outcome in by_datasketch(truth, texts)]
+        order = precedence(corpus, names)
+        methods += [Method(name, judged(outcome, truth)) for name, outcome in by_datasketch(truth, texts, order)]
         if options.peers:
             for file in sorted((options.peers / "results").glob("*.kept.json")):
                 if (name := file.name.removesuffix(".kept.json")) not in DEDUP_PRESETS:

@@ -41,8 +41,8 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """n documents in the order of their ids. ``names``: ``shard:position`` of each. ``bytes`` ``int64[n]``: of their
-    texts. ``pairs``: all of J >= 0.5."""
+    """n documents in the order in which pieces are read. ``names``: ``shard:position`` of each. ``bytes`` ``int64[n]``:
+    of their texts. ``pairs``: all of J >= 0.5."""
 
     names: list[str]
     bytes: NDArray[np.int64]

@@ -44,13 +44,15 @@ def test_a_line_of_the_table() -> None:
 
 def test_the_ways_to_use_the_index_of_datasketch() -> None:
     assert datasketch.MinHashLSH(num_perm=128, params=(9, 13)).b == 9
-    found = dict(by_datasketch(truth(), TEXTS))
+    found = dict(by_datasketch(truth(), TEXTS, [0, 3, 2, 1]))
     assert [*found] == [
         "datasketch 9 × 13, components",
         "datasketch 9 × 13, `query` first",
         "datasketch 14 × 8, components",
         "datasketch 14 × 8, `query` first",
     ]
+    reversed_order = dict(by_datasketch(truth(), TEXTS, [1, 3, 2, 0]))
+    assert all(one.survivors[0] == 1 for one in reversed_order.values())
     for one in found.values():
         assert one.kept[0]
         assert one.kept[3]
