@@ -4,7 +4,8 @@ In each round, documents that stay are compared with others of their buckets tha
 whatever was removed for a document that goes itself is looked at again. At first, pairs that an estimate cannot settle
 count by it, and no text is read. When nothing is new, the texts of all those pairs are read, in one pass where the disk
 allows, and compared; then rounds go on with what that changed, and read what is new, until nothing is. Rejected:
-reading texts in each round from the first (three to four passes over the input instead of one)."""
+reading texts in each round from the first (three to four passes over the input instead of one).
+"""
 
 from __future__ import annotations
 

@@ -3,10 +3,12 @@
 A bucket holds the documents that agree in one band. Comparing all of its pairs would be quadratic, and comparing each
 document with the bucket's first alone would miss twins that come later. So rounds are made: in each, every document
 that still stays is compared with the first ``window`` documents of its bucket that stay, in all sources and in its own;
-the window grows from round to round. Pairs that were compared before come up again and are left out by whoever
-compares (:mod:`slimpajama.dedup.checking.similarity`). Costs 60 bytes for each document of a range of keys. Rejected:
-one round with a wide window (most of its comparisons are with documents that do not stay), and remembering for each
-document and bucket how far it came (14 positions a document).
+the window grows from round to round. Pairs that were compared before come up again and are left out by whoever compares
+(:mod:`slimpajama.dedup.checking.similarity`). Pages of one template may share a bucket by the million and all stay: the
+largest buckets keep a window of one where wider ones would make more than ``PAIRS_PER_DOCUMENT`` of all documents, so
+that time and memory are linear. Costs 160 bytes for each document of a range of keys. Rejected: one round with a wide
+window (most of its comparisons are with documents that do not stay), and remembering for each document and bucket how
+far it came (14 positions a document).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from slimpajama.dedup.clustering.union_find import Links
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.engine.kernels import kernel
 
-__all__ = ["Bucketed", "Candidates", "buckets_of", "candidates_of", "pair_up"]
+__all__ = ["Bucketed", "Candidates", "buckets_of", "candidates_of", "pair_up", "windows_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +73,41 @@ def candidates_of(
     ``precedence`` ``int64[n]``: the order in which documents come first; that of their ids without it.
     """
     own = sources.local_of_ascending(bucketed.ids)
+    windows = windows_of(bucketed.buckets, kept_global, kept_local, window)
     place = np.arange(bucketed.ids.size) if precedence is None else precedence
     order = np.lexsort((place, bucketed.buckets))
     ids, buckets, own = bucketed.ids[order], bucketed.buckets[order], own[order]
     kept_global, kept_local = kept_global[order], kept_local[order]
     count = int(own.max(initial=0)) + 1
-    counted = pair_up(ids, buckets, own, kept_global, kept_local, window, count, first_id, _NOTHING, _NOTHING)
+    counted = pair_up(ids, buckets, own, kept_global, kept_local, windows, count, first_id, _NOTHING, _NOTHING)
     found = int(counted[0])
     documents, candidates = (np.empty(found, dtype=np.uint64) for _ in range(2))
     if found:
-        pair_up(ids, buckets, own, kept_global, kept_local, window, count, first_id, documents, candidates)
+        pair_up(ids, buckets, own, kept_global, kept_local, windows, count, first_id, documents, candidates)
     order = np.lexsort((candidates, documents))
     documents, candidates = documents[order], candidates[order]
     fresh = np.ones(found, dtype=np.bool_)
     fresh[1:] = (documents[1:] != documents[:-1]) | (candidates[1:] != candidates[:-1])
     return Candidates(documents[fresh], candidates[fresh], int(counted[1]))
+
+
+PAIRS_PER_DOCUMENT = 2
+SOME_PAIRS = 1 << 16
+"""So many pairs are always made, however few documents there are."""
+
+
+def windows_of(
+    buckets: NDArray[np.int32], kept_global: NDArray[np.bool_], kept_local: NDArray[np.bool_], window: int
+) -> NDArray[np.int64]:
+    """``int64[buckets]``: ``window``, or one for the largest buckets, if all would make too many pairs."""
+    count = int(buckets.max(initial=-1)) + 1
+    in_global, in_local = (np.bincount(buckets[kept], minlength=count) for kept in (kept_global, kept_local))
+    pairs = in_global * np.minimum(in_global, window) + in_local * np.minimum(in_local, window)
+    order = np.argsort(pairs, kind="stable")
+    fits = np.cumsum(pairs[order]) <= PAIRS_PER_DOCUMENT * buckets.size + SOME_PAIRS
+    windows = np.ones(count, dtype=np.int64)
+    windows[order[fits]] = window
+    return windows
 
 
 _NOTHING: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
@@ -98,7 +120,7 @@ def pair_up(
     sources: NDArray[np.uint16],
     kept_global: NDArray[np.bool_],
     kept_local: NDArray[np.bool_],
-    window: int,
+    windows: NDArray[np.int64],
     source_count: int,
     first_id: int,
     documents: NDArray[np.uint64],
@@ -108,13 +130,14 @@ def pair_up(
 
     Returns how many pairs there are, which are written where there is room for them, and how many the window left out.
     """
-    firsts = np.empty(window, dtype=np.int64)
-    own_firsts = np.empty((source_count, window), dtype=np.int64)
+    firsts = np.empty(windows.max() if windows.size else 0, dtype=np.int64)
+    own_firsts = np.empty((source_count, firsts.size), dtype=np.int64)
     own_kept = np.zeros(source_count, dtype=np.int64)
     found = left_out = 0
     begin = 0
     while begin < ids.size:
         end = begin
+        window = windows[buckets[begin]]
         while end < ids.size and buckets[end] == buckets[begin]:
             own_kept[sources[end]] = 0
             end += 1

@@ -5,7 +5,8 @@ similarity J agrees in k * (J + (1 - J) / 256) on average, as one byte agrees by
 estimate lies four standard errors or more from the threshold, that is the answer (one in 30,000 pairs at the threshold
 itself would be judged wrongly; further from it, far fewer). Else the two texts are compared. Costs two rows of k bytes
 a pair. Rejected: whole minima (four times the disk, for a standard error that is 0.4 % smaller), and comparing all
-texts."""
+texts.
+"""
 
 from __future__ import annotations
 

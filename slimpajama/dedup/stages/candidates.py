@@ -1,7 +1,7 @@
 """Candidates: for each band and range of keys, the pairs of documents that a round compares.
 
 A task reads the links of its range, learns which documents stay so far, and lists pairs (see
-:mod:`slimpajama.dedup.checking.candidates`). It holds 60 bytes for each linked document of the range, and the pairs.
+:mod:`slimpajama.dedup.checking.candidates`). It holds 160 bytes for each linked document of the range.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class CandidatesStage(Stage[CandidatesPayload, CandidatesResult]):
 
     name: ClassVar[str] = "candidates"
     title: ClassVar[str] = "candidates"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     result_type = CandidatesResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.dedup.compiled",)
     scales_with: ClassVar[Scale] = "links"

@@ -75,7 +75,9 @@ class LinkStage(Stage[LinkPayload, LinkResult]):
         dedup = self.dedup
         documents = documents_in(dedup, self.sketched) - sum(result.copies for result in self.exact)
         sources = dedup.sources
-        ranges = key_ranges(documents, task_bytes(dedup.config), dedup.sizes.bytes_per_key)
+        # Where removals are checked, the documents of a range are paired up, which takes more for those that are linked.
+        held = dedup.sizes.bytes_per_key * (2 if dedup.config.checked else 1)
+        ranges = key_ranges(documents, task_bytes(dedup.config), held)
         bands, _ = banding(dedup.config)
         left_out = [result.left_out for result in self.exact]
         common = {

@@ -3,7 +3,8 @@
 Only lines of needed documents are parsed. What is read is compared with what the first pass read, so a shard that has
 changed since is noticed. Documents of an earlier run are read from the input of that run. Holds 32 MB of text.
 Rejected: random reads (a compressed shard has no beginning but its first byte), and keeping all linked texts from the
-first pass (which of them are linked is not known then)."""
+first pass (which of them are linked is not known then).
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama.corpus.discovery import POSITION_BITS
-from slimpajama.dedup.checking.candidates import Bucketed, buckets_of, candidates_of
+from slimpajama.dedup.checking.candidates import Bucketed, buckets_of, candidates_of, windows_of
 from slimpajama.dedup.key_table import links_of_keys
 from slimpajama.dedup.source_ids import SourceRanges
 
@@ -82,3 +82,14 @@ def test_what_a_window_leaves_out_is_counted() -> None:
     kept = np.ones(4, dtype=np.bool_)
     assert candidates_of(found, kept, kept, SOURCES, 2).left_out == 2  # the fourth with the third, in two scopes
     assert candidates_of(found, kept, kept, SOURCES, 3).left_out == 0
+
+
+def test_the_largest_buckets_look_no_further_where_that_would_be_too_much() -> None:
+    sizes = [2, 3, 40_000, 5_000]
+    buckets = np.repeat(np.arange(4, dtype=np.int32), sizes)
+    all_stay = np.ones(buckets.size, dtype=np.bool_)
+    assert windows_of(buckets, all_stay, all_stay, 1).tolist() == [1, 1, 1, 1]
+    # 2 x 45,005 + 65,536 pairs are allowed: both large ones would make 8 in each of two scopes of each document.
+    assert windows_of(buckets, all_stay, all_stay, 8).tolist() == [8, 8, 1, 8]
+    few_stay = all_stay & (np.arange(buckets.size) < 100)
+    assert windows_of(buckets, few_stay, few_stay, 8).tolist() == [8, 8, 8, 8]
