@@ -75,7 +75,7 @@ class LinkStage(Stage[LinkPayload, LinkResult]):
         dedup = self.dedup
         documents = documents_in(dedup, self.sketched) - sum(result.copies for result in self.exact)
         sources = dedup.sources
-        # Where removals are checked, the documents of a range are paired up, which takes more for those that are linked.
+        # Where removals are checked, the linked documents of a range are paired up, which takes more.
         held = dedup.sizes.bytes_per_key * (2 if dedup.config.checked else 1)
         ranges = key_ranges(documents, task_bytes(dedup.config), held)
         bands, _ = banding(dedup.config)
