@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 __all__ = ["curves_svg"]
 
-WIDTH, HEIGHT = 860, 420
-LEFT, TOP, RIGHT, BOTTOM = 70, 20, 250, 50
+WIDTH, HEIGHT = 900, 420
+LEFT, TOP, RIGHT, BOTTOM = 70, 20, 290, 50
 LEAST, MOST = 0.0, 1.0
 COLOURS = ("#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#7f7f7f", "#a6761d", "#66a61e")
 """Told apart by people who see no red or no green, as far as eight go."""
