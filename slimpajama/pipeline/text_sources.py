@@ -7,6 +7,7 @@ document tells most pairs apart, but not all.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from slimpajama.config.dedup import Config
@@ -24,9 +25,20 @@ from slimpajama.storage.paths import path_of
 __all__ = ["earlier_text_sources", "own_text_sources"]
 
 
-def own_text_sources(dedup: DedupRun, sketched: Sequence[SketchResult]) -> list[TextSource]:
-    """The pieces of this run."""
-    return [_source(dedup, number, result) for number, result in enumerate(sketched)]
+def own_text_sources(dedup: DedupRun, sketched: Sequence[SketchResult], *, forgets: bool = True) -> list[TextSource]:
+    """The pieces of this run. ``forgets``: what was found in a piece that has changed since is forgotten."""
+    sources = [_source(dedup, number, result) for number, result in enumerate(sketched)]
+    if not forgets:
+        return sources
+    markers, layout = dedup.markers(SketchStage(dedup)), dedup.layout
+    return [
+        replace(
+            source,
+            sketch_marker=markers.path(source.piece.name),
+            sketch_parts=layout.part_markers(SketchStage.name, source.piece),
+        )
+        for source in sources
+    ]
 
 
 def earlier_text_sources(earlier: Index) -> tuple[TextSource, ...]:

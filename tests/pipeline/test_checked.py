@@ -3,6 +3,7 @@ runs."""
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from pathlib import Path
@@ -24,7 +25,7 @@ from slimpajama.pipeline.request import DedupRequest, read_request, write_reques
 from slimpajama.pipeline.verify_removals import removal_findings
 from slimpajama.stages.progress import SILENT
 from tests.corpus.shards import decompressed, files_below, jsonl, put
-from tests.watching import interrupted_in
+from tests.watching import before_each, interrupted_in
 
 
 def words(number: int, count: int) -> list[str]:
@@ -221,6 +222,25 @@ def test_similarities_of_removed_documents_are_told(finished: tuple[Path, Path, 
         assert row["similarity_global"] == pytest.approx(exact, abs=0.16)
         assert exact >= 0.8
     assert np.isfinite([row["similarity_global"] for row in removed]).all()
+
+
+@pytest.mark.parametrize("settings", [{}, {"preset": "slimpajama"}])
+def test_a_shard_that_changes_during_the_run_at_its_size_and_time_is_read_anew(
+    finished: tuple[Path, Path, slimpajama.DedupSummary], tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    source = shutil.copytree(finished[0], tmp_path / "in")
+    shard = source / "c4" / "a.jsonl"
+    before, times = shard.read_bytes(), shard.stat()
+
+    def other_text() -> None:
+        shard.write_bytes(before[: len(before) // 2] + before[len(before) // 2 :].replace(b"z", b"q"))
+        os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    with pytest.raises(InputChanged, match="run the same command again"):
+        run(source, tmp_path / "out", engine=before_each(TextsStage, other_text), **settings)
+    run(source, tmp_path / "out", **settings)
+    run(source, tmp_path / "fresh", **settings)
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "fresh")
 
 
 def test_verify_compares_a_sample_again_if_the_input_is_there(

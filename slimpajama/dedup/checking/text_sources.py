@@ -18,6 +18,8 @@ class TextSource:
     """A piece, how it was read, and what the first pass found.
 
     ``rows_file``: a row for each record. ``parts``: positions at which its parts begin; ``content``: their digests.
+    ``sketch_marker``, ``sketch_parts``: the marker of the first pass and the folder of its parts, if a piece that has
+    changed since is to be forgotten, so that the next run reads it anew.
     """
 
     piece: Piece
@@ -27,3 +29,5 @@ class TextSource:
     rows_file: Path
     parts: tuple[int, ...]
     content: tuple[str, ...]
+    sketch_marker: Path | None = None
+    sketch_parts: Path | None = None

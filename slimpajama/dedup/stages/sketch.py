@@ -34,10 +34,10 @@ from slimpajama.stages.markers import ANY_BYTES, Markers
 from slimpajama.stages.stage import Stage, StageResult, Task
 from slimpajama.storage.atomic import atomic_file
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.paths import is_remote, opened, path_of, remove_file
+from slimpajama.storage.paths import is_remote, opened, path_of, remove_file, remove_tree
 from slimpajama.versions import versions
 
-__all__ = ["SketchPart", "SketchPayload", "SketchResult", "SketchStage", "documents_in", "try_again"]
+__all__ = ["SketchPart", "SketchPayload", "SketchResult", "SketchStage", "documents_in", "forget_sketch", "try_again"]
 
 READING = (
     "method",
@@ -227,6 +227,12 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
             sketches=sketches,
             quarantine=quarantine,
         )
+
+
+def forget_sketch(marker: Path, parts: Path) -> None:
+    """Forget what was found in a piece that has changed since: its size and time may be as they were."""
+    remove_file(marker)
+    remove_tree(parts)
 
 
 def documents_in(dedup: DedupRun, sketched: Sequence[SketchResult]) -> int:

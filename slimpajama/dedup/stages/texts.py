@@ -28,6 +28,8 @@ from slimpajama.dedup.files.sketches import read_columns
 from slimpajama.dedup.files.spilled_texts import SpillWriter
 from slimpajama.dedup.stages.diff import spans_of
 from slimpajama.dedup.stages.estimate import EstimateResult
+from slimpajama.dedup.stages.sketch import forget_sketch
+from slimpajama.errors import InputChanged
 from slimpajama.stages.stage import Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
 from slimpajama.storage.atomic import atomic_file, content_digest
@@ -104,38 +106,52 @@ class TextsStage(Stage[TextsPayload, TextsResult]):
     @staticmethod
     def run(payload: TextsPayload) -> TextsResult:
         """Put the needed texts of one piece aside. Raises :class:`InputChanged` where the piece is another by now."""
-        source, piece, reading = payload.source, payload.source.piece, payload.reading
-        needed = _needed_of(payload)
-        ids, first = np.unique(needed.ids, return_index=True)
-        ends = [*first.tolist()[1:], needed.ids.size]
-        by_position = np.argsort(ids & _POSITION, kind="stable")
-        positions = (ids & _POSITION).astype(np.int64)[by_position]
-        all_ids, sources, rewritten = read_columns(source.rows_file, ["id", "source", "rewritten"])
-        order = np.argsort(all_ids)
-        rows = order[np.searchsorted(all_ids, ids[by_position], sorter=order)]
-        shares = share_of(needed.spreads, reading.shares)
-        with atomic_file(payload.texts_file) as file:
-            writer = SpillWriter(file)
-            lines = kept_lines(
-                piece,
-                source.reader,
-                positions,
-                sources[rows].astype(np.int64),
-                rewritten[rows],
-                normaliser(source.normalisation),
-                0,
-                source.fields,
-                check=PartsCheck(piece, source.parts, source.content),
-            )
-            texts = (line for line in lines if line)
-            for at, line in zip(by_position.tolist(), texts, strict=True):
-                text = orjson.loads(line)["text"].encode()
-                entries = slice(int(first[at]), ends[at])
-                wanted = zip(needed.is_candidate[entries].tolist(), shares[entries].tolist(), strict=True)
-                for is_candidate, share in sorted(set(wanted)):
-                    writer.append(share, is_candidate, int(ids[at]), text)
-            writer.close()
-        return TextsResult(texts=ids.size, spilled=file.record)
+        source = payload.source
+        try:
+            return _put_aside(payload)
+        except InputChanged as fault:
+            if source.sketch_marker is not None and source.sketch_parts is not None:
+                forget_sketch(source.sketch_marker, source.sketch_parts)
+                raise
+            raise InputChanged(
+                f"{source.piece.file.path} has changed since it was deduplicated, and its texts are needed to compare "
+                "removals; bring back what it was, or run that deduplication again"
+            ) from fault
+
+
+def _put_aside(payload: TextsPayload) -> TextsResult:
+    source, piece, reading = payload.source, payload.source.piece, payload.reading
+    needed = _needed_of(payload)
+    ids, first = np.unique(needed.ids, return_index=True)
+    ends = [*first.tolist()[1:], needed.ids.size]
+    by_position = np.argsort(ids & _POSITION, kind="stable")
+    positions = (ids & _POSITION).astype(np.int64)[by_position]
+    all_ids, sources, rewritten = read_columns(source.rows_file, ["id", "source", "rewritten"])
+    order = np.argsort(all_ids)
+    rows = order[np.searchsorted(all_ids, ids[by_position], sorter=order)]
+    shares = share_of(needed.spreads, reading.shares)
+    with atomic_file(payload.texts_file) as file:
+        writer = SpillWriter(file)
+        lines = kept_lines(
+            piece,
+            source.reader,
+            positions,
+            sources[rows].astype(np.int64),
+            rewritten[rows],
+            normaliser(source.normalisation),
+            0,
+            source.fields,
+            check=PartsCheck(piece, source.parts, source.content),
+        )
+        texts = (line for line in lines if line)
+        for at, line in zip(by_position.tolist(), texts, strict=True):
+            text = orjson.loads(line)["text"].encode()
+            entries = slice(int(first[at]), ends[at])
+            wanted = zip(needed.is_candidate[entries].tolist(), shares[entries].tolist(), strict=True)
+            for is_candidate, share in sorted(set(wanted)):
+                writer.append(share, is_candidate, int(ids[at]), text)
+        writer.close()
+    return TextsResult(texts=ids.size, spilled=file.record)
 
 
 _POSITION = np.uint64((1 << POSITION_BITS) - 1)

@@ -23,13 +23,12 @@ from slimpajama.dedup import output_shards
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.layout import OutputShard
 from slimpajama.dedup.stages.decide import DecideResult
-from slimpajama.dedup.stages.sketch import SketchResult, SketchStage
+from slimpajama.dedup.stages.sketch import SketchResult, SketchStage, forget_sketch
 from slimpajama.errors import InputChanged
 from slimpajama.stages.markers import ANY_BYTES, Markers
 from slimpajama.stages.stage import Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.paths import remove_file, remove_tree
 from slimpajama.text.normalisation import Normalisation, normaliser
 from slimpajama.versions import versions
 
@@ -148,8 +147,7 @@ class WriteStage(Stage[WritePayload, WriteResult]):
         try:
             return _written(payload)
         except InputChanged:
-            remove_file(payload.sketch_marker)
-            remove_tree(payload.sketch_parts)
+            forget_sketch(payload.sketch_marker, payload.sketch_parts)
             raise
 
 
