@@ -30,7 +30,7 @@ FAULTS = {
         "dedup/stages/decide.py", "own.sketches", "own.sketch", "attr-defined"
     ),
     "a field of the result of a stage of one task": Fault(
-        "dedup/stages/decide.py", "self.clusters.table", "self.clusters.tabel", "attr-defined"
+        "dedup/stages/decide.py", "self.diff.digests", "self.diff.digest", "attr-defined"
     ),
     "a field inside a result": Fault(
         "dedup/stages/sketch.py", "result.counts.in_lsh", "result.counts.in_lhs", "attr-defined"

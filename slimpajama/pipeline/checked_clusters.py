@@ -139,7 +139,8 @@ class _Rounds:
 
     def _current(self, fates: GreedyResult | None) -> CheckRound:
         layout, earlier = self.dedup.layout, self.dedup.earlier.tables if self.dedup.earlier else ()
-        work = PairWork(f"{CHECK} {self.number}", layout.check / f"round-{self.number}", layout.root)
+        folder = layout.check / f"round-{self.number}"
+        work = PairWork(f"{CHECK} {self.number}", folder, folder / "done", layout.root)
         return CheckRound(self.number, (*earlier, *([fates.table] if fates else [])), work)
 
 

@@ -244,7 +244,7 @@ class _Run:
         dedup = self.dedup
         if dedup.config.checked or not dedup.config.sampled_removals:
             return None
-        work = PairWork(LOOK, dedup.layout.look, dedup.layout.root)
+        work = PairWork(LOOK, dedup.layout.look, dedup.layout.done / LOOK, dedup.layout.root)
         decisions = [result.decisions for result in decided]
         sources = own_text_sources(dedup, sketched)
         return sample_of_removals(dedup, self.stages, sketched, decisions, sources, work)

@@ -15,10 +15,10 @@ from slimpajama.dedup.checking.rounds import PairWork
 from slimpajama.dedup.checking.similarity import Means
 from slimpajama.dedup.checking.text_sources import TextSource
 from slimpajama.dedup.dedup_run import DedupRun
-from slimpajama.dedup.files.pairs import JudgedPairs, PairsToCompare, read_pairs, write_pairs
+from slimpajama.dedup.files.pairs import JudgedPairs, read_pairs
 from slimpajama.dedup.removal_sample import RemovalSample
 from slimpajama.dedup.stages.estimate import EstimateStage
-from slimpajama.dedup.stages.look import SEED, LookStage, least_of_each_source
+from slimpajama.dedup.stages.look import SEED, DrawStage, LookStage
 from slimpajama.dedup.stages.sketch import SketchResult
 from slimpajama.pipeline.checked_clusters import compared_texts
 from slimpajama.stages.runner import Stages
@@ -45,14 +45,9 @@ def sample_of_removals(
     scope: Scope = "local" if dedup.config.scope == "local" else "global"
     looking = LookStage(dedup, decisions, scope, count, work)
     looked = stages.run(looking, work.markers(looking))
-    listed = [read_pairs(path_of(result.table.path), PairsToCompare) for result in looked]
-    documents, survivors = (
-        np.concatenate([np.empty(0, dtype=np.uint64), *(getattr(pairs, name) for pairs in listed)])
-        for name in ("documents", "candidates")
-    )
-    chosen = np.sort(least_of_each_source(documents, dedup.sources, count))
-    pairs = write_pairs(work.folder / "pairs.arrow", PairsToCompare(documents[chosen], survivors[chosen]))
-    estimating = EstimateStage(dedup, sketched, [pairs], chosen.size, (), work, exact=True)
+    drawing = DrawStage(dedup, looked, count, work)
+    drawn = stages.run_one(drawing, work.markers(drawing))
+    estimating = EstimateStage(dedup, sketched, [drawn.table], drawn.pairs, (), work, exact=True)
     estimated = stages.run(estimating, work.markers(estimating))
     text_bytes = sum(result.counts.text_bytes for result in sketched)
     compared = compared_texts(dedup, stages, sources, estimated, text_bytes, work)

@@ -67,7 +67,7 @@ def _sample(folder: Path, input: str, config: Config, engine: Engine, progress: 
     decisions = [file_record(layout.decisions(piece)) for piece in corpus.pieces]
     sources = [*own_text_sources(dedup, sketched, forgets=False), *(earlier_text_sources(earlier) if earlier else ())]
     with tempfile.TemporaryDirectory(prefix="slimpajama-") as scratch:
-        work = PairWork("verify removals", Path(scratch), Path(scratch))
+        work = PairWork("verify removals", Path(scratch), Path(scratch) / "done", Path(scratch))
         return sample_of_removals(dedup, Stages(engine, progress), sketched, decisions, sources, work)
 
 

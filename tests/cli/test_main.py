@@ -104,7 +104,10 @@ def test_quiet_prints_nothing(corpus: Path) -> None:
 def test_a_second_run_says_what_it_reused(corpus: Path) -> None:
     dedup(corpus)
     result = dedup(corpus)
-    assert "read and sketch 0.0 s (2 of 2 reused), link 0.0 s (9 of 9 reused)" in result.stdout
+    assert (
+        "read and sketch 0.0 s (2 of 2 reused), exact 0.0 s (1 of 1 reused), link 0.0 s (9 of 9 reused)"
+        in result.stdout
+    )
     assert " MB/s: " not in result.stdout
 
 

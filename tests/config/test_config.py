@@ -51,6 +51,7 @@ def test_the_defaults_are_the_published_ones() -> None:
         "threshold": None,
         "prefer": ("source",),
         "duplicate_counts": True,
+        "sampled_removals": 200,
         "max_removed_fraction": None,
         "max_document_bytes": 64 << 20,
         "max_bad_fraction": 0.01,

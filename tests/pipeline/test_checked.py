@@ -165,8 +165,9 @@ def test_little_memory_and_disk_change_nothing(
     assert sorted(kept) == sorted(cut)
 
 
-@pytest.mark.parametrize("stage", [TextsStage, CompareStage, GreedyStage])
-@pytest.mark.parametrize("task", [0, 1])
+@pytest.mark.parametrize(
+    ("stage", "task"), [(TextsStage, 0), (TextsStage, 1), (CompareStage, 0), (GreedyStage, 0), (GreedyStage, 1)]
+)
 def test_a_run_that_was_interrupted_goes_on(
     finished: tuple[Path, Path, slimpajama.DedupSummary], tmp_path: Path, stage: Any, task: int
 ) -> None:

@@ -221,8 +221,8 @@ def test_a_run_prints_the_tables_and_where_to_look(done: tuple[Path, Result]) ->
     assert "web: 625 sequences of 64 tokens" in lines
     assert "both: 625 sequences of 64 tokens" in lines
     assert [line.split()[:5] for line in lines if line.split()[:1] in (["c4"], ["github"])][-2:] == [
-        ["c4", "75.000", "75.040", "469", "30,016"],
         ["github", "25.000", "24.960", "156", "9,984"],
+        ["c4", "75.000", "75.040", "469", "30,016"],
     ]
     assert lines[-1].endswith(f" s in all; summary: {out / 'summary.json'}")
 

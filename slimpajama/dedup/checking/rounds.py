@@ -29,12 +29,13 @@ WIDEST = 64
 class PairWork:
     """Pairs of documents that are compared together: where the files go, and what people see.
 
-    ``name``: of all stages, as in ``check 1: read texts``. ``folder``: of the files and markers, below ``root``, by
-    which files are remembered.
+    ``name``: of all stages, as in ``check 1: read texts``. ``folder``: of the files; ``done``: of the markers, which
+    remember files by their paths below ``root``.
     """
 
     name: str
     folder: Path
+    done: Path
     root: Path
 
     @property
@@ -44,7 +45,7 @@ class PairWork:
 
     def markers(self, stage: Stage[Payload, ResultType]) -> Markers[ResultType]:
         """The markers of the finished tasks of a stage."""
-        return Markers(self.folder / "done" / stage.name, self.root, stage.result_type)
+        return Markers(self.done / stage.name, self.root, stage.result_type)
 
     def label(self, title: str) -> str:
         """What people see of one stage."""

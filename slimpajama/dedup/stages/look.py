@@ -19,7 +19,7 @@ from slimpajama.config.dedup import Scope
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.checking.rounds import PairWork
 from slimpajama.dedup.dedup_run import DedupRun
-from slimpajama.dedup.files.pairs import PairsToCompare, spread, write_pairs
+from slimpajama.dedup.files.pairs import PairsToCompare, read_pairs, spread, write_pairs
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.engine.heartbeat import beat
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
@@ -28,7 +28,7 @@ from slimpajama.storage.atomic import content_digest
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import opened, path_of
 
-__all__ = ["SEED", "LookPayload", "LookResult", "LookStage", "least_of_each_source"]
+__all__ = ["SEED", "DrawPayload", "DrawStage", "LookPayload", "LookResult", "LookStage", "least_of_each_source"]
 
 SEED = np.uint64(0x5EED)
 
@@ -122,6 +122,67 @@ class LookStage(Stage[LookPayload, LookResult]):
         order = np.argsort(documents)
         record = write_pairs(payload.pairs_file, PairsToCompare(documents[order], survivors[order]))
         return LookResult(pairs=documents.size, table=record)
+
+
+@dataclass(frozen=True, slots=True)
+class DrawPayload:
+    """What was listed of each piece, how many removals of each source are drawn, and where these go."""
+
+    listed_files: tuple[Path, ...]
+    sources: SourceRanges
+    count: int
+    pairs_file: Path
+
+
+@dataclass(frozen=True)
+class DrawStage(Stage[DrawPayload, LookResult]):
+    """The sample of all pieces: of what was ``listed`` of each, ``count`` removals of each source."""
+
+    dedup: DedupRun
+    listed: Sequence[LookResult]
+    count: int
+    work: PairWork
+
+    name: ClassVar[str] = "draw"
+    title: ClassVar[str] = "draw"
+    version: ClassVar[int] = 1
+    result_type = LookResult
+    scales_with: ClassVar[Scale] = "fixed"
+    single: ClassVar[bool] = True
+
+    @property
+    def label(self) -> str:
+        """As its work is called."""
+        return self.work.label(self.title)
+
+    def tasks(self) -> Sequence[Task[DrawPayload]]:
+        """One."""
+        records = [result.table for result in self.listed]
+        inputs = {
+            "version": self.version,
+            "listed": content_digest(records),
+            "count": self.count,
+            "sources": asdict(self.dedup.sources),
+        }
+        payload = DrawPayload(
+            tuple(path_of(record.path) for record in records),
+            self.dedup.sources,
+            self.count,
+            self.work.folder / "pairs.arrow",
+        )
+        return [Task("all", payload, inputs, sum(record.bytes for record in records), written_files(records))]
+
+    @staticmethod
+    def run(payload: DrawPayload) -> LookResult:
+        """Draw the sample."""
+        listed = [read_pairs(path, PairsToCompare) for path in payload.listed_files]
+        documents, survivors = (
+            np.concatenate([np.empty(0, dtype=np.uint64), *(getattr(pairs, name) for pairs in listed)])
+            for name in ("documents", "candidates")
+        )
+        chosen = np.sort(least_of_each_source(documents, payload.sources, payload.count))
+        record = write_pairs(payload.pairs_file, PairsToCompare(documents[chosen], survivors[chosen]))
+        return LookResult(pairs=chosen.size, table=record)
 
 
 def least_of_each_source(documents: NDArray[np.uint64], sources: SourceRanges, count: int) -> NDArray[np.int64]:
