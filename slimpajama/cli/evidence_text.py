@@ -58,7 +58,7 @@ def explanation_text(found: Explanation) -> str:
     if found.problem:
         lines += ["", f"The texts cannot be compared: {printable(found.problem)}"]
     if found.members:
-        lines += ["", f"The first {len(found.members):,} documents of its global cluster:"]
+        lines += ["", f"{len(found.members):,} documents of its global cluster:"]
         lines += [f"  {where(one)}: {one.status}" for one in found.members]
     return "\n".join(lines)
 

@@ -25,8 +25,8 @@ class MinHashParams:
     ``method``: the key method, by name, and its ``method_version``. ``num_perm`` permutations drawn with ``seed`` make
     a signature, of which ``bands`` of ``rows`` values each become keys. ``normalisation``: of the stored text, which is
     then cleaned in the way of ``cleaning`` and cut into shingles of ``shingle_length`` units. Documents of fewer than
-    ``min_cleaned_characters`` have no keys. ``checked``: the low bytes of minima are kept beside the keys.
-    """
+    ``min_cleaned_characters`` have no keys. ``checked``: the low bytes of minima are kept beside the keys, and removals
+    are held to ``threshold``."""
 
     num_perm: int = 128
     seed: int = 1
@@ -40,6 +40,7 @@ class MinHashParams:
     method: str = "minhash"
     method_version: int = 1
     checked: bool = False
+    threshold: float | None = None
 
     @classmethod
     def of(cls, config: Config) -> MinHashParams:
@@ -58,6 +59,7 @@ class MinHashParams:
             method=config.method,
             method_version=KEY_METHODS.get(config.method).version,
             checked=config.checked,
+            threshold=config.threshold if config.checked else None,
         )
 
     def first_difference(self, other: MinHashParams) -> str:

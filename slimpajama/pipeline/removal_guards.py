@@ -73,22 +73,22 @@ def refuse_too_much_removed(dedup: DedupRun, tally: Tally, groups: Sequence[Grou
         else f"{one.documents:,} documents of cluster {one.cluster:#x}"
         for one in large
     )
+    clusters = f"its largest clusters are {named}" if large else "none of the largest clusters keeps a document of it"
     also = "; so would " + ", ".join(f"{loss.source} {loss.where} ({loss.share:.1%})" for loss in others[:NAMED])
     raise TooMuchRemoved(
         f"source {worst.source!r} would lose {worst.removed:,} of {worst.documents:,} documents ({worst.share:.1%}) as "
-        f"duplicates {worst.where}, more than max_removed_fraction ({most:g}) allows{also if others else ''}; its "
-        f"largest clusters are {named or 'small'}: if these are no duplicates, set preset=verified or take out the "
+        f"duplicates {worst.where}, more than max_removed_fraction ({most:g}) allows{also if others else ''}; "
+        f"{clusters}: if these are no duplicates, set preset=verified or take out the "
         "template they share, else raise max_removed_fraction; no shard was written"
     )
 
 
 def _clusters_of(dedup: DedupRun, loss: _Loss, groups: Sequence[GroupResult]) -> list[LargeCluster]:
-    """The largest clusters whose survivor is of the source; of all sources where there are none."""
+    """The largest clusters whose survivor is of the source, if they are among the largest of all."""
     large = largest_clusters(groups, loss.scope)
     number = dedup.source_names.index(loss.source)
     survivors = dedup.sources.reported_of(np.array([one.cluster for one in large], dtype=np.uint64)).tolist()
-    own = [one for one, source in zip(large, survivors, strict=True) if source == number]
-    return (own or large)[:NAMED]
+    return [one for one, source in zip(large, survivors, strict=True) if source == number][:NAMED]
 
 
 def warn_of_lost_sources(dedup: DedupRun, tally: Tally) -> None:

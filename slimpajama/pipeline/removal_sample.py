@@ -43,7 +43,8 @@ def sample_of_removals(
     texts."""
     count = dedup.config.sampled_removals
     scope: Scope = "local" if dedup.config.scope == "local" else "global"
-    looking = LookStage(dedup, decisions, scope, count, work)
+    earlier = len(sources) > len(dedup.corpus.pieces)
+    looking = LookStage(dedup, decisions, scope, count, earlier, work)
     looked = stages.run(looking, work.markers(looking))
     drawing = DrawStage(dedup, looked, count, work)
     drawn = stages.run_one(drawing, work.markers(drawing))

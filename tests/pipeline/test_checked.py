@@ -9,7 +9,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow.parquet as pq
 import pytest
@@ -213,16 +212,17 @@ def test_the_longest_can_be_preferred(tmp_path: Path) -> None:
     assert kept == {"c4/a.jsonl": [False], "github/b.jsonl": [True, False, True]}
 
 
-def test_similarities_of_removed_documents_are_told(finished: tuple[Path, Path, slimpajama.DedupSummary]) -> None:
+def test_exact_similarities_of_removed_documents_are_told(
+    finished: tuple[Path, Path, slimpajama.DedupSummary],
+) -> None:
     source, out, _ = finished
     texts = texts_by_id(source, out)
     removed = [row for row in rows(out) if not row["kept_global"]]
-    assert removed
-    for row in removed:
+    told = [row for row in removed if row["similarity_global"] is not None]
+    assert 0 < len(told) < len(removed)
+    for row in told:
         exact = jaccard(texts[row["id"]], texts[row["cluster_global"]])
-        assert row["similarity_global"] == pytest.approx(exact, abs=0.16)
-        assert exact >= 0.8
-    assert np.isfinite([row["similarity_global"] for row in removed]).all()
+        assert row["similarity_global"] == pytest.approx(exact, abs=1e-6)
 
 
 @pytest.mark.parametrize("settings", [{}, {"preset": "slimpajama"}])

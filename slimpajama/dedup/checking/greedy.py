@@ -24,7 +24,7 @@ __all__ = ["NO_PAIRS", "Fates", "SimilarPairs", "decide_fates", "walk", "with_mo
 @dataclass(frozen=True, slots=True)
 class SimilarPairs:
     """n pairs that are similar enough: ``documents``, ``candidates`` ``uint64[n]``, of which the candidate comes
-    before the document, and their ``similarities`` ``float64[n]``."""
+    before the document, and their ``similarities`` ``float64[n]``, NaN where not known exactly."""
 
     documents: NDArray[np.uint64]
     candidates: NDArray[np.uint64]

@@ -185,9 +185,9 @@ def _similar(judged: Sequence[JudgedPairs], payload: GreedyPayload, low: int, hi
         similar = similarities >= payload.threshold
         if not payload.guess:
             similar &= pairs.means[part] != Means.UNSETTLED
-        parts.append(
-            SimilarPairs(pairs.documents[part][similar], pairs.candidates[part][similar], similarities[similar])
-        )
+        # What is told of a removal is exact, or nothing.
+        known = np.where(pairs.means[part] == Means.ESTIMATE, np.nan, similarities)
+        parts.append(SimilarPairs(pairs.documents[part][similar], pairs.candidates[part][similar], known[similar]))
     return _joined(parts)
 
 

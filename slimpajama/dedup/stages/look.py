@@ -37,14 +37,13 @@ SEED = np.uint64(0x5EED)
 class LookPayload:
     """The decisions on one piece, how many removals of each source are looked at, and where they are listed.
 
-    ``first_own``: the first id that is not an earlier run's; removals for a document of an earlier run are not looked
-    at, since its text may be gone.
+    ``first_survivor``: removals for documents with lower ids are not looked at.
     """
 
     decisions_file: Path
     scope: Scope
     sources: SourceRanges
-    first_own: int
+    first_survivor: int
     count: int
     pairs_file: Path
 
@@ -58,12 +57,16 @@ class LookResult(StageResult, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class LookStage(Stage[LookPayload, LookResult]):
-    """The sample of the removals in ``decisions``, one table for each piece: ``count`` of each source."""
+    """The sample of the removals in ``decisions``, one table for each piece: ``count`` of each source.
+
+    ``earlier``: those for documents of earlier runs, too, whose texts are at hand.
+    """
 
     dedup: DedupRun
     decisions: Sequence[FileRecord]
     scope: Scope
     count: int
+    earlier: bool
     work: PairWork
 
     name: ClassVar[str] = "look"
@@ -80,6 +83,7 @@ class LookStage(Stage[LookPayload, LookResult]):
     def tasks(self) -> Sequence[Task[LookPayload]]:
         """One for each piece."""
         dedup = self.dedup
+        first = 0 if self.earlier else dedup.corpus.first_shard << POSITION_BITS
         return [
             Task(
                 piece.name,
@@ -87,7 +91,7 @@ class LookStage(Stage[LookPayload, LookResult]):
                     decisions_file=path_of(record.path),
                     scope=self.scope,
                     sources=dedup.sources,
-                    first_own=dedup.corpus.first_shard << POSITION_BITS,
+                    first_survivor=first,
                     count=self.count,
                     pairs_file=self.work.folder / "sample" / f"{number}.arrow",
                 ),
@@ -96,6 +100,7 @@ class LookStage(Stage[LookPayload, LookResult]):
                     "decisions": content_digest([record]),
                     "scope": self.scope,
                     "count": self.count,
+                    "first_survivor": first,
                     "sources": asdict(dedup.sources),
                 },
                 record.bytes,
@@ -114,7 +119,7 @@ class LookStage(Stage[LookPayload, LookResult]):
                 beat()
                 removed = batch.filter(batch.column(cluster).is_valid())
                 gone = ~removed.column(kept).to_numpy(zero_copy_only=False)
-                gone &= removed.column(cluster).to_numpy() >= np.uint64(payload.first_own)
+                gone &= removed.column(cluster).to_numpy() >= np.uint64(payload.first_survivor)
                 documents = np.concatenate([documents, removed.column("id").to_numpy()[gone]])
                 survivors = np.concatenate([survivors, removed.column(cluster).to_numpy()[gone]])
                 chosen = least_of_each_source(documents, payload.sources, payload.count)
