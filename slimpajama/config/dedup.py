@@ -132,7 +132,8 @@ class Config(BaseModel):
     )
     shingle: ShingleConfig = Field(
         default=DEDUP_PRESETS["slimpajama"].shingle,
-        description="what documents are cut into: `{unit: character or word, length: 3 to 64}`",
+        description="what documents are cut into: `{unit: character or word, length: 3 to 64}`; with `--set`, "
+        "`shingle.unit=word` and `shingle.length=5`",
     )
     method: str = Field(
         default="minhash", description="how the keys of documents are made: this, or a method registered in Python"

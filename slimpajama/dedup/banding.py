@@ -10,6 +10,7 @@ from __future__ import annotations
 from slimpajama.config.dedup import Config
 from slimpajama.config.dedup_presets import PRESET_THRESHOLD
 from slimpajama.errors import ConfigError
+from slimpajama.logging import LOGGER
 
 __all__ = [
     "PUBLISHED_BANDS",
@@ -17,7 +18,10 @@ __all__ = [
     "banding",
     "catch_probability",
     "optimal_banding",
+    "warn_of_missed_pairs",
 ]
+
+MOST_FOUND = 0.5
 
 PUBLISHED_BANDS = 9
 PUBLISHED_ROWS = 13
@@ -50,3 +54,16 @@ def banding(config: Config) -> tuple[int, int]:
     if config.bands is not None and config.rows is not None:
         return config.bands, config.rows
     return optimal_banding(config.threshold or PRESET_THRESHOLD, config.num_perm)
+
+
+def warn_of_missed_pairs(config: Config) -> None:
+    """Warn of bands that find few of the pairs at the threshold: they leave most of them, checked or not."""
+    if not config.checked or config.threshold is None:
+        return
+    bands, rows = banding(config)
+    found = catch_probability(config.threshold, bands, rows)
+    if found < MOST_FOUND:
+        LOGGER.warning(
+            f"{bands} bands of {rows} rows find {found:.0%} of the pairs at the threshold {config.threshold:g}: most "
+            "of those near it will stay; give more bands or fewer rows, or a higher threshold"
+        )

@@ -19,6 +19,7 @@ from slimpajama.config.loading import with_settings
 from slimpajama.corpus.discovery import ShardFile, discover
 from slimpajama.corpus.left_out import report_left_out
 from slimpajama.corpus.shard_formats import shard_format
+from slimpajama.dedup.banding import warn_of_missed_pairs
 from slimpajama.dedup.card import shards_card
 from slimpajama.dedup.checking.rounds import LOOK, PairWork
 from slimpajama.dedup.dedup_run import DedupRun, WorkSizes
@@ -126,6 +127,7 @@ def deduplicate_on(
         if stages.inspecting:
             return run.run()
         report_left_out(corpus, config.strict_input)
+        warn_of_missed_pairs(config)
         if not (output / REQUEST).exists():
             text = text_bytes(corpus.files)
             needed = dedup_bytes(text, 2 if config.scope == "both" else 1)

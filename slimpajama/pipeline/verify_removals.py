@@ -16,6 +16,7 @@ from slimpajama.dedup.checking.rounds import PairWork
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.key_index import open_index
 from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.removal_sample import RemovalSample
 from slimpajama.dedup.stages.sketch import SketchResult, SketchStage
 from slimpajama.engine import Engine
@@ -62,6 +63,9 @@ def _sample(folder: Path, input: str, config: Config, engine: Engine, progress: 
     first_shard = earlier.shards if earlier else 0
     corpus = discover(path_of(input), config.sources, config.piece_bytes, first_shard, config.layout)
     layout = DedupLayout(folder, tuple(source.name for source in corpus.sources))
+    decided = {part.decisions for part in read_manifest(layout).parts}
+    if decided != {layout.relative(layout.decisions(piece)) for piece in corpus.pieces}:
+        raise _other_input(corpus.root, folder)
     dedup = DedupRun(corpus, config, layout, earlier)
     sketched = _sketched(dedup)
     decisions = [file_record(layout.decisions(piece)) for piece in corpus.pieces]
@@ -77,8 +81,12 @@ def _sketched(dedup: DedupRun) -> list[SketchResult]:
     results = [markers.last_result(piece.name) for piece in dedup.corpus.pieces]
     found = [result for result in results if result is not None]
     if len(found) < len(results):
-        raise OutputError(
-            f"the input {dedup.corpus.root} holds other shards than {dedup.layout.root} was made of; bring back "
-            "what it was, or run the deduplication again"
-        )
+        raise _other_input(dedup.corpus.root, dedup.layout.root)
     return found
+
+
+def _other_input(input: Path, output: Path) -> OutputError:
+    return OutputError(
+        f"the input {input} holds other shards than {output} was made of; bring back what it was, or run the "
+        "deduplication again"
+    )

@@ -252,6 +252,11 @@ def test_verify_compares_a_sample_again_if_the_input_is_there(
     found = slimpajama.verify(out)
     assert found.findings == []
     assert found.checked["removals compared again"] == summary.total.global_.duplicate.documents
+    shutil.rmtree(source / "c4")
+    found = slimpajama.verify(out)
+    assert found.findings == []
+    assert "removals compared again" not in found.checked
+    assert "holds other shards than" in caplog.text
     shutil.rmtree(source)
     found = slimpajama.verify(out)
     assert found.findings == []
@@ -272,3 +277,12 @@ def test_removals_below_the_threshold_are_found(tmp_path: Path) -> None:
     assert compared == 2
     (finding,) = findings
     assert finding.startswith(f"1 of 2 removals of source 'c4' in {out} are below the threshold 0.8, the lowest at 0.7")
+
+
+def test_bands_that_cannot_reach_the_threshold_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    put(tmp_path / "in", {"c4/a.jsonl": records(chain(5))})
+    run(tmp_path / "in", tmp_path / "out", threshold=0.5)
+    assert "14 bands of 8 rows find 5% of the pairs at the threshold 0.5" in caplog.text
+    caplog.clear()
+    run(tmp_path / "in", tmp_path / "out")
+    assert "bands of" not in caplog.text
