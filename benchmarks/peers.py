@@ -122,6 +122,9 @@ PEERS = (
 OURS = {
     "slimpajama": "13 characters, 9 × 13, components",
     "verified": "13 characters, 14 × 8, each removal checked",
+    "fineweb": "5 words, 14 × 8, components",
+    "dolma3": "5 words, 26 × 11, each removal checked",
+    "nemo": "24 characters, 20 × 13, components",
 }
 
 HEADING = (
