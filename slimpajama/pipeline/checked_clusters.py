@@ -69,8 +69,7 @@ def checked_clusters(
         similar=last.similar,
         left_out=rounds.left_out,
     )
-    linked = sum(result.linked for result in exact) + sum(result.linked for result in links)
-    done = CheckedStage(dedup, sketched, links, copies, last.table, linked, figures)
+    done = CheckedStage(dedup, sketched, links, copies, last.table, last.documents, figures)
     result = stages.run_one(done, markers)
     stages.remove_tree(dedup.layout.check)
     return result

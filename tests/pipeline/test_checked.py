@@ -201,6 +201,22 @@ def test_what_is_compared_with_an_earlier_run_is_compared_with_what_stayed_there
         run(tmp_path / "new", tmp_path / "third", against=str(tmp_path / "first"), **settings)
 
 
+def test_a_chain_of_runs_knows_who_stayed_in_all_of_them(tmp_path: Path) -> None:
+    one, two, three = chain(5)
+    settings = {"bands": 100, "rows": 1, "num_perm": 112}
+    lone = " ".join(words(3, 60))
+    put(tmp_path / "a", {"c4/a.jsonl": records([one, two])})
+    put(tmp_path / "b", {"github/b.jsonl": records([lone, two])})
+    put(tmp_path / "c", {"c4/c.jsonl": records([three, lone, two])})
+    run(tmp_path / "a", tmp_path / "1", **settings)
+    run(tmp_path / "b", tmp_path / "2", against=str(tmp_path / "1"), **settings)
+    run(tmp_path / "c", tmp_path / "3", against=str(tmp_path / "2"), **settings)
+    assert [row["kept_global"] for row in rows(tmp_path / "2")] == [True, False]
+    assert [row["kept_global"] for row in rows(tmp_path / "3")] == [True, False, False]
+    assert [row["kept_local"] for row in rows(tmp_path / "3")] == [True, True, False]
+    assert slimpajama.verify(tmp_path / "3").findings == []
+
+
 def test_the_longest_can_be_preferred(tmp_path: Path) -> None:
     base = words(4, 150)
     texts = [" ".join(base), " ".join(base + words(5, 10)), " ".join(base + words(6, 6)), " ".join(words(8, 60))]

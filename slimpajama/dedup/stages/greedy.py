@@ -59,9 +59,10 @@ class GreedyPayload:
 
 
 class GreedyResult(StageResult, frozen=True, kw_only=True):
-    """How many pairs are ``similar``, and how many documents go in each scope."""
+    """How many pairs are ``similar``, how many documents go in each scope, and how many the ``table`` names in all."""
 
     similar: int
+    documents: int
     gone_global: int
     gone_local: int
     table: FileRecord
@@ -82,7 +83,7 @@ class GreedyStage(Stage[GreedyPayload, GreedyResult]):
 
     name: ClassVar[str] = "greedy"
     title: ClassVar[str] = "choose survivors"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     result_type = GreedyResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.dedup.compiled",)
     scales_with: ClassVar[Scale] = "links"
@@ -150,8 +151,15 @@ class GreedyStage(Stage[GreedyPayload, GreedyResult]):
             in_global = with_more(in_global, decide_fates(pairs, own_copies, in_global, places, known))
             in_local = with_more(in_local, decide_fates(of_source, copies_of_source, in_local, places, known))
             similar += pairs.documents.size
-        table = write_clusters_file(payload.table, [_clusters(in_global, in_local)])
-        return GreedyResult(similar=similar, gone_global=in_global.ids.size, gone_local=in_local.ids.size, table=table)
+        clusters = _clusters(in_global, in_local)
+        table = write_clusters_file(payload.table, [clusters])
+        return GreedyResult(
+            similar=similar,
+            documents=clusters.ids.size,
+            gone_global=in_global.ids.size,
+            gone_local=in_local.ids.size,
+            table=table,
+        )
 
 
 BYTES_PER_PAIR = 100
