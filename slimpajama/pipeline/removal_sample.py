@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from slimpajama.config.dedup import Scope
+from slimpajama.config.dedup_presets import PRESET_THRESHOLD
 from slimpajama.dedup.checking.rounds import PairWork
 from slimpajama.dedup.checking.similarity import Means
 from slimpajama.dedup.checking.text_sources import TextSource
@@ -25,10 +26,7 @@ from slimpajama.stages.runner import Stages
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import path_of
 
-__all__ = ["PUBLISHED_THRESHOLD", "sample_of_removals"]
-
-PUBLISHED_THRESHOLD = 0.8
-"""What the published bands and rows were chosen for."""
+__all__ = ["sample_of_removals"]
 
 
 def sample_of_removals(
@@ -61,6 +59,6 @@ def sample_of_removals(
     of_source, every = dedup.sources.reported_of(np.concatenate(found_documents)), np.concatenate(similarities)
     return RemovalSample.of(
         int(SEED),
-        dedup.config.threshold or PUBLISHED_THRESHOLD,
+        dedup.config.threshold or PRESET_THRESHOLD,
         {name: every[of_source == number] for number, name in enumerate(dedup.source_names)},
     )

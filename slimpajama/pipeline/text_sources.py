@@ -10,16 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from slimpajama.config.dedup import Config
-from slimpajama.config.loading import checked
-from slimpajama.corpus.discovery import discover
 from slimpajama.dedup.checking.text_sources import TextSource
 from slimpajama.dedup.dedup_run import DedupRun
-from slimpajama.dedup.files.key_index import Index, open_index
-from slimpajama.dedup.files.layout import DedupLayout
+from slimpajama.dedup.files.key_index import Index
 from slimpajama.dedup.stages.sketch import SketchResult, SketchStage
 from slimpajama.errors import InputChanged, InputError
-from slimpajama.pipeline.request import DedupRequest, read_request
+from slimpajama.pipeline.finished_run import finished_run
 from slimpajama.storage.paths import path_of
 
 __all__ = ["earlier_text_sources", "own_text_sources"]
@@ -50,31 +46,14 @@ def earlier_text_sources(earlier: Index) -> tuple[TextSource, ...]:
 
 
 def _sources_of_run(run: Path) -> list[TextSource]:
-    request = read_request(run)
-    if not isinstance(request, DedupRequest):
-        raise InputChanged(f"{run} was made by another command than the one its index is of; deduplicate it again")
-    config = checked(Config, request.settings, str(run))
     try:
-        corpus = discover(
-            path_of(request.input), config.sources, config.piece_bytes, open_index(run).first_shard, config.layout
-        )
+        finished = finished_run(run)
     except InputError as fault:
         raise InputChanged(
             f"to check removals, texts of the earlier run in {run} are read again from its input, and that fails: "
             f"{fault}; bring the input back, or set checked=false"
         ) from fault
-    dedup = DedupRun(corpus, config, DedupLayout(run, tuple(source.name for source in corpus.sources)))
-    markers = dedup.markers(SketchStage(dedup))
-    sources = []
-    for number, piece in enumerate(corpus.pieces):
-        result = markers.last_result(piece.name)
-        if result is None:
-            raise InputChanged(
-                f"{piece.file.path} is not among what the earlier run in {run} read: its input has changed since; "
-                "bring back what it was, or run that deduplication again"
-            )
-        sources.append(_source(dedup, number, result))
-    return sources
+    return own_text_sources(finished.dedup, finished.sketched, forgets=False)
 
 
 def _source(dedup: DedupRun, number: int, result: SketchResult) -> TextSource:

@@ -302,3 +302,14 @@ def test_bands_that_cannot_reach_the_threshold_are_warned_of(tmp_path: Path, cap
     caplog.clear()
     run(tmp_path / "in", tmp_path / "out")
     assert "bands of" not in caplog.text
+
+
+def test_an_earlier_input_with_a_shard_less_is_refused(tmp_path: Path) -> None:
+    one, two, three = chain(5)
+    settings = {"bands": 100, "rows": 1, "num_perm": 112}
+    put(tmp_path / "old", {"c4/a.jsonl": records([" ".join(words(3, 60))]), "c4/b.jsonl": records([one, two])})
+    put(tmp_path / "new", {"c4/c.jsonl": records([three])})
+    run(tmp_path / "old", tmp_path / "first", **settings)
+    (tmp_path / "old" / "c4" / "a.jsonl").unlink()  # from now on, ids would name other documents
+    with pytest.raises(InputChanged, match=r"holds other shards than .*; bring the input back, or set checked=false"):
+        run(tmp_path / "new", tmp_path / "second", against=str(tmp_path / "first"), **settings)

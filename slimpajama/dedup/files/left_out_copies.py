@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import POSITION_BITS
+from slimpajama.dedup.distinct import distinct
 from slimpajama.dedup.files.arrow_columns import column_array
 from slimpajama.storage.atomic import atomic_file
 from slimpajama.storage.file_record import FileRecord
@@ -48,7 +49,7 @@ class LeftOutCopies:
             self._mark(ids, found)
             return found
         shards = ids >> np.uint64(POSITION_BITS)
-        for shard in np.unique(shards):
+        for shard in distinct(shards):
             rows = np.flatnonzero(shards == shard)
             own = np.zeros(rows.size, dtype=np.bool_)
             self._mark(ids[rows], own)

@@ -6,8 +6,8 @@ are those of that document, so whatever it would be linked to there, in either s
 the same with fewer keys to compare. A task takes a range of one half of the hash, links what is equal in it as a band
 is linked, and drops the links whose other half differs. Where removals are checked, only the links within sources are
 kept, as those between sources are found in the bands; and where the preferred copy need not be the first, nothing is
-left out. Costs what a band costs. Rejected: leaving out copies in other
-sources, too (their links within their own source would be lost).
+left out. Costs what a band costs. Rejected: leaving out copies in other sources, too (their links within their own
+source would be lost).
 """
 
 from __future__ import annotations
