@@ -10,7 +10,7 @@ from slimpajama.stages.markers import Markers
 from slimpajama.stages.stage import Payload, ResultType, Stage
 from slimpajama.storage.file_record import FileRecord
 
-__all__ = ["CHECK", "GUESSES", "LOOK", "ROUNDS", "CheckRound", "PairWork", "ReadingPass", "threshold_held"]
+__all__ = ["CHECK", "GUESSES", "LOOK", "ROUNDS", "WIDEST", "CheckRound", "PairWork", "ReadingPass", "threshold_held"]
 
 CHECK, LOOK = "check", "look"
 """What people see of all stages that check removals, and that look at a sample of them."""

@@ -14,12 +14,17 @@ from typing import ClassVar
 
 import msgspec
 
-from slimpajama.dedup.checking.rounds import CHECK, ROUNDS, threshold_held
+from slimpajama.dedup.checking.rounds import CHECK, GUESSES, ROUNDS, WIDEST, threshold_held
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.stages.all_rows import rows_digests
+from slimpajama.dedup.stages.candidates import CandidatesStage
 from slimpajama.dedup.stages.cluster import ClusterResult
+from slimpajama.dedup.stages.compare import CompareStage
+from slimpajama.dedup.stages.estimate import EstimateStage
+from slimpajama.dedup.stages.greedy import GreedyStage
 from slimpajama.dedup.stages.link import LinkResult
 from slimpajama.dedup.stages.sketch import SketchResult
+from slimpajama.dedup.stages.texts import TextsStage
 from slimpajama.stages.stage import Scale, Stage, Task
 from slimpajama.stages.written_files import written_files
 from slimpajama.storage.atomic import atomic_file, content_digest, fingerprint
@@ -27,6 +32,10 @@ from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import opened, path_of
 
 __all__ = ["CheckFigures", "CheckedPayload", "CheckedResult", "CheckedStage"]
+
+
+ROUND_STAGES = (CandidatesStage, EstimateStage, TextsStage, CompareStage, GreedyStage)
+"""What the table of the last round comes from."""
 
 
 class CheckFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,8 +94,8 @@ class CheckedStage(Stage[CheckedPayload, CheckedResult]):
         """All that the clusters depend on."""
         dedup = self.dedup
         return {
-            "version": self.version,
-            "rounds": ROUNDS,
+            "version": [self.version, *(stage.version for stage in ROUND_STAGES)],
+            "rounds": [GUESSES, ROUNDS, WIDEST],
             "threshold": threshold_held(dedup.config),
             "links": fingerprint([content_digest([result.links]) for result in self.links]),
             "copies": content_digest(self.copies),
