@@ -19,7 +19,7 @@ from slimpajama.dedup.params import MinHashParams
 from slimpajama.engine.kernels import kernel
 from slimpajama.text.shingles import shingle_hashes
 
-__all__ = ["ShingleSets", "containment", "jaccard", "pairs_shared", "shared", "shingle_sets"]
+__all__ = ["ShingleSets", "containment", "jaccard", "shared", "shingle_sets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +77,6 @@ def shared(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> int:
         left += np.int64(first <= second)
         right += np.int64(second <= first)
     return count
-
-
-@kernel
-def pairs_shared(
-    one_hashes: NDArray[np.uint32],
-    one_offsets: NDArray[np.int64],
-    other_hashes: NDArray[np.uint32],
-    other_offsets: NDArray[np.int64],
-    left: NDArray[np.int64],
-    right: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """:func:`shared` of many pairs at once: set ``left[k]`` of one :class:`ShingleSets` and ``right[k]`` of another."""
-    counts = np.empty(left.shape[0], dtype=np.int64)
-    for pair in range(left.shape[0]):
-        one = one_hashes[one_offsets[left[pair]] : one_offsets[left[pair] + 1]]
-        other = other_hashes[other_offsets[right[pair]] : other_offsets[right[pair] + 1]]
-        counts[pair] = shared(one, other)
-    return counts
 
 
 def jaccard(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:

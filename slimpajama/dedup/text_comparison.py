@@ -11,7 +11,7 @@ import numpy as np
 
 from slimpajama.dedup.minhash import signature
 from slimpajama.dedup.params import MinHashParams
-from slimpajama.dedup.shingle_sets import shared, shingle_sets
+from slimpajama.dedup.shingle_sets import containment, jaccard, shingle_sets
 from slimpajama.registry import KEY_METHODS
 
 __all__ = ["Comparison", "compare_texts"]
@@ -37,7 +37,6 @@ def compare_texts(first: str, second: str, params: MinHashParams) -> Comparison:
     """Compare two stored texts. Texts without shingles share nothing."""
     sets = shingle_sets([first, second], params)
     one, other = sets[0], sets[1]
-    common = shared(one, other)
     estimate = None
     if params.method == "minhash":
         signatures = [
@@ -55,9 +54,9 @@ def compare_texts(first: str, second: str, params: MinHashParams) -> Comparison:
     keys = KEY_METHODS.get(params.method).sketcher(params).sketch([first, second]).keys
     agreeing = np.flatnonzero((keys[0] == keys[1]) & (keys[0] != 0))
     return Comparison(
-        jaccard=common / max(1, one.size + other.size - common),
+        jaccard=jaccard(one, other),
         estimate=estimate,
-        first_in_second=common / max(1, one.size),
-        second_in_first=common / max(1, other.size),
+        first_in_second=containment(one, other),
+        second_in_first=containment(other, one),
         bands=tuple(agreeing.tolist()),
     )

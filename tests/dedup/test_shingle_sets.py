@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama.dedup.params import MinHashParams
-from slimpajama.dedup.shingle_sets import containment, jaccard, pairs_shared, shared, shingle_sets
+from slimpajama.dedup.shingle_sets import containment, jaccard, shared, shingle_sets
 from tests.twins import ANY_TEXT, LONG_TEXT, polynomial_hash, published_clean, shingles, word_shingle_hashes
 
 VALUES = st.sets(st.integers(0, 40) | st.integers(0, 2**32 - 1), max_size=40)
@@ -42,15 +42,6 @@ def test_what_two_sets_share_is_what_python_says(one: set[int], other: set[int])
     assert jaccard(left, right) == len(one & other) / max(1, len(one | other))
     assert containment(left, right) == len(one & other) / max(1, len(one))
     assert jaccard(left, left) == (1.0 if one else 0.0)
-
-
-def test_pairs_are_compared_at_once() -> None:
-    text = "the quick brown fox jumps over the lazy dog"
-    one = shingle_sets([text, "", text[:30]], MinHashParams())
-    other = shingle_sets([text[10:], text], MinHashParams())
-    left, right = np.array([0, 1, 2, 2, 0]), np.array([1, 0, 1, 0, 0])
-    counts = pairs_shared(one.hashes, one.offsets, other.hashes, other.offsets, left, right)
-    assert counts.tolist() == [31, 0, 18, 8, 21]
 
 
 @pytest.mark.parametrize("texts", [[], ["short"], ["", "İ"]])
