@@ -86,8 +86,10 @@ class Stages:
             results.append(result)
             if reason:
                 stale[task.key] = reason
-        missing = [task for task, result in zip(tasks, results, strict=True) if result is None]
         numbers = [number for number, result in enumerate(results) if result is None]
+        if self.engine.workers > 1:  # largest first, or a large one that is started last is waited for by all
+            numbers.sort(key=lambda number: -tasks[number].weight)
+        missing = [tasks[number] for number in numbers]
         record = StageRecord(len(tasks), len(tasks) - len(missing), 0.0, stale)
         self.records[name] = record
         if self.inspecting and missing:

@@ -61,7 +61,7 @@ class Shout(Stage[str, Shouted]):
     ran: ClassVar[list[str]] = []
 
     def tasks(self) -> list[Task[str]]:
-        return [Task(f"of/{item}", item, {"on": on}, 1) for item, on in self.on.items()]
+        return [Task(f"of/{item}", item, {"on": on}, len(item)) for item, on in self.on.items()]
 
     @staticmethod
     def run(payload: str) -> Shouted:
@@ -124,6 +124,28 @@ def test_what_was_finished_before_a_failure_is_kept(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="broken"):
         stage.run(items, ["1"] * 4)
     assert stage.ran == ["broken"]
+
+
+class InOrder(Backwards):
+    """An engine that handles its items in their order; ``workers`` is what it says it has."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def map(
+        self, function: Callable[[Any], Any], items: Sequence[Any], *others: Any
+    ) -> Generator[tuple[int, Any], None, None]:
+        for index, item in enumerate(items):
+            yield index, function(item)
+
+
+def test_several_workers_are_given_the_largest_items_first(tmp_path: Path) -> None:
+    for workers, handled in ((1, ["b", "aaaa", "cc", "dd"]), (3, ["aaaa", "cc", "dd", "b"])):
+        stage = Shouting(tmp_path / str(workers), InOrder(workers))
+        assert stage.run(["b", "aaaa", "cc", "dd"], ["1"] * 4) == ["B", "AAAA", "CC", "DD"]
+        assert stage.ran == handled
+        assert stage.run(["b", "aaaa", "cc", "dd"], ["1", "1", "2", "1"]) == ["B", "AAAA", "CC", "DD"]
+        assert stage.ran == ["cc"]
 
 
 def test_a_stage_of_nothing_gives_nothing(stage: Shouting) -> None:
