@@ -16,6 +16,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast
@@ -26,7 +27,15 @@ from slimpajama.engine.import_guard import imported_numba
 from slimpajama.logging import LOGGER
 from slimpajama.storage.own_folders import kernel_folder
 
-__all__ = ["Kernel", "compilation_announced", "compile_seconds", "content_digest", "kernel"]
+__all__ = [
+    "Instruction",
+    "Kernel",
+    "compilation_announced",
+    "compile_seconds",
+    "content_digest",
+    "instruction",
+    "kernel",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -54,7 +63,7 @@ class Kernel:
             numba = imported_numba()
             names = self._function.__globals__
             for name in self._function.__code__.co_names:
-                if isinstance(names.get(name), Kernel):
+                if isinstance(names.get(name), Kernel | Instruction):
                     names[name] = names[name].compiled()
             config: Any = numba.config
             before = config.CACHE_DIR
@@ -68,6 +77,28 @@ class Kernel:
         return self._compiled
 
 
+class Instruction:
+    """A function that writes LLVM code for kernels. numba is imported when a kernel that uses it is compiled."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Never called by Python."""
+        raise TypeError(f"{self._function.__name__} is for kernels alone")
+
+    def compiled(self) -> Any:
+        """numba's intrinsic."""
+        imported_numba()
+        return import_module("numba.extending").intrinsic(self._function)
+
+
+def instruction(function: Callable[..., Any]) -> Any:
+    """Make an instruction for kernels of ``function``, which is what ``numba.extending.intrinsic`` takes."""
+    return Instruction(function)
+
+
 def kernel(function: Function) -> Function:
     """Compile ``function`` by numba when it is first called; it runs without the interpreter lock."""
     return cast(Function, Kernel(function))
@@ -79,7 +110,7 @@ def content_digest(function: Callable[..., Any]) -> str:
     digest = hashlib.blake2b(_source(function.__code__.co_filename), digest_size=8)
     for name in function.__code__.co_names:
         value = function.__globals__.get(name)
-        called = value._function if isinstance(value, Kernel) else getattr(value, "py_func", None)
+        called = _python_function(value)
         if called is function or isinstance(value, ModuleType):
             continue
         if called is not None:
@@ -91,6 +122,13 @@ def content_digest(function: Callable[..., Any]) -> str:
             content = value.tobytes().hex() if isinstance(value, np.ndarray) else repr(value)
         digest.update(f"{name}={content};".encode())
     return digest.hexdigest()
+
+
+def _python_function(value: Any) -> Any:
+    """What a kernel, or an instruction, was made of, by this module or by numba; ``None`` for anything else."""
+    if isinstance(value, Kernel | Instruction):
+        return value._function
+    return getattr(value, "py_func", None) or getattr(value, "_defn", None)
 
 
 @functools.cache
