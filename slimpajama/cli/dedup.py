@@ -32,7 +32,7 @@ def dedup(
     preset: OnePreset = None,
     scope: Annotated[
         ScopeName | None,
-        typer.Option(help="Shards to write; decisions always hold both scopes (default: both)."),
+        typer.Option(help="Shards to write; decisions always hold both scopes; none: decisions alone (default: both)."),
     ] = None,
     workers: Workers = None,
     engine: OnEngine = EngineName.local,

@@ -49,7 +49,7 @@ def _path(text: str) -> Path:
 A_PATH: dict[str, Any] = {"parser": _path, "metavar": "PATH"}
 
 # `global` is a keyword, so these are made from values.
-ScopeName = Enum("ScopeName", {"both": "both", "global": "global", "local": "local"}, type=str)
+ScopeName = Enum("ScopeName", {"both": "both", "global": "global", "local": "local", "none": "none"}, type=str)
 PresetChoice = Enum(
     "PresetChoice",
     {"slimpajama": "slimpajama", "verified": "verified", "fineweb": "fineweb", "dolma3": "dolma3", "nemo": "nemo"},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slimpajama.dedup.files.layout import BOTH, DedupLayout
+from slimpajama.dedup.files.layout import DedupLayout, scopes_written
 from slimpajama.dedup.summary import DedupSummary, StageFigures
 from slimpajama.printable import printable
 from slimpajama.stages.runner import step_of
@@ -51,9 +51,10 @@ def closing_lines(summary: DedupSummary, output: Path) -> str:
         lines.append(f"held out, neither deduplicated nor kept: {counts}")
     if summary.total.bad.documents:
         lines.append(f"bad records: {output / 'quarantine'}")
-    scope = summary.settings.scope
-    shards = " and ".join(str(output / name) for name in BOTH if scope in ("both", name))
-    lines.append(f"shards: {shards}\ndecisions: {output / 'decisions'}\nsummary: {layout.summary}")
+    shards = " and ".join(str(output / name) for name in scopes_written(summary.settings.scope))
+    lines.append(
+        f"shards: {shards or 'none, as asked for'}\ndecisions: {output / 'decisions'}\nsummary: {layout.summary}"
+    )
     return "\n".join(printable(line, keep="\n") for line in lines)
 
 

@@ -22,7 +22,7 @@ from slimpajama.registry import KEY_METHODS, SHARD_FORMATS, Registry
 
 __all__ = ["REDPAJAMA_SET_NAMES", "Config", "LayoutName", "Scope", "SourceConfig", "load_config", "without_preset"]
 
-Scope = Literal["both", "global", "local"]
+Scope = Literal["both", "global", "local", "none"]
 LayoutName = Literal["auto", "folders", "records"]
 
 REDPAJAMA_SET_NAMES = {
@@ -107,7 +107,11 @@ class Config(BaseModel):
     strict_input: bool = Field(
         default=False, description="files with an unknown ending, or outside every source, are an error, not a warning"
     )
-    scope: Scope = Field(default="both", description="which deduplicated shards are written; both are always decided")
+    scope: Scope = Field(
+        default="both",
+        description="which deduplicated shards are written; both are always decided. `none`: decisions only, and `mix` "
+        "takes the texts from the input",
+    )
 
     text_field: str = Field(
         default="text",
@@ -177,7 +181,7 @@ class Config(BaseModel):
         gt=0,
         le=1,
         description="stop before writing if more than this share of a source's documents would be removed, in a scope "
-        "that is written",
+        "that is written (in either, where none is)",
     )
 
     max_document_bytes: Bytes = Field(default=64 << 20, ge=1 << 10, description="larger records are bad records")

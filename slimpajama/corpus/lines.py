@@ -111,9 +111,10 @@ class LineReader:
         """
         lines = cast(OpensLines, piece.file.format)
         with closing(lines.open_lines(piece.file, self.truncated, start or max(0, piece.start - 1))) as source:
-            yield from self._split(source, piece, start)
+            yield from self.split(source, piece, start)
 
-    def _split(self, source: LineSource, piece: Piece, start: int) -> Iterator[LineBlock]:
+    def split(self, source: LineSource, piece: Piece, start: int = 0) -> Iterator[LineBlock]:
+        """As :meth:`blocks`, of a ``source`` that is open; the caller closes it."""
         buffer = bytearray(self.block_bytes)
         filled = 0
         # A line belongs to the piece it begins in, so what is before the first newline of a later piece is skipped;

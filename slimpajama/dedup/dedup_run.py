@@ -16,7 +16,7 @@ from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
 from slimpajama.dedup.checking.text_sources import TextSource
 from slimpajama.dedup.files.key_index import Index
-from slimpajama.dedup.files.layout import BOTH, DedupLayout
+from slimpajama.dedup.files.layout import DedupLayout, scopes_written
 from slimpajama.dedup.grouping import BYTES_PER_MEMBER
 from slimpajama.dedup.lsh import BYTES_PER_KEY
 from slimpajama.dedup.precedence import Precedence
@@ -68,8 +68,8 @@ class DedupRun:
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
-        """Scopes whose shards are written."""
-        return BOTH if self.config.scope == "both" else (self.config.scope,)
+        """Scopes whose shards are written, maybe none."""
+        return scopes_written(self.config.scope)
 
     @property
     def reader(self) -> LineReader:

@@ -76,6 +76,12 @@ class KeptRecords:
     codes: NDArray[np.uint16]
     counts: DuplicateCounts | None
 
+    def of_source(self, source: int) -> KeptRecords:
+        """Those of one source."""
+        own = np.flatnonzero(self.codes >> 2 == source)
+        counts = self.counts and DuplicateCounts(self.counts.table, self.counts.numbers[own])
+        return KeptRecords(self.positions[own], self.rewritten[own], self.codes[own], counts)
+
 
 def kept_records(
     piece: Piece,

@@ -24,7 +24,7 @@ from slimpajama.dedup.card import shards_card
 from slimpajama.dedup.checking.rounds import LOOK, PairWork
 from slimpajama.dedup.dedup_run import DedupRun, WorkSizes
 from slimpajama.dedup.files.key_index import Index, open_index, write_index
-from slimpajama.dedup.files.layout import BOTH, OWNED_FOLDERS, DedupLayout
+from slimpajama.dedup.files.layout import BOTH, OWNED_FOLDERS, DedupLayout, scopes_written
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.removal_sample import RemovalSample
 from slimpajama.dedup.run_summary import largest_clusters, run_summary
@@ -130,7 +130,7 @@ def deduplicate_on(
         warn_of_missed_pairs(config)
         if not (output / REQUEST).exists():
             text = text_bytes(corpus.files)
-            needed = dedup_bytes(text, 2 if config.scope == "both" else 1)
+            needed = dedup_bytes(text, len(scopes_written(config.scope)))
             warn_if_full(output, needed if mixed is None else needed + mixture_bytes(text, mixed))
         holding.enter_context(locked(output))
         request = dedup_request(input, config)

@@ -63,9 +63,9 @@ class Outputs:
         earlier = self._listed()
         listed: dict[str, str] = {}
         parts: list[ManifestPart] = []
-        for piece, own, decision, result in zip(self.dedup.corpus.pieces, sketched, decided, written, strict=True):
+        written_now = {self._layout.relative(file.path): file.blake2b for result in written for file in result.shards}
+        for piece, own, decision in zip(self.dedup.corpus.pieces, sketched, decided, strict=True):
             digest = self._made_of(own, decision)
-            written_now = {self._layout.relative(file.path): file.blake2b for file in result.shards}
             tables, shards = self._tables(piece), self._shards(piece, len(own.parts))
             listed |= dict.fromkeys(tables, digest)
             listed |= {path: digest for path in shards if path in written_now or earlier.get(path) == digest}

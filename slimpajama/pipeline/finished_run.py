@@ -12,6 +12,7 @@ from pathlib import Path
 from slimpajama.config.dedup import Config
 from slimpajama.config.loading import checked
 from slimpajama.corpus.discovery import discover
+from slimpajama.corpus.shard_formats import shard_format
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.key_index import open_index
 from slimpajama.dedup.files.layout import DedupLayout
@@ -44,7 +45,8 @@ def finished_run(folder: Path) -> FinishedRun:
     first_shard = open_index(folder).first_shard
     corpus = discover(path_of(request.input), config.sources, config.piece_bytes, first_shard, config.layout)
     earlier = open_index(path_of(config.against)) if config.against else None
-    layout = DedupLayout(folder, tuple(source.name for source in corpus.sources))
+    names = tuple(source.name for source in corpus.sources)
+    layout = DedupLayout(folder, names, shard_format(config.shard_format).ending)
     dedup = DedupRun(corpus, config, layout, earlier)
     markers = dedup.markers(SketchStage(dedup))
     results = [markers.last_result(piece.name) for piece in corpus.pieces]

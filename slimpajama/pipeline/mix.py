@@ -26,7 +26,8 @@ from slimpajama.pipeline.preflight import check_recipes, check_targets, check_to
 from slimpajama.pipeline.replacement import announce, replaced_mixtures
 from slimpajama.pipeline.request import REQUEST, MixRequest, from_anywhere, write_request
 from slimpajama.pipeline.tokens import make_store
-from slimpajama.planning.disk_need import SHARD_EXPANSION, mixture_bytes, warn_if_full
+from slimpajama.pipeline.unwritten_shards import unwritten_shards
+from slimpajama.planning.disk_need import mixture_bytes, warn_if_full
 from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.stages.runner import Stages
 from slimpajama.stages.written_files import DamagedFile
@@ -88,12 +89,12 @@ def make_mixtures(
     expect_dedup_output(input)
     config = config.model_copy(update={"tokenizer": from_anywhere(config.tokenizer)})
     if stages.inspecting:
-        documents = open_dedup_output(input)
+        documents = open_dedup_output(input, unwritten_shards)
         _check(documents, recipes, output)
         return _make(documents, recipes, config, output, stages, memory, chosen, dry_run)
     owned = [output / name for name in written]
     with locked_for_reading(input):
-        documents = open_dedup_output(input)
+        documents = open_dedup_output(input, unwritten_shards)
         _check(documents, recipes, output)
         check_tokenizer(config, output / TOKENS_FOLDER)
         _check_disk(documents, recipes, output, dry_run)
@@ -184,10 +185,10 @@ def _check(documents: DedupOutput, recipes: Sequence[Recipe], output: Path) -> N
 
 
 def _check_disk(documents: DedupOutput, recipes: Sequence[Recipe], output: Path, dry_run: bool) -> None:
-    """Of a new output on a disk; sizes of shards in a store would take a request each."""
-    if is_remote(output) or is_remote(documents.folder) or (output / REQUEST).exists():
+    """Of a new output on a disk."""
+    if is_remote(output) or (output / REQUEST).exists():
         return
-    text = SHARD_EXPANSION * sum(shard.bytes for shard in documents.shards)
+    text = documents.summary.total.of(documents.scope).kept.bytes
     warn_if_full(output, mixture_bytes(text, [] if dry_run else [recipe.tokens for recipe in recipes]))
 
 

@@ -24,7 +24,7 @@ from slimpajama.config.sizes import size_in_bytes
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.corpus.left_out import report_left_out
-from slimpajama.dedup.files.layout import BOTH, DedupLayout
+from slimpajama.dedup.files.layout import BOTH, DedupLayout, scopes_written
 from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.stages.cluster import ClusterStage
 from slimpajama.dedup.stages.link import LinkStage
@@ -123,7 +123,7 @@ def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, progr
         measured = _measure(with_found_sources(config, corpus), recipes, scratch, stages)
         sources = _scaled(_sources(corpus, sampled, _held(scratch / "out")), assumptions)
         told = Wanted(
-            scopes=("global", "local") if config.dedup.scope == "both" else (config.dedup.scope,),
+            scopes=scopes_written(config.dedup.scope),
             mixed=sum(recipe.tokens for recipe in recipes) if recipes else None,
             kept=assumptions.kept,
             cores=assumptions.cores or worker_count(config.dedup),

@@ -104,10 +104,10 @@ def warn_of_lost_sources(dedup: DedupRun, tally: Tally) -> None:
 
 
 def _losses(dedup: DedupRun, tally: Tally) -> Iterator[_Loss]:
-    """What is removed of each source that has documents, in the scopes that are written."""
+    """What is removed of each source that has documents, in the scopes that are written, or in both if none is."""
     for name, counts in zip(dedup.source_names, tally.counts[:, :, 0].tolist(), strict=True):
         _, _, _, kept_global, kept_local, sound, *_ = counts
-        for scope in dedup.scopes:
+        for scope in dedup.scopes or BOTH:
             if sound:
                 yield _Loss(name, scope, sound - (kept_global if scope == BOTH[0] else kept_local), sound)
 

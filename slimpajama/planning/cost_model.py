@@ -17,6 +17,7 @@ from slimpajama.dedup.checking.rounds import CHECK, LOOK
 from slimpajama.dedup.clustering.external_union_find import BYTES_PER_LINKED, SCRATCH_PER_LINKED, SPILLED_PER_LINKED
 from slimpajama.dedup.files.clusters import CLUSTERS_ROW_BYTES
 from slimpajama.dedup.files.groups import GROUPS_ROW_BYTES
+from slimpajama.dedup.files.layout import BOTH
 from slimpajama.dedup.lsh import BYTES_PER_KEY, key_ranges
 from slimpajama.dedup.stages.cluster import ClusterStage
 from slimpajama.dedup.stages.link import LinkStage
@@ -125,7 +126,7 @@ def run_plan(config: Config, sources: Mapping[str, SourceEstimate], measured: Me
     """The plan. ``sources``: by name, and ``total``."""
     documents, text = sources["total"].documents.estimate, sources["total"].text.estimate
     bands, _ = banding(config)
-    most_kept = max(measured.kept_text[scope] for scope in wanted.scopes) / max(1, measured.text)
+    most_kept = max(measured.kept_text[scope] for scope in wanted.scopes or BOTH) / max(1, measured.text)
     kept = most_kept if wanted.kept is None else wanted.kept
     # Whatever is removed is linked in each band, at the most, to something that is kept.
     links = round(documents * bands * (1 if wanted.kept is None else 1 - kept))

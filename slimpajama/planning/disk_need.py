@@ -19,9 +19,6 @@ from slimpajama.storage.paths import is_remote
 
 __all__ = ["dedup_bytes", "mixture_bytes", "text_bytes", "warn_if_full"]
 
-SHARD_EXPANSION = 3
-"""The same of a deduplicated shard: zstd of level 1."""
-
 _WORK = 0.065
 """Band keys, links, clusters and decisions: bytes for each byte of text."""
 

@@ -3,14 +3,16 @@
 The n-th line of a written shard is the n-th kept row of its decisions, so a join is a walk along both; nothing but
 the dedup output is read, the original input may be gone. Local shards serve both scopes, as who is kept globally is
 kept locally; where removals are checked that need not be so, and global shards are read for those that are not. Where
-only global ones were written, only the global scope can be mixed. Rejected: reading the input again
-by position (it costs parsing what is dropped, and the input must still be there).
+only global ones were written, only the global scope can be mixed. Where none were written, each shard is made from the
+input while it is read (:mod:`slimpajama.dedup.unwritten_shard`). Rejected: always reading the input (it must still be
+there, and a compressed shard is decoded from its beginning).
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,18 +20,20 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow.parquet as pq
 
-from slimpajama.config.dedup import Scope
 from slimpajama.corpus.discovery import Piece, Shard, ShardFile
+from slimpajama.corpus.fields import TEXT_ALONE
+from slimpajama.corpus.line_stream import LineStream
 from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
-from slimpajama.corpus.records import read_records
+from slimpajama.corpus.records import RecordBatch, parse_lines, read_records
 from slimpajama.corpus.shard_formats import written_shard
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
 from slimpajama.dedup.files.manifest import ManifestPart, ManifestShard, read_manifest
 from slimpajama.dedup.summary import DedupSummary, read_summary
+from slimpajama.dedup.unwritten_shard import UnwrittenShard
 from slimpajama.errors import InputChanged, InputNotFound
 from slimpajama.stages.written_files import WrittenFile
 from slimpajama.storage.atomic import fingerprint
-from slimpajama.storage.paths import is_remote, opened, relative_name, status_of, statuses_below
+from slimpajama.storage.paths import is_remote, opened, path_of, relative_name, statuses_below
 from slimpajama.tokens.documents import DocumentBatch
 
 __all__ = ["DedupOutput", "KeptShard", "expect_dedup_output", "kept_documents", "open_dedup_output", "read_rows"]
@@ -46,6 +50,7 @@ class KeptShard:
 
     ``digest``: of what the shard and those decisions hold; ``shard_digest`` and ``decided``: of each of the two files.
     ``file``: the shard, as it is read. ``rest``: of its documents only those are wanted that local ones do not hold.
+    ``unwritten``: what the shard is made of while it is read, if it was not written.
     """
 
     source: str
@@ -60,16 +65,17 @@ class KeptShard:
     decided: str
     file: ShardFile
     rest: bool = False
+    unwritten: UnwrittenShard | None = None
 
     @property
     def files(self) -> tuple[WrittenFile, WrittenFile]:
-        """The shard and its decisions, to be checked before they are read."""
-        return WrittenFile(self.shard, self.shard_digest, REMAKE), WrittenFile(self.decisions, self.decided, REMAKE)
-
-    @property
-    def bytes(self) -> int:
-        """Size on disk."""
-        return status_of(self.shard).size
+        """The shard, or the rows that it is made by, and its decisions, to be checked before they are read."""
+        rows = self.unwritten.rows if self.unwritten is not None else None
+        first = WrittenFile(path_of(rows.path), rows.blake2b, REMAKE) if rows else None
+        return (
+            first or WrittenFile(self.shard, self.shard_digest, REMAKE),
+            WrittenFile(self.decisions, self.decided, REMAKE),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +100,29 @@ def _no_dedup(folder: Path) -> InputNotFound:
     return InputNotFound(f"{folder} holds no finished deduplication; give the output of slimpajama dedup")
 
 
-def open_dedup_output(folder: Path) -> DedupOutput:
-    """What ``slimpajama dedup`` left in ``folder``. Raises :class:`InputNotFound` where that is not complete."""
+def open_dedup_output(
+    folder: Path, unwritten: Callable[[Path], Mapping[str, UnwrittenShard]] | None = None
+) -> DedupOutput:
+    """What ``slimpajama dedup`` left in ``folder``. Raises :class:`InputNotFound` where that is not complete.
+
+    ``unwritten``: finds what shards are made of, by their paths below ``folder``; called where none were written.
+    """
     layout = DedupLayout(folder)
     if not layout.summary.exists() or not layout.manifest.exists():
         raise _no_dedup(folder)
     manifest = read_manifest(layout)  # first: it says which version wrote the output
     summary = read_summary(layout)
     scope: Literal["local", "global"] = "global" if summary.settings.scope == "global" else "local"
-    checked = summary.settings.checked and summary.settings.scope == "both"
+    checked = summary.settings.checked and summary.settings.scope in ("both", "none")
+    made = _unwritten(folder, summary, unwritten)
     shards = tuple(
-        _kept_shard(folder, part, shard, shard.scope, rest=shard.scope != scope)
+        _kept_shard(folder, part, shard, made.get(shard.path), rest=shard.scope != scope)
         for part in manifest.parts
         for shard in part.shards
-        if (shard.scope == scope or checked) and shard.blake2b is not None
+        if (shard.scope == scope or checked) and (shard.path in made or shard.blake2b is not None)
     )
     lying = statuses_below(folder) if is_remote(folder) else None
-    needed = (path for one in shards for path in (one.shard, one.decisions))
+    needed = (file.path for one in shards for file in one.files)
     missing = next(
         (path for path in needed if not (path.is_file() if lying is None else relative_name(path, folder) in lying)),
         None,
@@ -120,14 +132,27 @@ def open_dedup_output(folder: Path) -> DedupOutput:
     return DedupOutput(folder, summary.overlap.sources, shards, scope, summary)
 
 
-def _kept_shard(folder: Path, part: ManifestPart, shard: ManifestShard, scope: Scope, *, rest: bool) -> KeptShard:
-    name, digest = shard.path.split("/", 1)[1], shard.blake2b or ""
+def _unwritten(
+    folder: Path, summary: DedupSummary, unwritten: Callable[[Path], Mapping[str, UnwrittenShard]] | None
+) -> Mapping[str, UnwrittenShard]:
+    if summary.settings.scope != "none":
+        return {}
+    if unwritten is None:
+        raise InputNotFound(f"{folder} holds decisions alone; run slimpajama dedup again with --scope both")
+    return unwritten(folder)
+
+
+def _kept_shard(
+    folder: Path, part: ManifestPart, shard: ManifestShard, unwritten: UnwrittenShard | None, *, rest: bool
+) -> KeptShard:
+    name = shard.path.split("/", 1)[1]
+    digest = unwritten.digest if unwritten is not None else shard.blake2b or ""
     return KeptShard(
         shard.source,
         f"_rest/{name}" if rest else name,  # no source has such a name
         folder / shard.path,
         folder / part.decisions,
-        "global" if scope == "global" else "local",
+        "global" if shard.scope == "global" else "local",
         part.start,
         part.stop,
         fingerprint(part.decided, [part.start, part.stop], digest),
@@ -135,6 +160,7 @@ def _kept_shard(folder: Path, part: ManifestPart, shard: ManifestShard, scope: S
         part.decided,
         written_shard(folder / shard.path, name),
         rest,
+        unwritten,
     )
 
 
@@ -175,7 +201,9 @@ def kept_documents(shard: KeptShard, block_bytes: int = BLOCK_BYTES) -> Iterator
     sizes = [pc.fill_null(table.column(f"size_{scope}"), 0).to_numpy() for scope in BOTH]
     piece = Piece(shard.file, 0, None, 0, 1, (Shard(0, 0, 0, shard.name),), (shard.source,))
     place = 0
-    for records in read_records(piece, LineReader(max_line_bytes=LONGEST, block_bytes=block_bytes)):
+    reader = LineReader(max_line_bytes=LONGEST, block_bytes=block_bytes)
+    made = shard.unwritten
+    for records in read_records(piece, reader) if made is None else _made_records(made, piece, reader):
         first, last = place, place + len(records.texts)
         if records.bad or last > ids.size:
             place = -1
@@ -193,3 +221,10 @@ def kept_documents(shard: KeptShard, block_bytes: int = BLOCK_BYTES) -> Iterator
             f"{shard.shard} does not hold the {ids.size:,} documents that {shard.decisions} keeps; "
             "run slimpajama dedup again with the same output to restore it"
         )
+
+
+def _made_records(shard: UnwrittenShard, piece: Piece, reader: LineReader) -> Iterator[RecordBatch]:
+    """The records of a shard that is made while it is read, in the batches that it would be read in from a file."""
+    with closing(LineStream(shard.lines())) as lines:
+        for block in reader.split(lines, piece):
+            yield parse_lines(block, piece, TEXT_ALONE)

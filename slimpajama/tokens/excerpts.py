@@ -62,10 +62,14 @@ def excerpts(sample: ExcerptSample) -> list[tuple[int, str]]:
 
 
 def _beginning(shard: KeptShard, limit: int) -> Iterator[DocumentBatch]:
-    """Batches up to the one in which ``limit`` bytes (or characters: near enough) of text are reached."""
+    """Batches up to the one in which ``limit`` bytes (or characters: near enough) of text are reached.
+
+    What is made from the input is read to its end, where it has proved to be what was deduplicated.
+    """
     read = 0
     for batch in kept_documents(shard, block_bytes=BEGINNING_BYTES):
-        yield batch
-        read += sum(map(len, batch.texts))
-        if read >= limit:
+        if read < limit:
+            yield batch
+        elif shard.unwritten is None:
             return
+        read += sum(map(len, batch.texts))

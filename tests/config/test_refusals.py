@@ -97,7 +97,7 @@ def test_what_is_missing_or_unknown_or_no_mapping_is_plain_too(model: type[BaseM
     ("model", "values", "message"),
     [
         (Config, {"sources": 5}, "FILE: sources: must be a list, such as [one, two] (given: 5)"),
-        (Config, {"scope": None}, "FILE: scope: must be 'both', 'global' or 'local' (given: nothing)"),
+        (Config, {"scope": None}, "FILE: scope: must be 'both', 'global', 'local' or 'none' (given: nothing)"),
         (Config, {"seed": None}, "FILE: seed: must be a whole number (given: nothing)"),
         (Config, {"seed": "x"}, "FILE: seed: must be a whole number (given: 'x')"),
         (Config, {"seed": 1.5}, "FILE: seed: must be a whole number (given: 1.5)"),

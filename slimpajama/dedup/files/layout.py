@@ -16,15 +16,21 @@ from slimpajama.storage.file_list import FILE_LIST
 from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.storage.paths import relative_name
 
-__all__ = ["BOTH", "OWNED_FOLDERS", "WORK", "DedupLayout", "OutputShard"]
+__all__ = ["BOTH", "OWNED_FOLDERS", "WORK", "DedupLayout", "OutputShard", "scopes_written"]
 
 BOTH: tuple[Scope, ...] = ("global", "local")
+
 
 WORK = "work"
 """The folder of what is between input and output."""
 
 OWNED_FOLDERS = ("decisions", "global", "local", "quarantine", WORK)
 """Folders of an output that hold nothing but what runs wrote."""
+
+
+def scopes_written(setting: Scope) -> tuple[Scope, ...]:
+    """The scopes whose shards are written with this value of the setting ``scope``."""
+    return {"both": BOTH, "none": ()}.get(setting, (setting,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,10 @@ class WriteStage(Stage[WritePayload, WriteResult]):
     result_type = WriteResult
 
     def tasks(self) -> Sequence[Task[WritePayload]]:
-        """One for each piece."""
+        """One for each piece; none where no shards are wanted."""
         dedup, config, layout = self.dedup, self.dedup.config, self.dedup.layout
+        if not dedup.scopes:
+            return []
         settings = {
             "normalisation": config.normalisation,
             "shard_format": config.shard_format,
