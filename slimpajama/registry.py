@@ -98,7 +98,7 @@ CODECS: Registry[Codec] = Registry(
     "codec",
     {
         "none": "slimpajama.corpus.codecs:PlainCodec",
-        "zst": "slimpajama.corpus.codecs:ZstCodec",
+        "zst": "slimpajama.corpus.zstd_frames:ZstCodec",
         "gz": "slimpajama.corpus.codecs:GzCodec",
         "bz2": "slimpajama.corpus.codecs:Bz2Codec",
         "xz": "slimpajama.corpus.codecs:XzCodec",

@@ -3,10 +3,9 @@
 To add one, write a subclass of :class:`Codec` in a module that workers can import and register an instance with
 ``CODECS.register``. Files of every compressible input format may then end in one of its ``endings``.
 
-zstd and lz4 are decoded by Arrow, whose stream notices a frame that breaks off; gzip, bzip2 and xz by Python's own
-modules, which tell where a member ends, so that zeros behind it count as padding (``tar``, block devices and object
-stores leave them). Python's ``zlib`` is as fast as Arrow's. Rejected: ``zstandard``'s reader, which ends a broken
-stream without a word.
+lz4 is decoded by Arrow, whose stream notices a frame that breaks off; zstd in :mod:`~slimpajama.corpus.zstd_frames`;
+gzip, bzip2 and xz by Python's own modules, which tell where a member ends, so that zeros behind it count as padding
+(``tar``, block devices and object stores leave them). Python's ``zlib`` is as fast as Arrow's.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, BinaryIO, ClassVar, Protocol, cast
 
-import pyarrow as pa
-
 __all__ = [
     "CHUNK_BYTES",
     "ByteStream",
@@ -32,7 +29,6 @@ __all__ = [
     "PlainCodec",
     "WindowTooLarge",
     "XzCodec",
-    "ZstCodec",
 ]
 
 WINDOW_BYTES = 128 << 20
@@ -100,33 +96,6 @@ class PlainCodec(Codec):
         return content
 
 
-class _ArrowCodec(Codec):
-    """A codec of Arrow's. ``arrow_name``: what Arrow calls it."""
-
-    arrow_name: ClassVar[str]
-    reads_arrow_files = True
-
-    def decoded(self, raw: Any) -> ByteStream:
-        if not isinstance(raw, pa.NativeFile):
-            raw = pa.PythonFile(raw, mode="r")
-        return cast(ByteStream, pa.CompressedInputStream(raw, self.arrow_name))
-
-    def compressed(self, content: bytes) -> bytes:
-        sink = pa.BufferOutputStream()
-        with pa.CompressedOutputStream(sink, self.arrow_name) as stream:
-            stream.write(content)
-        return bytes(sink.getvalue())
-
-
-class ZstCodec(_ArrowCodec):
-    """Zstandard."""
-
-    name = "zst"
-    endings = (".zst", ".zstd")
-    method = "a zstd"
-    arrow_name = "zstd"
-
-
 class GzCodec(Codec):
     """Gzip."""
 
@@ -176,14 +145,31 @@ class XzCodec(Codec):
         return lzma.compress(content)
 
 
-class Lz4Codec(_ArrowCodec):
+class Lz4Codec(Codec):
     """LZ4 frames."""
 
     name = "lz4"
     endings = (".lz4",)
     expansion = 2
+    reads_arrow_files = True
     method = "an lz4"
-    arrow_name = "lz4"
+
+    def decoded(self, raw: Any) -> ByteStream:
+        """See :meth:`Codec.decoded`."""
+        import pyarrow as pa
+
+        if not isinstance(raw, pa.NativeFile):
+            raw = pa.PythonFile(raw, mode="r")
+        return cast(ByteStream, pa.CompressedInputStream(raw, "lz4"))
+
+    def compressed(self, content: bytes) -> bytes:
+        """See :meth:`Codec.compressed`."""
+        import pyarrow as pa
+
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, "lz4") as stream:
+            stream.write(content)
+        return bytes(sink.getvalue())
 
 
 class Member(Protocol):
