@@ -97,7 +97,18 @@ def grouped(
     size[firsts] = counts
     copies[firsts] = np.bincount(numbers[equal], minlength=starts.size)
     marks = np.zeros((starts.size, source_words(len(shared.clusters))), dtype=np.uint64)
-    count_sources(order, np.append(starts, order.size), sources, sizes, marks, *_arrays(shared))
+    scratch = np.zeros((3, len(shared.clusters)), dtype=np.int64)
+    count_sources(
+        order,
+        np.append(starts, order.size),
+        sources,
+        sizes,
+        marks,
+        shared.clusters,
+        shared.documents,
+        shared.bytes,
+        scratch,
+    )
     of_sources = np.zeros((order.size, marks.shape[1]), dtype=np.uint64)
     of_sources[firsts] = marks
     return Groups(
@@ -111,10 +122,6 @@ def grouped(
     )
 
 
-def _arrays(shared: Shared) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    return shared.clusters, shared.documents, shared.bytes
-
-
 @kernel
 def count_sources(
     order: NDArray[np.int64],
@@ -125,11 +132,13 @@ def count_sources(
     clusters: NDArray[np.int64],
     documents: NDArray[np.int64],
     bytes_: NDArray[np.int64],
+    scratch: NDArray[np.int64],
 ) -> None:
-    """Mark the sources of each cluster, whose members ``order`` lists between ``bounds``; count what they share."""
-    counts = np.zeros(clusters.shape[0], dtype=np.int64)
-    volumes = np.zeros(clusters.shape[0], dtype=np.int64)
-    present = np.zeros(clusters.shape[0], dtype=np.int64)
+    """Mark the sources of each cluster, whose members ``order`` lists between ``bounds``; count what they share.
+
+    ``scratch``: ``int64[3, sources]`` of zeros.
+    """
+    counts, volumes, present = scratch[0], scratch[1], scratch[2]
     for cluster in range(bounds.size - 1):
         different = 0
         for place in range(bounds[cluster], bounds[cluster + 1]):

@@ -1,5 +1,7 @@
 """How kernels are compiled: without the interpreter lock, cached on disk, and announced when it takes a while.
 
+A kernel that was compiled once, for these types of arguments, is loaded as native code, without numba (see
+:mod:`slimpajama.engine.native_code`); else numba compiles it, or finds what it calls compiled in a cache of its own.
 numba keys a cached kernel by the time and size of its own source file: one that calls a kernel of another file keeps
 the old one inside when that file changes, and installed files all have the same time. A stale kernel would give wrong
 signatures without a word, and so would a constant of another file. So each kernel is cached in a folder named by a
@@ -13,18 +15,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from slimpajama.engine.import_guard import imported_numba
+from slimpajama.engine.native_code import load, toolchain, type_key, type_names
+from slimpajama.errors import OutputError
 from slimpajama.logging import LOGGER
+from slimpajama.storage.atomic import atomic_file
 from slimpajama.storage.own_folders import kernel_folder
 
 __all__ = [
@@ -41,9 +48,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 PACKAGE = Path(__file__).parents[1]
 
+_compiling = threading.RLock()
+
 
 class Kernel:
-    """A function that is compiled, or loaded from the cache, when it is first called; only then is numba imported.
+    """A function that is loaded or compiled when it is first called; only to compile it, numba is imported.
 
     A process that only plans imports modules with kernels for what else is in them, and never calls one.
     """
@@ -52,29 +61,73 @@ class Kernel:
         functools.update_wrapper(self, function)
         self._function = function
         self._compiled: Any = None
+        self._calls: dict[tuple[Any, ...], Callable[..., Any]] = {}
+        self.ready_for: set[str] = set()
+        """Types of arguments, as text, for which it was loaded or compiled in this process."""
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call the compiled function."""
-        return (self._compiled or self.compiled())(*arguments)
+        """Call the kernel for arguments of these types."""
+        key = type_key(arguments)
+        return (self._calls.get(key) or self._made_ready(key, arguments))(*arguments)
+
+    def _made_ready(self, key: tuple[Any, ...], arguments: tuple[Any, ...]) -> Callable[..., Any]:
+        with _compiling:
+            names = type_names(arguments)
+            folder = _cache_folder(os.environ.get("NUMBA_CACHE_DIR", ""))
+            path = None
+            if folder is not None and names is not None and not os.environ.get("NUMBA_DISABLE_JIT"):
+                types = hashlib.blake2b(repr((names, toolchain())).encode(), digest_size=8).hexdigest()
+                name = self._function.__qualname__.replace("<locals>", "")
+                path = folder / content_digest(self._function) / f"{name}-{types}.native"
+            call = (path and load(path)) or self._compiled_for(arguments, names, path)
+            self.ready_for.add(", ".join(names) if names else repr(key))
+            self._calls[key] = call
+            return call
+
+    def _compiled_for(
+        self, arguments: tuple[Any, ...], names: list[str] | None, path: Path | None
+    ) -> Callable[..., Any]:
+        """numba's dispatcher, which knows these types; what it compiled for them is kept at ``path``, if it can be."""
+        from slimpajama.engine.native_export import exported
+
+        dispatcher = self.compiled()
+        if path is None or names is None:
+            return cast("Callable[..., Any]", dispatcher)
+        types = tuple(dispatcher.typeof_pyval(argument) for argument in arguments)
+        dispatcher.compile(types)
+        entry = f"{self._function.__name__}_{path.parent.name}_{path.stem[-16:]}"
+        code = exported(dispatcher.overloads[types], dispatcher.targetctx, entry, names)
+        if code is not None:
+            with contextlib.suppress(OutputError), atomic_file(path) as file:  # such as a disk that is full
+                file.write(code)
+        return cast("Callable[..., Any]", dispatcher)
 
     def compiled(self) -> Any:
         """numba's dispatcher, which kernels that this one calls must be, too."""
-        if self._compiled is None:
-            numba = imported_numba()
-            names = self._function.__globals__
-            for name in self._function.__code__.co_names:
-                if isinstance(names.get(name), Kernel | Instruction):
-                    names[name] = names[name].compiled()
-            config: Any = numba.config
-            before = config.CACHE_DIR
-            folder = _cache_folder(before)
-            # numba reads it now; other packages' kernels stay where they are.
-            config.CACHE_DIR = str(folder / content_digest(self._function)) if folder else before
-            try:
-                self._compiled = numba.njit(nogil=True, cache=folder is not None)(self._function)
-            finally:
-                config.CACHE_DIR = before
-        return self._compiled
+        with _compiling:
+            if self._compiled is None:
+                numba = _numba()
+                config: Any = numba.config
+                before = config.CACHE_DIR
+                folder = _cache_folder(before)
+                # numba reads it now; other packages' kernels stay where they are.
+                config.CACHE_DIR = str(folder / content_digest(self._function)) if folder else before
+                try:
+                    self._compiled = numba.njit(nogil=True, cache=folder is not None)(self._linked())
+                finally:
+                    config.CACHE_DIR = before
+            return self._compiled
+
+    def _linked(self) -> FunctionType:
+        """The function, which sees the dispatchers of kernels that it calls; other code sees the kernels."""
+        function = cast(FunctionType, self._function)
+        names = dict(function.__globals__)
+        for name in function.__code__.co_names:
+            if isinstance(names.get(name), Kernel | Instruction):
+                names[name] = names[name].compiled()
+        linked = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+        functools.update_wrapper(linked, function)
+        return linked
 
 
 class Instruction:
@@ -83,6 +136,7 @@ class Instruction:
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
         self._function = function
+        self._compiled: Any = None
 
     def __call__(self, *arguments: Any) -> Any:
         """Never called by Python."""
@@ -90,8 +144,10 @@ class Instruction:
 
     def compiled(self) -> Any:
         """numba's intrinsic."""
-        imported_numba()
-        return import_module("numba.extending").intrinsic(self._function)
+        if self._compiled is None:
+            imported_numba()
+            self._compiled = import_module("numba.extending").intrinsic(self._function)
+        return self._compiled
 
 
 def instruction(function: Callable[..., Any]) -> Any:
@@ -141,25 +197,48 @@ def _cache_folder(given: str) -> Path | None:
     return kernel_folder(given, PACKAGE)
 
 
-@contextlib.contextmanager
-def compilation_announced(module: str) -> Iterator[None]:
-    """Log the first compilation within the block that no cache spares, and keep the time that ``module`` takes."""
-    from numba.core import event
+@functools.cache
+def _numba() -> Any:
+    """numba, whose compilations are told to :func:`compilation_announced`."""
+    numba = imported_numba()
+    event: Any = import_module("numba.core.event")
 
-    class Notice(event.Listener):
-        began = 0.0
-
+    class Notice(event.Listener):  # type: ignore[misc]
         def on_start(self, event: Any) -> None:
-            if not self.began:
-                self.began = time.perf_counter()
-                LOGGER.info("compiling kernels (once per installation, some seconds) ...")
+            if _announced is not None:
+                _announced.begin()
 
         def on_end(self, event: Any) -> None:
             pass
 
-    notice = Notice()
-    with event.install_listener("numba:compile", notice):
+    event.register("numba:compile", Notice())
+    return numba
+
+
+class _Announcement:
+    """The first compilation within a block."""
+
+    began = 0.0
+
+    def begin(self) -> None:
+        if not self.began:
+            self.began = time.perf_counter()
+            LOGGER.info("compiling kernels (once per installation, some seconds) ...")
+
+
+_announced: _Announcement | None = None
+
+
+@contextlib.contextmanager
+def compilation_announced(module: str) -> Iterator[None]:
+    """Log the first compilation within the block that no cache spares, and keep the time that ``module`` takes."""
+    global _announced
+    before, _announced = _announced, _Announcement()
+    notice = _announced
+    try:
         yield
+    finally:
+        _announced = before
     if notice.began:
         _seconds[module] = time.perf_counter() - notice.began
         LOGGER.info("kernels compiled in %.0f s, once", _seconds[module])

@@ -49,7 +49,11 @@ def jaccard(first: str, second: str) -> float:
         return 0.0
     room = 1 << (2 * (len(a) + len(b))).bit_length()
     only_a, only_b, shared = _count(
-        _code_points(a), _code_points(b), np.empty(room, dtype=np.uint64), np.zeros(room, dtype=np.uint8)
+        _code_points(a),
+        _code_points(b),
+        np.empty(room, dtype=np.uint64),
+        np.zeros(room, dtype=np.uint8),
+        np.zeros(4, dtype=np.int64),
     )
     return float(shared / (only_a + only_b + shared))
 
@@ -60,15 +64,19 @@ def _code_points(text: str) -> NDArray[np.uint32]:
 
 @kernel
 def _count(
-    first: NDArray[np.uint32], second: NDArray[np.uint32], table: NDArray[np.uint64], seen: NDArray[np.uint8]
+    first: NDArray[np.uint32],
+    second: NDArray[np.uint32],
+    table: NDArray[np.uint64],
+    seen: NDArray[np.uint8],
+    counts: NDArray[np.int64],
 ) -> tuple[int, int, int]:
     """How many different shingles are in ``first`` only, in ``second`` only, in both.
 
-    ``table`` and ``seen`` (zeros) are scratch: a power of two of places, at least twice the shingles.
+    ``table`` and ``seen`` (zeros) are scratch: a power of two of places, at least twice the shingles; and ``counts``,
+    four zeros.
     ``seen`` has bit 0 for ``first`` and bit 1 for ``second``; the place of a number is free while it is 0.
     """
     last = np.uint64(table.size - 1)
-    counts = np.zeros(4, dtype=np.int64)
     for which in range(2):
         points = first if which == 0 else second
         bit = np.uint8(1 << which)

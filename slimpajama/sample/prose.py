@@ -74,6 +74,7 @@ def prose(stream: RandomStream, lexicon: Lexicon, characters: int, style: Style)
         lexicon.formulas.characters,
         lexicon.formulas.starts,
         lexicon.draw,
+        np.empty(_TOPIC_WORDS, dtype=np.int64),
         text,
     )
     return text[:size].tobytes().decode("ascii")
@@ -100,11 +101,14 @@ def _write(
     formula_letters: NDArray[np.uint8],
     formula_starts: NDArray[np.int32],
     draw: NDArray[np.uint16],
+    topic: NDArray[np.int64],
     text: NDArray[np.uint8],
 ) -> Any:
-    """Fill ``text`` and return how much of it is used. Random numbers: one per word, and one per sentence."""
+    """Fill ``text`` and return how much of it is used. Random numbers: one per word, and one per sentence.
+
+    ``topic``: ``int64[_TOPIC_WORDS]``, scratch.
+    """
     state = key
-    topic = np.empty(_TOPIC_WORDS, dtype=np.int64)
     for i in range(_TOPIC_WORDS):
         state += _GAMMA
         topic[i] = draw[_mix(state) & _RANK_BITS]

@@ -99,13 +99,18 @@ def hash_block(
 
 
 @kernel
+def _hash_blocks(
+    units: NDArray[np.uint32], length: int, scratch: NDArray[np.uint64], hashes: NDArray[np.uint32]
+) -> None:
+    for start in range(0, hashes.shape[0], BLOCK):
+        stop = min(start + BLOCK, hashes.shape[0])
+        hash_block(units[start : stop + length - 1], length, scratch, hashes[start:stop])
+
+
 def hash_units(units: NDArray[np.uint32], length: int, scratch: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """The hashes of all shingles of ``units`` ``uint32[n]``, in order: ``uint32[max(0, n - length + 1)]``."""
-    count = max(0, units.shape[0] - length + 1)
-    hashes = np.empty(count, dtype=np.uint32)
-    for start in range(0, count, BLOCK):
-        stop = min(start + BLOCK, count)
-        hash_block(units[start : stop + length - 1], length, scratch, hashes[start:stop])
+    hashes = np.empty(max(0, units.shape[0] - length + 1), dtype=np.uint32)
+    _hash_blocks(units, length, scratch, hashes)
     return hashes
 
 
@@ -129,8 +134,7 @@ def shingle_hashes(
     settings ``shingle`` and ``cleaning``. Raises :class:`ConfigError` for a length that is not between 3 and 64.
     """
     check_length(length)
-    hashes: NDArray[np.uint32] = hash_units(units_of(text, unit, cleaning), length, shingle_scratch())
-    return hashes
+    return hash_units(units_of(text, unit, cleaning), length, shingle_scratch())
 
 
 def check_length(length: int) -> None:

@@ -79,11 +79,14 @@ def candidates_of(
     ids, buckets, own = bucketed.ids[order], bucketed.buckets[order], own[order]
     kept_global, kept_local = kept_global[order], kept_local[order]
     count = int(own.max(initial=0)) + 1
-    counted = pair_up(ids, buckets, own, kept_global, kept_local, windows, count, first_id, _NOTHING, _NOTHING)
+    firsts = np.empty((1 + count, int(windows.max(initial=0))), dtype=np.int64)
+    own_kept = np.zeros(count, dtype=np.int64)
+    given = (ids, buckets, own, kept_global, kept_local, windows, first_id, firsts, own_kept)
+    counted = pair_up(*given, _NOTHING, _NOTHING)
     found = int(counted[0])
     documents, candidates = (np.empty(found, dtype=np.uint64) for _ in range(2))
     if found:
-        pair_up(ids, buckets, own, kept_global, kept_local, windows, count, first_id, documents, candidates)
+        pair_up(*given, documents, candidates)
     order = np.lexsort((candidates, documents))
     documents, candidates = documents[order], candidates[order]
     fresh = np.ones(found, dtype=np.bool_)
@@ -121,18 +124,17 @@ def pair_up(
     kept_global: NDArray[np.bool_],
     kept_local: NDArray[np.bool_],
     windows: NDArray[np.int64],
-    source_count: int,
     first_id: int,
+    firsts: NDArray[np.int64],
+    own_kept: NDArray[np.int64],
     documents: NDArray[np.uint64],
     candidates: NDArray[np.uint64],
 ) -> tuple[int, int]:
     """Pair up the documents of each bucket; ``ids`` in order of bucket and precedence.
 
+    ``firsts`` ``int64[1 + sources, largest window]`` and ``own_kept`` ``int64[sources]`` are scratch.
     Returns how many pairs there are, which are written where there is room for them, and how many the window left out.
     """
-    firsts = np.empty(windows.max() if windows.size else 0, dtype=np.int64)
-    own_firsts = np.empty((source_count, firsts.size), dtype=np.int64)
-    own_kept = np.zeros(source_count, dtype=np.int64)
     found = left_out = 0
     begin = 0
     while begin < ids.size:
@@ -150,11 +152,11 @@ def pair_up(
                     for before in range(min(kept, window)):
                         if documents.size:
                             documents[found] = ids[at]
-                            candidates[found] = ids[firsts[before]]
+                            candidates[found] = ids[firsts[0, before]]
                         found += 1
                     left_out += max(0, kept - window)
                 if kept < window:
-                    firsts[kept] = at
+                    firsts[0, kept] = at
                 kept += 1
             if kept_local[at]:
                 before_it = own_kept[source]
@@ -162,11 +164,11 @@ def pair_up(
                     for before in range(min(before_it, window)):
                         if documents.size:
                             documents[found] = ids[at]
-                            candidates[found] = ids[own_firsts[source, before]]
+                            candidates[found] = ids[firsts[1 + source, before]]
                         found += 1
                     left_out += max(0, before_it - window)
                 if before_it < window:
-                    own_firsts[source, before_it] = at
+                    firsts[1 + source, before_it] = at
                 own_kept[source] = before_it + 1
         begin = end
     return found, left_out
