@@ -28,6 +28,7 @@ from benchmarks.machine import describe
 from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.corpus.fields import TEXT_ALONE
 from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.pieces import Bundle
 from slimpajama.corpus.records import read_records
 from slimpajama.dedup.key_methods import MinHash
 from slimpajama.dedup.params import MinHashParams
@@ -87,7 +88,7 @@ def one_core(corpus: Corpus, runs: int) -> None:
         )
         payloads = [
             SketchPayload(
-                piece=piece,
+                bundle=Bundle((piece,)),
                 settings=settings,
                 rows_file=Path(folder, f"{number}.arrow"),
                 quarantine_file=Path(folder, f"{number}.jsonl"),

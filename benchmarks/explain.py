@@ -26,7 +26,7 @@ from slimpajama.config.dedup import REDPAJAMA_SET_NAMES, Config
 from slimpajama.corpus.pieces import POSITION_BITS
 from slimpajama.dedup.files.key_index import Index, write_index
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
-from slimpajama.dedup.files.manifest import Manifest, ManifestPart, ManifestShard
+from slimpajama.dedup.files.manifest import Manifest, ManifestInput, ManifestPart, ManifestShard
 from slimpajama.dedup.files.sketches import BATCH_ROWS, DOCUMENT_ID
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.verdicts import SCHEMA
@@ -77,8 +77,9 @@ def write_output(root: Path, documents: int, shards: int) -> None:
         path = layout.root / "decisions" / source / f"{number % per_source:05d}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, path, compression="zstd", compression_level=1, row_group_size=BATCH_ROWS)
-        written = tuple(ManifestShard(source, scope, f"{scope}/{shard}", None, number) for scope in BOTH)
-        parts.append(ManifestPart(shard, layout.relative(path), "", 0, None, written))
+        written = tuple(ManifestShard(source, scope, f"{scope}/{shard}", None) for scope in BOTH)
+        name, inputs = shard.removesuffix(".jsonl.zst"), (ManifestInput(shard, (number,)),)
+        parts.append(ManifestPart(name, inputs, layout.relative(path), "", 0, None, written))
     layout.work.mkdir(parents=True, exist_ok=True)
     write_json(layout.manifest, msgspec.to_builtins(Manifest(tuple(parts))))
     config = Config(id_field="id")

@@ -134,7 +134,7 @@ def counting(stage: type[Stage[Any, Any]], finished: list[str], most: int = 1 <<
     """Put the parts of shards of c4 that ``stage`` finishes into ``finished``; interrupt after the first ``most``."""
 
     def around(function: Callable[[Any], Any], payload: Any) -> Any:
-        if function is stage.run and payload.piece.name.startswith("c4/"):
+        if function is stage.run and payload.bundle.name.startswith("c4/"):
             name = PARTS[stage]
             plain: Markers[Any] = getattr(payload, name)
             counted = CountedParts(plain.folder, plain.root, plain.result_type, most=most, finished=finished)

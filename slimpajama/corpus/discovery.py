@@ -1,8 +1,8 @@
 """From an input to the ordered shards of its sources, and to the pieces that workers read.
 
 The files are listed (:mod:`~slimpajama.corpus.shard_listing`), their sources found
-(:mod:`~slimpajama.corpus.layout`), and their shards numbered and cut (:mod:`~slimpajama.corpus.pieces`). Costs one
-``stat`` per file, and the beginnings of at most a few hundred.
+(:mod:`~slimpajama.corpus.layout`), and their shards numbered and cut (:mod:`~slimpajama.corpus.pieces`), the small ones
+bundled (:mod:`~slimpajama.corpus.bundles`). Costs one ``stat`` per file, and the beginnings of at most a few hundred.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from slimpajama.config.dedup import LayoutName, SourceConfig
+from slimpajama.corpus.bundles import USUAL_LIMITS, BundleLimits, bundled
 from slimpajama.corpus.layout import held_out_folders, layout_of
 from slimpajama.corpus.lone_objects import lone_objects
 from slimpajama.corpus.pieces import POSITION_BITS, Corpus, Piece, Shard, ShardFile, cut
@@ -34,11 +35,13 @@ def discover(
     piece_bytes: int = 256 << 20,
     first_shard: int = 0,
     layout: LayoutName = "auto",
+    bundles: BundleLimits = USUAL_LIMITS,
 ) -> Corpus:
     """The corpus below ``root``: ``sources`` as configured, or as folders and records show (see ``Config.layout``).
 
-    Shards are numbered from ``first_shard`` on. Raises :class:`InputNotFound` where there is nothing to read and
-    :class:`ConfigError` where sources cannot be told, or two files would be written to one path.
+    Shards are numbered from ``first_shard`` on. ``bundles``: which small ones one task reads. Raises
+    :class:`InputNotFound` where there is nothing to read and :class:`ConfigError` where sources cannot be told, or two
+    files would be written to one path.
     """
     listing = list_shards(root)
     descriptions = lone_objects(listing.shards) if len(listing.shards) > 1 else []
@@ -91,6 +94,7 @@ def discover(
         tuple(used),
         shards,
         pieces,
+        bundled(pieces, bundles),
         unknown=tuple(sorted(listing.others)),
         unassigned=tuple(sorted(unassigned)),
         repeated=tuple(listing.repeated),

@@ -1,4 +1,4 @@
-"""What a run reads: files, the shards in them, and the pieces that workers take.
+"""What a run reads: files, the shards in them, the pieces that these are read in, and bundles of pieces.
 
 Shards are numbered by (source order, path), and a document's id is ``shard << 40 | position``: it needs no counting
 pass, does not depend on the number of workers, sorts documents by precedence, and finds the line again. A file whose
@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from slimpajama.config.dedup import SourceConfig
 from slimpajama.corpus.file_formats import kind_of
 
 if TYPE_CHECKING:
     from slimpajama.registry import Codec, InputFormat
 
-__all__ = ["POSITION_BITS", "Corpus", "Piece", "Shard", "ShardFile", "cut"]
+__all__ = ["POSITION_BITS", "Bundle", "Corpus", "Piece", "Shard", "ShardFile", "cut"]
 
 POSITION_BITS = 40
 """Bits of an id that hold the position: up to 1.1 TB of decompressed text per shard, 16.7 million shards."""
@@ -59,7 +62,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one worker reads: a file, or a newline-aligned byte range ``[start, stop)`` of an uncompressed one.
+    """What is read in one go: a file, or a newline-aligned byte range ``[start, stop)`` of an uncompressed one.
 
     ``shards`` are the shards of the file by source order. With more than one, each record names its source by
     ``meta.redpajama_set_name``, one of ``set_names``. ``keeps_labels``: a record that comes with such a name keeps it;
@@ -97,8 +100,61 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Bundle:
+    """What one task reads: one piece, or several ``pieces`` that are whole shards, one after another, of one source (or
+    of the same sources, where each record names its own). ``label``: empty for one piece."""
+
+    pieces: tuple[Piece, ...]
+    label: str = ""
+
+    @property
+    def first(self) -> Piece:
+        """The piece whose name stands for all."""
+        return self.pieces[0]
+
+    @property
+    def name(self) -> str:
+        """A path below any stage's folder, unique to this bundle."""
+        return self.first.name + self.label
+
+    @property
+    def suffix(self) -> str:
+        """What follows the stems of the first piece's shards in the names of outputs."""
+        return self.first.part_suffix + self.label
+
+    @property
+    def paths(self) -> str:
+        """In a message: the path of its file, or of one of several."""
+        others = len(self.pieces) - 1
+        return self.first.file.path + (f" or one of the {others:,} small shards read with it" if others else "")
+
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        """The shards of all pieces, piece by piece."""
+        return tuple(shard for piece in self.pieces for shard in piece.shards)
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes on disk that the bundle covers."""
+        return sum(piece.input_bytes for piece in self.pieces)
+
+    def numbers_of(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """For each of ``ids``, documents of this bundle, the number of the piece that holds it."""
+        if len(self.pieces) == 1:
+            return np.zeros(ids.size, dtype=np.int64)
+        owners = sorted((shard.index, number) for number, piece in enumerate(self.pieces) for shard in piece.shards)
+        indexes, numbers = np.array(owners, dtype=np.int64).T
+        places = np.searchsorted(indexes, (ids >> np.uint64(POSITION_BITS)).astype(np.int64))
+        return np.ascontiguousarray(numbers[places])
+
+    def piece_of(self, id: int) -> Piece:
+        """The piece that holds a document."""
+        return self.pieces[int(self.numbers_of(np.array([id], dtype=np.uint64))[0])]
+
+
+@dataclass(frozen=True, slots=True)
 class Corpus:
-    """Everything a run reads, in order, and what it leaves out.
+    """Everything a run reads, in order, and what it leaves out. ``bundles``: the pieces, as tasks take them.
 
     ``unknown`` are files whose ending is none of a shard's, ``unassigned`` shards of no source, ``repeated`` folders
     that were reached a second time by a link, ``descriptions`` ``.json`` files of one object that is no record,
@@ -111,6 +167,7 @@ class Corpus:
     files: tuple[ShardFile, ...]
     shards: tuple[Shard, ...]
     pieces: tuple[Piece, ...]
+    bundles: tuple[Bundle, ...]
     unknown: tuple[str, ...] = ()
     unassigned: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,15 @@ from slimpajama.corpus.fields import TEXT_ALONE, Fields, document_id_of, preferr
 from slimpajama.corpus.lines import LineBlock, LineReader
 from slimpajama.corpus.strict_json import LARGE_LINE, parse, parse_large, repaired, utf8_fault
 
-__all__ = ["FIRST_BYTES", "BadRecord", "RecordBatch", "names_no_source", "parse_lines", "read_records"]
+__all__ = [
+    "FIRST_BYTES",
+    "BadRecord",
+    "RecordBatch",
+    "joined_batches",
+    "names_no_source",
+    "parse_lines",
+    "read_records",
+]
 
 FIRST_BYTES = 120
 _WHITE_SPACE = np.frombuffer(b" \t\r", dtype=np.uint8)
@@ -59,6 +67,22 @@ class RecordBatch:
     repaired: list[int] = field(default_factory=list)
     bad: dict[int, BadRecord] = field(default_factory=dict)
     start: int = 0
+
+
+def joined_batches(batches: Sequence[RecordBatch]) -> RecordBatch:
+    """One batch of the records of all, which may be of several pieces."""
+    whole = RecordBatch(start=batches[0].start)
+    for batch in batches:
+        first = len(whole.ids)
+        whole.ids += batch.ids
+        whole.sources += batch.sources
+        whole.sizes += batch.sizes
+        whole.texts += batch.texts
+        whole.document_ids += batch.document_ids
+        whole.preferred += batch.preferred
+        whole.repaired += (first + index for index in batch.repaired)
+        whole.bad |= {first + index: bad for index, bad in batch.bad.items()}
+    return whole
 
 
 def read_records(

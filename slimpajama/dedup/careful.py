@@ -1,6 +1,6 @@
 """The second try of a piece whose worker hung or died: one document at a time, so that the culprit is known.
 
-Before each document its position goes into a small file, which outlives the worker. If that one hangs or crashes too,
+Before each document its id goes into a small file, which outlives the worker. If that one hangs or crashes too,
 the document it was at goes to the quarantine, and the next try leaves it out; everything else is sketched as always.
 Only the process that runs the stage decides, so what an interrupted run left is never taken for a culprit. A document
 is blamed if the worker crashed or gave no sign of life at it, or if two tries in a row ended at it. A worker that was
@@ -33,9 +33,9 @@ MOST_LEFT_OUT = 10
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A document that is quarantined unread, by its position in the shard."""
+    """A document that is quarantined unread, by its id."""
 
-    position: int
+    document: int
     reason: str
 
 
@@ -43,8 +43,8 @@ class LeftOut:
 class Care:
     """How a piece is tried again.
 
-    ``at``: the file that says which document is being worked on. ``stopped_at``: where the last try ended, if that was
-    not reason enough to leave that document out.
+    ``at``: the file that says which document is being worked on. ``stopped_at``: the document at which the last try
+    ended, if that was not reason enough to leave it out.
     """
 
     at: Path
@@ -57,34 +57,34 @@ def next_care(care: Care | None, death: Death, at: Path) -> Care | None:
     if care is None:
         at.unlink(missing_ok=True)
         return Care(at)
-    position = _read(care.at)
+    document = _read(care.at)
     care.at.unlink(missing_ok=True)
-    if position >= 0 and (death.by_item or position == care.stopped_at):
+    if document >= 0 and (death.by_item or document == care.stopped_at):
         if len(care.left_out) == MOST_LEFT_OUT:
             return None
-        culprit = LeftOut(position, f"no result: the worker that handled it {death.fate}")
+        culprit = LeftOut(document, f"no result: the worker that handled it {death.fate}")
         return Care(care.at, (*care.left_out, culprit))
-    return replace(care, stopped_at=position) if death.may_repeat else None
+    return replace(care, stopped_at=document) if death.may_repeat else None
 
 
 def leave_out(batch: RecordBatch, left_out: Sequence[LeftOut]) -> None:
     """Make bad records of the documents in ``left_out`` that are in ``batch`` and sound."""
-    reasons = {one.position: one.reason for one in left_out}
+    reasons = {one.document: one.reason for one in left_out}
     sound = [index for index in range(len(batch.ids)) if index not in batch.bad]
     for place, index in reversed(list(enumerate(sound))):
-        position = _position(batch.ids[index])
-        if position in reasons:
+        document = batch.ids[index]
+        if document in reasons:
             first = batch.texts.pop(place)[:FIRST_BYTES].encode()[:FIRST_BYTES]
-            batch.bad[index] = BadRecord(position, reasons[position], batch.sizes[index], first)
+            batch.bad[index] = BadRecord(_position(document), reasons[document], batch.sizes[index], first)
             batch.repaired = [other for other in batch.repaired if other != index]
 
 
 def sketch_one_by_one(batch: RecordBatch, sketcher: TextSketcher, at: Path) -> Sketches:
-    """As ``sketcher.sketch(batch.texts)``; while a document is sketched, its position is in the file ``at``."""
+    """As ``sketcher.sketch(batch.texts)``; while a document is sketched, its id is in the file ``at``."""
     sketches = [sketcher.sketch([])]
     sound = (index for index in range(len(batch.ids)) if index not in batch.bad)
     for index, text in zip(sound, batch.texts, strict=True):
-        at.write_bytes(b"%d" % _position(batch.ids[index]))
+        at.write_bytes(b"%d" % batch.ids[index])
         beat()
         sketches.append(sketcher.sketch([text]))
     at.unlink(missing_ok=True)
@@ -96,7 +96,7 @@ def _position(document: int) -> int:
 
 
 def _read(at: Path) -> int:
-    """The position in the file, or -1 where the worker was between documents."""
+    """The id in the file, or -1 where the worker was between documents."""
     with contextlib.suppress(FileNotFoundError):
         return int(at.read_bytes() or -1)
     return -1

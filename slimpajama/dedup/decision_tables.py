@@ -1,7 +1,7 @@
 """Looks up single decisions of a finished deduplication, by id, by place, or by the document's own id.
 
 An id names its shard, the manifest names the table of that shard, and the statistics of the table's row groups lead to
-the group that holds the position: a footer and one row group are read, however many documents there are. The
+the group that holds the id: a footer and one row group are read, however many documents there are. The
 members of a cluster, and ids that records hold themselves, are found by a filter over one or two columns of all tables.
 Rejected: a filter over all tables for every look-up (seconds at ten million documents, minutes at a billion), and an
 index from ids to rows (another file to keep right).
@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from slimpajama.corpus.pieces import POSITION_BITS
-from slimpajama.dedup.files.manifest import Manifest
+from slimpajama.dedup.files.manifest import Manifest, ManifestPart
 from slimpajama.storage.parquet_dataset import parquet_dataset
 from slimpajama.storage.paths import opened
 
@@ -103,16 +103,21 @@ class DecisionTables:
         return tuple(self.root / name for name in dict.fromkeys(part.decisions for part in self.manifest.parts))
 
     @functools.cached_property
-    def _by_input(self) -> dict[str, list[str]]:
-        """The tables of each input file, in the order of its pieces."""
-        found: dict[str, dict[str, None]] = {}
+    def _by_input(self) -> dict[str, dict[str, ManifestPart]]:
+        """The bundles that each input file is in, in the order of its pieces: each by its first part."""
+        found: dict[str, dict[str, ManifestPart]] = {}
         for part in self.manifest.parts:
-            found.setdefault(part.input, {})[part.decisions] = None
-        return {shard: list(tables) for shard, tables in found.items()}
+            for one in part.inputs:
+                found.setdefault(one.path, {}).setdefault(part.bundle, part)
+        return found
 
     @functools.cached_property
-    def _input_of_shard(self) -> dict[int, str]:
-        return {shard.number: part.input for part in self.manifest.parts for shard in part.shards}
+    def _numbers_of_input(self) -> dict[str, tuple[int, ...]]:
+        return {one.path: one.numbers for part in self.manifest.parts for one in part.inputs}
+
+    @functools.cached_property
+    def _input_of_number(self) -> dict[int, str]:
+        return {number: path for path, numbers in self._numbers_of_input.items() for number in numbers}
 
     @property
     def shards(self) -> Sequence[str]:
@@ -126,27 +131,27 @@ class DecisionTables:
     def by_ids(self, ids: Iterable[int]) -> dict[int, Decision]:
         """The decisions on those of these documents that there are; each row group is read once."""
         by_table: dict[str, set[int]] = {}
-        wanted = set(ids)
-        for one in wanted:
-            shard = self._input_of_shard.get(one >> POSITION_BITS)
-            part, parts = self.part(shard or "", one & _POSITION)
-            if shard is not None and part < parts:
-                by_table.setdefault(self._by_input[shard][part], set()).add(one & _POSITION)
-        rows = (row for table, positions in by_table.items() for row in _rows_at(self.root / table, positions))
-        return {row.id: row for row in rows if row.id in wanted}
+        for one in set(ids):
+            part = self.part(self._input_of_number.get(one >> POSITION_BITS, ""), one & _POSITION)
+            if part is not None:
+                by_table.setdefault(part.decisions, set()).add(one)
+        rows = (row for table, own in by_table.items() for row in _rows_of(self.root / table, own))
+        return {row.id: row for row in rows}
 
     def at(self, shard: str, position: int) -> Decision | None:
         """The decision on the record that begins at a position of an input file, if there is one."""
-        part, parts = self.part(shard, position)
-        if part >= parts:
+        part = self.part(shard, position)
+        if part is None:
             return None
-        return next(iter(_rows_at(self.root / self._by_input[shard][part], {position})), None)
+        ids = {(number << POSITION_BITS) | position for number in self._numbers_of_input[shard]}
+        return next(iter(_rows_of(self.root / part.decisions, ids)), None)
 
-    def part(self, shard: str, position: int) -> tuple[int, int]:
-        """Which piece of an input file a position is in, and of how many."""
-        parts = len(self._by_input.get(shard, ()))
+    def part(self, shard: str, position: int) -> ManifestPart | None:
+        """The first part of the bundle that holds what begins at a position of an input file, if there is one."""
+        parts = list(self._by_input.get(shard, {}).values())
         # A file of several pieces is cut every so many bytes, and a record belongs to the piece it begins in.
-        return position // self.piece_bytes if parts > 1 else 0, parts
+        number = position // self.piece_bytes if len(parts) > 1 else 0
+        return parts[number] if number < len(parts) else None
 
     def by_document_id(self, document_id: str) -> list[Decision]:
         """The decisions on the records that hold this id; a filter over one column of all tables."""
@@ -175,24 +180,21 @@ def _schema(path: Path) -> pa.Schema:
         return file.schema_arrow
 
 
-def _rows_at(path: Path, positions: set[int]) -> list[Decision]:
-    """The rows of a table at these positions, of those that are there."""
+def _rows_of(path: Path, ids: set[int]) -> list[Decision]:
+    """The rows of a table on these documents, of those that are there."""
     found: list[Decision] = []
+    wanted = np.array(sorted(ids), dtype=np.uint64)
     with opened(path, range_bytes=1 << 20) as source, pq.ParquetFile(source) as file:
         metadata = file.metadata
         names = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
-        column = names.index("position")
+        column = names.index("id")
         for number in range(metadata.num_row_groups):
             span = metadata.row_group(number).column(column).statistics
-            if span is not None and span.has_min_max and not _any_within(positions, span.min, span.max):
+            if span is not None and span.has_min_max and not any(span.min <= one <= span.max for one in ids):
                 continue
-            own = file.read_row_group(number, columns=["position"]).column("position").to_numpy()
-            places = np.flatnonzero(np.isin(own, np.array(sorted(positions), dtype=np.int64))).tolist()
+            own = file.read_row_group(number, columns=["id"]).column("id").to_numpy()
+            places = np.flatnonzero(np.isin(own, wanted)).tolist()
             if places:
                 rows = file.read_row_group(number)
                 found += (Decision.of(rows.slice(place, 1).to_pylist()[0]) for place in places)
     return found
-
-
-def _any_within(positions: set[int], low: int, high: int) -> bool:
-    return any(low <= position <= high for position in positions)

@@ -11,9 +11,11 @@ from datetime import datetime, timezone
 from typing import TypeVar
 
 from slimpajama.config.dedup import Config, Scope
-from slimpajama.corpus.discovery import Corpus, Piece, content_samples
+from slimpajama.corpus.bundles import USUAL_LIMITS, BundleLimits
+from slimpajama.corpus.discovery import Corpus, ShardFile, content_samples
 from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
+from slimpajama.corpus.pieces import Bundle
 from slimpajama.dedup.checking.text_sources import TextSource
 from slimpajama.dedup.files.key_index import Index
 from slimpajama.dedup.files.layout import DedupLayout, scopes_written
@@ -32,12 +34,14 @@ PartResult = TypeVar("PartResult", bound=StageResult)
 
 @dataclass(frozen=True, slots=True)
 class WorkSizes:
-    """How much is handled at a time; what comes out is the same. ``bytes_per_key``: held for each key linked;
-    ``bytes_per_member``: for each document grouped."""
+    """How much is handled at a time; what comes out is the same, but for the number of files. ``bytes_per_key``: held
+    for each key linked; ``bytes_per_member``: for each document grouped. ``bundles``: which small shards are read by
+    one task."""
 
     block_bytes: int = BLOCK_BYTES
     bytes_per_key: int = BYTES_PER_KEY
     bytes_per_member: int = BYTES_PER_MEMBER
+    bundles: BundleLimits = USUAL_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +95,27 @@ class DedupRun:
         """The markers of the finished tasks of a stage."""
         return Markers(self.layout.done / stage.name, self.layout.root, stage.result_type)
 
-    def part_markers(self, stage: str, piece: Piece, result_type: type[PartResult]) -> Markers[PartResult]:
-        """The markers of the finished parts of a piece."""
-        return Markers(self.layout.part_markers(stage, piece), self.layout.root, result_type)
+    def part_markers(self, stage: str, bundle: Bundle, result_type: type[PartResult]) -> Markers[PartResult]:
+        """The markers of the finished parts of a bundle."""
+        return Markers(self.layout.part_markers(stage, bundle), self.layout.root, result_type)
 
     def identities(self) -> list[dict[str, object]]:
-        """For each piece what tells the content of its file from another's. Reads a sample of every file."""
+        """For each bundle what tells the content of its files from another's. Reads a sample of every file."""
         samples = content_samples(self.corpus.files)
-        return [
-            {
-                "path": piece.file.relative,
-                "size": piece.file.size,
-                "modified": moment_text(piece.file.modified_ns),
-                "sample": samples[piece.file.path],
-                "names": list(piece.set_names),
-                "keeps_labels": piece.keeps_labels,
-            }
-            for piece in self.corpus.pieces
-        ]
+        found: list[dict[str, object]] = []
+        for bundle in self.corpus.bundles:
+            of_files = [_identity(piece.file, samples[piece.file.path]) for piece in bundle.pieces]
+            labels = {"names": list(bundle.first.set_names), "keeps_labels": bundle.first.keeps_labels}
+            if len(of_files) == 1:
+                found.append({"path": bundle.first.file.relative, **of_files[0], **labels})
+            else:
+                paths = (piece.file.relative for piece in bundle.pieces)
+                found.append({"shards": dict(zip(paths, of_files, strict=True)), **labels})
+        return found
+
+
+def _identity(file: ShardFile, sample: str) -> dict[str, object]:
+    return {"size": file.size, "modified": moment_text(file.modified_ns), "sample": sample}
 
 
 def moment_text(nanoseconds: int) -> str:

@@ -1,6 +1,6 @@
 """Reading records and sketching them into a rows file, with the broken ones in the quarantine.
 
-What one call is given is a piece or a part of one; the stage that puts parts together is
+What one call is given is a bundle, or a part of a piece; the stage that puts parts together is
 :mod:`slimpajama.dedup.stages.sketch`.
 """
 
@@ -16,11 +16,13 @@ import msgspec
 import numpy as np
 import orjson
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from slimpajama.config.preference import Preference
 from slimpajama.corpus.discovery import Piece, ShardFile
 from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.pieces import Bundle
 from slimpajama.corpus.records import BadRecord, RecordBatch
 from slimpajama.dedup.careful import Care, leave_out, sketch_one_by_one
 from slimpajama.dedup.files.sketches import BAD, DOCUMENT_ID, SHORT, SOUND, Rows, RowShape, RowsWriter
@@ -45,7 +47,7 @@ COMPRESSION = 8
 
 @dataclass(frozen=True, slots=True)
 class SketchSettings:
-    """All that rows depend on besides their piece. ``max_bad_fraction``: of records; more of them stop the run.
+    """All that rows depend on besides their bundle. ``max_bad_fraction``: of records; more of them stop the run.
     ``preferences``: of which rows hold ranks."""
 
     reader: LineReader
@@ -105,17 +107,18 @@ class Sketched:
     head: RecordBatch | None
 
 
-def has_parts(piece: Piece, part_bytes: int) -> bool:
-    """Whether a piece may hold more than ``part_bytes`` of text, and cannot be cut without reading it."""
-    return piece.stop is None and piece.input_bytes * COMPRESSION > part_bytes
+def has_parts(bundle: Bundle, part_bytes: int) -> bool:
+    """Whether it is a piece that may hold more than ``part_bytes`` of text, and cannot be cut without reading it."""
+    piece = bundle.first
+    return len(bundle.pieces) == 1 and piece.stop is None and piece.input_bytes * COMPRESSION > part_bytes
 
 
 def sketch_part(
-    piece: Piece,
+    bundle: Bundle,
     settings: SketchSettings,
     sketcher: TextSketcher,
     batches: Iterator[RecordBatch],
-    counts: PieceCounts,
+    counts: Sequence[PieceCounts],
     rows_file: Path,
     quarantine_file: Path,
     *,
@@ -123,14 +126,15 @@ def sketch_part(
     care: Care | None = None,
     before: PieceCounts | None = None,
 ) -> Sketched:
-    """Sketch ``batches`` of a piece, up to ``part_bytes`` of them unless that is 0, adding to ``counts``.
+    """Sketch ``batches`` of a bundle, up to ``part_bytes`` of them unless that is 0, adding to the ``counts`` of each
+    piece.
 
     ``before``: what earlier parts held. ``care``: of a try after a worker died. Raises :class:`TooManyBadRecords` early
     when most of a long shard is broken; the caller judges whole shards.
     """
     earlier = before or PieceCounts()
     size = 0
-    identified = not settings.fields.document_id
+    identified: set[int] = set()
     head = None
     quarantine: OutputFile | None = None
     with ExitStack() as stack:
@@ -146,32 +150,54 @@ def sketch_part(
                 leave_out(batch, care.left_out)
             if batch.bad and quarantine is None:
                 quarantine = stack.enter_context(atomic_file(quarantine_file))
-            for bad in batch.bad.values():
+            numbers = bundle.numbers_of(np.array(batch.ids, dtype=np.uint64))
+            for index, bad in batch.bad.items():
                 if quarantine is not None:
-                    quarantine.write(_quarantined(bad, piece))
-                counts.first_bad = counts.first_bad or (bad.position, bad.reason)
-            identified = identified or any(one is not None for one in batch.document_ids)
+                    quarantine.write(_quarantined(bad, bundle.pieces[numbers[index]]))
+            if settings.fields.document_id and len(identified) < len(counts):
+                identified.update(numbers[[one is not None for one in batch.document_ids]].tolist())
             rows = _rows(batch, sketcher, settings, care)
-            counts.records += len(batch.ids)
-            counts.bad += len(batch.bad)
-            has_keys = rows.keys.any(axis=1)
-            counts.in_lsh += int(has_keys.sum())
-            if rows.ranks is not None:
-                counts.count_unranked((rows.ranks[has_keys] == UNRANKED).sum(axis=0).tolist())
-            counts.text_bytes += int(rows.bytes[rows.status != BAD].sum())
+            _count(rows, batch, numbers, counts)
             writer.append(rows)
-            records, broken = earlier.records + counts.records, earlier.bad + counts.bad
-            if records >= ENOUGH_TO_JUDGE and broken > records * settings.max_bad_fraction:
-                earlier.add(counts)
-                raise too_many_bad(piece.file, earlier, settings.max_bad_fraction, settings.fields.text_name)
+            if len(counts) == 1:
+                records, broken = earlier.records + counts[0].records, earlier.bad + counts[0].bad
+                if records >= ENOUGH_TO_JUDGE and broken > records * settings.max_bad_fraction:
+                    earlier.add(counts[0])
+                    file_read = bundle.first.file
+                    raise too_many_bad(file_read, earlier, settings.max_bad_fraction, settings.fields.text_name)
     if quarantine is None:
         remove_file(quarantine_file)
-    if not identified and counts.records > counts.bad:
-        LOGGER.warning(
-            f"{piece.file.path}: none of {counts.records - counts.bad:,} documents has the field that id_field names, "
-            f"{'.'.join(settings.fields.document_id)!r}; correct the setting if they should have one"
-        )
+    if settings.fields.document_id:
+        _warn_of_unidentified(bundle, counts, identified, settings.fields)
     return Sketched(file.record, quarantine.record if quarantine is not None else None, head)
+
+
+def _count(rows: Rows, batch: RecordBatch, numbers: NDArray[np.int64], counts: Sequence[PieceCounts]) -> None:
+    """Add rows to the ``counts`` of the pieces of these ``numbers``, which ascend."""
+    has_keys: NDArray[np.bool_] = np.any(rows.keys, axis=1)
+    for number in range(int(numbers[0]), int(numbers[-1]) + 1) if numbers.size else ():
+        begin, end = np.searchsorted(numbers, np.array([number, number + 1])).tolist()
+        own, in_lsh = counts[number], has_keys[begin:end]
+        own.records += end - begin
+        own.in_lsh += int(np.count_nonzero(in_lsh))
+        own.text_bytes += int(rows.bytes[begin:end][rows.status[begin:end] != BAD].sum())
+        if rows.ranks is not None:
+            own.count_unranked((rows.ranks[begin:end][in_lsh] == UNRANKED).sum(axis=0).tolist())
+    for index, bad in batch.bad.items():
+        own = counts[numbers[index]]
+        own.bad += 1
+        own.first_bad = own.first_bad or (bad.position, bad.reason)
+
+
+def _warn_of_unidentified(bundle: Bundle, counts: Sequence[PieceCounts], identified: set[int], fields: Fields) -> None:
+    without = [number for number, own in enumerate(counts) if own.records > own.bad and number not in identified]
+    if without:
+        documents = sum(counts[number].records - counts[number].bad for number in without)
+        more = f" and {len(without) - 1:,} other shards" if len(without) > 1 else ""
+        LOGGER.warning(
+            f"{bundle.pieces[without[0]].file.path}{more}: none of {documents:,} documents has the field that id_field "
+            f"names, {'.'.join(fields.document_id)!r}; correct the setting if they should have one"
+        )
 
 
 def too_many_bad(file: ShardFile, counts: PieceCounts, allowed: float, text_field: str) -> TooManyBadRecords:

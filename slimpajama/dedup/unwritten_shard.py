@@ -1,7 +1,7 @@
 """A deduplicated shard of a run that writes none (``scope: none``): its lines, made from the input while they are read.
 
 They come from the input by the decisions, in the way in which the stage "write" makes them, so they are byte for byte
-what a written shard holds, and whoever reads them cannot tell the difference. Costs a pass over the piece of the input
+what a written shard holds, and whoever reads them cannot tell the difference. Costs a pass over the bundle of the input
 for each source in it and each part of it; a compressed piece is decoded from its beginning. The input is compared with
 what was deduplicated, as it is when shards are written. Rejected: the texts alone, without their lines (excerpts to
 train a tokenizer on are drawn from blocks of lines, and would be others).
@@ -13,26 +13,21 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from slimpajama.config.dedup import Scope
-from slimpajama.corpus.content import PartsCheck
-from slimpajama.corpus.shard_writer import kept_lines
 from slimpajama.dedup.checking.text_sources import TextSource
-from slimpajama.dedup.output_shards import kept_records
+from slimpajama.dedup.output_shards import kept_records, lines_of_kept
 from slimpajama.errors import InputChanged
 from slimpajama.storage.atomic import fingerprint
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.text.normalisation import normaliser
 
 __all__ = ["UnwrittenShard"]
 
 
 @dataclass(frozen=True, slots=True)
 class UnwrittenShard:
-    """What a ``scope`` keeps of one ``source``, by its number, in part number ``part`` of a piece.
+    """What a ``scope`` keeps of one ``source``, by its number, in part number ``part`` of a bundle.
 
-    ``texts``: the piece, and how it was read. ``rows``: its rows file. ``source_names``: where records are told what
+    ``texts``: the bundle, and how it was read. ``rows``: its rows file. ``source_names``: where records are told what
     they stand for.
     """
 
@@ -48,7 +43,8 @@ class UnwrittenShard:
     def digest(self) -> str:
         """Of what the lines are made of, beside the decisions."""
         texts = self.texts
-        made_of = (texts.content[self.part], texts.normalisation, texts.fields.text_name, self.source_names or ())
+        content = texts.content[self.part] if len(texts.bundle.pieces) == 1 else texts.content
+        made_of = (content, texts.normalisation, texts.fields.text_name, self.source_names or ())
         return fingerprint(*made_of)
 
     def lines(self) -> Generator[bytes, None, None]:
@@ -60,7 +56,7 @@ class UnwrittenShard:
             yield from self._lines()
         except InputChanged as fault:
             raise InputChanged(
-                f"{self.texts.piece.file.path} has changed since it was deduplicated, and its texts are needed, as no "
+                f"{self.texts.bundle.paths} has changed since it was deduplicated, and its texts are needed, as no "
                 "shards were written (scope: none); bring back what it was, or run slimpajama dedup again"
             ) from fault
 
@@ -68,25 +64,10 @@ class UnwrittenShard:
         texts = self.texts
         start = texts.parts[self.part]
         kept = kept_records(
-            texts.piece, self.decisions_file, texts.rows_file, [self.scope], start, self.source_names
+            texts.bundle, self.decisions_file, texts.rows_file, [self.scope], start, self.source_names
         ).of_source(self.source)
-        lines = kept_lines(
-            texts.piece,
-            texts.reader,
-            kept.positions,
-            np.full(kept.positions.size, self.source, dtype=np.int64),
-            kept.rewritten,
-            normaliser(texts.normalisation),
-            start,
-            texts.fields,
-            check=PartsCheck(
-                texts.piece,
-                texts.parts[self.part :],
-                texts.content[self.part :],
-                compare_last=not (self.part and texts.reader.truncated == "keep"),
-            ),
-            counts=kept.counts,
-        )
+        parts, content = texts.parts[self.part :], texts.content[self.part :]
+        lines = lines_of_kept(texts.bundle, kept, texts, parts, content)
         for line in lines:
             if not line:  # the part ends here, and is what was deduplicated
                 return

@@ -2,7 +2,7 @@
 
 read and sketch → exact → link → cluster → group → diff → decide → write. Each stage reads files of earlier ones and
 leaves its own in ``OUT/work`` (or, the last two, in ``OUT``). A replaced shard is read anew, all keys are linked and
-clustered anew, and then only pieces of which the groups say something new are decided and written.
+clustered anew, and then only bundles of which the groups say something new are decided and written.
 """
 
 from __future__ import annotations
@@ -116,14 +116,15 @@ def deduplicate_on(
                 holding.enter_context(locked_for_reading(path_of(earlier_run)))
             earlier.check(config)
         first_shard = earlier.shards if earlier else 0
-        corpus = discover(input, config.sources, config.piece_bytes, first_shard, config.layout)
+        work = sizes or WorkSizes()
+        corpus = discover(input, config.sources, config.piece_bytes, first_shard, config.layout, work.bundles)
         refuse_shards_in_output(corpus.files, output)
         layout = DedupLayout(
             output, tuple(source.name for source in corpus.sources), shard_format(config.shard_format).ending
         )
         texts = earlier_text_sources(earlier) if earlier and config.checked else ()
-        run = _Run(DedupRun(corpus, config, layout, earlier, sizes or WorkSizes(), texts), stages)
-        refuse_long_names(layout, corpus.pieces, config.part_bytes)
+        run = _Run(DedupRun(corpus, config, layout, earlier, work, texts), stages)
+        refuse_long_names(layout, corpus.bundles, config.part_bytes)
         if stages.inspecting:
             return run.run()
         report_left_out(corpus, config.strict_input)
@@ -203,7 +204,7 @@ class _Run:
             written = stages.run(writing, dedup.markers(writing))
         stages.remove_tree(layout.parts)
         stages.remove_tree(layout.done / "compare")  # what the stage "diff" was called before
-        stages.forget_others(dedup.markers(sketching), [piece.name for piece in dedup.corpus.pieces], sketched)
+        stages.forget_others(dedup.markers(sketching), [bundle.name for bundle in dedup.corpus.bundles], sketched)
         stages.forget_others(dedup.markers(equating), [task.key for task in equating.tasks()], exact)
         stages.forget_others(dedup.markers(linking), [task.key for task in linking.tasks()], links)
         stages.forget_others(dedup.markers(grouping), [task.key for task in grouping.tasks()], groups)
@@ -255,8 +256,9 @@ class _Run:
         """A shard in several pieces is judged whole."""
         config = self.dedup.config
         by_file: dict[ShardFile, PieceCounts] = {}
-        for piece, result in zip(self.dedup.corpus.pieces, sketched, strict=True):
-            by_file.setdefault(piece.file, PieceCounts()).add(result.counts)
+        for bundle, result in zip(self.dedup.corpus.bundles, sketched, strict=True):
+            for piece, counts in zip(bundle.pieces, result.pieces, strict=True):
+                by_file.setdefault(piece.file, PieceCounts()).add(counts)
         for file, whole in by_file.items():
             if whole.bad > whole.records * config.max_bad_fraction:
                 raise too_many_bad(file, whole, config.max_bad_fraction, config.text_field)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from slimpajama.corpus.discovery import Piece
+from slimpajama.corpus.pieces import Bundle
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
-from slimpajama.dedup.files.manifest import Manifest, ManifestPart, ManifestShard
+from slimpajama.dedup.files.manifest import Manifest, ManifestInput, ManifestPart, ManifestShard
 from slimpajama.dedup.stages.decide import DecideResult
 from slimpajama.dedup.stages.sketch import SketchResult
 from slimpajama.dedup.stages.write import WriteResult
@@ -35,8 +35,8 @@ class Outputs:
     def announce(self) -> None:
         """List the tables this run may write before it writes any, so that a later one knows whose they are."""
         listed = self._listed()
-        for piece in self.dedup.corpus.pieces:
-            for path in self._tables(piece):
+        for bundle in self.dedup.corpus.bundles:
+            for path in self._tables(bundle):
                 listed.setdefault(path, "")
         self._write_list(listed)
 
@@ -46,9 +46,9 @@ class Outputs:
         Should this run be interrupted, the next one cannot take what lies there for the right thing.
         """
         listed = self._listed()
-        for piece, own, decision in zip(self.dedup.corpus.pieces, sketched, decided, strict=True):
+        for bundle, own, decision in zip(self.dedup.corpus.bundles, sketched, decided, strict=True):
             digest = self._made_of(own, decision)
-            for path in (*self._tables(piece), *self._shards(piece, len(own.parts))):
+            for path in (*self._tables(bundle), *self._shards(bundle, len(own.parts))):
                 listed[path] = digest if listed.get(path) == digest else ""
         self._write_list(listed)
 
@@ -64,12 +64,12 @@ class Outputs:
         listed: dict[str, str] = {}
         parts: list[ManifestPart] = []
         written_now = {self._layout.relative(file.path): file.blake2b for result in written for file in result.shards}
-        for piece, own, decision in zip(self.dedup.corpus.pieces, sketched, decided, strict=True):
+        for bundle, own, decision in zip(self.dedup.corpus.bundles, sketched, decided, strict=True):
             digest = self._made_of(own, decision)
-            tables, shards = self._tables(piece), self._shards(piece, len(own.parts))
+            tables, shards = self._tables(bundle), self._shards(bundle, len(own.parts))
             listed |= dict.fromkeys(tables, digest)
             listed |= {path: digest for path in shards if path in written_now or earlier.get(path) == digest}
-            parts += self._parts(piece, own.parts, content_digest([decision.decisions]), written_now)
+            parts += self._parts(bundle, own.parts, content_digest([decision.decisions]), written_now)
         for outdated in sorted(set(earlier) - set(listed)):
             self.stages.remove(self._layout.root / outdated)
         self.stages.write_json(self._layout.manifest, msgspec.to_builtins(Manifest(tuple(parts))))
@@ -81,36 +81,37 @@ class Outputs:
         return self.dedup.layout
 
     def _made_of(self, own: SketchResult, decision: DecideResult) -> str:
-        """A digest of the decisions on a piece and of its texts."""
+        """A digest of the decisions on a bundle and of its texts."""
         decided = content_digest([decision.decisions])
         config = self.dedup.config
         return fingerprint(decided, list(own.content), config.normalisation, config.duplicate_counts)
 
     def _parts(
-        self, piece: Piece, starts: Sequence[int], decided: str, digests: Mapping[str, str]
+        self, bundle: Bundle, starts: Sequence[int], decided: str, digests: Mapping[str, str]
     ) -> list[ManifestPart]:
         layout = self._layout
-        numbers = {shard.source: shard.index for shard in piece.shards}
+        inputs = tuple(
+            ManifestInput(piece.file.relative, tuple(shard.index for shard in piece.shards)) for piece in bundle.pieces
+        )
         parts = []
         stops = (*starts[1:], None)
-        for start, stop, outputs in zip(starts, stops, layout.shards(piece, len(starts), BOTH), strict=True):
+        for start, stop, outputs in zip(starts, stops, layout.shards(bundle, len(starts), BOTH), strict=True):
             paths = [layout.relative(output.path) for output in outputs]
             shards = tuple(
-                ManifestShard(
-                    layout.sources[output.source], output.scope, path, digests.get(path), numbers[output.source]
-                )
+                ManifestShard(layout.sources[output.source], output.scope, path, digests.get(path))
                 for output, path in zip(outputs, paths, strict=True)
             )
-            decisions = layout.relative(layout.decisions(piece))
-            parts.append(ManifestPart(piece.file.relative, decisions, decided, start, stop, shards))
+            decisions = layout.relative(layout.decisions(bundle))
+            parts.append(ManifestPart(bundle.name, inputs, decisions, decided, start, stop, shards))
         return parts
 
-    def _tables(self, piece: Piece) -> list[str]:
-        return [self._layout.relative(path) for path in (self._layout.decisions(piece), self._layout.quarantine(piece))]
+    def _tables(self, bundle: Bundle) -> list[str]:
+        layout = self._layout
+        return [layout.relative(path) for path in (layout.decisions(bundle), layout.quarantine(bundle.name))]
 
-    def _shards(self, piece: Piece, parts: int) -> list[str]:
+    def _shards(self, bundle: Bundle, parts: int) -> list[str]:
         """In both scopes."""
-        return [self._layout.relative(one.path) for part in self._layout.shards(piece, parts, BOTH) for one in part]
+        return [self._layout.relative(one.path) for part in self._layout.shards(bundle, parts, BOTH) for one in part]
 
     def _listed(self) -> dict[str, str]:
         listed = read_json(self._layout.claims)

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import orjson
 
-from slimpajama.corpus.file_formats import suffix_of
-from slimpajama.corpus.pieces import Piece, ShardFile
 from slimpajama.dedup.cluster_path import path_between
 from slimpajama.dedup.decision_tables import Decision, OneScope
 from slimpajama.errors import ConfigError, InputError
@@ -124,14 +122,14 @@ def _path(evidence: Evidence, pairs: tuple[Pair, ...]) -> tuple[PathStep, ...]:
 
 def _reason(evidence: Evidence, decision: Decision) -> str:
     """Why a record is bad, as its quarantine says."""
-    file = ShardFile("", decision.shard, suffix_of(decision.shard) or "", 0, 0)
-    part, parts = evidence.tables.part(decision.shard, decision.position)
-    piece = Piece(file, 0, None, part, parts, (), ())
+    part = evidence.tables.part(decision.shard, decision.position)
+    if part is None:
+        return ""
     try:
-        with opened(evidence.layout.quarantine(piece)) as lines:
+        with opened(evidence.layout.quarantine(part.bundle)) as lines:
             for line in lines:
                 record = orjson.loads(line)
-                if record["position"] == decision.position:
+                if record["shard"] == decision.shard and record["position"] == decision.position:
                     return str(record["reason"])
     except FileNotFoundError:
         pass

@@ -1,7 +1,7 @@
 """Refuse names of outputs that are too long for a file system, before work starts.
 
 Outputs are named after their shards, with another ending and, if a shard is split, the number of its part. A name may
-have 255 bytes, a whole path 4,095; a shard may come close to both. Costs a few additions per piece.
+have 255 bytes, a whole path 4,095; a shard may come close to both. Costs a few additions per bundle.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from slimpajama.corpus.discovery import Piece
+from slimpajama.corpus.pieces import Bundle
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
 from slimpajama.dedup.sketching import has_parts
 from slimpajama.errors import ConfigError
@@ -27,20 +27,21 @@ ALWAYS_SHORT = 128
 """No need to look closer below this many bytes; the rest is a source's name and endings."""
 
 WORK_BYTES = len("work/done/sketch/.12345678.tmp")
-"""What is put around a piece's name for the files of ``work/``, at most."""
+"""What is put around a bundle's name for the files of ``work/``, at most."""
 
 
-def refuse_long_names(layout: DedupLayout, pieces: Sequence[Piece], part_bytes: int) -> None:
-    """Raise :class:`ConfigError` for the first piece of which an output would have too long a name.
+def refuse_long_names(layout: DedupLayout, bundles: Sequence[Bundle], part_bytes: int) -> None:
+    """Raise :class:`ConfigError` for the first bundle of which an output would have too long a name.
 
     ``part_bytes``: bytes of text after which the outputs of a shard are cut into numbered parts.
     """
     root = len(os.fsencode(str(layout.root)))
-    for piece in pieces:
-        own = len(os.fsencode(piece.name))
+    for bundle in bundles:
+        piece = bundle.first
+        own = len(os.fsencode(bundle.name))
         if own < ALWAYS_SHORT and root + own < ALWAYS_SHORT:
             continue
-        for path in _longest(layout, piece, 2 if has_parts(piece, part_bytes) else 1):
+        for path in _longest(layout, bundle, 2 if has_parts(bundle, part_bytes) else 1):
             name = len(os.fsencode(path.name))
             if name > MOST_NAME_BYTES:
                 raise ConfigError(
@@ -56,6 +57,6 @@ def refuse_long_names(layout: DedupLayout, pieces: Sequence[Piece], part_bytes: 
                 )
 
 
-def _longest(layout: DedupLayout, piece: Piece, parts: int) -> list[Path]:
-    shards = layout.shards(piece, parts, BOTH)[0]
-    return [layout.decisions(piece), layout.quarantine(piece), *(shard.path for shard in shards)]
+def _longest(layout: DedupLayout, bundle: Bundle, parts: int) -> list[Path]:
+    shards = layout.shards(bundle, parts, BOTH)[0]
+    return [layout.decisions(bundle), layout.quarantine(bundle.name), *(shard.path for shard in shards)]

@@ -37,11 +37,11 @@ def sample_of_removals(
     sources: Sequence[TextSource],
     work: PairWork,
 ) -> RemovalSample:
-    """Compare some removals of each source. ``decisions``: the table on each piece; ``sources``: of their
+    """Compare some removals of each source. ``decisions``: the table on each bundle; ``sources``: of their
     texts."""
     count = dedup.config.sampled_removals
     scope: Scope = "local" if dedup.config.scope == "local" else "global"
-    earlier = len(sources) > len(dedup.corpus.pieces)
+    earlier = len(sources) > len(dedup.corpus.bundles)
     looking = LookStage(dedup, decisions, scope, count, earlier, work)
     looked = stages.run(looking, work.markers(looking))
     drawing = DrawStage(dedup, looked, count, work)

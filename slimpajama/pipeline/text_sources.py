@@ -1,7 +1,7 @@
-"""The pieces whose texts can be read again: those of this run, and those of the runs it is compared with.
+"""The bundles whose texts can be read again: those of this run, and those of the runs it is compared with.
 
-An earlier run's pieces are found by its own request, in its own input, which has to be there still: what is stored of a
-document tells most pairs apart, but not all.
+An earlier run's bundles are found by its own request, in its own input, which has to be there still: what is stored of
+a document tells most pairs apart, but not all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["earlier_text_sources", "own_text_sources"]
 
 
 def own_text_sources(dedup: DedupRun, sketched: Sequence[SketchResult], *, forgets: bool = True) -> list[TextSource]:
-    """The pieces of this run. ``forgets``: what was found in a piece that has changed since is forgotten."""
+    """The bundles of this run. ``forgets``: what was found in one that has changed since is forgotten."""
     sources = [_source(dedup, number, result) for number, result in enumerate(sketched)]
     if not forgets:
         return sources
@@ -30,15 +30,15 @@ def own_text_sources(dedup: DedupRun, sketched: Sequence[SketchResult], *, forge
     return [
         replace(
             source,
-            sketch_marker=markers.path(source.piece.name),
-            sketch_parts=layout.part_markers(SketchStage.name, source.piece),
+            sketch_marker=markers.path(source.bundle.name),
+            sketch_parts=layout.part_markers(SketchStage.name, source.bundle),
         )
         for source in sources
     ]
 
 
 def earlier_text_sources(earlier: Index) -> tuple[TextSource, ...]:
-    """The pieces of the run of an index, and of those before it.
+    """The bundles of the run of an index, and of those before it.
 
     Raises :class:`InputError` where the input of one is not there, or not as that run read it.
     """
@@ -57,13 +57,13 @@ def _sources_of_run(run: Path) -> list[TextSource]:
 
 
 def _source(dedup: DedupRun, number: int, result: SketchResult) -> TextSource:
-    piece = dedup.corpus.pieces[number]
+    bundle = dedup.corpus.bundles[number]
     return TextSource(
-        piece=piece,
+        bundle=bundle,
         reader=dedup.reader,
         fields=dedup.fields,
         normalisation=dedup.config.normalisation,
-        rows_file=dedup.layout.rows_file(piece),
+        rows_file=dedup.layout.rows_file(bundle),
         parts=result.parts,
         content=result.content,
     )

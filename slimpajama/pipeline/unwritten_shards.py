@@ -29,9 +29,9 @@ def unwritten_shards(folder: Path) -> dict[str, UnwrittenShard]:
     names = dedup.source_names if dedup.config.duplicate_counts else None
     return {
         layout.relative(output.path): UnwrittenShard(
-            texts, own.sketches, layout.decisions(texts.piece), part, output.source, output.scope, names
+            texts, own.sketches, layout.decisions(texts.bundle), part, output.source, output.scope, names
         )
         for texts, own in zip(own_text_sources(dedup, sketched, forgets=False), sketched, strict=True)
-        for part, outputs in enumerate(layout.shards(texts.piece, len(texts.parts), BOTH))
+        for part, outputs in enumerate(layout.shards(texts.bundle, len(texts.parts), BOTH))
         for output in outputs
     }

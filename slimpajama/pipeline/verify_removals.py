@@ -54,7 +54,7 @@ def removal_findings(folder: Path, engine: Engine, progress: Progress) -> tuple[
 
 def _sample(finished: FinishedRun, engine: Engine, progress: Progress) -> RemovalSample:
     dedup, sketched = finished.dedup, finished.sketched
-    decisions = [file_record(dedup.layout.decisions(piece)) for piece in dedup.corpus.pieces]
+    decisions = [file_record(dedup.layout.decisions(bundle)) for bundle in dedup.corpus.bundles]
     earlier = earlier_text_sources(dedup.earlier) if dedup.earlier else ()
     sources = [*own_text_sources(dedup, sketched, forgets=False), *earlier]
     with tempfile.TemporaryDirectory(prefix="slimpajama-") as scratch:

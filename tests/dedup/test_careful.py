@@ -32,11 +32,15 @@ KILLED = Death(2, "was killed by SIGKILL", by_item=False, may_repeat=False)
 LOST = Death(2, "was lost", by_item=False, may_repeat=True)
 
 
+FIRST = 7 << 40
+"""Id of the first document of a batch."""
+
+
 def batch_of(texts: Sequence[str]) -> RecordBatch:
     """Documents at the positions 0, 10, 20 …; an empty text is a bad record."""
     batch = RecordBatch()
     for index, text in enumerate(texts):
-        batch.ids.append((7 << 40) + 10 * index)
+        batch.ids.append(FIRST + 10 * index)
         batch.sources.append(0)
         batch.sizes.append(len(text))
         if text:
@@ -77,7 +81,7 @@ def test_a_document_is_blamed_if_the_worker_hung_at_it_or_was_lost_there_twice(
     if content is not None:
         at.write_bytes(content)
     care = next_care(Care(at, stopped_at=stopped_at), death, at)
-    assert (care and ([one.position for one in care.left_out], care.stopped_at)) == follows
+    assert (care and ([one.document for one in care.left_out], care.stopped_at)) == follows
     assert not at.exists()
 
 
@@ -94,7 +98,15 @@ def test_after_too_many_documents_it_gives_up(tmp_path: Path) -> None:
 def test_documents_left_out_are_bad_records_and_nothing_else_changes() -> None:
     batch = batch_of(["first", "é" * 200, "", "third", "fourth"])
     batch.repaired = [1, 3]
-    leave_out(batch, [LeftOut(10, "hung"), LeftOut(20, "hung"), LeftOut(40, "crashed"), LeftOut(999, "elsewhere")])
+    leave_out(
+        batch,
+        [
+            LeftOut(FIRST + 10, "hung"),
+            LeftOut(FIRST + 20, "hung"),
+            LeftOut(FIRST + 40, "crashed"),
+            LeftOut(40, "elsewhere"),
+        ],
+    )
     assert batch.texts == ["first", "third"]
     assert batch.repaired == [3]
     assert {index: (bad.position, bad.reason) for index, bad in batch.bad.items()} == {
@@ -167,7 +179,7 @@ class AtDocument:
 def test_workers_find_the_documents_at_which_they_end(tmp_path: Path) -> None:
     at = tmp_path / "at"
     item = Piece(("one", "crash", "two", "hang", "three"))
-    with LocalEngine(2, stalled_after=30, clock=AtDocument(at, b"30"), look_seconds=0.02) as engine:
+    with LocalEngine(2, stalled_after=30, clock=AtDocument(at, b"%d" % (FIRST + 30)), look_seconds=0.02) as engine:
         ((_, bad),) = engine.map(fragile_piece, [item], retry=partial(try_again, at))
     assert bad == {
         10: "no result: the worker that handled it was killed by SIGSEGV",

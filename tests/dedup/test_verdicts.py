@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import ConservationError
+from slimpajama.corpus.pieces import Bundle, Piece, Shard, ShardFile
 from slimpajama.dedup.files.clusters import Clusters
 from slimpajama.dedup.files.groups import Groups, GroupsFiles, write_groups
 from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND, Rows, RowShape, RowsWriter
@@ -32,6 +33,8 @@ IDS = [A + 10, A + 20, A + 30, A + 40, A + 50, B + 10, B + 20, B + 30, B + 40]
 STATUS = [SOUND, SOUND, SOUND, SHORT, BAD, SOUND, SOUND, SOUND, SOUND]
 # A10 - A20 agree; B10 agrees with A20, and B20 with B10; B30 agrees with A30; B40 is alone, as are the broken ones.
 LINKS = [(A + 20, A + 10), (B + 10, A + 20), (B + 20, B + 10), (B + 30, A + 30)]
+
+MIXED = ShardFile("in/mixed/0.jsonl.zst", "mixed/0.jsonl.zst", ".jsonl.zst", 0, 0)
 
 TEXTS = [1, 1, 2, 3, 4, 1, 5, 6, 7]
 """A number for each cleaned text."""
@@ -137,13 +140,12 @@ def decided(
     with atomic_file(folder / "rows.arrow") as file, RowsWriter(file, RowShape(1)) as writer:
         writer.append(rows)
     payload = DecidePayload(
-        shard="mixed/0.jsonl.zst",
+        bundle=Bundle((Piece(MIXED, 0, None, 0, 1, (Shard(0, 0, 0, ""), Shard(1, 1, 0, "")), ("books", "c4")),)),
         rows_file=folder / "rows.arrow",
         groups=(GroupsFiles((paths[0],), 1), GroupsFiles((paths[1],), 1)),
         decisions_file=folder / "decisions" / "0.parquet",
         source_names=("books", "c4"),
         sources=plain(FIRST_SHARDS),
-        spans=((A, B), (B, B << 1)),
     )
     return DecideStage.run(payload), pq.read_table(payload.decisions_file)
 

@@ -37,7 +37,7 @@ def test_any_time_of_a_file_has_a_text(nanoseconds: int, expected: str) -> None:
 def check(folder: Path, part_bytes: int = 1 << 30, output: Path | None = None) -> None:
     corpus = discover(folder / "in")
     layout = DedupLayout(output or folder / "out", tuple(source.name for source in corpus.sources))
-    refuse_long_names(layout, corpus.pieces, part_bytes)
+    refuse_long_names(layout, corpus.bundles, part_bytes)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimpajama.config.dedup import Scope
-from slimpajama.corpus.discovery import Piece
+from slimpajama.corpus.pieces import Bundle
 from slimpajama.storage.file_list import FILE_LIST
 from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.storage.paths import relative_name
@@ -45,7 +45,7 @@ class OutputShard:
 @dataclass(frozen=True, slots=True)
 class DedupLayout:
     """The paths of the output ``root``. ``sources``: their names by number, and ``shard_ending``: of the
-    shards, both for the files of pieces."""
+    shards, both for the files of bundles."""
 
     root: Path
     sources: tuple[str, ...] = ()
@@ -130,13 +130,13 @@ class DedupLayout:
         """All files of the finished run with their digests."""
         return self.work / FILE_LIST
 
-    def part_markers(self, stage: str, piece: Piece) -> Path:
-        """The folder of the markers of a piece's parts."""
-        return self.parts / stage / piece.name
+    def part_markers(self, stage: str, bundle: Bundle) -> Path:
+        """The folder of the markers of a bundle's parts."""
+        return self.parts / stage / bundle.name
 
-    def rows_file(self, piece: Piece) -> Path:
-        """What the first stage found in a piece."""
-        return self.rows / f"{piece.name}.arrow"
+    def rows_file(self, bundle: Bundle) -> Path:
+        """What the first stage found in a bundle."""
+        return self.rows / f"{bundle.name}.arrow"
 
     def exact_links(self, number: int) -> Path:
         """The links between documents of equal text, of one range of the hashes."""
@@ -154,23 +154,23 @@ class DedupLayout:
         """Who survives, of one range of the clusters of a scope."""
         return self.work / "groups" / f"{scope}-{number}.arrow"
 
-    def decisions(self, piece: Piece) -> Path:
-        """The table of verdicts on a piece."""
+    def decisions(self, bundle: Bundle) -> Path:
+        """The table of verdicts on a bundle."""
         folder = self.root / "decisions"
-        if piece.mixed:
-            return folder / f"{piece.name}.parquet"
-        shard = piece.shards[0]
-        return folder / self.sources[shard.source] / f"{shard.stem}{piece.part_suffix}.parquet"
+        if bundle.first.mixed:
+            return folder / f"{bundle.name}.parquet"
+        shard = bundle.first.shards[0]
+        return folder / self.sources[shard.source] / f"{shard.stem}{bundle.suffix}.parquet"
 
-    def quarantine(self, piece: Piece) -> Path:
-        """The broken records of a piece, if it has any."""
-        return self.root / "quarantine" / f"{piece.name}.jsonl"
+    def quarantine(self, name: str) -> Path:
+        """The broken records of the bundle of that name, if it has any."""
+        return self.root / "quarantine" / f"{name}.jsonl"
 
-    def shards(self, piece: Piece, parts: int, scopes: Sequence[Scope]) -> tuple[tuple[OutputShard, ...], ...]:
-        """The shards of each part of a piece."""
+    def shards(self, bundle: Bundle, parts: int, scopes: Sequence[Scope]) -> tuple[tuple[OutputShard, ...], ...]:
+        """The shards of each part of a bundle."""
         found = []
         for part in range(parts):
-            suffix = f"-{part:05d}-of-{parts:05d}" if parts > 1 else piece.part_suffix
+            suffix = f"-{part:05d}-of-{parts:05d}" if parts > 1 else bundle.suffix
             found.append(
                 tuple(
                     OutputShard(
@@ -179,7 +179,7 @@ class DedupLayout:
                         self.root / scope / self.sources[shard.source] / f"{shard.stem}{suffix}{self.shard_ending}",
                     )
                     for scope in scopes
-                    for shard in piece.shards
+                    for shard in bundle.first.shards
                 )
             )
         return tuple(found)

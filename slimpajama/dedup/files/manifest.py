@@ -14,9 +14,9 @@ from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.errors import InputNotFound
 from slimpajama.storage.atomic import read_json
 
-__all__ = ["Manifest", "ManifestPart", "ManifestShard", "read_manifest"]
+__all__ = ["Manifest", "ManifestInput", "ManifestPart", "ManifestShard", "read_manifest"]
 
-MANIFEST_VERSION = 3
+MANIFEST_VERSION = 4
 
 AGAIN = "run slimpajama dedup again with the same input and output"
 
@@ -24,25 +24,31 @@ AGAIN = "run slimpajama dedup again with the same input and output"
 class ManifestShard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A shard, whether it was written or would be if its scope were asked for.
 
-    ``path``: relative to the output. ``blake2b``: its digest, where the last run wrote it. ``number``: of the input
-    shard, as in the upper bits of the ids of its documents.
+    ``path``: relative to the output. ``blake2b``: its digest, where the last run wrote it.
     """
 
     source: str
     scope: Scope
     path: str
     blake2b: str | None
-    number: int
+
+
+class ManifestInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An input file: its ``path`` below the input, and the ``numbers`` of its shards, as in the upper bits of ids."""
+
+    path: str
+    numbers: tuple[int, ...]
 
 
 class ManifestPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The records at the positions ``[start, stop)`` of a piece, to its end without ``stop``.
+    """The records at the positions ``[start, stop)`` of a bundle, to its end without ``stop``.
 
-    ``input``: the path of the piece's file below the input. ``decisions``: the path of the table of verdicts on the
-    piece; ``decided``: a digest of it.
+    ``bundle``: its name; ``inputs``: the files of its pieces. ``decisions``: the path of the table of verdicts on the
+    bundle; ``decided``: a digest of it.
     """
 
-    input: str
+    bundle: str
+    inputs: tuple[ManifestInput, ...]
     decisions: str
     decided: str
     start: int
@@ -51,7 +57,7 @@ class ManifestPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All parts of all pieces, in the order of the corpus."""
+    """All parts of all bundles, in the order of the corpus."""
 
     parts: tuple[ManifestPart, ...]
     version: int = MANIFEST_VERSION

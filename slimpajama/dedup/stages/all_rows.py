@@ -1,4 +1,4 @@
-"""The rows of all documents as a stage reads them that looks at documents of any piece, earlier runs' among them."""
+"""The rows of all documents as a stage reads them that looks at documents of any bundle, earlier runs' among them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["all_rows", "rows_digests", "rows_paths"]
 
 def rows_paths(dedup: DedupRun) -> list[str]:
     """The content of the list of rows: the earlier run's first, in the order of ids where a file holds one source."""
-    pieces = sorted(dedup.corpus.pieces, key=lambda piece: (piece.shards[0].index, piece.start))
+    bundles = sorted(dedup.corpus.bundles, key=lambda bundle: (bundle.first.shards[0].index, bundle.first.start))
     layout = dedup.layout
     return [
         *(row.file.path for row in (dedup.earlier.rows if dedup.earlier else ())),
-        *(relative_name(layout.rows_file(piece), layout.work) for piece in pieces),
+        *(relative_name(layout.rows_file(bundle), layout.work) for bundle in bundles),
     ]
 
 

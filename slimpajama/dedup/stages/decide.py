@@ -1,4 +1,4 @@
-"""Decide: a verdict on every record, in one Parquet table per piece.
+"""Decide: a verdict on every record, in one Parquet table per bundle.
 
 One row per non-blank input line: what it is, whose cluster it is in, and whether it is kept, globally and locally; how
 many documents one that is kept stands for; with ``id_field``, also its own id. The tables are the evidence for all that
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import POSITION_BITS
+from slimpajama.corpus.pieces import Bundle
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.groups import GroupsFiles
 from slimpajama.dedup.files.sketches import BAD, DOCUMENT_ID, SOUND, row_batches
@@ -40,21 +41,20 @@ __all__ = ["DecidePayload", "DecideResult", "DecideStage"]
 
 @dataclass(frozen=True, slots=True)
 class DecidePayload:
-    """The rows of one piece, with ids in ``spans``, and where their decisions go."""
+    """The rows of one bundle, and where their decisions go."""
 
-    shard: str
+    bundle: Bundle
     rows_file: Path
     groups: tuple[GroupsFiles, GroupsFiles]
     decisions_file: Path
     source_names: tuple[str, ...]
     sources: SourceRanges
-    spans: tuple[tuple[int, int], ...]
     with_document_ids: bool = False
     checked: bool = False
 
 
 class DecideResult(StageResult, frozen=True, kw_only=True):
-    """The tally of a piece (see :class:`~slimpajama.dedup.tally.Tally`).
+    """The tally of a bundle (see :class:`~slimpajama.dedup.tally.Tally`).
 
     ``kept``: a digest of who is kept in which scope, which stays when only the clusters of the others change;
     ``duplicates``: a digest of what those that are kept stand for.
@@ -84,21 +84,20 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
     scales_with: ClassVar[Scale] = "documents"
 
     def tasks(self) -> Sequence[Task[DecidePayload]]:
-        """One for each piece."""
+        """One for each bundle."""
         dedup, layout = self.dedup, self.dedup.layout
         names, sources = dedup.source_names, dedup.sources
         groups = groups_files(dedup, self.groups)
         return [
             Task(
-                piece.name,
+                bundle.name,
                 DecidePayload(
-                    shard=piece.file.relative,
-                    rows_file=layout.rows_file(piece),
+                    bundle=bundle,
+                    rows_file=layout.rows_file(bundle),
                     groups=groups,
-                    decisions_file=layout.decisions(piece),
+                    decisions_file=layout.decisions(bundle),
                     source_names=names,
                     sources=sources,
-                    spans=spans_of(piece),
                     with_document_ids=dedup.config.id_field is not None,
                     checked=dedup.config.checked,
                 ),
@@ -108,19 +107,19 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
                     "groups": digest,
                     "sources": list(names),
                     "ranges": asdict(sources),
-                    "shard": piece.file.relative,
+                    **_named(bundle),
                 },
-                piece.input_bytes,
+                bundle.input_bytes,
                 written_files([own.sketches, *(result.table for result in self.groups)]),
             )
-            for piece, own, digest in zip(dedup.corpus.pieces, self.sketched, self.diff.digests, strict=True)
+            for bundle, own, digest in zip(dedup.corpus.bundles, self.sketched, self.diff.digests, strict=True)
         ]
 
     @staticmethod
     def run(payload: DecidePayload) -> DecideResult:
-        """Write the decisions on a piece."""
+        """Write the decisions on a bundle."""
         kept, duplicates = (hashlib.blake2b(digest_size=16) for _ in range(2))
-        global_groups, local_groups = (files.read(payload.spans) for files in payload.groups)
+        global_groups, local_groups = (files.read(spans_of(payload.bundle)) for files in payload.groups)
         schema = SCHEMA.append(DOCUMENT_ID) if payload.with_document_ids else SCHEMA
         more = [DOCUMENT_ID.name] if payload.with_document_ids else []
         names = payload.source_names
@@ -142,7 +141,7 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
                 columns = [
                     pa.array(ids),
                     _names_of(sources, names),
-                    pa.repeat(payload.shard, ids.size),
+                    _shards_of(payload.bundle, ids),
                     pa.array((ids & np.uint64((1 << POSITION_BITS) - 1)).astype(np.int64)),
                     _names_of(verdicts.status, VERDICTS),
                     *(pa.array(scope.survivors, mask=~scope.grouped) for scope in (in_global, in_local)),
@@ -166,6 +165,20 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
             duplicates=duplicates.hexdigest(),
             decisions=file.record,
         )
+
+
+def _named(bundle: Bundle) -> dict[str, object]:
+    """The shards that the rows name."""
+    if len(bundle.pieces) == 1:
+        return {"shard": bundle.first.file.relative}
+    return {"shards": [[[shard.index for shard in piece.shards], piece.file.relative] for piece in bundle.pieces]}
+
+
+def _shards_of(bundle: Bundle, ids: NDArray[np.uint64]) -> pa.Array:
+    """The paths of the shards that hold the documents ``ids``."""
+    if len(bundle.pieces) == 1:
+        return pa.repeat(bundle.first.file.relative, ids.size)
+    return _names_of(bundle.numbers_of(ids), [piece.file.relative for piece in bundle.pieces])
 
 
 def _update(digest: hashlib.blake2b, *columns: NDArray[Any]) -> None:

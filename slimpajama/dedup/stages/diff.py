@@ -1,8 +1,8 @@
-"""Diff: which pieces the groups say something new about.
+"""Diff: which bundles the groups say something new about.
 
-The groups change whenever any shard does, but what they say of the documents of one piece mostly stays. This stage
-hashes that piece by piece, in the order of ids, so that only pieces with another hash are decided anew. Reads the files
-once; holds what they say of one piece.
+The groups change whenever any shard does, but what they say of the documents of one bundle mostly stays. This stage
+hashes that bundle by bundle, in the order of ids, so that only those with another hash are decided anew. Reads the
+files once; holds what they say of one bundle.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from slimpajama.corpus.discovery import POSITION_BITS, Piece
+from slimpajama.corpus.discovery import POSITION_BITS
+from slimpajama.corpus.pieces import Bundle
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.groups import GroupsFiles
 from slimpajama.dedup.stages.group import GroupResult, groups_files
@@ -28,14 +29,14 @@ __all__ = ["DiffPayload", "DiffResult", "DiffStage", "spans_of"]
 
 @dataclass(frozen=True, slots=True)
 class DiffPayload:
-    """The groups of both scopes, and for each piece the ranges ``[low, high)`` of ids it may hold."""
+    """The groups of both scopes, and for each bundle the ranges ``[low, high)`` of ids it may hold."""
 
     groups: tuple[GroupsFiles, GroupsFiles]
     spans: tuple[tuple[tuple[int, int], ...], ...]
 
 
 class DiffResult(StageResult, frozen=True, kw_only=True):
-    """``digests``: for each piece, of what the groups say of its documents."""
+    """``digests``: for each bundle, of what the groups say of its documents."""
 
     digests: tuple[str, ...]
 
@@ -56,7 +57,7 @@ class DiffStage(Stage[DiffPayload, DiffResult]):
 
     def tasks(self) -> Sequence[Task[DiffPayload]]:
         """One."""
-        spans = tuple(map(spans_of, self.dedup.corpus.pieces))
+        spans = tuple(map(spans_of, self.dedup.corpus.bundles))
         tables = [result.table for result in self.groups]
         inputs = {
             "version": self.version,
@@ -68,7 +69,7 @@ class DiffStage(Stage[DiffPayload, DiffResult]):
 
     @staticmethod
     def run(payload: DiffPayload) -> DiffResult:
-        """Hash what the groups say of each piece."""
+        """Hash what the groups say of each bundle."""
         digests = []
         for spans in payload.spans:
             beat()
@@ -80,8 +81,11 @@ class DiffStage(Stage[DiffPayload, DiffResult]):
         return DiffResult(digests=tuple(digests))
 
 
-def spans_of(piece: Piece) -> tuple[tuple[int, int], ...]:
-    """The ranges of ids of a piece, one for each of its shards."""
-    stop = 1 << POSITION_BITS if piece.stop is None else piece.stop
-    firsts = [shard.index << POSITION_BITS for shard in piece.shards]
-    return tuple((first + piece.start, min(first + stop, (1 << 64) - 1)) for first in firsts)
+def spans_of(bundle: Bundle) -> tuple[tuple[int, int], ...]:
+    """The ranges of ids of a bundle, one for each of its sources, as the shards of several pieces are successive."""
+    first, last = bundle.pieces[0], bundle.pieces[-1]
+    stop = 1 << POSITION_BITS if last.stop is None else last.stop
+    return tuple(
+        ((low.index << POSITION_BITS) + first.start, min((high.index << POSITION_BITS) + stop, (1 << 64) - 1))
+        for low, high in zip(first.shards, last.shards, strict=True)
+    )

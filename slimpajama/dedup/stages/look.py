@@ -1,7 +1,7 @@
-"""Look: of each piece, the removals of a seeded sample, which are then compared exactly with their survivors.
+"""Look: of each bundle, the removals of a seeded sample, which are then compared exactly with their survivors.
 
 Which removals are in the sample follows from a hash of their ids, so it is the same on any number of workers. Reads
-three columns of the decisions on the piece.
+three columns of the decisions on the bundle.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SEED = np.uint64(0x5EED)
 
 @dataclass(frozen=True, slots=True)
 class LookPayload:
-    """The decisions on one piece, how many removals of each source are looked at, and where they are listed.
+    """The decisions on one bundle, how many removals of each source are looked at, and where they are listed.
 
     ``first_survivor``: removals for documents with lower ids are not looked at.
     """
@@ -49,7 +49,7 @@ class LookPayload:
 
 
 class LookResult(StageResult, frozen=True, kw_only=True):
-    """How many removals of the piece may be looked at, each with its survivor."""
+    """How many removals of the bundle may be looked at, each with its survivor."""
 
     pairs: int
     table: FileRecord
@@ -57,7 +57,7 @@ class LookResult(StageResult, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class LookStage(Stage[LookPayload, LookResult]):
-    """The sample of the removals in ``decisions``, one table for each piece: ``count`` of each source.
+    """The sample of the removals in ``decisions``, one table for each bundle: ``count`` of each source.
 
     ``earlier``: those for documents of earlier runs, too, whose texts are at hand.
     """
@@ -81,12 +81,12 @@ class LookStage(Stage[LookPayload, LookResult]):
         return self.work.label("sample")
 
     def tasks(self) -> Sequence[Task[LookPayload]]:
-        """One for each piece."""
+        """One for each bundle."""
         dedup = self.dedup
         first = 0 if self.earlier else dedup.corpus.first_shard << POSITION_BITS
         return [
             Task(
-                piece.name,
+                bundle.name,
                 LookPayload(
                     decisions_file=path_of(record.path),
                     scope=self.scope,
@@ -106,12 +106,12 @@ class LookStage(Stage[LookPayload, LookResult]):
                 record.bytes,
                 written_files([record]),
             )
-            for number, (piece, record) in enumerate(zip(dedup.corpus.pieces, self.decisions, strict=True))
+            for number, (bundle, record) in enumerate(zip(dedup.corpus.bundles, self.decisions, strict=True))
         ]
 
     @staticmethod
     def run(payload: LookPayload) -> LookResult:
-        """List the sample of one piece."""
+        """List the sample of one bundle."""
         cluster, kept = f"cluster_{payload.scope}", f"kept_{payload.scope}"
         documents, survivors = (np.empty(0, dtype=np.uint64) for _ in range(2))
         with opened(payload.decisions_file) as source, pq.ParquetFile(source) as file:
@@ -131,7 +131,7 @@ class LookStage(Stage[LookPayload, LookResult]):
 
 @dataclass(frozen=True, slots=True)
 class DrawPayload:
-    """What was listed of each piece, how many removals of each source are drawn, and where these go."""
+    """What was listed of each bundle, how many removals of each source are drawn, and where these go."""
 
     listed_files: tuple[Path, ...]
     sources: SourceRanges
@@ -141,7 +141,7 @@ class DrawPayload:
 
 @dataclass(frozen=True)
 class DrawStage(Stage[DrawPayload, LookResult]):
-    """The sample of all pieces: of what was ``listed`` of each, ``count`` removals of each source."""
+    """The sample of all bundles: of what was ``listed`` of each, ``count`` removals of each source."""
 
     dedup: DedupRun
     listed: Sequence[LookResult]

@@ -1,4 +1,4 @@
-"""Sketch: each piece is read once, and leaves a rows file and its broken records in the quarantine.
+"""Sketch: each bundle is read once, and leaves a rows file and its broken records in the quarantine.
 
 A compressed or Parquet shard cannot be cut beforehand and may be of any size: after every ``part_bytes`` of it, what
 is known so far is put aside with a marker, so that a killed run goes on from there (what is before is decompressed
@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from slimpajama.corpus.bundle_records import bundle_records
 from slimpajama.corpus.content import ContentDigest
-from slimpajama.corpus.discovery import Piece
+from slimpajama.corpus.pieces import POSITION_BITS, Bundle
 from slimpajama.corpus.records import read_records
 from slimpajama.dedup import sketching
 from slimpajama.dedup.careful import DOCUMENT_SECONDS, Care, next_care
@@ -69,25 +70,34 @@ class SketchPart(StageResult, frozen=True, kw_only=True):
 
 
 class SketchResult(StageResult, frozen=True, kw_only=True):
-    """A piece.
+    """A bundle.
 
-    ``parts``: positions at which its parts begin; ``content``: digests of what was read of each; ``quarantine``: its
-    broken records, if it has any.
+    ``pieces``: what each of its pieces held. ``parts``: positions at which the parts of its only piece begin, or 0.
+    ``content``: digests of what was read of each part, or of each of several pieces. ``quarantine``: its broken
+    records, if it has any.
     """
 
-    counts: PieceCounts
+    pieces: tuple[PieceCounts, ...]
     parts: tuple[int, ...]
     content: tuple[str, ...]
     sketches: FileRecord
     quarantine: FileRecord | None
 
+    @property
+    def counts(self) -> PieceCounts:
+        """What all pieces held."""
+        whole = PieceCounts()
+        for piece in self.pieces:
+            whole.add(piece)
+        return whole
+
 
 @dataclass(frozen=True, slots=True)
 class SketchPayload:
-    """One piece, and where its rows go. ``part_bytes``: 0 where it is read in one go; else ``parts`` remembers its
+    """One bundle, and where its rows go. ``part_bytes``: 0 where it is read in one go; else ``parts`` remembers its
     finished parts, which depend on ``inputs``. ``care``: of a try after a worker died."""
 
-    piece: Piece
+    bundle: Bundle
     settings: SketchSettings
     rows_file: Path
     quarantine_file: Path
@@ -105,7 +115,7 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
 
     name: ClassVar[str] = "sketch"
     title: ClassVar[str] = "read and sketch"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     result_type = SketchResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.dedup.compiled",)
 
@@ -115,7 +125,7 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
         return try_again
 
     def tasks(self) -> Sequence[Task[SketchPayload]]:
-        """One for each piece."""
+        """One for each bundle."""
         dedup, config = self.dedup, self.dedup.config
         params = MinHashParams.of(config)
         settings = SketchSettings(
@@ -134,51 +144,52 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
             "method_version": params.method_version,
         }
         tasks = []
-        for piece, identity in zip(dedup.corpus.pieces, dedup.identities(), strict=True):
-            part_bytes = config.part_bytes if has_parts(piece, config.part_bytes) else 0
+        for bundle, identity in zip(dedup.corpus.bundles, dedup.identities(), strict=True):
+            part_bytes = config.part_bytes if has_parts(bundle, config.part_bytes) else 0
+            first = bundle.first
             inputs: dict[str, object] = {
                 "version": [self.version, versions()["unicode"]],
                 "settings": shown | {"part_bytes": part_bytes},
                 "input": identity,
-                "ids": [[shard.index for shard in piece.shards], piece.start, piece.stop],
+                "ids": [[shard.index for shard in bundle.shards], first.start, first.stop],
             }
             payload = SketchPayload(
-                piece=piece,
+                bundle=bundle,
                 settings=settings,
-                rows_file=dedup.layout.rows_file(piece),
-                quarantine_file=dedup.layout.quarantine(piece),
+                rows_file=dedup.layout.rows_file(bundle),
+                quarantine_file=dedup.layout.quarantine(bundle.name),
                 part_bytes=part_bytes,
-                parts=dedup.part_markers(self.name, piece, SketchPart),
+                parts=dedup.part_markers(self.name, bundle, SketchPart),
                 inputs=inputs,
             )
-            tasks.append(Task(piece.name, payload, inputs, piece.input_bytes))
+            tasks.append(Task(bundle.name, payload, inputs, bundle.input_bytes))
         return tasks
 
     @staticmethod
     def run(payload: SketchPayload) -> SketchResult:
-        """Read, measure and sketch every record of a piece."""
+        """Read, measure and sketch every record of a bundle."""
         sketcher = payload.settings.sketcher()
-        piece, reader, fields = payload.piece, payload.settings.reader, payload.settings.fields
-        whole, content = PieceCounts(), ContentDigest()
+        bundle, reader, fields = payload.bundle, payload.settings.reader, payload.settings.fields
         if not payload.part_bytes:
-            batches = read_records(piece, reader, fields=fields, content=content)
+            every, contents = [PieceCounts() for _ in bundle.pieces], list[str]()
             sketched = sketching.sketch_part(
-                piece,
+                bundle,
                 payload.settings,
                 sketcher,
-                batches,
-                whole,
+                bundle_records(bundle, reader, fields, contents),
+                every,
                 payload.rows_file,
                 payload.quarantine_file,
                 care=payload.care,
             )
             return SketchResult(
-                counts=whole,
+                pieces=tuple(every),
                 parts=(0,),
-                content=(content.take(),),
+                content=tuple(contents),
                 sketches=sketched.sketches,
                 quarantine=sketched.quarantine,
             )
+        whole, content = PieceCounts(), ContentDigest()
         parts: list[SketchPart] = []
         start: int | None = 0
         starts: list[int] = []
@@ -187,17 +198,17 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
             starts.append(start)
             whole.add(part.counts)
             start = part.next
-        batches = read_records(piece, reader, start, fields, content) if start is not None else iter(())
+        batches = read_records(bundle.first, reader, start, fields, content) if start is not None else iter(())
         while start is not None:
             counts = PieceCounts()
             key = str(len(parts))
             stem = payload.parts.folder / key
             sketched = sketching.sketch_part(
-                piece,
+                bundle,
                 payload.settings,
                 sketcher,
                 batches,
-                counts,
+                [counts],
                 stem.with_suffix(".arrow"),
                 stem.with_suffix(".jsonl"),
                 part_bytes=payload.part_bytes,
@@ -221,7 +232,7 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
                 batches = itertools.chain([head], batches)
         sketches, quarantine = _joined(payload, parts)
         return SketchResult(
-            counts=whole,
+            pieces=(whole,),
             parts=tuple(starts),
             content=tuple(part.content for part in parts),
             sketches=sketches,
@@ -230,7 +241,7 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
 
 
 def forget_sketch(marker: Path, parts: Path) -> None:
-    """Forget what was found in a piece that has changed since: its size and time may be as they were."""
+    """Forget what was found in a bundle that has changed since: its size and time may be as they were."""
     remove_file(marker)
     remove_tree(parts)
 
@@ -243,19 +254,16 @@ def documents_in(dedup: DedupRun, sketched: Sequence[SketchResult]) -> int:
 def try_again(
     payload: SketchPayload, death: Death, document_seconds: float = DOCUMENT_SECONDS
 ) -> Trial[SketchPayload] | None:
-    """What to try next of a piece whose worker died: each document by itself, without those that are to blame."""
+    """What to try next of a bundle whose worker died: each document by itself, without those that are to blame."""
     folder = Path(tempfile.gettempdir()) if is_remote(payload.rows_file) else payload.rows_file.parent
     name = hashlib.blake2b(str(payload.rows_file).encode(), digest_size=4).hexdigest()
     care = next_care(payload.care, death, folder / f"at.{name}.tmp")  # named as what cleaning removes
     if care is None:
         return None
     for culprit in care.left_out[len(payload.care.left_out) if payload.care else 0 :]:
+        file, position = payload.bundle.piece_of(culprit.document).file, culprit.document & ((1 << POSITION_BITS) - 1)
         LOGGER.warning(
-            "%s: the document at %s %d is quarantined: %s",
-            payload.piece.file.path,
-            payload.piece.file.format.unit,
-            culprit.position,
-            culprit.reason,
+            "%s: the document at %s %d is quarantined: %s", file.path, file.format.unit, position, culprit.reason
         )
     return Trial(replace(payload, care=care), document_seconds)
 

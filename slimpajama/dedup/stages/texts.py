@@ -1,4 +1,4 @@
-"""Texts: documents that a round compares by their texts are read again, each piece as a stream, and put aside.
+"""Texts: documents that a round compares by their texts are read again, each shard as a stream, and put aside.
 
 Only lines of needed documents are parsed. What is read is compared with what the first pass read, so a shard that has
 changed since is noticed. Documents of an earlier run are read from the input of that run. Holds 32 MB of text.
@@ -8,7 +8,7 @@ first pass (which of them are linked is not known then).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from slimpajama.corpus.bundle_records import bundle_lines
 from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.corpus.shard_writer import kept_lines
@@ -43,7 +44,7 @@ __all__ = ["TextsPayload", "TextsResult", "TextsStage"]
 
 @dataclass(frozen=True, slots=True)
 class TextsPayload:
-    """The texts of one piece that ``needed_files`` list and one pass takes."""
+    """The texts of one bundle that ``needed_files`` list and one pass takes."""
 
     source: TextSource
     needed_files: tuple[Path, ...]
@@ -79,12 +80,12 @@ class TextsStage(Stage[TextsPayload, TextsResult]):
         return self.work.label(self.reading.label(self.title))
 
     def tasks(self) -> Sequence[Task[TextsPayload]]:
-        """One for each piece that holds a needed text."""
+        """One for each bundle that holds a needed text."""
         shards = {shard for result in self.estimated for shard in result.shards}
         needed = [result.needed for result in self.estimated]
         tasks = []
         for number, source in enumerate(self.sources):
-            if shards.isdisjoint(shard.index for shard in source.piece.shards):
+            if shards.isdisjoint(shard.index for shard in source.bundle.shards):
                 continue
             key = f"{self.reading.number}-{number}"
             inputs: dict[str, object] = {
@@ -100,12 +101,12 @@ class TextsStage(Stage[TextsPayload, TextsResult]):
                 texts_file=self.work.texts / f"{key}.arrow",
             )
             reads = written_files(needed)
-            tasks.append(Task(key, payload, inputs, source.piece.input_bytes, reads))
+            tasks.append(Task(key, payload, inputs, source.bundle.input_bytes, reads))
         return tasks
 
     @staticmethod
     def run(payload: TextsPayload) -> TextsResult:
-        """Put the needed texts of one piece aside. Raises :class:`InputChanged` where the piece is another by now."""
+        """Put the needed texts of one bundle aside. Raises :class:`InputChanged` where a shard is another by now."""
         source = payload.source
         try:
             return _put_aside(payload)
@@ -114,37 +115,46 @@ class TextsStage(Stage[TextsPayload, TextsResult]):
                 forget_sketch(source.sketch_marker, source.sketch_parts)
                 raise
             raise InputChanged(
-                f"{source.piece.file.path} has changed since it was deduplicated, and its texts are needed to compare "
-                "removals; bring back what it was, or run that deduplication again"
+                f"{source.bundle.paths} has changed since it was deduplicated, and its texts are "
+                "needed to compare removals; bring back what it was, or run that deduplication again"
             ) from fault
 
 
 def _put_aside(payload: TextsPayload) -> TextsResult:
-    source, piece, reading = payload.source, payload.source.piece, payload.reading
+    source, bundle, reading = payload.source, payload.source.bundle, payload.reading
     needed = _needed_of(payload)
     ids, first = np.unique(needed.ids, return_index=True)
     ends = [*first.tolist()[1:], needed.ids.size]
-    by_position = np.argsort(ids & _POSITION, kind="stable")
+    by_position = np.lexsort((ids & _POSITION, bundle.numbers_of(ids)))
+    numbers = bundle.numbers_of(ids)[by_position]
     positions = (ids & _POSITION).astype(np.int64)[by_position]
     all_ids, sources, rewritten = read_columns(source.rows_file, ["id", "source", "rewritten"])
     order = np.argsort(all_ids)
     rows = order[np.searchsorted(all_ids, ids[by_position], sorter=order)]
     shares = share_of(needed.spreads, reading.shares)
-    with atomic_file(payload.texts_file) as file:
-        writer = SpillWriter(file)
-        lines = kept_lines(
+    normalise = normaliser(source.normalisation)
+
+    def lines_of(number: int, own: slice) -> Iterator[bytes]:
+        if own.start == own.stop:
+            return iter(())
+        piece = bundle.pieces[number]
+        content = source.content if len(bundle.pieces) == 1 else source.content[number : number + 1]
+        return kept_lines(
             piece,
             source.reader,
-            positions,
-            sources[rows].astype(np.int64),
-            rewritten[rows],
-            normaliser(source.normalisation),
+            positions[own],
+            sources[rows[own]].astype(np.int64),
+            rewritten[rows[own]],
+            normalise,
             0,
             source.fields,
-            check=PartsCheck(piece, source.parts, source.content),
+            check=PartsCheck(piece, source.parts, content),
         )
-        texts = (line for line in lines if line)
-        for at, line in zip(by_position.tolist(), texts, strict=True):
+
+    with atomic_file(payload.texts_file) as file:
+        writer = SpillWriter(file)
+        lines = bundle_lines(bundle, numbers, positions, lines_of)
+        for at, line in zip(by_position.tolist(), lines, strict=True):
             text = orjson.loads(line)["text"].encode()
             entries = slice(int(first[at]), ends[at])
             wanted = zip(needed.is_candidate[entries].tolist(), shares[entries].tolist(), strict=True)
@@ -158,11 +168,11 @@ _POSITION = np.uint64((1 << POSITION_BITS) - 1)
 
 
 def _needed_of(payload: TextsPayload) -> NeededTexts:
-    """What is needed of a piece, by id."""
+    """What is needed of a bundle, by id."""
     parts: list[tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.bool_]]] = []
     for path in payload.needed_files:
         needed = read_pairs(path, NeededTexts)
-        for low, high in spans_of(payload.source.piece):
+        for low, high in spans_of(payload.source.bundle):
             begin, end = np.searchsorted(needed.ids, np.array([low, high], dtype=np.uint64))
             parts.append((needed.ids[begin:end], needed.spreads[begin:end], needed.is_candidate[begin:end]))
     ids, spreads, is_candidate = (np.concatenate(column) for column in zip(*parts, strict=True))

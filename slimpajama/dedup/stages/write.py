@@ -1,7 +1,7 @@
-"""Write: deduplicated shards, one per input file, source and scope; several for a file that has parts.
+"""Write: deduplicated shards, one per bundle, source and scope; several for a file that has parts.
 
 Reads the input a second time, but parses only what is kept. A part that was written before a run was killed is not
-written again. Holds 15 bytes for each record of the piece.
+written again. Holds 23 bytes for each record of the bundle.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from slimpajama.corpus.content import PartsCheck
-from slimpajama.corpus.discovery import POSITION_BITS, Piece
 from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.pieces import Bundle
 from slimpajama.corpus.shard_formats import ShardFormat, shard_format
-from slimpajama.corpus.shard_writer import Replacements, changed, kept_lines
+from slimpajama.corpus.shard_writer import Replacements, changed
 from slimpajama.dedup import output_shards
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.layout import OutputShard
+from slimpajama.dedup.output_shards import lines_of_kept
 from slimpajama.dedup.stages.decide import DecideResult
 from slimpajama.dedup.stages.sketch import SketchResult, SketchStage, forget_sketch
 from slimpajama.errors import InputChanged
@@ -29,14 +29,14 @@ from slimpajama.stages.markers import ANY_BYTES, Markers
 from slimpajama.stages.stage import Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.text.normalisation import Normalisation, normaliser
+from slimpajama.text.normalisation import Normalisation
 from slimpajama.versions import versions
 
 __all__ = ["WritePayload", "WriteResult", "WriteStage"]
 
 
 class WriteResult(StageResult, frozen=True, kw_only=True):
-    """The shards of a piece or of a part of it, in the order they were asked for.
+    """The shards of a bundle or of a part of it, in the order they were asked for.
 
     ``replaced``: values of kept records that JSON cannot hold, by source number; ``first_replaced``: where the first
     record of them is.
@@ -49,15 +49,15 @@ class WriteResult(StageResult, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class WritePayload:
-    """One piece, its decisions, and where its shards go.
+    """One bundle, its decisions, and where its shards go.
 
-    ``parts``: positions at which the parts of the piece begin. ``outputs``: for each part its shards. ``written``
-    remembers the parts that are there, which depend on ``inputs``. ``content``: digests of the parts as they were read
-    first; ``sketch_marker``, ``sketch_parts``: the marker of that reading, and the folder of its parts.
-    ``source_names``: where records get what they stand for.
+    ``parts``: positions at which the parts of its only piece begin, or 0. ``outputs``: for each part its shards.
+    ``written`` remembers the parts that are there, which depend on ``inputs``. ``content``: digests of the parts, or of
+    several pieces, as they were read first; ``sketch_marker``, ``sketch_parts``: the marker of that reading, and the
+    folder of its parts. ``source_names``: where records get what they stand for.
     """
 
-    piece: Piece
+    bundle: Bundle
     reader: LineReader
     fields: Fields
     normalisation: Normalisation
@@ -89,7 +89,7 @@ class WriteStage(Stage[WritePayload, WriteResult]):
     result_type = WriteResult
 
     def tasks(self) -> Sequence[Task[WritePayload]]:
-        """One for each piece; none where no shards are wanted."""
+        """One for each bundle; none where no shards are wanted."""
         dedup, config, layout = self.dedup, self.dedup.config, self.dedup.layout
         if not dedup.scopes:
             return []
@@ -103,10 +103,10 @@ class WriteStage(Stage[WritePayload, WriteResult]):
             "duplicate_counts": config.duplicate_counts,
         }
         tasks = []
-        for piece, own, identity, decision in zip(
-            dedup.corpus.pieces, self.sketched, dedup.identities(), self.decided, strict=True
+        for bundle, own, identity, decision in zip(
+            dedup.corpus.bundles, self.sketched, dedup.identities(), self.decided, strict=True
         ):
-            outputs = layout.shards(piece, len(own.parts), dedup.scopes)
+            outputs = layout.shards(bundle, len(own.parts), dedup.scopes)
             inputs: dict[str, object] = {
                 "version": [self.version, versions()["unicode"]],
                 "settings": settings,
@@ -118,32 +118,32 @@ class WriteStage(Stage[WritePayload, WriteResult]):
                 "outputs": [layout.relative(shard.path) for part in outputs for shard in part],
             }
             payload = WritePayload(
-                piece=piece,
+                bundle=bundle,
                 reader=dedup.reader,
                 fields=dedup.fields,
                 normalisation=config.normalisation,
-                decisions_file=layout.decisions(piece),
-                rows_file=layout.rows_file(piece),
+                decisions_file=layout.decisions(bundle),
+                rows_file=layout.rows_file(bundle),
                 parts=own.parts,
                 outputs=outputs,
                 format=shard_format(config.shard_format),
                 level=config.compression_level,
                 source_names=dedup.source_names if config.duplicate_counts else None,
-                written=dedup.part_markers(self.name, piece, WriteResult),
+                written=dedup.part_markers(self.name, bundle, WriteResult),
                 inputs=inputs,
                 content=own.content,
-                sketch_marker=dedup.markers(SketchStage(dedup)).path(piece.name),
-                sketch_parts=layout.part_markers(SketchStage.name, piece),
+                sketch_marker=dedup.markers(SketchStage(dedup)).path(bundle.name),
+                sketch_parts=layout.part_markers(SketchStage.name, bundle),
             )
             reads = written_files([own.sketches, decision.decisions])
-            tasks.append(Task(piece.name, payload, inputs, piece.input_bytes, reads))
+            tasks.append(Task(bundle.name, payload, inputs, bundle.input_bytes, reads))
         return tasks
 
     @staticmethod
     def run(payload: WritePayload) -> WriteResult:
-        """Write the shards of a piece.
+        """Write the shards of a bundle.
 
-        Raises :class:`InputChanged` where the shard is not what was read first, which is forgotten then: its size and
+        Raises :class:`InputChanged` where a shard is not what was read first, which is forgotten then: its size and
         time may be the same, so the next run would not read it anew otherwise.
         """
         try:
@@ -164,7 +164,7 @@ def _written(payload: WritePayload) -> WriteResult:
     if first == len(payload.parts):
         return _joined(finished)
     kept = output_shards.kept_records(
-        payload.piece,
+        payload.bundle,
         payload.decisions_file,
         payload.rows_file,
         {shard.scope for shard in payload.outputs[0]},
@@ -172,33 +172,15 @@ def _written(payload: WritePayload) -> WriteResult:
         payload.source_names,
     )
     replaced = Replacements()
-    lines = kept_lines(
-        payload.piece,
-        payload.reader,
-        kept.positions,
-        (kept.codes >> 2).astype(np.int64),
-        kept.rewritten,
-        normaliser(payload.normalisation),
-        payload.parts[first],
-        payload.fields,
-        replaced,
-        # How much of a shard that breaks off can be read depends on where reading began.
-        PartsCheck(
-            payload.piece,
-            payload.parts[first:],
-            payload.content[first:],
-            compare_last=not (first and payload.reader.truncated == "keep"),
-        ),
-        kept.counts,
-    )
-    ends = np.searchsorted(kept.positions, [*payload.parts[first + 1 :], 1 << POSITION_BITS])
+    lines = lines_of_kept(payload.bundle, kept, payload, payload.parts[first:], payload.content[first:], replaced)
+    ends = np.searchsorted(kept.positions, payload.parts[first + 1 :])
     begin = 0
-    for number, end in enumerate(ends.tolist(), start=first):
+    for number, end in enumerate([*ends.tolist(), kept.positions.size], start=first):
         shards, count = output_shards.write_part(
             payload.outputs[number], kept.codes[begin:end], lines, payload.format, payload.level
         )
         if count != end - begin:
-            raise changed(payload.piece, int(kept.positions[begin + count]))
+            raise changed(payload.bundle.first, int(kept.positions[begin + count]))
         part = WriteResult(shards=tuple(shards), replaced=dict(replaced.values), first_replaced=replaced.first)
         if len(payload.parts) > 1:
             payload.written.finish(str(number), payload.inputs, part)

@@ -9,24 +9,24 @@ from slimpajama.dedup.files.layout import BOTH, DedupLayout
 from tests.corpus.shards import put
 
 
-def test_every_file_of_a_piece_is_named_after_its_source_and_shard(tmp_path: Path) -> None:
+def test_every_file_of_a_bundle_is_named_after_its_source_and_shard(tmp_path: Path) -> None:
     corpus = discover(put(tmp_path / "in", {"c4/a.jsonl.gz": b"x", "arxiv/b.jsonl": b"{}\n"}))
     layout = DedupLayout(Path("out"), tuple(source.name for source in corpus.sources))
-    (piece,) = [piece for piece in corpus.pieces if piece.name == "c4/a"]
-    paths = [layout.rows_file(piece), layout.decisions(piece), layout.quarantine(piece)]
+    (bundle,) = [bundle for bundle in corpus.bundles if bundle.name == "c4/a"]
+    paths = [layout.rows_file(bundle), layout.decisions(bundle), layout.quarantine(bundle.name)]
     assert list(map(str, paths)) == [
         "out/work/rows/c4/a.arrow",
         "out/decisions/c4/a.parquet",
         "out/quarantine/c4/a.jsonl",
     ]
-    assert [[str(shard.path) for shard in part] for part in layout.shards(piece, 1, BOTH)] == [
+    assert [[str(shard.path) for shard in part] for part in layout.shards(bundle, 1, BOTH)] == [
         ["out/global/c4/a.jsonl.zst", "out/local/c4/a.jsonl.zst"]
     ]
-    assert [[str(shard.path) for shard in part] for part in layout.shards(piece, 2, ["local"])] == [
+    assert [[str(shard.path) for shard in part] for part in layout.shards(bundle, 2, ["local"])] == [
         ["out/local/c4/a-00000-of-00002.jsonl.zst"],
         ["out/local/c4/a-00001-of-00002.jsonl.zst"],
     ]
-    assert {shard.source for shard in layout.shards(piece, 1, BOTH)[0]} == {layout.sources.index("c4")}
+    assert {shard.source for shard in layout.shards(bundle, 1, BOTH)[0]} == {layout.sources.index("c4")}
 
 
 def test_what_is_not_for_users_lies_in_work() -> None:

@@ -9,24 +9,25 @@ import pytest
 
 from slimpajama import InputNotFound
 from slimpajama.dedup.files.layout import DedupLayout
-from slimpajama.dedup.files.manifest import Manifest, ManifestPart, ManifestShard, read_manifest
+from slimpajama.dedup.files.manifest import Manifest, ManifestInput, ManifestPart, ManifestShard, read_manifest
 from slimpajama.storage.atomic import write_json
 from slimpajama.tokens.dedup_reader import open_dedup_output
 
 MANIFEST = Manifest(
     (
         ManifestPart(
-            input="c4/a.jsonl.zst",
+            bundle="c4/a",
+            inputs=(ManifestInput("c4/a.jsonl.zst", (3,)),),
             decisions="decisions/c4/a.parquet",
             decided="d1",
             start=0,
             stop=70,
             shards=(
-                ManifestShard("c4", "global", "global/c4/a-00000-of-00002.jsonl.zst", "s1", 3),
-                ManifestShard("c4", "local", "local/c4/a-00000-of-00002.jsonl.zst", None, 3),
+                ManifestShard("c4", "global", "global/c4/a-00000-of-00002.jsonl.zst", "s1"),
+                ManifestShard("c4", "local", "local/c4/a-00000-of-00002.jsonl.zst", None),
             ),
         ),
-        ManifestPart("c4/a.jsonl.zst", "decisions/c4/a.parquet", "d1", 70, None, ()),
+        ManifestPart("c4/a", (ManifestInput("c4/a.jsonl.zst", (3,)),), "decisions/c4/a.parquet", "d1", 70, None, ()),
     )
 )
 
@@ -49,11 +50,11 @@ def test_a_manifest_of_another_version_is_named_with_the_remedy(tmp_path: Path, 
             reader()
         assert str(caught.value) == (
             f"{tmp_path} was deduplicated by another version of slimpajama: {layout.manifest} is of version {version}, "
-            f"and this one reads version 3; {AGAIN}"
+            f"and this one reads version 4; {AGAIN}"
         )
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "3", '{"version": 3}', '{"version": 3, "parts": [], "more": 1}'])
+@pytest.mark.parametrize("content", [None, "", "{", "3", '{"version": 4}', '{"version": 4, "parts": [], "more": 1}'])
 def test_a_manifest_that_is_missing_or_broken_is_no_finished_deduplication(tmp_path: Path, content: str | None) -> None:
     layout = DedupLayout(tmp_path)
     if content is not None:
