@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, Protocol
 
 import gigatoken.gigatoken_rs
 import numpy as np
@@ -25,9 +26,9 @@ import psutil
 from numpy.typing import NDArray
 
 from slimpajama.tokens.tokenizer import TokenizerFile
-from slimpajama.tokens.tokenizer_json import TokenizerJson, plain_json, reference
+from slimpajama.tokens.tokenizer_json import TokenizerJson, load_json
 
-__all__ = ["Backend", "Encoder", "agreeing_backend"]
+__all__ = ["Backend", "Encoder", "FastModel", "agreeing_backend", "shared_encoder"]
 
 Backend = Literal["gigatoken", "tokenizers"]
 
@@ -35,6 +36,13 @@ FRAGMENT = 1 << 18
 """Characters after which ``tokenizers`` looks for a place to cut a document."""
 
 _CUT = re.compile(r"(?<=[A-Za-z]) (?=[A-Za-z])")
+
+
+class FastModel(Protocol):
+    """A tokenizer in ``gigatoken``."""
+
+    def encode(self, document: bytes) -> NDArray[np.uint32]:
+        """The ids of a UTF-8 document."""
 
 
 class Encoder:
@@ -51,17 +59,24 @@ class Encoder:
         self.dtype = np.dtype(np.uint16 if tokenizer.vocabulary <= 1 << 16 else np.uint32)
         self.reloads = 0
         self._end = tokenizer.end_of_text
-        self._content = plain_json(tokenizer.path)
+        loaded = load_json(tokenizer.path)
         self._cache_bytes = cache_bytes
         self._fragment = fragment
         self._process = psutil.Process()
+        self._fast: Any = None
         if backend == "gigatoken":
-            self._fast = load_gigatoken(self._content)
+            self._json = gigatoken_json(loaded.content)
+            self._fast = gigatoken.gigatoken_rs.load_hf_json(self._json)
             self._least = self._memory()
         else:
-            self._fast = None
-            self._reference = reference(self._content)
-            self._divisible = divisible(self._content)
+            self._reference = loaded.reference
+            self._divisible = divisible(loaded.content)
+
+    @property
+    def fast(self) -> FastModel:
+        """What the backend ``gigatoken`` encodes with now."""
+        model: FastModel = self._fast
+        return model
 
     def encode(self, documents: Sequence[bytes]) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.int64]]:
         """Tokens of n UTF-8 documents, one after the other (``uint16`` or ``uint32``), and ``int64[n]`` lengths.
@@ -84,17 +99,20 @@ class Encoder:
         self._least = min(self._least, memory)
         if memory - self._least > self._cache_bytes:
             self._fast = None  # the old one's memory goes before the new one is made
-            self._fast = load_gigatoken(self._content)
+            self._fast = gigatoken.gigatoken_rs.load_hf_json(self._json)
             # Measured anew: where something else has grown, this one is not to be loaded for every batch.
             self._least = self._memory()
             self.reloads += 1
-        return [self._fast.encode(document) for document in documents]
+        return list(map(self._fast.encode, documents))
 
     def _memory(self) -> int:
         return int(self._process.memory_info().rss)
 
     def _encode_slow(self, document: bytes) -> NDArray[np.uint32]:
-        text = document.decode()
+        return self.reference_ids(document.decode())
+
+    def reference_ids(self, text: str) -> NDArray[np.uint32]:
+        """The ids of ``text`` by the backend ``tokenizers``."""
         fragments = fragments_of(text, self._fragment) if self._divisible else [text]
         return np.concatenate(
             [
@@ -104,35 +122,46 @@ class Encoder:
         )
 
 
-def load_gigatoken(content: TokenizerJson) -> Any:
-    """The tokenizer of ``content`` in ``gigatoken``, without its special tokens."""
+@lru_cache(maxsize=1)
+def shared_encoder(tokenizer: TokenizerFile, backend: Backend, memory_bytes: int) -> Encoder:
+    """The encoder of this process, which may hold ``memory_bytes`` in all.
+
+    Loading one takes longer than a small shard does, and what it has learnt of the corpus serves the next shard.
+    """
+    return Encoder(tokenizer, backend, memory_bytes * 3 // 8)
+
+
+def gigatoken_json(content: TokenizerJson) -> bytes:
+    """The file that ``gigatoken`` gets: without special tokens, so that no text becomes one."""
     ordinary = [token for token in content["added_tokens"] if not token.get("special")]
-    return gigatoken.gigatoken_rs.load_hf_json(orjson.dumps({**content, "added_tokens": ordinary}))
+    return orjson.dumps({**content, "added_tokens": ordinary})
 
 
 def agreeing_backend(
-    tokenizer: TokenizerFile, texts: Iterable[str], load: Callable[[TokenizerJson], Any] = load_gigatoken
+    tokenizer: TokenizerFile,
+    texts: Iterable[str],
+    load: Callable[[], FastModel] | None = None,
+    reference_ids: Callable[[str], NDArray[np.uint32]] | None = None,
 ) -> tuple[Backend, str | None]:
     """The backend to use for documents like ``texts``, and a warning where it is not the fast one.
 
     Every text is encoded by both libraries, and so is every special token; ``tokenizers`` is right by definition.
-    Takes about a second per two megabytes of text. ``load`` gives the fast one.
+    Takes about a second per 1.5 MB of text. ``load`` gives the fast model, ``reference_ids`` the ids of a text by
+    ``tokenizers``; by default, both are made here.
     """
     try:
-        fast = load(plain_json(tokenizer.path))
+        fast = load() if load is not None else Encoder(tokenizer, "gigatoken").fast
     except Exception as fault:  # whatever it cannot load is a reason to fall back, not to stop
         reason = str(fault).splitlines()[0]
         return (
             "tokenizers",
             f"gigatoken cannot load {tokenizer.path} ({reason}): using tokenizers, about 100 times slower",
         )
-    slow = Encoder(tokenizer, "tokenizers")
+    expected_ids = reference_ids or Encoder(tokenizer, "tokenizers").reference_ids
     for checked, text in enumerate((*tokenizer.specials, *texts)):
-        document = text.encode()
-        expected, _ = slow.encode([document])
-        ids = fast.encode(document)
-        if not np.array_equal(ids, expected[:-1]):
-            least = min(ids.size, expected.size - 1)
+        expected, ids = expected_ids(text), fast.encode(text.encode())
+        if not np.array_equal(ids, expected):
+            least = min(ids.size, expected.size)
             place = int(np.argmin(np.append(ids[:least] == expected[:least], False)))
             return "tokenizers", (
                 f"gigatoken and tokenizers differ from token {place} of a document that begins {text[:60]!r} "

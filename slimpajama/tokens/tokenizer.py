@@ -25,9 +25,9 @@ from pathlib import Path
 import orjson
 
 from slimpajama.errors import ConfigError
-from slimpajama.storage.atomic import atomic_file, fingerprint
+from slimpajama.storage.atomic import atomic_file
 from slimpajama.storage.paths import path_of
-from slimpajama.tokens.tokenizer_json import plain_json, reference, special_ids, unknown_token
+from slimpajama.tokens.tokenizer_json import LoadedTokenizer, load_json, unknown_token
 
 __all__ = [
     "END_OF_TEXT",
@@ -151,16 +151,15 @@ def declared_end(path: Path, beside: tuple[Path, ...]) -> str | None:
         if isinstance(token, str) and token:
             return token
         if isinstance(number, int):
-            by_number = {number: token for token, number in _ids(path).items()}
+            by_number = {number: token for token, number in _special_ids(path, load_json(path)).items()}
             if number in by_number:
                 return by_number[number]
     return None
 
 
-def _ids(path: Path) -> dict[str, int]:
-    content = plain_json(path)
+def _special_ids(path: Path, loaded: LoadedTokenizer) -> dict[str, int]:
     try:
-        return special_ids(content)
+        return loaded.special_ids()
     except Exception as fault:  # the library raises plain Exception
         raise ConfigError(f"{path} is not a tokenizer that the tokenizers library can load: {fault}") from fault
 
@@ -171,8 +170,8 @@ def load_tokenizer(path: Path, end_of_text: str | None = None, declared: str | N
     By default that is the ``declared`` one, or the first of :data:`END_OF_TEXT` which the file has. Raises
     :class:`ConfigError` where the file is not a tokenizer, has no such token, or would turn text into a special token.
     """
-    content = plain_json(path)
-    specials = _ids(path)
+    loaded = load_json(path)
+    specials = _special_ids(path, loaded)
     if end_of_text is not None:
         wanted: tuple[str, ...] = (end_of_text,)
     else:
@@ -185,19 +184,17 @@ def load_tokenizer(path: Path, end_of_text: str | None = None, declared: str | N
             "--end-of-text or tokens.end_of_text, out of: "
             f"{', '.join(specials) or 'none, it has no special tokens at all'}"
         )
-    unknown = unknown_token(content)
+    unknown = unknown_token(loaded.content)
     if unknown == end:
         raise ConfigError(
             f"{path}: {end!r} stands for unknown characters too, so a document that has one would end there; name "
             "another token by --end-of-text or tokens.end_of_text, or give another tokenizer"
         )
-    tokenizer = reference(content)
     for special, number in specials.items():
         for text in (special, f"a{special}b {special}", f" {special}", f"a  {special}  b"):
-            if special != unknown and number in tokenizer.encode(text, add_special_tokens=False).ids:
+            if special != unknown and number in loaded.reference.encode(text, add_special_tokens=False).ids:
                 raise ConfigError(
                     f"{path}: the text {text!r} would become the special token {special} ({number}), so a document "
                     "could end itself; give a tokenizer whose model does not spell out its special tokens"
                 )
-    vocabulary = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
-    return TokenizerFile(path, fingerprint(content), vocabulary, specials[end], tuple(specials))
+    return TokenizerFile(path, loaded.digest, loaded.vocabulary(), specials[end], tuple(specials))

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from slimpajama.tokens.documents import DocumentBatch
-from slimpajama.tokens.encoding import Encoder, agreeing_backend, divisible, fragments_of, load_gigatoken
+from slimpajama.tokens.encoding import Encoder, agreeing_backend, divisible, fragments_of
 from slimpajama.tokens.tokenizer import TokenizerFile, load_tokenizer
-from slimpajama.tokens.tokenizer_json import plain_json, reference
+from slimpajama.tokens.tokenizer_json import load_json
 from slimpajama.tokens.tokenizer_training import sample_documents, train_tokenizer
 from tests.tokens.test_tokenizer import neox_like
 from tests.tokens.token_corpus import Document, batch_of, small_tokenizer, text_of
@@ -46,7 +46,7 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 def plain_ids(tokenizer: TokenizerFile, text: str) -> list[int]:
-    return list(reference(plain_json(tokenizer.path)).encode(text, add_special_tokens=False).ids)
+    return list(load_json(tokenizer.path).reference.encode(text, add_special_tokens=False).ids)
 
 
 def test_a_batch_is_its_documents_one_after_the_other(tokenizer: TokenizerFile) -> None:
@@ -91,7 +91,7 @@ def _shared(tokenizer: TokenizerFile) -> Encoder:
 
 
 def plain_ids_cached(tokenizer: TokenizerFile, text: str) -> list[int]:
-    made = _ENCODERS.setdefault("plain" + tokenizer.digest, reference(plain_json(tokenizer.path)))
+    made = _ENCODERS.setdefault("plain" + tokenizer.digest, load_json(tokenizer.path).reference)
     return list(made.encode(text, add_special_tokens=False).ids)
 
 
@@ -132,7 +132,7 @@ def test_a_document_in_fragments_has_the_ids_of_the_whole(tokenizer: TokenizerFi
     fragments = list(fragments_of(text, 50))
     assert len(fragments) > 20
     assert "".join(fragments) == text
-    assert divisible(plain_json(tokenizer.path))
+    assert divisible(load_json(tokenizer.path).content)
     tokens, _ = Encoder(tokenizer, "tokenizers", fragment=50).encode([text.encode()])
     assert tokens[:-1].tolist() == plain_ids(tokenizer, text)
 
@@ -144,7 +144,7 @@ def test_text_without_a_place_to_cut_stays_whole() -> None:
 
 
 def test_what_may_not_be_cut(tokenizer: TokenizerFile) -> None:
-    content = plain_json(tokenizer.path)
+    content = load_json(tokenizer.path).content
     token = {"content": "of the", "special": False, "rstrip": False}
     for other in (
         {"pre_tokenizer": None},
@@ -171,7 +171,7 @@ def test_what_the_encoder_remembers_is_bounded(tokenizer: TokenizerFile) -> None
 
 def test_agreement_and_disagreement(tokenizer: TokenizerFile) -> None:
     assert agreeing_backend(tokenizer, ["one", "two three"]) == ("gigatoken", None)
-    honest = load_gigatoken(plain_json(tokenizer.path))
+    honest = Encoder(tokenizer, "gigatoken").fast
 
     class Wrong:
         @staticmethod
@@ -179,7 +179,7 @@ def test_agreement_and_disagreement(tokenizer: TokenizerFile) -> None:
             ids: NDArray[np.uint32] = honest.encode(document)
             return ids[:-1] if document == b"two three" else ids
 
-    backend, warning = agreeing_backend(tokenizer, ["one", "two three", "four"], lambda content: Wrong())
+    backend, warning = agreeing_backend(tokenizer, ["one", "two three", "four"], Wrong)
     assert backend == "tokenizers"
     assert warning is not None
     assert "'two three'" in warning

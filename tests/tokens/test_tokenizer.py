@@ -11,6 +11,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from slimpajama.errors import ConfigError
 from slimpajama.tokens.encoding import Encoder
 from slimpajama.tokens.tokenizer import TokenizerFile, fetch_tokenizer, load_tokenizer
+from slimpajama.tokens.tokenizer_json import load_json
 from slimpajama.tokens.tokenizer_training import train_tokenizer, vocabulary_for
 from slimpajama.tokens.tokenizer_warnings import dropout_warning, loss_warning
 from tests.tokens.token_corpus import small_tokenizer
@@ -314,6 +315,30 @@ def test_a_tokenizer_that_loses_text_is_told(trained: Path, tmp_path: Path) -> N
     warning = loss_warning("mine", load_tokenizer(trained), ["Two Words"])
     assert warning is not None
     assert "'Two Words' becomes 'two words'" in warning
+
+
+def test_ids_and_vocabulary_are_those_of_the_library(trained: Path, tmp_path: Path) -> None:
+    content = json.loads(trained.read_bytes())
+    added = content["added_tokens"][0]
+    content["added_tokens"] += [
+        {**added, "content": "<far>", "id": 9_000},  # the library closes the gap
+        {**added, "content": "   ", "id": 9_001, "special": False},
+    ]
+    trained.write_text(json.dumps(content))
+    split = pre_tokenizers.WhitespaceSplit()
+    for path in (trained, unigram(tmp_path / "1.json"), wordpiece(tmp_path / "2.json", split)):
+        numbers = Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True)
+        loaded = load_json(path)
+        assert loaded.vocabulary() == 1 + max(numbers.values())
+        special = [token["content"] for token in json.loads(path.read_bytes())["added_tokens"] if token["special"]]
+        assert loaded.special_ids() == {token: numbers[token] for token in special}
+
+
+def test_a_file_that_changed_is_loaded_again(trained: Path) -> None:
+    before = load_json(trained)
+    assert load_json(trained) is before
+    trained.write_bytes(trained.read_bytes().replace(b"<|endoftext|>", b"<|end_of_text|>"))
+    assert "<|end_of_text|>" in load_json(trained).special_ids()
 
 
 def test_training_is_repeatable_and_bounded(tmp_path: Path) -> None:

@@ -3,21 +3,20 @@
 The shard's documents are looked up in the holdout; members of a held-out cluster that are not its survivor are
 counted and go no further. The rest are encoded once, for both scopes, and every document carries what the later
 steps need: its place in the shuffle, its cluster, its flags and a 128-bit hash of its text. Memory: one batch, one
-run (an eighth of ``memory_bytes``, twice while it is written) and what the encoder remembers (a quarter). Runs of a
+run (an eighth of ``memory_bytes``) and what the encoder remembers (a quarter). Runs of a
 shard depend on the shard and the settings alone. Rejected: tokenising per scope, which does most of the work twice.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from slimpajama.engine.heartbeat import beat
@@ -27,7 +26,7 @@ from slimpajama.stages.written_files import written_files
 from slimpajama.storage.atomic import content_digest
 from slimpajama.tokens.dedup_reader import KeptShard, kept_documents
 from slimpajama.tokens.documents import DocumentBatch
-from slimpajama.tokens.encoding import Backend, Encoder
+from slimpajama.tokens.encoding import Backend, shared_encoder
 from slimpajama.tokens.holdout import SPLITS, TRAIN, Holdout, load_holdout
 from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.run_files import RUN_RECORD, RunWriter, SortedRun
@@ -112,7 +111,7 @@ class TokenizeStage(Stage[TokenizePayload, TokenizeResult]):
 
     name: ClassVar[str] = "tokenise"
     title: ClassVar[str] = "tokenise"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     result_type = TokenizeResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.tokens.compiled",)
     scales_with: ClassVar[Scale] = "kept text"
@@ -165,7 +164,7 @@ def tokenize_documents(
 
     Raises :class:`ConservationError` where a batch's flags and clusters contradict each other.
     """
-    encoder = _encoder(settings.tokenizer, settings.backend, settings.memory_bytes * 3 // 8)
+    encoder = shared_encoder(settings.tokenizer, settings.backend, settings.memory_bytes)
     holdout = load_holdout(settings.holdout)
     writer = RunWriter(folder, shard, encoder.dtype, settings.run_bytes)
     counts = {state: {"global": 0, "local": 0} for state in ("in", *SPLITS, "excluded")}
@@ -200,8 +199,12 @@ def tokenize_documents(
 
 
 def text_hashes(documents: list[bytes]) -> NDArray[np.uint64]:
-    """``uint64[n, 2]``: a 128-bit hash of each of n UTF-8 texts."""
-    digests = b"".join(hashlib.blake2b(document, digest_size=16).digest() for document in documents)
+    """``uint64[n, 2]``: a 128-bit hash of each of n UTF-8 texts.
+
+    xxh3, as nobody gains by two texts of one hash: the one in train would be left out. blake2b took a sixth of the
+    stage.
+    """
+    digests = b"".join(map(xxhash.xxh3_128_digest, documents))
     return np.frombuffer(digests, dtype="<u8").reshape(-1, 2).astype(np.uint64)
 
 
@@ -230,7 +233,3 @@ def _count(
         counts["excluded"][scope] += int(np.count_nonzero(mask & ~wanted))
         for split, name in enumerate(SPLITS):
             counts[name][scope] += int(np.count_nonzero(mask & wanted & (splits == split)))
-
-
-# Loading takes longer than a small piece does, and what the encoder has learnt of the corpus serves the next piece.
-_encoder = lru_cache(maxsize=1)(Encoder)

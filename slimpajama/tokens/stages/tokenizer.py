@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,29 +17,39 @@ from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.storage.atomic import file_record, fingerprint
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import path_of
-from slimpajama.tokens.encoding import Backend, agreeing_backend
+from slimpajama.tokens.encoding import Backend, Encoder, agreeing_backend, shared_encoder
 from slimpajama.tokens.excerpts import ExcerptSample, excerpts, plan_excerpts
 from slimpajama.tokens.stages.survey import SurveyResult
 from slimpajama.tokens.token_run import TokenRun
 from slimpajama.tokens.tokenizer import TokenizerFile, fetch_tokenizer, load_tokenizer
+from slimpajama.tokens.tokenizer_json import forget_json
 from slimpajama.tokens.tokenizer_training import TRAINING_BYTES, train_tokenizer
 from slimpajama.tokens.tokenizer_warnings import dropout_warning, loss_warning
 
 __all__ = ["TokenizerPayload", "TokenizerResult", "TokenizerStage"]
 
-CHECKED_BYTES = 1_000_000
-"""Text on which the fast tokenizer is compared with the reference before it is used: half a second."""
+LEAST_CHECKED, MOST_CHECKED = 200_000, 1_000_000
+"""Bytes of text on which the fast tokenizer is compared with the reference, which encodes some 1.5 MB/s, before it is
+used: the least of a small corpus, and the most of a large one."""
+
+CHECKED_SHARE = 2000
+"""In between, one byte in so many is tried, so that the check takes a twentieth of the tokenising at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizerPayload:
-    """Where the excerpts come from; the tokenizer that was ``asked`` for, or ``None`` to train one; where it goes."""
+    """Where the excerpts come from; the tokenizer that was ``asked`` for, or ``None`` to train one; where it goes.
+
+    ``checked_bytes``: of the excerpts, on which the libraries are compared. ``memory``: what the process may hold.
+    """
 
     samples: tuple[ExcerptSample, ...]
     asked: str | None
     end_of_text: str | None
     vocabulary: int
     tokenizer_file: Path
+    checked_bytes: int
+    memory: int
 
 
 class TokenizerResult(StageResult, frozen=True, kw_only=True):
@@ -75,10 +86,12 @@ class TokenizerStage(Stage[TokenizerPayload, TokenizerResult]):
     def tasks(self) -> Sequence[Task[TokenizerPayload]]:
         """One."""
         config = self.tokens.config
+        text_bytes = [found.text_bytes for found in self.surveyed]
+        checked_bytes = bytes_to_check(sum(text_bytes))
         samples = plan_excerpts(
             self.tokens.documents.shards,
-            [found.text_bytes for found in self.surveyed],
-            target=TRAINING_BYTES if config.tokenizer is None else 2 * CHECKED_BYTES,
+            text_bytes,
+            target=TRAINING_BYTES if config.tokenizer is None else 2 * checked_bytes,
             seed=config.seed,
         )
         inputs = {
@@ -88,7 +101,13 @@ class TokenizerStage(Stage[TokenizerPayload, TokenizerResult]):
             "samples": fingerprint([[one.shard.digest, one.share, one.seed, one.limit] for one in samples]),
         }
         payload = TokenizerPayload(
-            tuple(samples), config.tokenizer, config.end_of_text, config.vocabulary, self.tokens.layout.tokenizer
+            tuple(samples),
+            config.tokenizer,
+            config.end_of_text,
+            config.vocabulary,
+            self.tokens.layout.tokenizer,
+            checked_bytes,
+            self.tokens.memory,
         )
         reads = tuple(file for one in samples for file in one.shard.files)
         return [Task("all", payload, inputs, sum(one.limit for one in samples), reads)]
@@ -113,17 +132,21 @@ class TokenizerStage(Stage[TokenizerPayload, TokenizerResult]):
         size = 0
         # Taken evenly, for the sample is in the order of sources.
         for text in sorted(texts, key=lambda text: fingerprint(text[:200])):
-            if size >= CHECKED_BYTES:
+            if size >= payload.checked_bytes:
                 break
             checked.append(text)
             size += len(text.encode())
-        backend, warning = agreeing_backend(tokenizer, checked)
+        reference_ids = cache(Encoder(tokenizer, "tokenizers").reference_ids)  # asked for twice
+        backend, warning = agreeing_backend(
+            tokenizer, checked, lambda: shared_encoder(tokenizer, "gigatoken", payload.memory).fast, reference_ids
+        )
         warnings = [warning]
         if payload.asked is not None:
             warnings += [
                 dropout_warning(payload.asked, payload.tokenizer_file),
-                loss_warning(payload.asked, tokenizer, checked),
+                loss_warning(payload.asked, tokenizer, checked, reference_ids),
             ]
+        forget_json()
         return TokenizerResult(
             digest=tokenizer.digest,
             vocabulary=tokenizer.vocabulary,
@@ -133,3 +156,8 @@ class TokenizerStage(Stage[TokenizerPayload, TokenizerResult]):
             warnings=tuple(warning for warning in warnings if warning),
             file=file_record(payload.tokenizer_file),
         )
+
+
+def bytes_to_check(text_bytes: int) -> int:
+    """Bytes of text on which the libraries are compared, for a corpus of ``text_bytes``."""
+    return min(MOST_CHECKED, max(LEAST_CHECKED, text_bytes // CHECKED_SHARE))
