@@ -191,7 +191,9 @@ class Config(BaseModel):
         description="a compressed shard that breaks off: stop, or keep the whole records before the fault",
     )
     piece_bytes: Bytes = Field(
-        default=256 << 20, ge=1 << 16, description="uncompressed shards are cut into such ranges"
+        default=256 << 20,
+        ge=1 << 16,
+        description="uncompressed shards, and zstd files of many frames, are cut into such ranges",
     )
     shard_format: str = Field(
         default="jsonl.zst",

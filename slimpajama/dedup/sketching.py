@@ -110,7 +110,7 @@ class Sketched:
 def has_parts(bundle: Bundle, part_bytes: int) -> bool:
     """Whether it is a piece that may hold more than ``part_bytes`` of text, and cannot be cut without reading it."""
     piece = bundle.first
-    return len(bundle.pieces) == 1 and piece.stop is None and piece.input_bytes * COMPRESSION > part_bytes
+    return len(bundle.pieces) == piece.parts == 1 and piece.input_bytes * COMPRESSION > part_bytes
 
 
 def sketch_part(
