@@ -67,7 +67,7 @@ class SketchSettings:
         params = self.params
         return RowShape(
             bands=params.bands,
-            minima=params.bands * params.rows if params.checked else 0,
+            minima=params.values if params.checked else 0,
             ranks=len(self.preferences),
             document_ids=bool(self.fields.document_id),
         )

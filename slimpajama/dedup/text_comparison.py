@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from slimpajama.config.dedup import SIGNATURE_METHODS
 from slimpajama.dedup.minhash import signature
+from slimpajama.dedup.one_permutation import bin_minima
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.shingle_sets import containment, jaccard, shingle_sets
 from slimpajama.registry import KEY_METHODS
@@ -38,9 +40,10 @@ def compare_texts(first: str, second: str, params: MinHashParams) -> Comparison:
     sets = shingle_sets([first, second], params)
     one, other = sets[0], sets[1]
     estimate = None
-    if params.method == "minhash":
+    if params.method in SIGNATURE_METHODS:
+        make = bin_minima if params.in_bins else signature
         signatures = [
-            signature(
+            make(
                 text,
                 params.num_perm,
                 params.seed,
