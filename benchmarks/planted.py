@@ -1,22 +1,28 @@
-"""Documents that are only keys: rows files as the first stage writes them, with clusters that are known.
+"""Documents that are only keys, with clusters that are known: rows files of one band at a time, of up to 4 billion.
 
 Cluster sizes follow a power law (exponent 2.5) and make up three tenths of the documents, but for one cluster of a
-million (a hundredth of the documents, where there are fewer than 100 million). Members lie anywhere, in any of seven
-sources; the first of a cluster has all of its keys, each other one the key of the cluster's main band and, of the other
-bands, those that chance gives it. So the members of one source are always a local cluster.
+hundredth of all, ten million at most. Members lie anywhere, in any of seven sources: a document's place in the list of
+members is a permutation of its number. The first of a cluster has all of its keys, each other one the key of the
+cluster's main band and, of the other bands, those that chance gives it. So the members of one source are always a local
+cluster. Whatever is asked of a document follows from its number, so nothing is held but a byte for each cluster: some
+15 ns a key. Rejected: a shuffled list of all documents (4 GB, and all keys on disk at once: 120 GB for a billion).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import POSITION_BITS
-from slimpajama.dedup.files.sketches import BATCH_ROWS, SOUND, Rows, RowShape, RowsWriter
-from slimpajama.storage.atomic import atomic_file, write_json
+from slimpajama.dedup.files.clusters import Clusters
+from slimpajama.dedup.files.sketches import BATCH_ROWS
+from slimpajama.engine.kernels import kernel
+from slimpajama.storage.atomic import write_json
 
 BANDS = 9
 SOURCES = 7
@@ -25,105 +31,234 @@ SHARDS = 10
 
 LINKED = 0.3
 EXPONENT = 2.5
-LARGEST = 1_000_000
+LARGEST = 10_000_000
+STEP = 5000
+"""Between the positions of neighbours in a shard."""
 
 FIRST_SHARDS = tuple(range(0, SOURCES * SHARDS, SHARDS))
+Columns = Callable[[NDArray[np.int64]], dict[str, pa.Array]]
+"""The columns of the documents with these numbers, beside their ids."""
+
 _ODD = np.uint64(0x9E3779B97F4A7C15)
+_NONE = np.uint32((1 << 32) - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """``documents`` in rows files listed by ``rows_list``; ``cluster`` ``int32[n]`` of each document, -1 for none."""
+    """``documents`` and their clusters. ``sizes`` ``int64[k]`` of clusters, descending, each with the ``members``
+    before its first one and the ``clusters`` before it, both ``int64[k + 1]``."""
 
     documents: int
-    rows_list: Path
-    cluster: NDArray[np.int32]
+    sizes: NDArray[np.int64]
+    members: NDArray[np.int64]
+    clusters: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, documents: int) -> Planted:
+        """So many documents."""
+        largest = min(LARGEST, documents // 100)
+        sizes, counts = _power_law(int(LINKED * documents) - largest, largest)
+        sizes, counts = np.append(largest, sizes), np.append(1, counts)
+        members, clusters = (np.append(0, np.cumsum(values)) for values in (sizes * counts, counts))
+        return cls(documents, sizes, members, clusters)
+
+    @property
+    def linked(self) -> int:
+        """Documents in clusters."""
+        return int(self.members[-1])
+
+    @property
+    def per_file(self) -> int:
+        """Documents of a rows file."""
+        return -(-self.documents // (SOURCES * SHARDS))
 
     def ids(self, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
         """``uint64[n]`` of the documents with these numbers."""
-        per_file = -(-self.documents // (SOURCES * SHARDS))
-        file, inside = np.divmod(numbers, per_file)
-        ids: NDArray[np.uint64] = file.astype(np.uint64) << np.uint64(POSITION_BITS)
-        ids += inside.astype(np.uint64) * np.uint64(5000)
-        return ids
+        file, inside = np.divmod(numbers, self.per_file)
+        return (file.astype(np.uint64) << np.uint64(POSITION_BITS)) + inside.astype(np.uint64) * np.uint64(STEP)
+
+    def numbers(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """``int64[n]`` of the documents with these ids."""
+        inside = ids & np.uint64((1 << POSITION_BITS) - 1)
+        return (ids >> np.uint64(POSITION_BITS)).astype(np.int64) * self.per_file + inside.astype(np.int64) // STEP
+
+    def cluster(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """``int64[n]``: the cluster of each document, -1 for none."""
+        found = np.empty(numbers.size, dtype=np.int64)
+        _clusters_of(numbers, self.documents, self.sizes, self.members, self.clusters, found)
+        return found
 
 
-def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _power_law(wanted: int, largest: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sizes, descending, and how many clusters have each, so that about ``wanted`` documents are in clusters."""
+    low, high = 0, wanted
+    while high - low > 1:
+        middle = (low + high) // 2
+        if np.multiply(*_counts(middle, largest)).sum() > wanted:
+            high = middle
+        else:
+            low = middle
+    sizes, counts = _counts(low, largest)
+    return sizes[counts > 0][::-1], counts[counts > 0][::-1]
+
+
+def _counts(clusters: int, largest: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    sizes = np.arange(2, min(largest, int(2 * max(1, clusters) ** (1 / (EXPONENT - 1))) + 2))
+    at_least = (clusters * (2 / np.append(sizes, sizes[-1:] + 1)) ** (EXPONENT - 1)).astype(np.int64)
+    return sizes, at_least[:-1] - at_least[1:]
+
+
+@kernel
+def _mixed(value: np.uint64) -> np.uint64:
     """Splitmix64: different values, different and even."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    values ^= values >> np.uint64(31)
-    return values
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
 
 
-def cluster_sizes(documents: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Sizes that sum to about ``LINKED`` of the documents, the largest first."""
-    largest = min(LARGEST, documents // 100)
-    wanted = int(LINKED * documents) - largest
-    drawn = (2 * rng.random(wanted // 3) ** (-1 / (EXPONENT - 1))).astype(np.int64)
-    drawn = np.minimum(drawn, largest)
-    sizes = drawn[: int(np.searchsorted(np.cumsum(drawn), wanted))]
-    return np.concatenate((np.array([largest]), sizes))
+@kernel
+def _cluster(
+    number: np.int64,
+    documents: np.int64,
+    bits: np.uint64,
+    sizes: NDArray[np.int64],
+    members: NDArray[np.int64],
+    clusters: NDArray[np.int64],
+) -> np.int64:
+    mask, half = (np.uint64(1) << bits) - np.uint64(1), bits // np.uint64(2)
+    place = np.uint64(number)
+    while True:  # each step is a permutation of the numbers of so many bits; until it is one of a document
+        place ^= place >> half
+        place = (place * np.uint64(0xBF58476D1CE4E5B9)) & mask
+        place ^= place >> half
+        place = (place * np.uint64(0x94D049BB133111EB)) & mask
+        place ^= place >> half
+        if place < np.uint64(documents):
+            break
+    rank = np.int64(place)
+    if rank >= members[-1]:
+        return np.int64(-1)
+    low, high = sizes.size - 1, sizes.size
+    while members[low] > rank:  # most are in small clusters, which are the last
+        low, high = max(0, 2 * low - sizes.size), low
+    while high - low > 1:
+        middle = (low + high) // 2
+        if members[middle] <= rank:
+            low = middle
+        else:
+            high = middle
+    return clusters[low] + (rank - members[low]) // sizes[low]
 
 
-def plant(folder: Path, documents: int, seed: int = 1) -> Planted:
-    """Write the rows files of that many documents below ``folder``."""
-    rng = np.random.default_rng(seed)
-    sizes = cluster_sizes(documents, rng)
-    cluster = np.full(documents, -1, dtype=np.int32)
-    members = rng.permutation(np.arange(documents, dtype=np.int32))[: sizes.sum()]
-    cluster[members] = np.repeat(np.arange(sizes.size, dtype=np.int32), sizes)
-    del members
-    seen = np.zeros(sizes.size, dtype=np.bool_)
-    per_file = -(-documents // (SOURCES * SHARDS))
-    planted = Planted(documents, folder / "rows.json", cluster)
+@kernel
+def _clusters_of(
+    numbers: NDArray[np.int64],
+    documents: int,
+    sizes: NDArray[np.int64],
+    members: NDArray[np.int64],
+    clusters: NDArray[np.int64],
+    found: NDArray[np.int64],
+) -> None:
+    bits = np.uint64(1)
+    while (np.int64(1) << np.int64(bits)) < documents:
+        bits += np.uint64(1)
+    for at in range(numbers.size):
+        found[at] = _cluster(numbers[at], np.int64(documents), bits, sizes, members, clusters)
+
+
+@kernel
+def _band_keys(
+    numbers: NDArray[np.int64],
+    found: NDArray[np.int64],
+    band: int,
+    seen: NDArray[np.uint8],
+    keys: NDArray[np.uint64],
+) -> None:
+    """The keys of documents in the clusters ``found``; ``seen``: whether a cluster's first member has come."""
+    for at in range(numbers.size):
+        own = _mixed(np.uint64(numbers[at]) * np.uint64(BANDS) + np.uint64(band) + _ODD)
+        cluster = found[at]
+        if cluster >= 0:
+            if cluster % BANDS == band or (own >> np.uint64(60)) < np.uint64(10) or not seen[cluster]:
+                own = _mixed((~np.uint64(cluster)) * np.uint64(BANDS) + np.uint64(band))
+            seen[cluster] = 1
+        keys[at] = own
+
+
+def plant_band(folder: Path, planted: Planted, band: int) -> Path:
+    """Write the rows files of one band below ``folder``; returns the list of them."""
+    seen = np.zeros(int(planted.clusters[-1]), dtype=np.uint8)
+
+    def columns(numbers: NDArray[np.int64]) -> dict[str, pa.Array]:
+        keys = np.empty(numbers.size, dtype=np.uint64)
+        _band_keys(numbers, planted.cluster(numbers), band, seen, keys)
+        return {"in_lsh": pa.repeat(True, numbers.size), f"band_{band}": pa.array(keys)}
+
+    return _plant(folder, planted, columns)
+
+
+def plant_sizes(folder: Path, planted: Planted) -> Path:
+    """Write rows files with what groups are made by: sizes and hashes."""
+
+    def columns(numbers: NDArray[np.int64]) -> dict[str, pa.Array]:
+        hashes, sizes = pa.array(numbers.astype(np.uint64)), pa.array(np.full(numbers.size, 4000))
+        return {"bytes": sizes, "hash_low": hashes, "hash_high": hashes}
+
+    return _plant(folder, planted, columns)
+
+
+def _plant(folder: Path, planted: Planted, columns: Columns) -> Path:
+    (folder / "rows").mkdir(parents=True, exist_ok=True)
     paths = []
-    for number, begin in enumerate(range(0, documents, per_file)):
+    for number, begin in enumerate(range(0, planted.documents, planted.per_file)):
         paths.append(f"rows/{number:03d}.arrow")
-        with atomic_file(folder / paths[-1]) as file, RowsWriter(file, RowShape(BANDS)) as writer:
-            for first in range(begin, min(begin + per_file, documents), BATCH_ROWS):
-                last = min(first + BATCH_ROWS, begin + per_file, documents)
-                writer.append(_rows(planted, first, last, number // SHARDS, seen))
-    write_json(planted.rows_list, paths)
-    return planted
+        end = min(begin + planted.per_file, planted.documents)
+        batches = _batches(planted, begin, end, columns)
+        first = next(batches)
+        with pa.OSFile(str(folder / paths[-1]), "wb") as file, pa.ipc.new_file(file, first.schema) as writer:
+            writer.write_batch(first)
+            for batch in batches:
+                writer.write_batch(batch)
+    write_json(folder / "rows.json", paths)
+    return folder / "rows.json"
 
 
-def _rows(planted: Planted, first: int, last: int, source: int, seen: NDArray[np.bool_]) -> Rows:
-    numbers = np.arange(first, last, dtype=np.int64)
-    cluster = planted.cluster[first:last].astype(np.int64)
-    linked = cluster >= 0
-    # The first member of a cluster; of several in this batch, the first.
-    places = np.flatnonzero(linked)
-    _, at = np.unique(cluster[places], return_index=True)
-    leaders = places[at][~seen[cluster[places[at]]]]
-    seen[cluster[leaders]] = True
-    own = mixed(numbers.astype(np.uint64)[:, None] * np.uint64(BANDS) + np.arange(BANDS, dtype=np.uint64) + _ODD)
-    shared = mixed((~cluster.astype(np.uint64))[:, None] * np.uint64(BANDS) + np.arange(BANDS, dtype=np.uint64))
-    chosen = (own >> np.uint64(60)) < np.uint64(10)
-    chosen[np.arange(numbers.size), cluster % BANDS] = True
-    chosen[leaders] = True
-    return Rows(
-        ids=planted.ids(numbers),
-        sources=np.full(numbers.size, source, dtype=np.uint8),
-        status=np.full(numbers.size, SOUND, dtype=np.uint8),
-        bytes=np.full(numbers.size, 4000, dtype=np.int64),
-        cleaned=np.full(numbers.size, 4000, dtype=np.int64),
-        rewritten=np.zeros(numbers.size, dtype=np.bool_),
-        keys=np.where(chosen & linked[:, None], shared, own),
-        hashes=np.stack([numbers.astype(np.uint64), numbers.astype(np.uint64)], axis=1),
-    )
+def _batches(planted: Planted, begin: int, end: int, columns: Columns) -> Iterator[pa.RecordBatch]:
+    for first in range(begin, end, BATCH_ROWS):
+        numbers = np.arange(first, min(first + BATCH_ROWS, end), dtype=np.int64)
+        ids = planted.ids(numbers[:1]) + (numbers - first).astype(np.uint64) * np.uint64(STEP)
+        yield pa.record_batch({"id": pa.array(ids), **columns(numbers)})
 
 
-def expected_clusters(planted: Planted) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
-    """Of all linked documents ids, global and local roots, each ``uint64``, in the order of ids."""
-    numbers = np.flatnonzero(planted.cluster >= 0)
-    ids = planted.ids(numbers)
-    cluster = planted.cluster[numbers].astype(np.int64)
-    source = (ids >> np.uint64(POSITION_BITS)).astype(np.int64) // SHARDS
-    roots = []
-    for group in (cluster, cluster * SOURCES + source):
-        # Going backwards, the smallest id of a group is the one written last.
-        smallest = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.uint64)
-        smallest[group[::-1]] = ids[::-1]
-        roots.append(smallest[group])
-    return ids, roots[0], roots[1]
+@kernel
+def _note_first(groups: NDArray[np.int64], first: int, smallest: NDArray[np.uint32]) -> None:
+    for at in range(groups.size):
+        if groups[at] >= 0 and smallest[groups[at]] == _NONE:
+            smallest[groups[at]] = np.uint32(first + at)
+
+
+def wrong_clusters(planted: Planted, batches: Iterator[Clusters]) -> str | None:
+    """What is wrong with the clusters found, document by document; ``None`` if they are those planted.
+
+    Holds four bytes for each cluster and source.
+    """
+    smallest = np.full((int(planted.clusters[-1]), SOURCES), _NONE)
+    for first in range(0, planted.documents, BATCH_ROWS):
+        numbers = np.arange(first, min(first + BATCH_ROWS, planted.documents), dtype=np.int64)
+        cluster = planted.cluster(numbers)
+        groups = np.where(cluster >= 0, cluster * SOURCES + numbers // planted.per_file // SHARDS, -1)
+        _note_first(groups, first, smallest.reshape(-1))
+    linked, last = 0, -1
+    for batch in batches:
+        numbers = planted.numbers(batch.ids)
+        cluster, source = planted.cluster(numbers), numbers // planted.per_file // SHARDS
+        if not np.array_equal(planted.ids(numbers), batch.ids) or np.any(np.diff(numbers, prepend=last) <= 0):
+            return "the ids are not those of documents, ascending"
+        if cluster.min() < 0:
+            return "documents that have no cluster are in one"
+        if not np.array_equal(batch.cluster_global, planted.ids(smallest[cluster].min(axis=1).astype(np.int64))):
+            return "the global clusters differ"
+        if not np.array_equal(batch.cluster_local, planted.ids(smallest[cluster, source].astype(np.int64))):
+            return "the local clusters differ"
+        linked, last = linked + numbers.size, int(numbers[-1])
+    return None if linked == planted.linked else f"{linked:,} of {planted.linked:,} documents are in clusters"

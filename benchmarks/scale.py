@@ -1,9 +1,11 @@
-"""LSH, connected components and their groups, of up to 100 million documents: ``python -m benchmarks.scale``.
+"""LSH, connected components and their groups, of up to a billion documents: ``python -m benchmarks.scale``.
 
-Documents are keys alone (see ``planted``), written beforehand in the form the first stage leaves them; then linking,
-clustering and grouping run as in a deduplication, in worker processes, within a memory setting, and the clusters found
-are compared with those planted, document by document. The processor seconds and the memory are those of the whole
-process tree, as seen from outside (memory ten times a second: RSS, which counts in each process what they share).
+Documents are keys alone (see ``planted``), written band by band in the form the first stage leaves them, each band
+removed when it is linked; then linking, clustering and grouping run as in a deduplication, each in a process of its
+own, within a memory setting, and the clusters found are compared with those planted, document by document. Groups are
+counted and removed one after the other. Processor seconds and memory are those of the whole process tree, as seen from
+outside (memory ten times a second: RSS, which counts mapped files, and in each process what they share). With
+``--keep FOLDER`` a run that was interrupted goes on. A billion documents take 45 GB of disk.
 """
 
 from __future__ import annotations
@@ -15,16 +17,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 
 from benchmarks.machine import describe
-from benchmarks.planted import BANDS, FIRST_SHARDS, SOURCES, expected_clusters, plant
-from slimpajama.config.dedup import load_config
+from benchmarks.planted import BANDS, FIRST_SHARDS, SOURCES, Planted, plant_band, plant_sizes, wrong_clusters
+from slimpajama.config.dedup import Config, load_config
 from slimpajama.dedup.files.clusters import cluster_batches
 from slimpajama.dedup.files.layout import BOTH
 from slimpajama.dedup.lsh import KeyRange, key_ranges
@@ -37,22 +39,27 @@ from slimpajama.engine.import_guard import all_ours
 from slimpajama.engine.local import LocalEngine
 from slimpajama.engine.resources import task_bytes, whole_machine_bytes, worker_count
 
+PLACES = SourceRanges.of([str(number) for number in range(SOURCES)], FIRST_SHARDS)
+
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What a process tree took."""
+class Step:
+    """What a step took: ``seconds`` on the clock and of processors, in its tasks and, ``start_up``, beside them; at
+    most so many bytes of memory and of disk. ``figures``: what it found."""
 
     seconds: float
     processor_seconds: float
+    start_up: float
     peak_bytes: int
+    disk_bytes: int
+    figures: dict[str, int]
 
 
-def observed(command: list[str]) -> tuple[str, Usage]:
-    """The output of a command, and what it and all below it took."""
-    began = time.perf_counter()
+def observed(command: list[str], folder: Path) -> Step:
+    """What a command and all below it took, and its output."""
     process = psutil.Popen(command, stdout=subprocess.PIPE, text=True)
     spent: dict[int, float] = {}
-    peak = 0
+    peak = disk = looks = 0
     while process.poll() is None:
         total = 0
         for one in (process, *process.children(recursive=True)):
@@ -63,11 +70,27 @@ def observed(command: list[str]) -> tuple[str, Usage]:
             except psutil.NoSuchProcess:
                 pass
         peak = max(peak, total)
+        if looks % 20 == 0:
+            disk = max(disk, disk_use(folder))
+        looks += 1
         time.sleep(0.1)
     output = process.communicate()[0]
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return output, Usage(time.perf_counter() - began, sum(spent.values()), peak)
+    found = json.loads(output)
+    seconds, inside = found.pop("seconds"), found.pop("processor_seconds")
+    return Step(seconds, inside, sum(spent.values()) - inside, peak, max(disk, disk_use(folder)), found)
+
+
+def disk_use(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:
+            pass
+    return total
 
 
 def process_of(number: int) -> int:
@@ -82,110 +105,154 @@ def tree_seconds() -> float:
     return sum(sum(one.cpu_times()[:2]) for one in processes)
 
 
-def link_and_cluster(folder: Path, documents: int, memory: str) -> dict[str, Any]:
-    """The stages, as in a deduplication; returns their figures."""
-    config = load_config(memory=memory)
-    workers = worker_count(config)
+def run_step(name: str, folder: Path, documents: int, config: Config) -> dict[str, Any]:
+    """One step, as in a deduplication; returns its figures."""
+    all_ours()
+    with LocalEngine(worker_count(config)) as engine:
+        list(engine.map(process_of, range(engine.workers), str, ["slimpajama.dedup.compiled"]))
+        spent, began = tree_seconds(), time.perf_counter()
+        if name.startswith("link"):
+            figures = link(engine, int(name.partition("-")[2]), folder, documents, config)
+        elif name == "cluster":
+            figures = cluster(engine, folder, config)
+        else:
+            figures = group(engine, folder, config)
+        return {"seconds": time.perf_counter() - began, "processor_seconds": tree_seconds() - spent, **figures}
+
+
+def link(engine: LocalEngine, band: int, folder: Path, documents: int, config: Config) -> dict[str, int]:
+    """Link one band, range by range."""
     ranges = key_ranges(documents, task_bytes(config))
-    sources = SourceRanges.of([str(number) for number in range(SOURCES)], FIRST_SHARDS)
     payloads = [
         LinkPayload(
             KeyRange(f"band_{band}", number, ranges),
             documents,
-            folder / "rows.json",
-            sources,
-            folder / f"links-{band}-{number}.arrow",
+            folder / "band/rows.json",
+            PLACES,
+            folder / f"links/{band}-{number}.arrow",
         )
-        for band in range(BANDS)
         for number in range(ranges)
     ]
-    with LocalEngine(workers) as engine:
-        list(engine.map(process_of, range(workers), str, ["slimpajama.dedup.compiled"]))
-        spent = tree_seconds()
-        began = time.perf_counter()
-        links = [result for _, result in engine.map(LinkStage.run, payloads)]
-        linked = time.perf_counter()
-        files = tuple(one.links_file for one in payloads)
-        payload = ClusterPayload(files, sources, folder / "clusters.arrow", whole_machine_bytes(config))
-        ((_, clusters),) = engine.map(ClusterStage.run, [payload])
-        clustered = time.perf_counter()
-        parts = group_ranges(clusters.linked, SOURCES, 0, task_bytes(config))
-        grouping = [
-            GroupPayload(
-                scope,
-                number,
-                parts,
-                payload.clusters_file,
-                folder / "rows.json",
-                sources,
-                Precedence(("source",), sources),
-                folder / f"{scope}-{number}.arrow",
-            )
-            for scope in BOTH
-            for number in range(parts)
-        ]
-        groups = [result for _, result in engine.map(GroupStage.run, grouping)]
-        ended = time.perf_counter()
-        spent = tree_seconds() - spent
-    return {
-        "processor_seconds": spent,
-        "workers": workers,
-        "ranges": ranges,
-        "links": sum(result.linked for result in links),
-        "linked": clusters.linked,
-        "clusters": sum(result.clusters for result in groups if result.scope == "global"),
-        "largest": max(one.documents for result in groups for one in result.largest),
-        "link_seconds": linked - began,
-        "cluster_seconds": clustered - linked,
-        "group_seconds": ended - clustered,
-    }
+    results = [result for _, result in engine.map(LinkStage.run, payloads)]
+    return {"ranges": ranges, "links": sum(result.linked for result in results)}
 
 
-def measure(documents: int, memory: str, folder: Path) -> tuple[dict[str, Any], Usage]:
-    """Plant, run in a process of its own, and compare; raises where a document is in another cluster."""
-    planted = plant(folder, documents)
+def cluster(engine: LocalEngine, folder: Path, config: Config) -> dict[str, int]:
+    """Turn all links into clusters."""
+    files = tuple(sorted((folder / "links").iterdir()))
+    payload = ClusterPayload(files, PLACES, folder / "clusters.arrow", whole_machine_bytes(config))
+    ((_, clusters),) = engine.map(ClusterStage.run, [payload])
+    return {"linked": clusters.linked}
+
+
+def group(engine: LocalEngine, folder: Path, config: Config) -> dict[str, int]:
+    """Make groups of all clusters."""
+    linked = sum(batch.ids.size for batch in cluster_batches(folder / "clusters.arrow"))
+    parts = group_ranges(linked, SOURCES, 0, task_bytes(config))
+    payloads = [
+        GroupPayload(
+            scope,
+            number,
+            parts,
+            folder / "clusters.arrow",
+            folder / "sizes/rows.json",
+            PLACES,
+            Precedence(("source",), PLACES),
+            folder / f"groups/{scope}-{number}.arrow",
+        )
+        for scope in BOTH
+        for number in range(parts)
+    ]
+    clusters = largest = 0
+    for number, result in engine.map(GroupStage.run, payloads):
+        payloads[number].groups_file.unlink()
+        if result.scope == "global":
+            clusters += result.clusters
+            largest = max(largest, *(one.documents for one in result.largest))
+    return {"clusters": clusters, "largest": largest}
+
+
+def measure(documents: int, memory: str, workers: int | None, folder: Path) -> Iterator[tuple[str, Step]]:
+    """All steps in their order; raises where a document is in another cluster than planted."""
+    planted = Planted.of(documents)
     command = [sys.executable, "-m", "benchmarks.scale", "--folder", str(folder), "--documents", str(documents)]
-    output, usage = observed([*command, "--memory", memory])
-    figures = json.loads(output)
-    batches = list(cluster_batches(folder / "clusters.arrow"))
-    for name, expected in zip(("ids", "cluster_global", "cluster_local"), expected_clusters(planted), strict=True):
-        found = np.concatenate([getattr(batch, name) for batch in batches])
-        if not np.array_equal(found, expected):
-            raise SystemExit(f"{documents:,} documents: the {name} differ from those planted")
-    return figures, usage
+    command += ["--memory", memory, *(["--workers", str(workers)] if workers else [])]
+
+    def step(name: str) -> Step:
+        done = folder / f"{name}.json"
+        if done.exists():
+            return Step(**json.loads(done.read_text()))
+        if name.startswith("link"):
+            plant_band(folder / "band", planted, int(name.partition("-")[2]))
+        if name == "group":
+            plant_sizes(folder / "sizes", planted)
+        found = observed([*command, "--step", name], folder)
+        if name == "cluster":
+            wrong = wrong_clusters(planted, cluster_batches(folder / "clusters.arrow"))
+            if wrong:
+                raise SystemExit(f"{documents:,} documents: {wrong}")
+        done.write_text(json.dumps(asdict(found)))
+        return found
+
+    for band in range(BANDS):
+        yield "link", step(f"link-{band}")
+        shutil.rmtree(folder / "band", ignore_errors=True)
+    yield "cluster", step("cluster")
+    shutil.rmtree(folder / "links", ignore_errors=True)
+    yield "group", step("group")
+
+
+def row(documents: int, steps: list[tuple[str, Step]]) -> str:
+    """A row of the table."""
+    figures: dict[str, int] = {"links": 0}
+    nanoseconds = {"link": 0.0, "cluster": 0.0, "group": 0.0}
+    for name, step in steps:
+        figures |= {**step.figures, "links": figures["links"] + step.figures.get("links", 0)}
+        nanoseconds[name] += 1e9 * step.processor_seconds / documents
+    whole = [nanoseconds["link"] + nanoseconds["cluster"], sum(nanoseconds.values())]
+    cells = [
+        *(f"{number:,}" for number in (documents, *(figures[name] for name in FIGURES))),
+        *(f"{value:,.0f}" for value in (*nanoseconds.values(), *whole)),
+        *(f"{value * documents / 6e10:,.2f}" for value in whole),
+        f"{sum(step.start_up for _, step in steps):.1f}",
+        f"{max(step.peak_bytes for _, step in steps) / 1e9:.2f}",
+        f"{max(step.disk_bytes for _, step in steps) / 1e9:.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+FIGURES = ("ranges", "links", "linked", "clusters", "largest")
+HEADS = (
+    *("documents", *FIGURES, "link ns a document", "cluster ns", "group ns", "link + cluster ns", "all ns"),
+    *("core-minutes of link + cluster", "of all", "start-up core-s", "peak RSS GB", "disk GB"),
+)
 
 
 def main() -> None:
     """Print a row of the table for each number of documents."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", default="1_000_000,10_000_000,100_000_000", help="numbers, with commas between")
-    parser.add_argument("--memory", default="4GB")
+    parser.add_argument("--documents", default="1e7,1e8", help="numbers, with commas between")
+    parser.add_argument("--memory", default="8GB")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--keep", type=Path, help="a folder of intermediates, from which a later call goes on")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--step", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.folder:
-        all_ours()
-        print(json.dumps(link_and_cluster(arguments.folder, int(arguments.documents), arguments.memory)))
+    if arguments.step:
+        config = load_config(memory=arguments.memory, workers=arguments.workers)
+        print(json.dumps(run_step(arguments.step, arguments.folder, int(arguments.documents), config)))
         return
     print(describe())
-    heads = ("documents", "ranges", "links", "linked", "clusters", "largest", "link s", "cluster s", "group s")
-    costs = ("core-minutes", "start-up core-s", "ns a document", "peak RSS")
-    print(f"| {' | '.join(heads + costs)} |\n|{'--:|' * len(heads + costs)}")
-    for documents in map(int, arguments.documents.split(",")):
-        folder = Path(tempfile.mkdtemp(prefix="scale-"))
+    print(f"| {' | '.join(HEADS)} |\n|{'--:|' * len(HEADS)}", flush=True)
+    for documents in (int(float(number)) for number in arguments.documents.split(",")):
+        folder = arguments.keep / str(documents) if arguments.keep else Path(tempfile.mkdtemp(prefix="scale-"))
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            figures, usage = measure(documents, arguments.memory, folder)
+            steps = list(measure(documents, arguments.memory, arguments.workers, folder))
         finally:
-            shutil.rmtree(folder)
-        numbers = [documents, *(figures[name] for name in ("ranges", "links", "linked", "clusters", "largest"))]
-        print(
-            "| "
-            + " | ".join(f"{number:,}" for number in numbers)
-            + f" | {figures['link_seconds']:.1f} | {figures['cluster_seconds']:.1f} | {figures['group_seconds']:.1f}"
-            + f" | {usage.processor_seconds / 60:.2f} | {usage.processor_seconds - figures['processor_seconds']:.1f}"
-            + f" | {1e9 * figures['processor_seconds'] / documents:,.0f}"
-            + f" | {usage.peak_bytes / 1e9:.2f} GB |",
-            flush=True,
-        )
+            if not arguments.keep:
+                shutil.rmtree(folder)
+        print(row(documents, steps), flush=True)
 
 
 if __name__ == "__main__":
