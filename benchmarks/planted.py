@@ -4,8 +4,9 @@ Cluster sizes follow a power law (exponent 2.5) and make up three tenths of the 
 hundredth of all, ten million at most. Members lie anywhere, in any of seven sources: a document's place in the list of
 members is a permutation of its number. The first of a cluster has all of its keys, each other one the key of the
 cluster's main band and, of the other bands, those that chance gives it. So the members of one source are always a local
-cluster. Whatever is asked of a document follows from its number, so nothing is held but a byte for each cluster: some
-15 ns a key. Rejected: a shuffled list of all documents (4 GB, and all keys on disk at once: 120 GB for a billion).
+cluster. Whatever is asked of a document follows from its number, so little is held: a byte for each cluster, and on
+disk four bytes for each document. Rejected: a shuffled list of all documents (4 GB, and all keys on disk at once: 120
+GB for a billion).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,8 +38,8 @@ STEP = 5000
 """Between the positions of neighbours in a shard."""
 
 FIRST_SHARDS = tuple(range(0, SOURCES * SHARDS, SHARDS))
-Columns = Callable[[NDArray[np.int64]], dict[str, pa.Array]]
-"""The columns of the documents with these numbers, beside their ids."""
+Columns = Callable[[int, int], dict[str, pa.Array]]
+"""The columns, beside their ids, of the documents from a number to another, exclusive."""
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _NONE = np.uint32((1 << 32) - 1)
@@ -75,12 +77,16 @@ class Planted:
     def ids(self, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
         """``uint64[n]`` of the documents with these numbers."""
         file, inside = np.divmod(numbers, self.per_file)
-        return (file.astype(np.uint64) << np.uint64(POSITION_BITS)) + inside.astype(np.uint64) * np.uint64(STEP)
+        ids: NDArray[np.uint64] = file.astype(np.uint64) << np.uint64(POSITION_BITS)
+        ids += inside.astype(np.uint64) * np.uint64(STEP)
+        return ids
 
     def numbers(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
         """``int64[n]`` of the documents with these ids."""
         inside = ids & np.uint64((1 << POSITION_BITS) - 1)
-        return (ids >> np.uint64(POSITION_BITS)).astype(np.int64) * self.per_file + inside.astype(np.int64) // STEP
+        numbers: NDArray[np.int64] = (ids >> np.uint64(POSITION_BITS)).astype(np.int64) * self.per_file
+        numbers += inside.astype(np.int64) // STEP
+        return numbers
 
     def cluster(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """``int64[n]``: the cluster of each document, -1 for none."""
@@ -109,7 +115,7 @@ def _counts(clusters: int, largest: int) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 @kernel
-def _mixed(value: np.uint64) -> np.uint64:
+def _mixed(value: Any) -> Any:
     """Splitmix64: different values, different and even."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -124,7 +130,7 @@ def _cluster(
     sizes: NDArray[np.int64],
     members: NDArray[np.int64],
     clusters: NDArray[np.int64],
-) -> np.int64:
+) -> Any:
     mask, half = (np.uint64(1) << bits) - np.uint64(1), bits // np.uint64(2)
     place = np.uint64(number)
     while True:  # each step is a permutation of the numbers of so many bits; until it is one of a document
@@ -168,15 +174,16 @@ def _clusters_of(
 
 @kernel
 def _band_keys(
-    numbers: NDArray[np.int64],
-    found: NDArray[np.int64],
+    first: int,
+    found: NDArray[np.int32],
     band: int,
     seen: NDArray[np.uint8],
     keys: NDArray[np.uint64],
 ) -> None:
-    """The keys of documents in the clusters ``found``; ``seen``: whether a cluster's first member has come."""
-    for at in range(numbers.size):
-        own = _mixed(np.uint64(numbers[at]) * np.uint64(BANDS) + np.uint64(band) + _ODD)
+    """The keys of documents from number ``first`` on, in the clusters ``found``; ``seen``: whether a cluster's first
+    member has come."""
+    for at in range(found.size):
+        own = _mixed(np.uint64(first + at) * np.uint64(BANDS) + np.uint64(band) + _ODD)
         cluster = found[at]
         if cluster >= 0:
             if cluster % BANDS == band or (own >> np.uint64(60)) < np.uint64(10) or not seen[cluster]:
@@ -185,14 +192,23 @@ def _band_keys(
         keys[at] = own
 
 
-def plant_band(folder: Path, planted: Planted, band: int) -> Path:
+def plant_clusters(path: Path, planted: Planted) -> None:
+    """Write the cluster of each document, so that it is worked out once for all bands."""
+    with path.open("wb") as file:
+        for first in range(0, planted.documents, BATCH_ROWS):
+            numbers = np.arange(first, min(first + BATCH_ROWS, planted.documents), dtype=np.int64)
+            file.write(planted.cluster(numbers).astype(np.int32).data)
+
+
+def plant_band(folder: Path, planted: Planted, band: int, clusters: Path) -> Path:
     """Write the rows files of one band below ``folder``; returns the list of them."""
     seen = np.zeros(int(planted.clusters[-1]), dtype=np.uint8)
+    every = np.memmap(clusters, dtype=np.int32, mode="c")
 
-    def columns(numbers: NDArray[np.int64]) -> dict[str, pa.Array]:
-        keys = np.empty(numbers.size, dtype=np.uint64)
-        _band_keys(numbers, planted.cluster(numbers), band, seen, keys)
-        return {"in_lsh": pa.repeat(True, numbers.size), f"band_{band}": pa.array(keys)}
+    def columns(first: int, last: int) -> dict[str, pa.Array]:
+        keys = np.empty(last - first, dtype=np.uint64)
+        _band_keys(first, np.array(every[first:last]), band, seen, keys)
+        return {"in_lsh": pa.repeat(True, last - first), f"band_{band}": pa.array(keys)}
 
     return _plant(folder, planted, columns)
 
@@ -200,9 +216,9 @@ def plant_band(folder: Path, planted: Planted, band: int) -> Path:
 def plant_sizes(folder: Path, planted: Planted) -> Path:
     """Write rows files with what groups are made by: sizes and hashes."""
 
-    def columns(numbers: NDArray[np.int64]) -> dict[str, pa.Array]:
-        hashes, sizes = pa.array(numbers.astype(np.uint64)), pa.array(np.full(numbers.size, 4000))
-        return {"bytes": sizes, "hash_low": hashes, "hash_high": hashes}
+    def columns(first: int, last: int) -> dict[str, pa.Array]:
+        hashes = pa.array(np.arange(first, last, dtype=np.uint64))
+        return {"bytes": pa.repeat(4000, last - first), "hash_low": hashes, "hash_high": hashes}
 
     return _plant(folder, planted, columns)
 
@@ -224,10 +240,11 @@ def _plant(folder: Path, planted: Planted, columns: Columns) -> Path:
 
 
 def _batches(planted: Planted, begin: int, end: int, columns: Columns) -> Iterator[pa.RecordBatch]:
+    steps = np.arange(BATCH_ROWS, dtype=np.uint64) * np.uint64(STEP)
     for first in range(begin, end, BATCH_ROWS):
-        numbers = np.arange(first, min(first + BATCH_ROWS, end), dtype=np.int64)
-        ids = planted.ids(numbers[:1]) + (numbers - first).astype(np.uint64) * np.uint64(STEP)
-        yield pa.record_batch({"id": pa.array(ids), **columns(numbers)})
+        last = min(first + BATCH_ROWS, end)
+        ids = planted.ids(np.array([first])) + steps[: last - first]
+        yield pa.record_batch({"id": pa.array(ids), **columns(first, last)})
 
 
 @kernel

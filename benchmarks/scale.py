@@ -11,6 +11,7 @@ outside (memory ten times a second: RSS, which counts mapped files, and in each 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import subprocess
@@ -25,7 +26,16 @@ from typing import Any
 import psutil
 
 from benchmarks.machine import describe
-from benchmarks.planted import BANDS, FIRST_SHARDS, SOURCES, Planted, plant_band, plant_sizes, wrong_clusters
+from benchmarks.planted import (
+    BANDS,
+    FIRST_SHARDS,
+    SOURCES,
+    Planted,
+    plant_band,
+    plant_clusters,
+    plant_sizes,
+    wrong_clusters,
+)
 from slimpajama.config.dedup import Config, load_config
 from slimpajama.dedup.files.clusters import cluster_batches
 from slimpajama.dedup.files.layout import BOTH
@@ -43,20 +53,30 @@ PLACES = SourceRanges.of([str(number) for number in range(SOURCES)], FIRST_SHARD
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What a step took: ``seconds`` on the clock and of processors, in its tasks and, ``start_up``, beside them; at
-    most so many bytes of memory and of disk. ``figures``: what it found."""
+class Usage:
+    """What a process tree took; ``disk_bytes``: at most, below a folder."""
 
     seconds: float
     processor_seconds: float
+    peak_bytes: int
+    disk_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step took: processor ``seconds`` in its tasks and, ``start_up``, beside them; at most so many bytes of
+    memory and of disk. ``figures``: what it found."""
+
+    seconds: float
     start_up: float
     peak_bytes: int
     disk_bytes: int
     figures: dict[str, int]
 
 
-def observed(command: list[str], folder: Path) -> Step:
-    """What a command and all below it took, and its output."""
+def observed(command: list[str], folder: Path | None = None) -> tuple[str, Usage]:
+    """The output of a command, and what it and all below it took."""
+    began = time.perf_counter()
     process = psutil.Popen(command, stdout=subprocess.PIPE, text=True)
     spent: dict[int, float] = {}
     peak = disk = looks = 0
@@ -70,26 +90,22 @@ def observed(command: list[str], folder: Path) -> Step:
             except psutil.NoSuchProcess:
                 pass
         peak = max(peak, total)
-        if looks % 20 == 0:
+        if folder and looks % 20 == 0:
             disk = max(disk, disk_use(folder))
         looks += 1
         time.sleep(0.1)
     output = process.communicate()[0]
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    found = json.loads(output)
-    seconds, inside = found.pop("seconds"), found.pop("processor_seconds")
-    return Step(seconds, inside, sum(spent.values()) - inside, peak, max(disk, disk_use(folder)), found)
+    return output, Usage(time.perf_counter() - began, sum(spent.values()), peak, disk)
 
 
 def disk_use(folder: Path) -> int:
     """Bytes of all files below a folder."""
     total = 0
     for path in folder.rglob("*"):
-        try:
+        with contextlib.suppress(FileNotFoundError):
             total += path.stat().st_size
-        except FileNotFoundError:
-            pass
     return total
 
 
@@ -110,14 +126,14 @@ def run_step(name: str, folder: Path, documents: int, config: Config) -> dict[st
     all_ours()
     with LocalEngine(worker_count(config)) as engine:
         list(engine.map(process_of, range(engine.workers), str, ["slimpajama.dedup.compiled"]))
-        spent, began = tree_seconds(), time.perf_counter()
+        spent = tree_seconds()
         if name.startswith("link"):
             figures = link(engine, int(name.partition("-")[2]), folder, documents, config)
         elif name == "cluster":
             figures = cluster(engine, folder, config)
         else:
             figures = group(engine, folder, config)
-        return {"seconds": time.perf_counter() - began, "processor_seconds": tree_seconds() - spent, **figures}
+        return {"seconds": tree_seconds() - spent, **figures}
 
 
 def link(engine: LocalEngine, band: int, folder: Path, documents: int, config: Config) -> dict[str, int]:
@@ -183,10 +199,17 @@ def measure(documents: int, memory: str, workers: int | None, folder: Path) -> I
         if done.exists():
             return Step(**json.loads(done.read_text()))
         if name.startswith("link"):
-            plant_band(folder / "band", planted, int(name.partition("-")[2]))
+            if not (folder / "planted").exists():
+                plant_clusters(folder / "planted.part", planted)
+                (folder / "planted.part").rename(folder / "planted")
+            plant_band(folder / "band", planted, int(name.partition("-")[2]), folder / "planted")
         if name == "group":
             plant_sizes(folder / "sizes", planted)
-        found = observed([*command, "--step", name], folder)
+        output, usage = observed([*command, "--step", name], folder)
+        figures = json.loads(output)
+        seconds = figures.pop("seconds")
+        start_up = usage.processor_seconds - seconds
+        found = Step(seconds, start_up, usage.peak_bytes, max(usage.disk_bytes, disk_use(folder)), figures)
         if name == "cluster":
             wrong = wrong_clusters(planted, cluster_batches(folder / "clusters.arrow"))
             if wrong:
@@ -197,6 +220,7 @@ def measure(documents: int, memory: str, workers: int | None, folder: Path) -> I
     for band in range(BANDS):
         yield "link", step(f"link-{band}")
         shutil.rmtree(folder / "band", ignore_errors=True)
+    (folder / "planted").unlink(missing_ok=True)
     yield "cluster", step("cluster")
     shutil.rmtree(folder / "links", ignore_errors=True)
     yield "group", step("group")
@@ -208,7 +232,7 @@ def row(documents: int, steps: list[tuple[str, Step]]) -> str:
     nanoseconds = {"link": 0.0, "cluster": 0.0, "group": 0.0}
     for name, step in steps:
         figures |= {**step.figures, "links": figures["links"] + step.figures.get("links", 0)}
-        nanoseconds[name] += 1e9 * step.processor_seconds / documents
+        nanoseconds[name] += 1e9 * step.seconds / documents
     whole = [nanoseconds["link"] + nanoseconds["cluster"], sum(nanoseconds.values())]
     cells = [
         *(f"{number:,}" for number in (documents, *(figures[name] for name in FIGURES))),
