@@ -45,7 +45,7 @@ with compilation_announced(__name__):
     _anchors = np.zeros((2, 3), dtype=np.uint32)
     roots_now(_parents, _places, _anchors)
     join_links(_ids, _links.documents, _flat, _links.anchor_of, _anchors, _parents, 0, _places)
-    flatten(_parents)
+    flatten(_parents, 0, 2)
     keep_smallest(_ids.copy(), _places, _ids)
     _counts = np.zeros((1, 1), dtype=np.int64)
     _marks, _scratch = _ids.reshape(-1, 1).copy(), np.zeros((3, 1), dtype=np.int64)

@@ -2,9 +2,10 @@
 
 The root of a component is its smallest place, so its smallest id: the document of the first source in the config and,
 within it, of the first shard and line. Links come in the order of their documents, so that each is found by going along
-both arrays; only the parents are read at random. What is too much for memory is taken range by range, see
-:mod:`slimpajama.dedup.clustering.external_union_find`. Rejected: a graph library (an object or a C++ node per
-document), and union by rank (the root would depend on the order of links).
+both arrays; only the parents are read at random. Several threads may join at the same time: a parent is never larger
+than its child and is only lowered, so the roots come out the same in any order. What is too much for memory is taken
+range by range, see :mod:`slimpajama.dedup.clustering.external_union_find`. Rejected: a graph library (an object or a
+C++ node per document), and union by rank (the root would depend on the order of links).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slimpajama.dedup.clustering.shared_parents import replaced
 from slimpajama.engine.kernels import kernel
 
 __all__ = [
@@ -160,11 +162,14 @@ def _root(parents: NDArray[np.uint32], node: np.uint32, scope: int) -> Any:
 
 @kernel
 def _join(parents: NDArray[np.uint32], left: np.uint32, right: np.uint32, scope: int) -> None:
-    a = _root(parents, left, scope)
-    b = _root(parents, right, scope)
-    root = min(a, b)
-    parents[max(a, b), scope] = root
-    parents[left, scope] = root  # it is asked for most
+    while True:
+        a = _root(parents, left, scope)
+        b = _root(parents, right, scope)
+        root, other = min(a, b), max(a, b)
+        if root == other or replaced(parents, other, scope, other, root):
+            break
+    if left != root:  # a root may be joined by another thread meanwhile
+        parents[left, scope] = root  # it is asked for most
 
 
 @kernel
@@ -208,9 +213,9 @@ def join_links(
             continue
         for scope in range(2 if document_sources[at] == anchors[anchor, SOURCE] else 1):
             parent, root = parents[place, scope], anchors[anchor, scope]
-            if parent == place:
-                parents[place, scope] = root  # which is smaller, being the anchor's
-            elif parent != root:
+            if parent == place and replaced(parents, np.uint32(place), scope, np.uint32(place), root):
+                continue  # it was its own root, and the anchor's is smaller
+            if parent != root:
                 _join(parents, np.uint32(place), root, scope)
     return count
 
@@ -224,11 +229,11 @@ def roots_now(parents: NDArray[np.uint32], places: NDArray[np.int64], roots: NDA
 
 
 @kernel
-def flatten(parents: NDArray[np.uint32]) -> None:
-    """Make every parent the root of its component."""
-    for node in range(parents.shape[0]):
+def flatten(parents: NDArray[np.uint32], first: int, last: int) -> None:
+    """Make the parents of places ``first`` to ``last``, exclusive, the roots of their components."""
+    for node in range(first, last):
         for scope in range(2):
-            parents[node, scope] = parents[parents[node, scope], scope]
+            parents[node, scope] = _root(parents, np.uint32(node), scope)
 
 
 @kernel
