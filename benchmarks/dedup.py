@@ -30,6 +30,7 @@ from slimpajama.corpus.fields import TEXT_ALONE
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.pieces import Bundle
 from slimpajama.corpus.records import read_records
+from slimpajama.corpus.texts import Texts
 from slimpajama.dedup.key_methods import MinHash
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher
@@ -67,7 +68,7 @@ def one_core(corpus: Corpus, runs: int) -> None:
     reader = LineReader()
     sketcher = Sketcher(MinHashParams())
     batches = [batch.texts for piece in corpus.pieces for batch in read_records(piece, reader)]
-    size = sum(len(text.encode()) for texts in batches for text in texts)
+    size = sum(int(texts.sizes.sum()) for texts in batches)
 
     def report(name: str, action: Callable[[], object]) -> float:
         seconds = median_seconds(action, runs)
@@ -100,14 +101,15 @@ def one_core(corpus: Corpus, runs: int) -> None:
         ]
         report("all of it: zst shards to rows files", lambda: [SketchStage.run(payload) for payload in payloads])
     some: list[str] = []
-    for text in (text for texts in batches for text in texts):
+    for text in (text for texts in batches for text in texts.decoded()):
         if 1_000 <= len(text) <= 20_000 and len(text) % 7 == 0:
             some.append(text)
         if sum(map(len, some)) >= PUBLISHED_BYTES:
             break
     sketcher_128 = Sketcher(MinHashParams(bands=8, rows=16, min_cleaned_characters=200))
     loop = median_seconds(lambda: [published_signature(text) for text in some], 1)
-    ours = median_seconds(lambda: sketcher_128.sketch(some), 20)
+    sample = Texts.of(some)
+    ours = median_seconds(lambda: sketcher_128.sketch(sample), 20)
     megabytes = sum(len(text.encode()) for text in some) / 1e6
     print(
         f"  the published loop on {megabytes:.2f} MB of it: {megabytes / loop:.3f} MB/s; ours, 128 permutations: "

@@ -40,6 +40,7 @@ from slimpajama.corpus.discovery import Piece, Shard, ShardFile
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.records import read_records
 from slimpajama.corpus.shard_writer import kept_lines
+from slimpajama.corpus.texts import Texts
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher
 from slimpajama.engine.local import LocalEngine
@@ -217,13 +218,12 @@ def check_lines(content: bytes, folder: Path, rng: random.Random) -> Counter[str
     for piece in pieces_of(path, rng):
         kept, repaired = [], set[int]()
         for batch in read_records(piece, reader):
-            texts = iter(batch.texts)
-            sound = [index for index in range(len(batch.ids)) if index not in batch.bad]
+            texts, ids = iter(batch.texts.decoded()), batch.ids.tolist()
             verdicts.update(bad.reason.split(" (")[0].split(":")[0][:40] for bad in batch.bad.values())
-            for index, (position, size) in enumerate(zip(batch.ids, batch.sizes, strict=True)):
+            for index, (position, size) in enumerate(zip(ids, batch.sizes.tolist(), strict=True)):
                 found.append((position, size, None if index in batch.bad else next(texts)))
-            kept += [batch.ids[index] for index in sound]
-            repaired |= {batch.ids[index] for index in batch.repaired}
+            kept += batch.ids[batch.sound].tolist()
+            repaired |= {ids[index] for index in batch.repaired}
             assert next(texts, None) is None, "more texts than sound records"
             sketch(batch.texts)
         check_written(piece, reader, kept, repaired, {position: text for position, _, text in found})
@@ -258,11 +258,11 @@ def first_difference(found: list[Any], expected: list[Any]) -> str:
 _sketcher: list[Sketcher] = []
 
 
-def sketch(texts: list[str]) -> None:
+def sketch(texts: Texts) -> None:
     """Sketch the texts; there is a row of keys for each."""
     if not _sketcher:
         _sketcher.append(Sketcher(MinHashParams(min_cleaned_characters=20)))
-    if texts:
+    if len(texts):
         assert _sketcher[0].sketch(texts).keys.shape == (len(texts), 9)
 
 
@@ -291,12 +291,13 @@ def check_container(content: bytes, ending: str, folder: Path, rng: random.Rando
     try:
         for batch in read_records(piece, reader):
             assert len(batch.ids) == len(batch.sizes) == len(batch.sources) == len(batch.texts) + len(batch.bad)
-            assert all(one < other for one, other in zip([last, *batch.ids], batch.ids, strict=False)), "ids descend"
-            last = batch.ids[-1] if batch.ids else last
-            own = [position for index, position in enumerate(batch.ids) if index not in batch.bad]
+            ids = batch.ids.tolist()
+            assert all(one < other for one, other in zip([last, *ids], ids, strict=False)), "ids descend"
+            last = ids[-1] if ids else last
+            own = batch.ids[batch.sound].tolist()
             kept += own
-            repaired |= {batch.ids[index] for index in batch.repaired}
-            texts.update(zip(own, batch.texts, strict=True))
+            repaired |= {ids[index] for index in batch.repaired}
+            texts.update(zip(own, batch.texts.decoded(), strict=True))
             sketch(batch.texts)
         check_written(piece, reader, kept, repaired, texts)
     except SlimpajamaError as error:

@@ -57,8 +57,8 @@ def documents(corpus: Corpus) -> tuple[list[str], list[str]]:
     for piece in corpus.pieces:
         shards = {shard.index: piece.file.relative for shard in piece.shards}
         for batch in read_records(piece, reader):
-            sound = [number for place, number in enumerate(batch.ids) if place not in batch.bad]
-            for number, text in zip(sound, map(nfc, batch.texts), strict=True):
+            sound = batch.ids[batch.sound].tolist()
+            for number, text in zip(sound, map(nfc, batch.texts.decoded()), strict=True):
                 if clean_code_points(text).size >= MIN_CLEANED:
                     shard, position = number >> POSITION_BITS, number & ((1 << POSITION_BITS) - 1)
                     names.append(f"{shards[shard]}:{position}")

@@ -122,8 +122,10 @@ def test_of_any_bytes_every_line_that_is_not_blank_is_one_record_and_what_is_sou
                 expected_texts.append(text)
                 assert orjson.loads(rebuilt_line(record, "S"))["text"] == text
         offset += len(line) + 1
-    assert [entry for batch in batches for entry in zip(batch.ids, batch.sizes, strict=True)] == records
-    assert [text for batch in batches for text in batch.texts] == expected_texts
+    assert [
+        entry for batch in batches for entry in zip(batch.ids.tolist(), batch.sizes.tolist(), strict=True)
+    ] == records
+    assert [text for batch in batches for text in batch.texts.decoded()] == expected_texts
     assert sum(len(batch.bad) for batch in batches) == len(records) - len(expected_texts)
 
 

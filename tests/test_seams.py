@@ -25,6 +25,7 @@ from slimpajama.corpus.codecs import ByteStream, Codec
 from slimpajama.corpus.file_formats import endings, suffix_of
 from slimpajama.corpus.formats.converted import ConvertedFormat
 from slimpajama.corpus.shard_formats import ShardEncoder, ShardFormat, shard_format
+from slimpajama.corpus.texts import Texts
 from slimpajama.dedup.key_methods import KeyMethod
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.engine.local import LocalEngine
@@ -333,7 +334,7 @@ def test_keys_of_another_type_or_shape_are_refused(keys: Any, what: str) -> None
             return np.full(len(texts), 300), keys
 
     with pytest.raises(ConfigError) as caught:
-        Wrong().sketcher(MinHashParams()).sketch(["a", "b"])
+        Wrong().sketcher(MinHashParams()).sketch(Texts.of(["a", "b"]))
     assert str(caught.value) == f"the key method 'wrong' gave keys as {what}; they must be uint64[2, 9]"
 
 

@@ -37,7 +37,7 @@ def bundle_records(bundle: Bundle, reader: LineReader, fields: Fields, contents:
     for piece in bundle.pieces:
         for batch in read_records(piece, reader, fields=fields, content=content):
             waiting.append(batch)
-            size, count = size + sum(batch.sizes), count + len(batch.ids)
+            size, count = size + int(batch.sizes.sum()), count + batch.ids.size
             if size >= reader.block_bytes or count >= MOST_LINES:
                 yield joined_batches(waiting)
                 waiting, size, count = [], 0, 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["SET_NAME", "TEXT_ALONE", "Fields", "document_id_of", "id_text", "preferred_values", "value_at"]
+__all__ = ["SET_NAME", "TEXT_ALONE", "Fields", "id_text", "value_at", "values_at"]
 
 SET_NAME = ("meta", "redpajama_set_name")
 
@@ -48,23 +49,15 @@ def value_at(record: Any, path: tuple[str, ...]) -> Any:
     return record
 
 
-def preferred_values(record: Any, fields: Fields) -> tuple[Any, ...]:
-    """What lies at each of ``fields.preferred``; ``None`` where nothing does."""
+def values_at(record: Any, paths: Sequence[tuple[str, ...]]) -> tuple[Any, ...]:
+    """What lies at each of ``paths``; ``None`` where nothing does."""
     values = []
-    for path in fields.preferred:
+    for path in paths:
         try:
             values.append(value_at(record, path))
         except (KeyError, TypeError, IndexError):
             values.append(None)
     return tuple(values)
-
-
-def document_id_of(record: Any, fields: Fields) -> str | None:
-    """The document's id as text, if it is a string or a number; else ``None``."""
-    try:
-        return id_text(value_at(record, fields.document_id))
-    except (KeyError, TypeError, IndexError):
-        return None
 
 
 def id_text(value: Any) -> str | None:

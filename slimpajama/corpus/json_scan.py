@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from slimpajama.corpus.json_strings import Place, end_of_string
 from slimpajama.engine.kernels import kernel
 
-__all__ = ["BLANK", "SOUND", "UNDECIDED", "WantedValues", "scan_lines", "scan_scratch"]
+__all__ = ["BLANK", "SOUND", "UNDECIDED", "Names", "WantedValues", "match_names", "scan_lines", "scan_scratch"]
 
 SOUND, BLANK, UNDECIDED = 0, 1, 2
 """Verdicts on a line: an object whose first wanted value is a string; nothing but white space; for the slow path."""
 
 DEEPEST = 60
+MOST_PATHS = 64
 MOST_VALUES = 1 << 18
 LONGEST_NUMBER = 200
 """Characters; with an exponent of two digits a number of these is still within a double's range."""
@@ -37,28 +38,33 @@ _NO_PATH = np.uint64(0)
 
 
 @dataclass(frozen=True, slots=True)
-class WantedValues:
-    """Paths of names, at most 64 of them of at most ``DEEPEST`` names. ``names`` ``uint8[m]``: all of their names in a
-    row, cut at ``name_stops``; ``path_stops``: how many names there are up to the end of each path."""
+class Names:
+    """Names in UTF-8, one behind the other: ``joined`` ``uint8[m]``, cut at ``stops`` ``int64[n]``."""
 
-    names: NDArray[np.uint8]
-    name_stops: NDArray[np.int64]
+    joined: NDArray[np.uint8]
+    stops: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> Names:
+        """A name with a lone surrogate is none that a sound line holds."""
+        encoded = [name.encode("utf-8", "surrogatepass") for name in names]
+        return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), np.cumsum([*map(len, encoded)], dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class WantedValues:
+    """Paths of names: all ``names`` of all paths, and ``path_stops`` ``int64[p]``, where each path's names end."""
+
+    names: Names
     path_stops: NDArray[np.int64]
 
     @classmethod
     def of(cls, paths: Sequence[Sequence[str]]) -> WantedValues | None:
-        """``None`` where there are more or longer paths than the kernel knows, or a name is not UTF-8."""
-        if len(paths) > 64 or any(len(path) > DEEPEST for path in paths):
+        """``None`` where there are more or longer paths than the kernel can look for."""
+        if len(paths) > MOST_PATHS or any(len(path) > DEEPEST for path in paths):
             return None
-        try:
-            names = [name.encode() for path in paths for name in path]
-        except UnicodeEncodeError:
-            return None
-        return cls(
-            np.frombuffer(b"".join(names), dtype=np.uint8),
-            np.cumsum([len(name) for name in names], dtype=np.int64),
-            np.cumsum([len(path) for path in paths], dtype=np.int64),
-        )
+        names = Names.of([name for path in paths for name in path])
+        return cls(names, np.cumsum([len(path) for path in paths], dtype=np.int64))
 
 
 def scan_scratch() -> NDArray[np.uint64]:
@@ -80,9 +86,9 @@ def scan_lines(
 ) -> None:
     """Judge lines ``data[starts[i]:stops[i]]``: ``verdicts`` ``uint8[n]``.
 
-    ``names``, ``name_stops`` and ``path_stops`` are of :class:`WantedValues`. ``spans`` ``int64[n, p, 2]``: where the
-    JSON of each wanted value begins and ends in ``data``, -1 where a sound line has none. ``scratch`` is
-    :func:`scan_scratch`.
+    ``names``, ``name_stops`` (of the names) and ``path_stops`` are of :class:`WantedValues`. ``spans``
+    ``int64[n, p, 2]``: where the JSON of each wanted value begins and ends in ``data``, -1 where a sound line has none.
+    ``scratch`` is :func:`scan_scratch`.
     """
     for line in range(starts.shape[0]):
         start, stop = np.uint64(starts[line]), np.uint64(stops[line])
@@ -119,7 +125,7 @@ def _scan_line(
     at += _ONE
     objects = _ONE  # bit d: what is open at depth d + 1 is an object
     depth = 1
-    alive[0] = ~_NO_PATH if paths >= 64 else (_ONE << np.uint64(paths)) - _ONE
+    alive[0] = ~_NO_PATH if paths >= MOST_PATHS else (_ONE << np.uint64(paths)) - _ONE
     whole[1] = _NO_PATH
     expected = _KEY_OR_CLOSE
     values = 0
@@ -293,3 +299,30 @@ def _skip_digits(data: NDArray[np.uint8], at: Place, stop: Place) -> Place:
     while at < stop and data[at] >= 48 and data[at] <= 57:
         at += _ONE
     return at
+
+
+@kernel
+def match_names(
+    data: NDArray[np.uint8],
+    spans: NDArray[np.int64],
+    names: NDArray[np.uint8],
+    name_stops: NDArray[np.int64],
+    verdicts: NDArray[np.uint8],
+    owners: NDArray[np.int64],
+) -> None:
+    """Of each sound line, which of the names its second wanted value is, into ``owners`` ``int64[n]``.
+
+    A line whose value is none of them, or is written with an escape, becomes undecided.
+    """
+    for line in range(verdicts.shape[0]):
+        if verdicts[line] != SOUND:
+            continue
+        verdicts[line] = UNDECIDED
+        begin, end = spans[line, 1, 0], spans[line, 1, 1]
+        if begin < 0 or data[begin] != _QUOTE:
+            continue
+        for number in range(name_stops.shape[0]):
+            if _is_name(data, np.uint64(begin + 1), np.uint64(end - 1), names, name_stops, number):
+                verdicts[line] = SOUND
+                owners[line] = number
+                break

@@ -24,10 +24,11 @@ from slimpajama.corpus.arrow_json import RowWriter, is_text, unwritable
 from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.fields import SET_NAME, Fields, id_text
+from slimpajama.corpus.texts import Texts
 from slimpajama.errors import InputChanged, ShardUnreadable
 from slimpajama.storage.paths import is_remote, opened, path_of
 
-__all__ = ["BATCH_BYTES", "KeptRow", "TextRows", "kept_rows", "text_rows"]
+__all__ = ["BATCH_BYTES", "KeptRow", "TextRows", "column_values", "kept_rows", "text_rows"]
 
 BATCH_BYTES = 8 << 20
 """About how much of a table is held at a time; its rows may be large (a book each), or small and many."""
@@ -38,22 +39,29 @@ DICTIONARY_ROWS = 4096
 
 @dataclass(frozen=True, slots=True)
 class TextRows:
-    """Rows from number ``first`` on. A text is ``None`` if null, ``bytes`` if not UTF-8; ``column`` holds
-    them as they were read. ``set_names`` are the sources
-    that rows of a mixed shard name, ``document_ids`` their ids for people and ``preferred`` what lies at the fields of
-    that name, if those are wanted."""
+    """n rows from number ``first`` on. ``texts`` holds the bytes of each, none where it is null; ``null`` and
+    ``not_utf8`` ``bool[n]`` mark what is no text. ``characters``: how many there are in all. ``column``: the texts as
+    they were read; ``set_names``: the sources that rows of a mixed shard name; ``document_ids``: ids for people, and
+    ``preferred``: what lies at the fields of that name, if those are wanted."""
 
     first: int
-    texts: list[Any]
+    texts: Texts
+    null: NDArray[np.bool_]
+    not_utf8: NDArray[np.bool_]
+    characters: int
     column: pa.Array
-    set_names: list[Any]
+    set_names: pa.Array
     document_ids: list[str | None]
     preferred: list[tuple[Any, ...]]
+
+    def __len__(self) -> int:
+        return len(self.texts)
 
 
 @dataclass(frozen=True, slots=True)
 class KeptRow:
-    """A row as JSON can hold it, its text as in :class:`TextRows`, and how many of its values had to be replaced."""
+    """A row as JSON can hold it, its text (``None`` if null, bytes if not UTF-8), and how many of its values had to be
+    replaced."""
 
     text: str | bytes | None
     record: dict[str, Any]
@@ -67,11 +75,13 @@ def text_rows(piece: Piece, fields: Fields, start: int = 0) -> Iterator[TextRows
     wanted = list(dict.fromkeys([fields.text, *source, *document_id, *fields.preferred]))
     row = start
     for batch in _read(piece, fields, wanted, start):
-        texts = _texts(_at(batch, fields.text))
-        names = _values(_at(batch, SET_NAME)) if piece.mixed else [None] * batch.num_rows
-        ids = _values(_at(batch, fields.document_id)) if fields.document_id else []
-        preferred = list(zip(*(_values(_at(batch, path)) for path in fields.preferred), strict=True))
-        yield TextRows(row, texts, _at(batch, fields.text), names, [id_text(value) for value in ids], preferred)
+        column = _at(batch, fields.text)
+        texts, null, not_utf8, characters = _utf8(column)
+        names = _at(batch, SET_NAME) if piece.mixed else pa.nulls(batch.num_rows)
+        ids = column_values(_at(batch, fields.document_id)) if fields.document_id else []
+        preferred = list(zip(*(column_values(_at(batch, path)) for path in fields.preferred), strict=True))
+        named = [id_text(value) for value in ids]
+        yield TextRows(row, texts, null, not_utf8, characters, column, names, named, preferred)
         row += batch.num_rows
 
 
@@ -226,6 +236,24 @@ def _at(batch: pa.RecordBatch, path: tuple[str, ...]) -> pa.Array:
     return found
 
 
+def _utf8(column: pa.Array) -> tuple[Texts, NDArray[np.bool_], NDArray[np.bool_], int]:
+    """The texts of a column, which of them are null, which are not UTF-8, and their characters."""
+    values = column.cast(pa.large_binary())
+    _, offsets, data = values.buffers()
+    bounds = np.frombuffer(offsets, dtype=np.int64)[values.offset : values.offset + len(values) + 1]
+    null = values.is_null().to_numpy(zero_copy_only=False)
+    content = np.frombuffer(b"", dtype=np.uint8) if data is None else np.frombuffer(data, dtype=np.uint8)
+    texts = Texts(content, bounds[:-1], np.where(null, bounds[:-1], bounds[1:]))
+    not_utf8 = np.zeros(len(values), dtype=np.bool_)
+    try:
+        characters = pc.sum(pc.utf8_length(values.cast(pa.large_string()))).as_py() or 0
+    except pa.ArrowInvalid:
+        found = _texts(column)
+        not_utf8[:] = [isinstance(text, bytes) for text in found]
+        characters = sum(len(text) for text in found if text is not None)
+    return texts, null, not_utf8, characters
+
+
 def _texts(column: pa.Array) -> list[Any]:
     """``str``, ``None``, or ``bytes`` where a value is not UTF-8."""
     try:
@@ -240,6 +268,7 @@ def _texts(column: pa.Array) -> list[Any]:
     return values
 
 
-def _values(column: pa.Array) -> list[Any]:
+def column_values(column: pa.Array) -> list[Any]:
+    """The values of a column as JSON can hold them."""
     batch = pa.RecordBatch.from_arrays([column], names=["value"])
     return [row["value"] for row, _ in RowWriter(batch.schema).rows(batch)]

@@ -1,43 +1,44 @@
 """From lines to texts: what each record is, and what is wrong with those that are broken.
 
-JSON is parsed by ``orjson``, whole and strictly: of the libraries compared (``benchmarks/readers.py``) it is the
-fastest that refuses every line this project must refuse. ``msgspec`` with a typed record is as fast, but skips the
-fields it is not asked for, invalid UTF-8 in them included. Rejected: ``pyarrow.json`` and ``polars`` (slower, they give
-no byte offsets, and one broken line fails its whole block). A line whose text is sound, and whose only fault is a
-number or a surrogate beside the text, is no broken record: it is repaired when it is written.
+Two paths give the same records. On the fast one, kernels validate a whole block of lines, match the sources that they
+name and write their texts, unescaped, into one buffer (:mod:`slimpajama.corpus.json_scan`): Python makes no object for
+a record. Whatever they leave undecided is parsed line by line (:mod:`slimpajama.corpus.parsed_line`). About 1 GB/s
+against 0.2. Rejected: ``pyarrow.json`` and ``polars`` (slower, they give no byte offsets, and one broken line fails its
+whole block).
 """
 
 from __future__ import annotations
 
-import itertools
-import reprlib
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from slimpajama.corpus.content import ContentDigest
-from slimpajama.corpus.discovery import POSITION_BITS, Piece, Shard
-from slimpajama.corpus.fields import TEXT_ALONE, Fields, document_id_of, preferred_values, value_at
+from slimpajama.corpus.discovery import POSITION_BITS, Piece
+from slimpajama.corpus.fields import SET_NAME, TEXT_ALONE, Fields, id_text, values_at
+from slimpajama.corpus.json_scan import (
+    BLANK,
+    SOUND,
+    UNDECIDED,
+    Names,
+    WantedValues,
+    match_names,
+    scan_lines,
+    scan_scratch,
+)
+from slimpajama.corpus.json_strings import ROOM, unescape_strings
 from slimpajama.corpus.lines import LineBlock, LineReader
-from slimpajama.corpus.strict_json import LARGE_LINE, parse, parse_large, repaired, utf8_fault
+from slimpajama.corpus.parsed_line import SoundRecord, parse_line
+from slimpajama.corpus.texts import Texts
 
-__all__ = [
-    "FIRST_BYTES",
-    "BadRecord",
-    "RecordBatch",
-    "joined_batches",
-    "names_no_source",
-    "parse_lines",
-    "read_records",
-]
+__all__ = ["FIRST_BYTES", "BadRecord", "RecordBatch", "joined_batches", "parse_lines", "read_records"]
 
 FIRST_BYTES = 120
-_WHITE_SPACE = np.frombuffer(b" \t\r", dtype=np.uint8)
-NAMED_FIELDS = 12
-"""How many of a record's fields a reason lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,39 +51,47 @@ class BadRecord:
     first: bytes
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RecordBatch:
-    """Successive records of a piece. ``ids``, ``sources`` and ``sizes`` (bytes of the record) cover all of them,
-    ``texts`` only the sound ones; ``bad`` maps an index into ``ids`` to what is wrong there. ``repaired`` are indices
-    of sound records that are not strict JSON. ``document_ids`` and ``preferred``, what lies at the fields of that name,
-    cover all records, or none where none are wanted.
+    """n successive records of a piece. ``ids`` ``uint64[n]``, ``sources`` ``uint8[n]`` and ``sizes`` ``int64[n]``
+    (bytes of the record) cover all of them, ``texts`` only the sound ones; ``bad`` maps an index into ``ids`` to what
+    is wrong there. ``repaired`` are indices of sound records that are not strict JSON. ``document_ids`` and
+    ``preferred``, what lies at the fields of that name, cover all records, or none where none are wanted.
     ``start``: position of the first line or row, blank ones included."""
 
-    ids: list[int] = field(default_factory=list)
-    sources: list[int] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
+    ids: NDArray[np.uint64]
+    sources: NDArray[np.uint8]
+    sizes: NDArray[np.int64]
+    texts: Texts
+    bad: dict[int, BadRecord]
+    start: int
     document_ids: list[str | None] = field(default_factory=list)
     preferred: list[tuple[Any, ...]] = field(default_factory=list)
     repaired: list[int] = field(default_factory=list)
-    bad: dict[int, BadRecord] = field(default_factory=dict)
-    start: int = 0
+
+    @property
+    def sound(self) -> NDArray[np.int64]:
+        """Indices of the records that ``texts`` are of."""
+        mask = np.ones(self.ids.size, dtype=np.bool_)
+        mask[list(self.bad)] = False
+        return np.flatnonzero(mask)
 
 
 def joined_batches(batches: Sequence[RecordBatch]) -> RecordBatch:
     """One batch of the records of all, which may be of several pieces."""
-    whole = RecordBatch(start=batches[0].start)
-    for batch in batches:
-        first = len(whole.ids)
-        whole.ids += batch.ids
-        whole.sources += batch.sources
-        whole.sizes += batch.sizes
-        whole.texts += batch.texts
-        whole.document_ids += batch.document_ids
-        whole.preferred += batch.preferred
-        whole.repaired += (first + index for index in batch.repaired)
-        whole.bad |= {first + index: bad for index, bad in batch.bad.items()}
-    return whole
+    firsts = np.cumsum([0, *(batch.ids.size for batch in batches)]).tolist()
+    numbered = list(zip(firsts, batches, strict=False))
+    return RecordBatch(
+        ids=np.concatenate([batch.ids for batch in batches]),
+        sources=np.concatenate([batch.sources for batch in batches]),
+        sizes=np.concatenate([batch.sizes for batch in batches]),
+        texts=Texts.joined([batch.texts for batch in batches]),
+        bad={first + index: bad for first, batch in numbered for index, bad in batch.bad.items()},
+        start=batches[0].start,
+        document_ids=[one for batch in batches for one in batch.document_ids],
+        preferred=[one for batch in batches for one in batch.preferred],
+        repaired=[first + index for first, batch in numbered for index in batch.repaired],
+    )
 
 
 def read_records(
@@ -100,144 +109,134 @@ def read_records(
     return piece.file.format.read(piece, reader, start, fields, content or ContentDigest())
 
 
-def parse_lines(block: LineBlock, piece: Piece, fields: Fields) -> RecordBatch:
-    """The records of a block of JSON lines."""
-    batch = RecordBatch(start=block.offset + int(block.starts[0]) if block.starts.size else block.offset)
-    ids, sources, sizes, texts = batch.ids, batch.sources, batch.sizes, batch.texts
-    data, offset, loads, paths, with_ids, with_preferred = (
-        block.data,
-        block.offset,
-        orjson.loads,
-        fields.paths,
-        bool(fields.document_id),
-        bool(fields.preferred),
-    )
-    text_path = () if fields.text == ("text",) else fields.text
-    by_name = dict(zip(piece.set_names, piece.shards, strict=True))
-    shard = piece.shards[0]
-    first_id = (shard.index << POSITION_BITS) + offset
-    for start, stop in _lines_with_content(block):
-        line = data[start:stop]
-        try:
-            record = loads(line) if stop - start < LARGE_LINE else parse_large(bytes(line), paths)
-            text = value_at(record, text_path) if text_path else record["text"]
-            if type(text) is str and not block.too_large:
-                if piece.mixed:
-                    shard = by_name[record["meta"]["redpajama_set_name"]]
-                    first_id = (shard.index << POSITION_BITS) + offset
-                if with_ids:
-                    batch.document_ids.append(document_id_of(record, fields))
-                if with_preferred:
-                    batch.preferred.append(preferred_values(record, fields))
-                ids.append(first_id + start)
-                sources.append(shard.source)
-                sizes.append(stop - start)
-                texts.append(text)
-                continue
-        except (ValueError, TypeError, KeyError, IndexError):
-            pass
-        content = bytes(line)
+def parse_lines(block: LineBlock, piece: Piece, fields: Fields, *, scan: bool = True) -> RecordBatch:
+    """The records of a block of JSON lines. Without ``scan`` each is parsed by itself, to the same result."""
+    starts, stops = block.starts, block.stops
+    sizes = np.full(1, block.too_large, dtype=np.int64) if block.too_large else stops - starts
+    wanted = _wanted(piece, fields) if scan and not block.too_large else None
+    found = _scanned(block, piece, wanted) if wanted else _nothing_scanned(starts.size)
+    parsed: dict[int, SoundRecord] = {}
+    broken: dict[int, BadRecord] = {}
+    for line in np.flatnonzero(found.verdicts == UNDECIDED).tolist():
+        content = bytes(block.data[starts[line] : stops[line]])
         if not block.too_large and not content.strip(b" \t\r\n"):
+            found.verdicts[line] = BLANK
             continue
-        found: str | _Repaired = "too large" if block.too_large else _second_look(content, piece, fields)
-        if isinstance(found, _Repaired):
-            batch.repaired.append(len(ids))
-            texts.append(found.text)
-            owner, size, document_id = found.shard, stop - start, document_id_of(found.record, fields)
+        record = "too large" if block.too_large else parse_line(content, piece, fields)
+        if isinstance(record, SoundRecord):
+            parsed[line] = record
+            found.owners[line] = record.owner
         else:
             # Whose it is cannot be read, so a broken record of a mixed file is booked on the first source.
-            owner, size, document_id = piece.shards[0], block.too_large or stop - start, None
-            batch.bad[len(ids)] = BadRecord(offset + start, found, size, content[:FIRST_BYTES])
-        if with_ids:
-            batch.document_ids.append(document_id)
-        if with_preferred:
-            record = found.record if isinstance(found, _Repaired) else None
-            batch.preferred.append(preferred_values(record, fields))
-        ids.append((owner.index << POSITION_BITS) + offset + start)
-        sources.append(owner.source)
-        sizes.append(size)
-    return batch
-
-
-def _lines_with_content(block: LineBlock) -> Iterator[tuple[int, int]]:
-    """Where lines start and stop, without those of no byte or one of white space, of which there may be millions."""
-    starts, stops = block.starts, block.stops
-    sizes = stops - starts
-    if sizes.size and sizes.min() <= 1:
-        one = np.flatnonzero(sizes == 1)
-        blank = sizes == 0
-        blank[one] = np.isin(np.frombuffer(block.data, dtype=np.uint8)[starts[one]], _WHITE_SPACE)
-        starts, stops = starts[~blank], stops[~blank]
-    return zip(starts.tolist(), stops.tolist(), strict=True)
+            found.owners[line] = 0
+            position = block.offset + int(starts[line])
+            broken[line] = BadRecord(position, record, int(sizes[line]), content[:FIRST_BYTES])
+    lines = np.flatnonzero(found.verdicts != BLANK)
+    owners = found.owners[lines]
+    shards = np.array([shard.index for shard in piece.shards], dtype=np.uint64)
+    sources = np.array([shard.source for shard in piece.shards], dtype=np.uint8)
+    named = (fields.document_id,) if fields.document_id else ()
+    beside = _values_beside(block, found, parsed, lines, (*named, *fields.preferred))
+    places = dict(zip(lines.tolist(), range(lines.size), strict=True)) if parsed or broken else {}
+    return RecordBatch(
+        ids=(shards[owners] << np.uint64(POSITION_BITS)) + (starts[lines] + block.offset).astype(np.uint64),
+        sources=sources[owners],
+        sizes=sizes[lines],
+        texts=_texts(block, found, parsed),
+        bad={places[line]: bad for line, bad in broken.items()},
+        start=block.offset + int(starts[0]) if starts.size else block.offset,
+        document_ids=[id_text(values[0]) for values in beside] if fields.document_id else [],
+        preferred=[values[len(named) :] for values in beside] if fields.preferred else [],
+        repaired=[places[line] for line, record in parsed.items() if record.repaired],
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Repaired:
-    """A record that is sound but for numbers or surrogates beside its text."""
+class _Scanned:
+    """What kernels found in n lines: ``verdicts`` ``uint8[n]``, ``spans`` ``int64[n, p, 2]`` of the wanted values, and
+    ``owners`` ``int64[n]``, the number among the piece's shards that each line belongs to."""
 
-    record: Any
-    text: str
-    shard: Shard
+    verdicts: NDArray[np.uint8]
+    spans: NDArray[np.int64]
+    owners: NDArray[np.int64]
 
 
-def _second_look(line: bytes, piece: Piece, fields: Fields) -> str | _Repaired:
-    """The record that a line holds once it is repaired, or the reason that it is quarantined for.
+def _nothing_scanned(count: int) -> _Scanned:
+    spans = np.empty((count, 1, 2), dtype=np.int64)
+    return _Scanned(np.full(count, UNDECIDED, dtype=np.uint8), spans, np.zeros(count, dtype=np.int64))
 
-    The slow path: only lines that cannot be used as they are come here.
+
+def _wanted(piece: Piece, fields: Fields) -> WantedValues | None:
+    """The values that kernels look for: the text, the name of the source if it counts, and the others in their order.
+
+    ``None`` where these are more than they can look for.
     """
-    count = 0
-    try:
-        record: Any = parse(line, fields.paths)
-    except ValueError as fault:
-        wrong_byte = utf8_fault(line)
-        if wrong_byte is not None:
-            return f"not UTF-8 (byte {wrong_byte} of the record)"
-        strict, count = repaired(line)
-        try:
-            record = parse(strict, fields.paths) if count else None
-        except ValueError:
-            count = 0
-        if not count:
-            return f"not JSON ({_explained(fault)})"
-    if not isinstance(record, dict):
-        return f"not an object but {_json_type(record)}"
-    name = fields.text_name
-    try:
-        text = value_at(record, fields.text)
-    except (KeyError, TypeError, IndexError):
-        names = ", ".join(map(reprlib.repr, itertools.islice(record, NAMED_FIELDS)))
-        return f"no field {name!r}" + (f" but {names}; the setting text_field names the text" if names else "")
-    if not isinstance(text, str):
-        return f"{name!r} is {_json_type(text)}, not a string"
-    # Surrogates in the text itself are found by putting something else in their place.
-    if count and value_at(parse(repaired(line, rb"\ufffc")[0], fields.paths), fields.text) != text:
-        return f"{name!r} holds a lone surrogate"
-    shard = piece.shards[0]
+    names = (SET_NAME,) if piece.mixed else ()
+    document_id = (fields.document_id,) if fields.document_id else ()
+    return _packed((fields.text, *names, *document_id, *fields.preferred))
+
+
+@functools.lru_cache(maxsize=16)
+def _packed(paths: tuple[tuple[str, ...], ...]) -> WantedValues | None:
+    return WantedValues.of(paths)
+
+
+def _scanned(block: LineBlock, piece: Piece, wanted: WantedValues) -> _Scanned:
+    count = block.starts.size
+    data = np.frombuffer(block.data.toreadonly(), dtype=np.uint8)
+    spans = np.empty((count, wanted.path_stops.size, 2), dtype=np.int64)
+    verdicts = np.empty(count, dtype=np.uint8)
+    owners = np.zeros(count, dtype=np.int64)
+    names = wanted.names
+    scan_lines(
+        data, block.starts, block.stops, names.joined, names.stops, wanted.path_stops, scan_scratch(), spans, verdicts
+    )
     if piece.mixed:
-        meta = record.get("meta")
-        named = meta.get("redpajama_set_name") if isinstance(meta, dict) else None
-        if not isinstance(named, str) or named not in piece.set_names:
-            return names_no_source(named, piece)
-        shard = piece.shards[piece.set_names.index(named)]
-    return _Repaired(record, text, shard)
+        sources = Names.of(piece.set_names)
+        match_names(data, spans, sources.joined, sources.stops, verdicts, owners)
+    return _Scanned(verdicts, spans, owners)
 
 
-def _explained(fault: ValueError) -> str:
-    return f"{fault.msg} at character {fault.pos}" if isinstance(fault, orjson.JSONDecodeError) else str(fault)
+def _texts(block: LineBlock, found: _Scanned, parsed: Mapping[int, SoundRecord]) -> Texts:
+    """The texts of all sound records, in order."""
+    fast = found.verdicts == SOUND
+    begins, ends = found.spans[fast, 0, 0], found.spans[fast, 0, 1]
+    encoded = [record.text.encode() for record in parsed.values()]
+    longest = int((ends - begins).sum())
+    target = np.empty(longest + ROOM + sum(map(len, encoded)), dtype=np.uint8)
+    starts, stops = np.empty(fast.size, dtype=np.int64), np.empty(fast.size, dtype=np.int64)
+    fast_starts, fast_stops = np.empty_like(begins), np.empty_like(begins)
+    data = np.frombuffer(block.data.toreadonly(), dtype=np.uint8)
+    unescape_strings(data, begins, ends, target, fast_starts, fast_stops)
+    starts[fast], stops[fast] = fast_starts, fast_stops
+    end = longest + ROOM
+    for line, text in zip(parsed, encoded, strict=True):
+        target[end : end + len(text)] = np.frombuffer(text, dtype=np.uint8)
+        starts[line], stops[line] = end, end + len(text)
+        end += len(text)
+    fast[list(parsed)] = True
+    target.setflags(write=False)
+    return Texts(target, starts[fast], stops[fast])
 
 
-def names_no_source(named: object, piece: Piece) -> str:
-    """Why a record of a mixed shard that names ``named`` is bad."""
-    return f"meta.redpajama_set_name is {reprlib.repr(named)}, none of {', '.join(piece.set_names)}"
-
-
-def _json_type(value: object) -> str:
-    names = {
-        type(None): "null",
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-        str: "a string",
-        list: "an array",
-    }
-    return names.get(type(value), "an object")
+def _values_beside(
+    block: LineBlock,
+    found: _Scanned,
+    parsed: Mapping[int, SoundRecord],
+    lines: NDArray[np.int64],
+    paths: Sequence[tuple[str, ...]],
+) -> list[tuple[Any, ...]]:
+    """What lies at ``paths``, the last of those that were wanted, in each of ``lines``; nothing in broken ones."""
+    if not paths:
+        return []
+    values: list[tuple[Any, ...]] = []
+    nothing = (None,) * len(paths)
+    sound = found.verdicts == SOUND
+    for line in lines.tolist():
+        if sound[line]:
+            spans = found.spans[line, -len(paths) :].tolist()
+            raw = [block.data[begin:end] if begin >= 0 else b"null" for begin, end in spans]
+            values.append(tuple(map(orjson.loads, raw)))
+        else:
+            values.append(values_at(parsed[line].record, paths) if line in parsed else nothing)
+    return values

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.corpus.records import FIRST_BYTES, BadRecord, RecordBatch
 from slimpajama.dedup.key_methods import TextSketcher
@@ -67,26 +69,33 @@ def next_care(care: Care | None, death: Death, at: Path) -> Care | None:
     return replace(care, stopped_at=document) if death.may_repeat else None
 
 
-def leave_out(batch: RecordBatch, left_out: Sequence[LeftOut]) -> None:
-    """Make bad records of the documents in ``left_out`` that are in ``batch`` and sound."""
+def leave_out(batch: RecordBatch, left_out: Sequence[LeftOut]) -> RecordBatch:
+    """``batch`` with a bad record in place of each document in ``left_out`` that is in it and sound."""
     reasons = {one.document: one.reason for one in left_out}
-    sound = [index for index in range(len(batch.ids)) if index not in batch.bad]
-    for place, index in reversed(list(enumerate(sound))):
-        document = batch.ids[index]
-        if document in reasons:
-            first = batch.texts.pop(place)[:FIRST_BYTES].encode()[:FIRST_BYTES]
-            batch.bad[index] = BadRecord(_position(document), reasons[document], batch.sizes[index], first)
-            batch.repaired = [other for other in batch.repaired if other != index]
+    sound = batch.sound
+    blamed = [place for place, document in enumerate(batch.ids[sound].tolist()) if document in reasons]
+    if not blamed:
+        return batch
+    bad = dict(batch.bad)
+    for place in blamed:
+        index = int(sound[place])
+        document = int(batch.ids[index])
+        start, stop = int(batch.texts.starts[place]), int(batch.texts.stops[place])
+        first = batch.texts.data[start : min(stop, start + FIRST_BYTES)].tobytes()
+        bad[index] = BadRecord(_position(document), reasons[document], int(batch.sizes[index]), first)
+    stays = np.ones(sound.size, dtype=np.bool_)
+    stays[blamed] = False
+    repaired = [index for index in batch.repaired if index not in bad]
+    return replace(batch, texts=batch.texts.chosen(stays), bad=bad, repaired=repaired)
 
 
 def sketch_one_by_one(batch: RecordBatch, sketcher: TextSketcher, at: Path) -> Sketches:
     """As ``sketcher.sketch(batch.texts)``; while a document is sketched, its id is in the file ``at``."""
-    sketches = [sketcher.sketch([])]
-    sound = (index for index in range(len(batch.ids)) if index not in batch.bad)
-    for index, text in zip(sound, batch.texts, strict=True):
-        at.write_bytes(b"%d" % batch.ids[index])
+    sketches = [sketcher.sketch(batch.texts.chosen(slice(0)))]
+    for place, document in enumerate(batch.ids[batch.sound].tolist()):
+        at.write_bytes(b"%d" % document)
         beat()
-        sketches.append(sketcher.sketch([text]))
+        sketches.append(sketcher.sketch(batch.texts.chosen(slice(place, place + 1))))
     at.unlink(missing_ok=True)
     return joined_sketches(sketches)
 

@@ -16,19 +16,20 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from slimpajama.corpus.texts import Texts
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher, Sketches
 from slimpajama.errors import ConfigError
 from slimpajama.text.normalisation import normaliser
 
-__all__ = ["KeyMethod", "MinHash", "OnePermutation", "TextSketcher"]
+__all__ = ["KeyMethod", "MinHash", "TextSketcher"]
 
 
 class TextSketcher(Protocol):
     """Sketches batches of texts."""
 
-    def sketch(self, texts: Sequence[str]) -> Sketches:
-        """Sketch ``texts``, which hold no lone surrogates."""
+    def sketch(self, texts: Texts) -> Sketches:
+        """Sketch ``texts``."""
         ...
 
 
@@ -62,18 +63,12 @@ class MinHash(KeyMethod):
 
     def keys(self, texts: Sequence[str], params: MinHashParams) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """See :meth:`KeyMethod.keys`."""
-        found = Sketcher(params).sketch(texts)
+        found = Sketcher(params).sketch(Texts.of(texts))
         return found.cleaned, found.keys
 
     def sketcher(self, params: MinHashParams) -> TextSketcher:
         """See :meth:`KeyMethod.sketcher`."""
         return Sketcher(params)
-
-
-class OnePermutation(MinHash):
-    """Bands of signatures made by one permutation, in as many bins as ``num_perm``."""
-
-    name = "one-permutation"
 
 
 class _NormalisingSketcher:
@@ -84,8 +79,9 @@ class _NormalisingSketcher:
         self._params = params
         self._normalise = normaliser(params.normalisation)
 
-    def sketch(self, texts: Sequence[str]) -> Sketches:
-        stored = [self._normalise(text) for text in texts]
+    def sketch(self, texts: Texts) -> Sketches:
+        given = texts.decoded()
+        stored = [self._normalise(text) for text in given]
         cleaned, keys = self._method.keys(stored, self._params)
         count = len(texts)
         self._expect("cleaned characters", cleaned, np.dtype(np.int64), (count,))
@@ -94,7 +90,7 @@ class _NormalisingSketcher:
         sizes = np.fromiter(map(len, encoded), dtype=np.int64, count=count)
         digests = b"".join(xxhash.xxh3_128_digest(text) for text in encoded)
         hashes = np.frombuffer(digests, dtype=">u8").astype(np.uint64).reshape(count, 2)
-        changed = (new != old for new, old in zip(stored, texts, strict=True))
+        changed = (new != old for new, old in zip(stored, given, strict=True))
         return Sketches(sizes, cleaned, np.fromiter(changed, dtype=np.bool_, count=count), keys, hashes)
 
     def _expect(self, what: str, given: object, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

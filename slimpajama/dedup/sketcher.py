@@ -1,7 +1,7 @@
 """Texts to band keys: the one pass over the text, a batch of documents at a time.
 
-A batch of about 8 MiB is encoded, joined and handed to one compiled call that cleans, hashes the cleaned text to 128
-bits, shingles, takes minima and hashes bands; per document Python sees a string and a length. Only the bands x rows
+A batch of about 8 MiB of UTF-8 is handed to one compiled call that cleans, hashes the cleaned text to 128 bits,
+shingles, takes minima and hashes bands; Python sees no document by itself. Only the bands x rows
 permutations that bands use are computed (the published script computes 128 and uses 117). The kernel also tests for NFC
 on the way; the few documents it is unsure of, and those with a letter it leaves to Python, are normalised and
 lower-cased by Python and done again. Rejected: one call per document (costs as much as the sketch of a 400-byte
@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slimpajama.corpus.texts import Texts
 from slimpajama.dedup.band_keys import band_keys
 from slimpajama.dedup.minhash import minhash, permutations
-from slimpajama.dedup.one_permutation import one_permutation
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.engine.kernels import kernel
 from slimpajama.text.cleaning import fold_utf8, folding_of
@@ -39,7 +39,7 @@ class Sketches:
     ``sizes`` ``int64[n]``: bytes of the stored (normalised) text. ``cleaned`` ``int64[n]``: cleaned characters.
     ``rewritten`` ``bool[n]``: normalisation changed the text. ``keys`` ``uint64[n, bands]``: band keys, zero where
     the document is too short for LSH. ``hashes`` ``uint64[n, 2]``: 128 bits of the cleaned text. ``minima``
-    ``uint8[n, values]``: the low byte of each value of the signature, only where removals are checked.
+    ``uint8[n, bands * rows]``: the low byte of each value of the signature, only where removals are checked.
     """
 
     sizes: NDArray[np.int64]
@@ -74,6 +74,7 @@ _LOW_BYTE = np.uint32(0xFF)
 @kernel
 def _sketch_batch(
     utf8: NDArray[np.uint8],
+    starts: NDArray[np.int64],
     stops: NDArray[np.int64],
     check_nfc: bool,
     shortest: int,
@@ -95,13 +96,9 @@ def _sketch_batch(
     hashes: NDArray[np.uint64],
     hash_keys: NDArray[np.uint32],
     minima: NDArray[np.uint8],
-    in_bins: bool,
-    empty: NDArray[np.int64],
 ) -> None:
-    start = 0
     for document in range(stops.shape[0]):
-        stop = stops[document]
-        count = fold_utf8(utf8[start:stop], points, fold, nfc, check_nfc, space)
+        count = fold_utf8(utf8[starts[document] : stops[document]], points, fold, nfc, check_nfc, space)
         cleaned[document] = count
         if count >= 0:
             hash_text(points[:count], hash_keys, hashes[document])
@@ -110,17 +107,12 @@ def _sketch_batch(
             if of_words:
                 units = units[: words_as_units(units, word_classes)]
             if units.shape[0] < length:
-                start = stop
                 continue
-            if in_bins:
-                one_permutation(units, length, multipliers, addends, scratch, mixed, empty, least)
-            else:
-                minhash(units, length, multipliers, addends, scratch, mixed, least)
+            minhash(units, length, multipliers, addends, scratch, mixed, least)
             band_keys(least, rows, keys[document])
             kept = minima[document]
             for i in range(kept.shape[0]):
                 kept[i] = np.uint8(least[i] & _LOW_BYTE)
-        start = stop
 
 
 class Sketcher:
@@ -132,8 +124,8 @@ class Sketcher:
     def __init__(self, params: MinHashParams) -> None:
         bands, rows, normalisation = params.bands, params.rows, params.normalisation
         multipliers, addends = permutations(params.num_perm, params.seed)
-        self._multipliers = multipliers[: params.values].copy()
-        self._addends = addends[: params.values].copy()
+        self._multipliers = multipliers[: bands * rows].copy()
+        self._addends = addends[: bands * rows].copy()
         self._bands = bands
         self._rows = rows
         self._lowers = params.cleaning != "none"
@@ -149,40 +141,33 @@ class Sketcher:
         self._points = np.empty(1 << 20, dtype=np.uint32)
         self._scratch = shingle_scratch()
         self._mixed = np.empty(BLOCK, dtype=np.uint32)
-        self._least = np.empty(params.values, dtype=np.uint32)
-        self._in_bins = params.in_bins
-        self._empty = np.empty(params.values, dtype=np.int64)
+        self._least = np.empty(bands * rows, dtype=np.uint32)
 
-    def sketch(self, texts: Sequence[str]) -> Sketches:
-        """Sketch ``texts``, which hold no lone surrogates."""
-        count = len(texts)
-        rewritten = np.zeros(count, dtype=np.bool_)
+    def sketch(self, texts: Texts) -> Sketches:
+        """Sketch ``texts``."""
+        rewritten = np.zeros(len(texts), dtype=np.bool_)
         if self._normalise_first:
-            normalised = [self._normalise(text) for text in texts]
-            rewritten[:] = [new != old for new, old in zip(normalised, texts, strict=True)]
-            texts = normalised
-        encoded = [text.encode() for text in texts]
-        sizes = np.fromiter(map(len, encoded), dtype=np.int64, count=count)
-        sketches = self._run(encoded, sizes, rewritten, self._kernel_checks_nfc)
+            given = texts.decoded()
+            normalised = [self._normalise(text) for text in given]
+            rewritten[:] = [new != old for new, old in zip(normalised, given, strict=True)]
+            texts = Texts.of(normalised)
+        sketches = self._run(texts, rewritten, self._kernel_checks_nfc)
         unsure = np.flatnonzero(sketches.cleaned < 0)
         if unsure.size:
-            doubtful = [texts[document] for document in unsure.tolist()]
+            doubtful = texts.chosen(unsure).decoded()
             stored = [self._normalise(text) for text in doubtful] if self._kernel_checks_nfc else doubtful
             rewritten[unsure] |= [new != old for new, old in zip(stored, doubtful, strict=True)]
-            sizes[unsure] = [len(text.encode()) for text in stored]
+            sketches.sizes[unsure] = [len(text.encode()) for text in stored]
             # Lower-cased by Python, a text holds no letter that the table cannot fold.
-            lowered = [(text.lower() if self._lowers else text).encode() for text in stored]
-            lengths = np.fromiter(map(len, lowered), dtype=np.int64, count=unsure.size)
-            again = self._run(lowered, lengths, rewritten[unsure], False)
+            lowered = Texts.of([text.lower() if self._lowers else text for text in stored])
+            again = self._run(lowered, rewritten[unsure], False)
             for old, new in zip(sketches.made, again.made, strict=True):
                 old[unsure] = new
         return sketches
 
-    def _run(
-        self, encoded: Sequence[bytes], sizes: NDArray[np.int64], rewritten: NDArray[np.bool_], check_nfc: bool
-    ) -> Sketches:
-        """What the kernel makes of texts in UTF-8; ``cleaned`` is negative where it leaves a text to Python."""
-        count = len(encoded)
+    def _run(self, texts: Texts, rewritten: NDArray[np.bool_], check_nfc: bool) -> Sketches:
+        """What the kernel makes of texts; ``cleaned`` is negative where it leaves a text to Python."""
+        count, sizes = len(texts), texts.sizes
         longest = int(sizes.max(initial=0))
         if longest >= self._points.size:
             self._points = np.empty(longest + 1, dtype=np.uint32)
@@ -191,8 +176,9 @@ class Sketcher:
         hashes = np.zeros((count, 2), dtype=np.uint64)
         minima = np.zeros((count, self._least.size if self._keep_minima else 0), dtype=np.uint8)
         _sketch_batch(
-            np.frombuffer(b"".join(encoded), dtype=np.uint8),
-            np.cumsum(sizes),
+            texts.data,
+            texts.starts,
+            texts.stops,
             check_nfc,
             self._shortest,
             self._of_words,
@@ -213,7 +199,5 @@ class Sketcher:
             hashes,
             KEYS,
             minima,
-            self._in_bins,
-            self._empty,
         )
         return Sketches(sizes, cleaned, rewritten, keys, hashes, minima if self._keep_minima else None)

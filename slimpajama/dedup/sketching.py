@@ -67,7 +67,7 @@ class SketchSettings:
         params = self.params
         return RowShape(
             bands=params.bands,
-            minima=params.values if params.checked else 0,
+            minima=params.bands * params.rows if params.checked else 0,
             ranks=len(self.preferences),
             document_ids=bool(self.fields.document_id),
         )
@@ -110,7 +110,7 @@ class Sketched:
 def has_parts(bundle: Bundle, part_bytes: int) -> bool:
     """Whether it is a piece that may hold more than ``part_bytes`` of text, and cannot be cut without reading it."""
     piece = bundle.first
-    return len(bundle.pieces) == piece.parts == 1 and piece.input_bytes * COMPRESSION > part_bytes
+    return len(bundle.pieces) == 1 and piece.stop is None and piece.input_bytes * COMPRESSION > part_bytes
 
 
 def sketch_part(
@@ -142,15 +142,15 @@ def sketch_part(
         writer = stack.enter_context(RowsWriter(file, settings.shape))
         for batch in batches:
             beat()
-            if part_bytes and size >= part_bytes and batch.ids:
+            if part_bytes and size >= part_bytes and batch.ids.size:
                 head = batch
                 break
-            size += sum(batch.sizes)
+            size += int(batch.sizes.sum())
             if care:
-                leave_out(batch, care.left_out)
+                batch = leave_out(batch, care.left_out)
             if batch.bad and quarantine is None:
                 quarantine = stack.enter_context(atomic_file(quarantine_file))
-            numbers = bundle.numbers_of(np.array(batch.ids, dtype=np.uint64))
+            numbers = bundle.numbers_of(batch.ids)
             for index, bad in batch.bad.items():
                 if quarantine is not None:
                     quarantine.write(_quarantined(bad, bundle.pieces[numbers[index]]))
@@ -213,13 +213,11 @@ def too_many_bad(file: ShardFile, counts: PieceCounts, allowed: float, text_fiel
 
 
 def _rows(batch: RecordBatch, sketcher: TextSketcher, settings: SketchSettings, care: Care | None) -> Rows:
-    count = len(batch.ids)
+    count, sound = batch.ids.size, batch.sound
     sketches = sketch_one_by_one(batch, sketcher, care.at) if care else sketcher.sketch(batch.texts)
-    sound = np.ones(count, dtype=np.bool_)
-    sound[list(batch.bad)] = False
     status = np.full(count, BAD, dtype=np.uint8)
     status[sound] = np.where(sketches.cleaned < settings.params.min_cleaned_characters, SHORT, SOUND)
-    sizes = np.array(batch.sizes, dtype=np.int64)
+    sizes = batch.sizes.copy()
     sizes[sound] = sketches.sizes
     cleaned = np.zeros(count, dtype=np.int64)
     cleaned[sound] = sketches.cleaned
@@ -235,8 +233,8 @@ def _rows(batch: RecordBatch, sketcher: TextSketcher, settings: SketchSettings, 
         minima = np.zeros((count, settings.shape.minima), dtype=np.uint8)
         minima[sound] = sketches.minima
     return Rows(
-        ids=np.array(batch.ids, dtype=np.uint64),
-        sources=np.array(batch.sources, dtype=np.uint8),
+        ids=batch.ids,
+        sources=batch.sources,
         status=status,
         bytes=sizes,
         cleaned=cleaned,

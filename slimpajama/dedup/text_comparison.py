@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slimpajama.config.dedup import SIGNATURE_METHODS
+from slimpajama.corpus.texts import Texts
 from slimpajama.dedup.minhash import signature
-from slimpajama.dedup.one_permutation import bin_minima
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.shingle_sets import containment, jaccard, shingle_sets
 from slimpajama.registry import KEY_METHODS
@@ -40,10 +39,9 @@ def compare_texts(first: str, second: str, params: MinHashParams) -> Comparison:
     sets = shingle_sets([first, second], params)
     one, other = sets[0], sets[1]
     estimate = None
-    if params.method in SIGNATURE_METHODS:
-        make = bin_minima if params.in_bins else signature
+    if params.method == "minhash":
         signatures = [
-            make(
+            signature(
                 text,
                 params.num_perm,
                 params.seed,
@@ -54,7 +52,7 @@ def compare_texts(first: str, second: str, params: MinHashParams) -> Comparison:
             for text in (first, second)
         ]
         estimate = float(np.mean(signatures[0] == signatures[1])) if one.size and other.size else 0.0
-    keys = KEY_METHODS.get(params.method).sketcher(params).sketch([first, second]).keys
+    keys = KEY_METHODS.get(params.method).sketcher(params).sketch(Texts.of([first, second])).keys
     agreeing = np.flatnonzero((keys[0] == keys[1]) & (keys[0] != 0))
     return Comparison(
         jaccard=jaccard(one, other),

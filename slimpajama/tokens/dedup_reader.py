@@ -209,7 +209,7 @@ def kept_documents(shard: KeptShard, block_bytes: int = BLOCK_BYTES) -> Iterator
             place = -1
             break
         place = last
-        texts, rows = records.texts, np.arange(first, last)
+        texts, rows = records.texts.decoded(), np.arange(first, last)
         if shard.rest:
             rows = rows[~kept_local[rows]]
             texts = [texts[row - first] for row in rows.tolist()]

@@ -188,7 +188,7 @@ def _check_shard(item: PartItem, source: str, scope: str, file: ShardFile) -> li
         if batch.bad:
             bad = next(iter(batch.bad.values()))
             return [f"{path}: the record at byte {bad.position:,} is broken: {bad.reason}; {REMEDY}"]
-        found = np.fromiter((len(text.encode()) for text in batch.texts), dtype=np.int64, count=len(batch.texts))
+        found = batch.texts.sizes
         expected = sizes[row : row + found.size]
         if not np.array_equal(found, expected):
             alike = found[: expected.size] == expected

@@ -76,14 +76,14 @@ def test_the_command_lists_presets_and_prints_one() -> None:
     assert [line.split()[:2] for line in listed.stdout.splitlines()][:3] == [
         ["slimpajama", "dedup"],
         ["verified", "dedup"],
-        ["quick", "dedup"],
+        ["fineweb", "dedup"],
     ]
     assert ["sample", "config"] in [line.split()[:2] for line in listed.stdout.splitlines()]
     printed = CliRunner().invoke(app, ["presets", "dc-6"])
     assert printed.stdout == preset("dc-6").content == recipe_file(Path("dc-6")).read_text(encoding="utf-8")
     unknown = CliRunner().invoke(app, ["presets", "dc-99"])
     assert unknown.exit_code == 2
-    assert unknown.stderr.startswith("error: there is no preset 'dc-99'; the presets are slimpajama, verified, quick")
+    assert unknown.stderr.startswith("error: there is no preset 'dc-99'; the presets are slimpajama, verified, fineweb")
 
 
 @pytest.mark.parametrize("name", DEDUP_PRESETS)

@@ -33,7 +33,7 @@ def positions_of(root: Path, relative: str, fields: Fields) -> list[int]:
     return [
         document & ((1 << POSITION_BITS) - 1)
         for batch in read_records(piece, LineReader(), 0, fields)
-        for document in batch.ids
+        for document in batch.ids.tolist()
     ]
 
 

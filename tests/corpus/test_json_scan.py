@@ -28,7 +28,7 @@ def scanned(lines: list[bytes], paths: tuple[tuple[str, ...], ...] = PATHS) -> t
     spans = np.empty((len(lines), len(paths), 2), dtype=np.int64)
     verdicts = np.empty(len(lines), dtype=np.uint8)
     data = np.frombuffer(content, dtype=np.uint8)
-    names = (wanted.names, wanted.name_stops, wanted.path_stops)
+    names = (wanted.names.joined, wanted.names.stops, wanted.path_stops)
     scan_lines(data, starts, stops, *names, scan_scratch(), spans, verdicts)
     found = [[None if start < 0 else content[start:stop] for start, stop in line] for line in spans.tolist()]
     return verdicts.tolist(), found

@@ -45,10 +45,10 @@ class Read:
             for index, bad in batch.bad.items():
                 assert batch.ids[index] & ((1 << POSITION_BITS) - 1) == bad.position
                 assert batch.sizes[index] == bad.size
-            self.ids += batch.ids
-            self.sources += batch.sources
-            self.sizes += batch.sizes
-            self.texts += batch.texts
+            self.ids += batch.ids.tolist()
+            self.sources += batch.sources.tolist()
+            self.sizes += batch.sizes.tolist()
+            self.texts += batch.texts.decoded()
             self.bad += batch.bad.values()
 
     @property
@@ -292,7 +292,7 @@ def test_a_record_beyond_what_ids_can_name_is_refused_by_name(tmp_path: Path, of
     (piece,) = discover(put(tmp_path, {"c4/a.jsonl": line})).pieces
     if named:
         (batch,) = read_records(piece, FarOn())
-        assert [one & ((1 << 40) - 1) for one in batch.ids] == [offset, (1 << 40) - 1]
+        assert [one & ((1 << 40) - 1) for one in batch.ids.tolist()] == [offset, (1 << 40) - 1]
         return
     with pytest.raises(ShardUnreadable) as caught:
         list(read_records(piece, FarOn()))
@@ -387,8 +387,8 @@ def test_a_table_of_large_rows_is_read_a_few_at_a_time(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": texts}), tmp_path / "c4" / "a.parquet", use_dictionary=False)
     (piece,) = discover(tmp_path).pieces
     batches = list(read_records(piece, LineReader()))
-    assert [text for batch in batches for text in batch.texts] == texts
-    assert max(sum(batch.sizes) for batch in batches) <= 9 << 20, "of 30 MB"
+    assert [text for batch in batches for text in batch.texts.decoded()] == texts
+    assert max(batch.sizes.sum() for batch in batches) <= 9 << 20, "of 30 MB"
 
 
 def test_nulls_and_large_values_are_bad_records(tmp_path: Path) -> None:
@@ -538,8 +538,8 @@ def test_reading_from_any_record_on_gives_the_rest_of_the_records(
     def everything(start: int) -> tuple[list[int], list[str], list[int]]:
         batches = list(read_records(piece, reader, start))
         return (
-            [one for batch in batches for one in batch.ids],
-            [text for batch in batches for text in batch.texts],
+            [one for batch in batches for one in batch.ids.tolist()],
+            [text for batch in batches for text in batch.texts.decoded()],
             [bad.position for batch in batches for bad in batch.bad.values()],
         )
 
@@ -564,5 +564,5 @@ def test_reading_from_any_row_on_gives_the_rest_of_the_rows(
     (piece,) = discover(folder).pieces
     start = data.draw(st.integers(0, rows - 1))
     batches = list(read_records(piece, LineReader(), start))
-    assert [one for batch in batches for one in batch.ids] == list(range(start, rows))
-    assert [text for batch in batches for text in batch.texts] == [f"t{row}" for row in range(start, rows)]
+    assert [one for batch in batches for one in batch.ids.tolist()] == list(range(start, rows))
+    assert [text for batch in batches for text in batch.texts.decoded()] == [f"t{row}" for row in range(start, rows)]

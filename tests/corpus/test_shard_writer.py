@@ -224,7 +224,9 @@ def test_the_records_asked_for_come_in_order_and_no_others(
     tmp_path_factory: pytest.TempPathFactory, name: str, wanted: set[int]
 ) -> None:
     (piece,) = discover(put(tmp_path_factory.mktemp("kept"), {name: RECORDS_OF})).pieces
-    positions = [document & ((1 << 40) - 1) for batch in read_records(piece, LineReader()) for document in batch.ids]
+    positions = [
+        document & ((1 << 40) - 1) for batch in read_records(piece, LineReader()) for document in batch.ids.tolist()
+    ]
     found = kept(piece, [positions[number] for number in sorted(wanted)])
     assert texts(found) == [RECORDS_OF[number] for number in sorted(wanted)]
     assert all(orjson.loads(line)["meta"] == {"redpajama_set_name": "RedPajamaC4"} for line in found)

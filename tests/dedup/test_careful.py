@@ -17,6 +17,7 @@ import pytest
 
 from slimpajama.config.dedup import Config
 from slimpajama.corpus.records import BadRecord, RecordBatch
+from slimpajama.corpus.texts import Texts
 from slimpajama.dedup.careful import MOST_LEFT_OUT, Care, LeftOut, leave_out, next_care, sketch_one_by_one
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher, Sketches
@@ -38,16 +39,14 @@ FIRST = 7 << 40
 
 def batch_of(texts: Sequence[str]) -> RecordBatch:
     """Documents at the positions 0, 10, 20 …; an empty text is a bad record."""
-    batch = RecordBatch()
-    for index, text in enumerate(texts):
-        batch.ids.append(FIRST + 10 * index)
-        batch.sources.append(0)
-        batch.sizes.append(len(text))
-        if text:
-            batch.texts.append(text)
-        else:
-            batch.bad[index] = BadRecord(10 * index, "no text", 0, b"")
-    return batch
+    return RecordBatch(
+        ids=np.arange(len(texts), dtype=np.uint64) * 10 + FIRST,
+        sources=np.zeros(len(texts), dtype=np.uint8),
+        sizes=np.array([len(text) for text in texts], dtype=np.int64),
+        texts=Texts.of([text for text in texts if text]),
+        bad={index: BadRecord(10 * index, "no text", 0, b"") for index, text in enumerate(texts) if not text},
+        start=0,
+    )
 
 
 def sketcher() -> Sketcher:
@@ -96,18 +95,11 @@ def test_after_too_many_documents_it_gives_up(tmp_path: Path) -> None:
 
 
 def test_documents_left_out_are_bad_records_and_nothing_else_changes() -> None:
-    batch = batch_of(["first", "é" * 200, "", "third", "fourth"])
-    batch.repaired = [1, 3]
-    leave_out(
-        batch,
-        [
-            LeftOut(FIRST + 10, "hung"),
-            LeftOut(FIRST + 20, "hung"),
-            LeftOut(FIRST + 40, "crashed"),
-            LeftOut(40, "elsewhere"),
-        ],
-    )
-    assert batch.texts == ["first", "third"]
+    given = replace(batch_of(["first", "é" * 200, "", "third", "fourth"]), repaired=[1, 3])
+    left_out = {10: "hung", 20: "hung", 40: "crashed"}
+    culprits = [LeftOut(FIRST + position, reason) for position, reason in left_out.items()]
+    batch = leave_out(given, [*culprits, LeftOut(40, "elsewhere")])
+    assert batch.texts.decoded() == ["first", "third"]
     assert batch.repaired == [3]
     assert {index: (bad.position, bad.reason) for index, bad in batch.bad.items()} == {
         1: (10, "hung"),
@@ -130,8 +122,8 @@ def test_one_by_one_gives_what_all_at_once_does(tmp_path: Path) -> None:
 class Fragile(Sketcher):
     """Hangs at one text and crashes at another."""
 
-    def sketch(self, texts: Sequence[str]) -> Sketches:
-        for text in texts:
+    def sketch(self, texts: Texts) -> Sketches:
+        for text in texts.decoded():
             if text == "hang":
                 time.sleep(3600)
             if text == "crash":
@@ -151,7 +143,7 @@ def fragile_piece(item: Piece) -> dict[int, str]:
     batch = batch_of(item.texts)
     fragile = Fragile(MinHashParams(min_cleaned_characters=20))
     if item.care:
-        leave_out(batch, item.care.left_out)
+        batch = leave_out(batch, item.care.left_out)
         sketch_one_by_one(batch, fragile, item.care.at)
     else:
         fragile.sketch(batch.texts)

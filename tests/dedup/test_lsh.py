@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama import InputError, signature
+from slimpajama.corpus.texts import Texts
 from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND, Rows, RowShape, RowsWriter
 from slimpajama.dedup.key_table import links_of_keys
 from slimpajama.dedup.lsh import BYTES_PER_KEY, KeyRange, key_ranges, read_links
@@ -227,7 +228,7 @@ def datasketch_groups(texts: list[str]) -> dict[int, int]:
 
 def our_groups(texts: list[str]) -> dict[int, int]:
     sketcher = Sketcher(MinHashParams(min_cleaned_characters=13, normalisation="none"))
-    keys = sketcher.sketch(texts).keys
+    keys = sketcher.sketch(Texts.of(texts)).keys
     ids = np.arange(len(texts), dtype=np.uint64)
     links = [pairs_of(links_of_keys(keys[:, band].copy(), ids, plain([0]))) for band in range(9)]
     clusters = clusters_of_pairs(links, [0])

@@ -5,23 +5,29 @@ Rows are read by :mod:`slimpajama.corpus.parquet`; here they become records, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from slimpajama.corpus.arrow_json import is_text
 from slimpajama.corpus.content import ContentDigest
 from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.formats.base import InputFormat
 from slimpajama.corpus.lines import LineReader
-from slimpajama.corpus.parquet import kept_rows, text_rows
+from slimpajama.corpus.parquet import TextRows, column_values, kept_rows, text_rows
+from slimpajama.corpus.parsed_line import names_no_source
 from slimpajama.corpus.pieces import POSITION_BITS, Piece, ShardFile
-from slimpajama.corpus.records import FIRST_BYTES, BadRecord, RecordBatch, names_no_source
+from slimpajama.corpus.records import FIRST_BYTES, BadRecord, RecordBatch
 from slimpajama.corpus.shard_beginnings import copied_groups
 from slimpajama.corpus.shard_writer import PartEnds, SecondPass, changed, rebuilt_line
+from slimpajama.corpus.texts import Texts
 from slimpajama.storage.paths import is_remote, opened, path_of
 
 __all__ = ["ParquetShards"]
@@ -44,40 +50,21 @@ class ParquetShards(InputFormat):
         self, piece: Piece, reader: LineReader, start: int, fields: Fields, content: ContentDigest
     ) -> Iterator[RecordBatch]:
         """See :meth:`InputFormat.read`."""
-        batch, held = RecordBatch(start=start), 0
-        columns: list[Any] = []
+        waiting: list[TextRows] = []
+        held = count = 0
         for rows in text_rows(piece, fields, start):
-            coming = sum(len(text) for text in rows.texts if text is not None)
-            if batch.ids and (held + coming > reader.block_bytes or len(batch.ids) + len(rows.texts) > BATCH_ROWS):
-                yield batch
-                for column in columns:
-                    content.add_texts(column)
-                batch, held, columns = RecordBatch(start=rows.first), 0, []
-            columns.append(rows.column)
-            for position, (text, named) in enumerate(zip(rows.texts, rows.set_names, strict=True), start=rows.first):
-                encoded = text.encode() if isinstance(text, str) else text or b""
-                size = len(encoded)
-                shard = piece.shards[0]
-                reason = _fault_in_row(text, size, reader.max_line_bytes, fields.text_name)
-                if not reason and piece.mixed:
-                    if isinstance(named, str) and named in piece.set_names:
-                        shard = piece.shards[piece.set_names.index(named)]
-                    else:
-                        reason = names_no_source(named, piece)
-                if reason:
-                    batch.bad[len(batch.ids)] = BadRecord(position, reason, size, encoded[:FIRST_BYTES])
-                else:
-                    batch.texts.append(text)
-                batch.ids.append((shard.index << POSITION_BITS) + position)
-                batch.sources.append(shard.source)
-                batch.sizes.append(size)
-                held += size
-            batch.document_ids += rows.document_ids
-            batch.preferred += rows.preferred
-        if batch.ids:
-            yield batch
-        for column in columns:
-            content.add_texts(column)
+            if waiting and (held + rows.characters > reader.block_bytes or count + len(rows) > BATCH_ROWS):
+                yield _batch(piece, fields, waiting, reader.max_line_bytes)
+                for given in waiting:
+                    content.add_texts(given.column)
+                held, count, waiting = 0, 0, []
+            waiting.append(rows)
+            held += int(rows.texts.sizes.sum())
+            count += len(rows)
+        if waiting:
+            yield _batch(piece, fields, waiting, reader.max_line_bytes)
+        for given in waiting:
+            content.add_texts(given.column)
 
     def kept_lines(self, piece: Piece, reader: LineReader, asked: SecondPass) -> Iterator[bytes]:
         """See :meth:`InputFormat.kept_lines`."""
@@ -111,7 +98,48 @@ class ParquetShards(InputFormat):
         return copied_groups(file, most, target)
 
 
-def _fault_in_row(text: str | bytes | None, size: int, max_bytes: int, name: str) -> str:
-    if size > max_bytes:
-        return "too large"
-    return "" if isinstance(text, str) else f"{name!r} is null" if text is None else f"{name!r} is not UTF-8"
+def _batch(piece: Piece, fields: Fields, parts: Sequence[TextRows], max_bytes: int) -> RecordBatch:
+    """The records of successive rows. Those that hold no text, or more than ``max_bytes`` of it, are bad."""
+    texts = Texts.joined([rows.texts for rows in parts])
+    positions = np.arange(parts[0].first, parts[0].first + len(texts))
+    null = np.concatenate([rows.null for rows in parts])
+    not_utf8 = np.concatenate([rows.not_utf8 for rows in parts])
+    owners = _owners(piece, pa.chunked_array([rows.set_names for rows in parts])) if piece.mixed else positions * 0
+    reasons: dict[int, str] = {}
+    for row in np.flatnonzero((texts.sizes > max_bytes) | null | not_utf8 | (owners < 0)).tolist():
+        if texts.sizes[row] > max_bytes:
+            reasons[row] = "too large"
+        elif null[row] or not_utf8[row]:
+            reasons[row] = f"{fields.text_name!r} is {'null' if null[row] else 'not UTF-8'}"
+        else:
+            (named,) = column_values(pa.concat_arrays([rows.set_names for rows in parts]).slice(row, 1))
+            reasons[row] = names_no_source(named, piece)
+    bad = {}
+    for row, reason in reasons.items():
+        start, stop = int(texts.starts[row]), int(texts.stops[row])
+        first = texts.data[start : min(stop, start + FIRST_BYTES)].tobytes()
+        bad[row] = BadRecord(int(positions[row]), reason, stop - start, first)
+    # Whose a broken record of a mixed file is cannot be read, so it is booked on the first source.
+    owners[list(bad)] = 0
+    sound = np.ones(len(texts), dtype=np.bool_)
+    sound[list(bad)] = False
+    shards = np.array([shard.index for shard in piece.shards], dtype=np.uint64)
+    sources = np.array([shard.source for shard in piece.shards], dtype=np.uint8)
+    return RecordBatch(
+        ids=(shards[owners] << np.uint64(POSITION_BITS)) + positions.astype(np.uint64),
+        sources=sources[owners],
+        sizes=texts.sizes,
+        texts=texts.chosen(sound),
+        bad=bad,
+        start=parts[0].first,
+        document_ids=[one for rows in parts for one in rows.document_ids],
+        preferred=[one for rows in parts for one in rows.preferred],
+    )
+
+
+def _owners(piece: Piece, names: pa.ChunkedArray) -> NDArray[np.int64]:
+    """``int64[n]``: which of the piece's sources each row names, -1 where none."""
+    if not is_text(names.type):
+        return np.full(len(names), -1, dtype=np.int64)
+    found = pc.index_in(names.cast(pa.large_string()), pa.array(piece.set_names, pa.large_string()))
+    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)
