@@ -112,5 +112,11 @@ SHARD_FORMATS: Registry[ShardFormat] = Registry(
 )
 """How deduplicated shards are stored. See :mod:`slimpajama.corpus.shard_formats`."""
 
-KEY_METHODS: Registry[KeyMethod] = Registry("key method", {"minhash": "slimpajama.dedup.key_methods:MinHash"})
+KEY_METHODS: Registry[KeyMethod] = Registry(
+    "key method",
+    {
+        "minhash": "slimpajama.dedup.key_methods:MinHash",
+        "one-permutation": "slimpajama.dedup.key_methods:OnePermutation",
+    },
+)
 """How band keys are made. See :mod:`slimpajama.dedup.key_methods`."""

@@ -52,7 +52,14 @@ A_PATH: dict[str, Any] = {"parser": _path, "metavar": "PATH"}
 ScopeName = Enum("ScopeName", {"both": "both", "global": "global", "local": "local", "none": "none"}, type=str)
 PresetChoice = Enum(
     "PresetChoice",
-    {"slimpajama": "slimpajama", "verified": "verified", "fineweb": "fineweb", "dolma3": "dolma3", "nemo": "nemo"},
+    {
+        "slimpajama": "slimpajama",
+        "verified": "verified",
+        "quick": "quick",
+        "fineweb": "fineweb",
+        "dolma3": "dolma3",
+        "nemo": "nemo",
+    },
     type=str,
 )
 OneScope = Enum("OneScope", {"global": "global", "local": "local"}, type=str)

@@ -20,7 +20,16 @@ from slimpajama.config.sizes import Bytes
 from slimpajama.errors import ConfigError
 from slimpajama.registry import KEY_METHODS, SHARD_FORMATS, Registry
 
-__all__ = ["REDPAJAMA_SET_NAMES", "Config", "LayoutName", "Scope", "SourceConfig", "load_config", "without_preset"]
+__all__ = [
+    "REDPAJAMA_SET_NAMES",
+    "SIGNATURE_METHODS",
+    "Config",
+    "LayoutName",
+    "Scope",
+    "SourceConfig",
+    "load_config",
+    "without_preset",
+]
 
 Scope = Literal["both", "global", "local", "none"]
 LayoutName = Literal["auto", "folders", "records"]
@@ -36,6 +45,9 @@ REDPAJAMA_SET_NAMES = {
 }
 """RedPajama's seven sources with the names SlimPajama writes into ``meta``, in the default order: of the copies of a
 document, that of a curated source stays, and one that was cleaned before one that was not."""
+
+SIGNATURE_METHODS = ("minhash", "one-permutation")
+"""The methods whose keys are made from signatures, which removals can be checked by."""
 
 FIELD_PATH = r"^[^.]+(\.[^.]+)*$"
 
@@ -91,8 +103,8 @@ class Config(BaseModel):
 
     preset: PresetName = Field(
         default="slimpajama",
-        description="settings by one name: `slimpajama`, `verified`, `fineweb`, `dolma3` or `nemo` sets shingle, "
-        "bands, rows, num_perm and checked where they are not given",
+        description="settings by one name: `slimpajama`, `verified`, `quick`, `fineweb`, `dolma3` or `nemo` sets "
+        "shingle, bands, rows, num_perm, method and checked where they are not given",
     )
     sources: tuple[SourceConfig, ...] = Field(
         default=(),
@@ -140,9 +152,11 @@ class Config(BaseModel):
         "`shingle.unit=word` and `shingle.length=5`",
     )
     method: str = Field(
-        default="minhash", description="how the keys of documents are made: this, or a method registered in Python"
+        default="minhash",
+        description="how the keys of documents are made: from `num_perm` permutations (`minhash`), one permutation in "
+        "`num_perm` bins (`one-permutation`, less than half the time), or by a method registered in Python",
     )
-    num_perm: int = Field(default=128, ge=1, le=65_536, description="permutations of a signature")
+    num_perm: int = Field(default=128, ge=1, le=65_536, description="permutations of a signature, or its bins")
     seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the permutations")
     bands: int | None = Field(default=None, ge=1, description="LSH bands; default: the preset's, 9 as published")
     rows: int | None = Field(
@@ -191,7 +205,9 @@ class Config(BaseModel):
         description="a compressed shard that breaks off: stop, or keep the whole records before the fault",
     )
     piece_bytes: Bytes = Field(
-        default=256 << 20, ge=1 << 16, description="uncompressed shards are cut into such ranges"
+        default=256 << 20,
+        ge=1 << 16,
+        description="uncompressed shards, and zstd files of many frames, are cut into such ranges",
     )
     shard_format: str = Field(
         default="jsonl.zst",
@@ -256,16 +272,16 @@ class Config(BaseModel):
         preset = DEDUP_PRESETS[self.preset]
         filled = {
             name: getattr(preset, name)
-            for name in ("shingle", "num_perm", "checked")
+            for name in ("shingle", "num_perm", "checked", "method")
             if name not in self.model_fields_set
         }
         for name, value in filled.items():
             object.__setattr__(self, name, value)  # leaves model_fields_set as it is, and the model frozen to others
         self._fill_in_bands(preset)
-        if self.checked and self.method != "minhash":
+        if self.checked and self.method not in SIGNATURE_METHODS:
             raise ValueError(
                 f"checked works with signatures, and method {self.method!r} has none: set checked to false, or method "
-                "to minhash"
+                f"to {' or '.join(SIGNATURE_METHODS)}"
             )
         names = [source.name for source in self.sources]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -298,7 +314,7 @@ class Config(BaseModel):
 def without_preset(values: Mapping[str, object]) -> dict[str, object]:
     """The settings of a whole config, without those that are as its preset has them, so that another can take over."""
     preset = Config.model_validate({"preset": values.get("preset", "slimpajama")}).model_dump(mode="json")
-    filled = ("preset", "shingle", "bands", "rows", "num_perm", "checked", "threshold")
+    filled = ("preset", "shingle", "bands", "rows", "num_perm", "method", "checked", "threshold")
     return {key: value for key, value in values.items() if key not in filled or value != preset[key]}
 
 

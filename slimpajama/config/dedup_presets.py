@@ -14,7 +14,7 @@ from slimpajama.config.shingle import ShingleConfig
 
 __all__ = ["DEDUP_PRESETS", "PRESET_THRESHOLD", "DedupPreset", "PresetName"]
 
-PresetName = Literal["slimpajama", "verified", "fineweb", "dolma3", "nemo"]
+PresetName = Literal["slimpajama", "verified", "quick", "fineweb", "dolma3", "nemo"]
 
 PRESET_THRESHOLD = 0.8
 """What removals are held to where ``checked`` and no threshold is given."""
@@ -30,6 +30,7 @@ class DedupPreset:
     rows: int
     num_perm: int
     checked: bool = False
+    method: str = "minhash"
 
 
 DEDUP_PRESETS: dict[PresetName, DedupPreset] = {
@@ -47,6 +48,15 @@ DEDUP_PRESETS: dict[PresetName, DedupPreset] = {
         rows=8,
         num_perm=112,
         checked=True,
+    ),
+    "quick": DedupPreset(
+        "as verified, for less time: one permutation in 256 bins; 13 characters, 16 bands of 8 rows",
+        ShingleConfig(unit="character", length=13),
+        bands=16,
+        rows=8,
+        num_perm=256,
+        checked=True,
+        method="one-permutation",
     ),
     "fineweb": DedupPreset(
         "FineWeb's settings: shingles of 5 words, 14 bands of 8 rows",

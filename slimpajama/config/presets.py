@@ -93,6 +93,7 @@ def _settings(name: str, preset: DedupPreset) -> str:
         f"preset: {name}",
         "# which sets, where they are not given:",
         f"# shingle: {{unit: {preset.shingle.unit}, length: {preset.shingle.length}}}",
+        f"# method: {preset.method}",
         f"# num_perm: {preset.num_perm}",
         f"# bands: {preset.bands}",
         f"# rows: {preset.rows}",

@@ -16,6 +16,7 @@ import lzma
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar, Protocol, cast
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ByteStream",
     "Bz2Codec",
     "Codec",
+    "Entry",
     "GzCodec",
     "Lz4Codec",
     "MemberStream",
@@ -46,6 +48,14 @@ class ByteStream(Protocol):
 
 class WindowTooLarge(OSError):
     """The stream asks for more memory than is allowed."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entry:
+    """A place where decoding can begin: the byte ``stored`` of a file, and the ``position`` in the text."""
+
+    stored: int
+    position: int
 
 
 class Codec(ABC):
@@ -72,6 +82,14 @@ class Codec(ABC):
         off, and :class:`WindowTooLarge` instead of using more than 128 MiB. It returns 0 at a proper end only. The
         setting ``truncated`` then works for the codec.
         """
+
+    def entries(self, raw: BinaryIO, size: int, apart: int) -> tuple[Entry, ...]:
+        """Places in a file of ``size`` bytes where decoding can begin, besides its beginning, found without decoding.
+
+        What lies between two, behind the last, and before the first is about ``apart`` bytes of text, or less. None
+        where there are none, or where to look for them costs too much.
+        """
+        return ()
 
     @abstractmethod
     def compressed(self, content: bytes) -> bytes:

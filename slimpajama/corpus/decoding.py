@@ -69,6 +69,12 @@ class ShardBytes:
             self._raw.seek(self._given + count)
             self._given += count
             return
+        nearest = max((entry for entry in self._file.entries if entry.position <= self._given + count), default=None)
+        if nearest and nearest.position > self._given:
+            self._raw.seek(nearest.stored)
+            self._stream = self._file.codec.decoded(self._raw)
+            count -= nearest.position - self._given
+            self._given = nearest.position
         scratch = memoryview(bytearray(min(count, 8 << 20)))
         while count:
             read = self.read_into(scratch[:count])
@@ -85,12 +91,11 @@ class ShardBytes:
                 f"{self._file.path} is corrupt or breaks off ({reason}); replace it, remove it, or set truncated=keep "
                 "to use the whole records before the fault"
             ) from cause
-        logging.getLogger("slimpajama").warning(
-            "%s is corrupt or breaks off (%s); only its whole records in the first %s bytes of text are used",
-            self._file.path,
-            reason,
-            f"{self._given:,}",
-        )
+        used = f"only its whole records in the first {self._given:,} bytes of text are used"
+        later = [entry.position for entry in self._file.entries if entry.position >= self._given]
+        if later:
+            used = f"its records from byte {self._given:,} of text to byte {later[0]:,} are not used"
+        logging.getLogger("slimpajama").warning("%s is corrupt or breaks off (%s); %s", self._file.path, reason, used)
         self.broke_off = True
 
     def _recover(self, fault: OSError) -> None:

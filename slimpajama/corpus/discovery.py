@@ -17,7 +17,7 @@ from slimpajama.config.dedup import LayoutName, SourceConfig
 from slimpajama.corpus.bundles import USUAL_LIMITS, BundleLimits, bundled
 from slimpajama.corpus.layout import held_out_folders, layout_of
 from slimpajama.corpus.lone_objects import lone_objects
-from slimpajama.corpus.pieces import POSITION_BITS, Corpus, Piece, Shard, ShardFile, cut
+from slimpajama.corpus.pieces import POSITION_BITS, Corpus, Piece, Shard, ShardFile, cut, with_entries
 from slimpajama.corpus.shard_listing import list_shards
 from slimpajama.errors import ConfigError, InputChanged, InputNotFound, ShardUnreadable
 from slimpajama.storage.paths import opened, path_of
@@ -77,6 +77,7 @@ def discover(
             "several folders may be one source"
         )
     used = sorted({file for _, file, _ in placed}, key=lambda file: file.relative)
+    used = [with_entries(file, piece_bytes) for file in used]
     unassigned = {file.relative for file in files} - {file.relative for file in used}
     position = {file.relative: index for index, file in enumerate(used)}
     placed.sort(key=lambda place: (place[0], place[1].relative))

@@ -3,14 +3,14 @@
 Shards are numbered by (source order, path), and a document's id is ``shard << 40 | position``: it needs no counting
 pass, does not depend on the number of workers, sorts documents by precedence, and finds the line again. A file whose
 records name their sources is one shard *per source* of which it may hold records, so the order of ids is the order of
-sources there too. Only uncompressed lines are cut into ranges. Rejected: numbering documents in a first pass, and ids
-of random digits (they name nothing).
+sources there too. Lines are cut into ranges where they are not compressed, or where decoding can begin in many places.
+Rejected: numbering documents in a first pass, and ids of random digits (they name nothing).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from slimpajama.config.dedup import SourceConfig
 from slimpajama.corpus.file_formats import kind_of
+from slimpajama.storage.paths import is_remote, opened, path_of
 
 if TYPE_CHECKING:
+    from slimpajama.corpus.codecs import Entry
     from slimpajama.registry import Codec, InputFormat
 
-__all__ = ["POSITION_BITS", "Bundle", "Corpus", "Piece", "Shard", "ShardFile", "cut"]
+__all__ = ["POSITION_BITS", "Bundle", "Corpus", "Piece", "Shard", "ShardFile", "cut", "with_entries"]
 
 POSITION_BITS = 40
 """Bits of an id that hold the position: up to 1.1 TB of decompressed text per shard, 16.7 million shards."""
@@ -32,8 +34,9 @@ POSITION_BITS = 40
 @dataclass(frozen=True, slots=True)
 class ShardFile:
     """One input file; ``relative`` is its path below the input, with forward slashes. ``version``: a store's tag of its
-    content, empty on a disk. ``format`` and ``codec`` follow from ``suffix``; they travel to workers with the file, so
-    workers need not know what is registered."""
+    content, empty on a disk. ``entries``: of a compressed file that is cut, where its pieces begin, but for the first.
+    ``format`` and ``codec`` follow from ``suffix``; they travel to workers with the file, so workers need not know what
+    is registered."""
 
     path: str
     relative: str
@@ -41,6 +44,7 @@ class ShardFile:
     size: int
     modified_ns: int
     version: str = ""
+    entries: tuple[Entry, ...] = field(default=(), repr=False, compare=False)
     format: InputFormat = field(init=False, repr=False, compare=False)
     codec: Codec = field(init=False, repr=False, compare=False)
 
@@ -62,7 +66,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What is read in one go: a file, or a newline-aligned byte range ``[start, stop)`` of an uncompressed one.
+    """What is read in one go: a file, or the lines that begin in the byte range ``[start, stop)`` of its text.
 
     ``shards`` are the shards of the file by source order. With more than one, each record names its source by
     ``meta.redpajama_set_name``, one of ``set_names``. ``keeps_labels``: a record that comes with such a name keeps it;
@@ -96,6 +100,9 @@ class Piece:
     @property
     def input_bytes(self) -> int:
         """Bytes on disk this piece covers."""
+        if self.file.entries:
+            bounds = (0, *(entry.stored for entry in self.file.entries), self.file.size)
+            return bounds[self.part + 1] - bounds[self.part]
         return (self.file.size if self.stop is None else self.stop) - self.start
 
 
@@ -199,7 +206,7 @@ def cut(
     keeping: Sequence[bool],
     piece_bytes: int,
 ) -> Iterator[Piece]:
-    """The pieces of ``files``: ranges of ``piece_bytes`` of those that can be cut.
+    """The pieces of ``files``: ranges of ``piece_bytes`` of those that can be cut, or from one entry to the next.
 
     ``keeping``: for each source, whether its records keep the names of sources that they come with.
     """
@@ -209,9 +216,29 @@ def cut(
     for file, own in zip(files, by_file, strict=True):
         names = tuple(sources[shard.source].set_name for shard in own)
         keeps_labels = all(keeping[shard.source] for shard in own)
-        splits = file.format.divisible and file.codec.plain and file.size > piece_bytes
-        parts = -(-file.size // piece_bytes) if splits else 1
-        for part in range(parts):
-            start = part * piece_bytes
-            stop = min(start + piece_bytes, file.size) if splits else None
-            yield Piece(file, start, stop, part, parts, tuple(own), names, keeps_labels)
+        starts = [0]
+        stops: list[int | None] = [None]
+        if file.entries:
+            # A reader looks at the byte before a piece, to know whether a line begins with the piece.
+            starts += [entry.position + 1 for entry in file.entries]
+            stops = [*starts[1:], None]
+        elif file.format.divisible and file.codec.plain and file.size > piece_bytes:
+            starts = list(range(0, file.size, piece_bytes))
+            stops = [*starts[1:], file.size]
+        for part, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+            yield Piece(file, start, stop, part, len(starts), tuple(own), names, keeps_labels)
+
+
+def with_entries(file: ShardFile, piece_bytes: int) -> ShardFile:
+    """``file`` with its entries, if it is compressed lines of more than about ``piece_bytes``.
+
+    Files in a store have none: to look for entries there would fetch most of the file.
+    """
+    path = path_of(file.path)
+    if not file.format.divisible or file.format.text_bytes(file) <= piece_bytes or is_remote(path):
+        return file
+    try:
+        with opened(path) as raw:
+            return replace(file, entries=file.codec.entries(raw, file.size, piece_bytes))
+    except OSError:
+        return file  # what is wrong with it is told where it is read

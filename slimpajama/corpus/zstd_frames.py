@@ -9,11 +9,11 @@ which is no faster.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import zstandard
 
-from slimpajama.corpus.codecs import CHUNK_BYTES, WINDOW_BYTES, ByteStream, Codec, WindowTooLarge
+from slimpajama.corpus.codecs import CHUNK_BYTES, WINDOW_BYTES, ByteStream, Codec, Entry, WindowTooLarge
 
 __all__ = ["FrameWalk", "ZstCodec", "ZstdStream"]
 
@@ -40,6 +40,29 @@ class ZstCodec(Codec):
     def decoded(self, raw: Any) -> ByteStream:
         """See :meth:`Codec.decoded`."""
         return ZstdStream(raw)
+
+    def entries(self, raw: BinaryIO, size: int, apart: int) -> tuple[Entry, ...]:
+        """See :meth:`Codec.entries`: where frames begin, of which the seekable format and ``cat`` leave many.
+
+        There are none unless the file is whole, and each frame tells how much text it holds, which is ``apart`` bytes
+        or less. Costs one small read for each block.
+        """
+        walk, at, position, last = FrameWalk(), 0, 0, 0
+        found: list[Entry] = []
+        while at < size:
+            begins = not walk.inside
+            header_bytes = _take_at(raw, at, walk)
+            if not header_bytes:
+                return ()
+            if begins:
+                if walk.content is None or walk.content > apart:
+                    return ()
+                if last < position and position + walk.content > last + apart:
+                    found.append(Entry(at, position))
+                    last = position
+                position += walk.content
+            at += header_bytes + walk.skip
+        return tuple(found) if at == size and not walk.inside else ()
 
     def compressed(self, content: bytes) -> bytes:
         """See :meth:`Codec.compressed`."""
@@ -100,6 +123,18 @@ class FrameWalk:
         self._checksum_bytes = 4 * (flags >> 2 & 1)
         self.skip, self.wanted, self.inside = 0, BLOCK_HEADER_BYTES, True
         return True
+
+
+def _take_at(raw: BinaryIO, at: int, walk: FrameWalk) -> int:
+    """Give ``walk`` the header at a byte of a file; returns its size, 0 where the file ends in it."""
+    raw.seek(at)
+    header = b""
+    while True:
+        header += raw.read(walk.wanted - len(header))
+        if len(header) < walk.wanted:
+            return 0
+        if walk.take(header):
+            return len(header)
 
 
 class ZstdStream:

@@ -91,11 +91,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class DecisionTables:
-    """The tables of decisions below ``root`` that ``manifest`` lists. ``piece_bytes``: the setting."""
+    """The tables of decisions below ``root`` that ``manifest`` lists."""
 
     root: Path
     manifest: Manifest
-    piece_bytes: int
 
     @functools.cached_property
     def tables(self) -> tuple[Path, ...]:
@@ -148,10 +147,9 @@ class DecisionTables:
 
     def part(self, shard: str, position: int) -> ManifestPart | None:
         """The first part of the bundle that holds what begins at a position of an input file, if there is one."""
-        parts = list(self._by_input.get(shard, {}).values())
-        # A file of several pieces is cut every so many bytes, and a record belongs to the piece it begins in.
-        number = position // self.piece_bytes if len(parts) > 1 else 0
-        return parts[number] if number < len(parts) else None
+        parts = self._by_input.get(shard, {}).values()
+        # A record belongs to the piece it begins in.
+        return max((part for part in parts if part.start <= position), key=lambda part: part.start, default=None)
 
     def by_document_id(self, document_id: str) -> list[Decision]:
         """The decisions on the records that hold this id; a filter over one column of all tables."""

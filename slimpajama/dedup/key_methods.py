@@ -22,7 +22,7 @@ from slimpajama.dedup.sketcher import Sketcher, Sketches
 from slimpajama.errors import ConfigError
 from slimpajama.text.normalisation import normaliser
 
-__all__ = ["KeyMethod", "MinHash", "TextSketcher"]
+__all__ = ["KeyMethod", "MinHash", "OnePermutation", "TextSketcher"]
 
 
 class TextSketcher(Protocol):
@@ -69,6 +69,12 @@ class MinHash(KeyMethod):
     def sketcher(self, params: MinHashParams) -> TextSketcher:
         """See :meth:`KeyMethod.sketcher`."""
         return Sketcher(params)
+
+
+class OnePermutation(MinHash):
+    """Bands of signatures made by one permutation, in as many bins as ``num_perm``."""
+
+    name = "one-permutation"
 
 
 class _NormalisingSketcher:

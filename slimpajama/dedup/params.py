@@ -62,6 +62,16 @@ class MinHashParams:
             threshold=config.threshold if config.checked else None,
         )
 
+    @property
+    def in_bins(self) -> bool:
+        """Whether a signature is made by one permutation, in ``num_perm`` bins."""
+        return self.method == "one-permutation"
+
+    @property
+    def values(self) -> int:
+        """How many values of a signature are computed: those that bands use, or all bins, which cost no more."""
+        return self.num_perm if self.in_bins else self.bands * self.rows
+
     def first_difference(self, other: MinHashParams) -> str:
         """The name of the first field in which two values differ, or nothing."""
         return next((one.name for one in fields(self) if getattr(self, one.name) != getattr(other, one.name)), "")

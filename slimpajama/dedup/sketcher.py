@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from slimpajama.corpus.texts import Texts
 from slimpajama.dedup.band_keys import band_keys
 from slimpajama.dedup.minhash import minhash, permutations
+from slimpajama.dedup.one_permutation import one_permutation
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.engine.kernels import kernel
 from slimpajama.text.cleaning import fold_utf8, folding_of
@@ -39,7 +40,7 @@ class Sketches:
     ``sizes`` ``int64[n]``: bytes of the stored (normalised) text. ``cleaned`` ``int64[n]``: cleaned characters.
     ``rewritten`` ``bool[n]``: normalisation changed the text. ``keys`` ``uint64[n, bands]``: band keys, zero where
     the document is too short for LSH. ``hashes`` ``uint64[n, 2]``: 128 bits of the cleaned text. ``minima``
-    ``uint8[n, bands * rows]``: the low byte of each value of the signature, only where removals are checked.
+    ``uint8[n, values]``: the low byte of each value of the signature, only where removals are checked.
     """
 
     sizes: NDArray[np.int64]
@@ -96,6 +97,8 @@ def _sketch_batch(
     hashes: NDArray[np.uint64],
     hash_keys: NDArray[np.uint32],
     minima: NDArray[np.uint8],
+    in_bins: bool,
+    empty: NDArray[np.int64],
 ) -> None:
     for document in range(stops.shape[0]):
         count = fold_utf8(utf8[starts[document] : stops[document]], points, fold, nfc, check_nfc, space)
@@ -108,7 +111,10 @@ def _sketch_batch(
                 units = units[: words_as_units(units, word_classes)]
             if units.shape[0] < length:
                 continue
-            minhash(units, length, multipliers, addends, scratch, mixed, least)
+            if in_bins:
+                one_permutation(units, length, multipliers, addends, scratch, mixed, empty, least)
+            else:
+                minhash(units, length, multipliers, addends, scratch, mixed, least)
             band_keys(least, rows, keys[document])
             kept = minima[document]
             for i in range(kept.shape[0]):
@@ -124,8 +130,8 @@ class Sketcher:
     def __init__(self, params: MinHashParams) -> None:
         bands, rows, normalisation = params.bands, params.rows, params.normalisation
         multipliers, addends = permutations(params.num_perm, params.seed)
-        self._multipliers = multipliers[: bands * rows].copy()
-        self._addends = addends[: bands * rows].copy()
+        self._multipliers = multipliers[: params.values].copy()
+        self._addends = addends[: params.values].copy()
         self._bands = bands
         self._rows = rows
         self._lowers = params.cleaning != "none"
@@ -141,7 +147,9 @@ class Sketcher:
         self._points = np.empty(1 << 20, dtype=np.uint32)
         self._scratch = shingle_scratch()
         self._mixed = np.empty(BLOCK, dtype=np.uint32)
-        self._least = np.empty(bands * rows, dtype=np.uint32)
+        self._least = np.empty(params.values, dtype=np.uint32)
+        self._in_bins = params.in_bins
+        self._empty = np.empty(params.values, dtype=np.int64)
 
     def sketch(self, texts: Texts) -> Sketches:
         """Sketch ``texts``."""
@@ -199,5 +207,7 @@ class Sketcher:
             hashes,
             KEYS,
             minima,
+            self._in_bins,
+            self._empty,
         )
         return Sketches(sizes, cleaned, rewritten, keys, hashes, minima if self._keep_minima else None)

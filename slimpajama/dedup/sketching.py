@@ -67,7 +67,7 @@ class SketchSettings:
         params = self.params
         return RowShape(
             bands=params.bands,
-            minima=params.bands * params.rows if params.checked else 0,
+            minima=params.values if params.checked else 0,
             ranks=len(self.preferences),
             document_ids=bool(self.fields.document_id),
         )
@@ -110,7 +110,7 @@ class Sketched:
 def has_parts(bundle: Bundle, part_bytes: int) -> bool:
     """Whether it is a piece that may hold more than ``part_bytes`` of text, and cannot be cut without reading it."""
     piece = bundle.first
-    return len(bundle.pieces) == 1 and piece.stop is None and piece.input_bytes * COMPRESSION > part_bytes
+    return len(bundle.pieces) == piece.parts == 1 and piece.input_bytes * COMPRESSION > part_bytes
 
 
 def sketch_part(

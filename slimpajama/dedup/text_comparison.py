@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from slimpajama.config.dedup import SIGNATURE_METHODS
 from slimpajama.corpus.texts import Texts
 from slimpajama.dedup.minhash import signature
+from slimpajama.dedup.one_permutation import bin_minima
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.shingle_sets import containment, jaccard, shingle_sets
 from slimpajama.registry import KEY_METHODS
@@ -39,9 +41,10 @@ def compare_texts(first: str, second: str, params: MinHashParams) -> Comparison:
     sets = shingle_sets([first, second], params)
     one, other = sets[0], sets[1]
     estimate = None
-    if params.method == "minhash":
+    if params.method in SIGNATURE_METHODS:
+        make = bin_minima if params.in_bins else signature
         signatures = [
-            signature(
+            make(
                 text,
                 params.num_perm,
                 params.seed,

@@ -94,8 +94,9 @@ class Outputs:
             ManifestInput(piece.file.relative, tuple(shard.index for shard in piece.shards)) for piece in bundle.pieces
         )
         parts = []
+        begins = (bundle.first.start, *starts[1:])
         stops = (*starts[1:], None)
-        for start, stop, outputs in zip(starts, stops, layout.shards(bundle, len(starts), BOTH), strict=True):
+        for start, stop, outputs in zip(begins, stops, layout.shards(bundle, len(starts), BOTH), strict=True):
             paths = [layout.relative(output.path) for output in outputs]
             shards = tuple(
                 ManifestShard(layout.sources[output.source], output.scope, path, digests.get(path))

@@ -252,7 +252,7 @@ def open_evidence(output: str | Path) -> Evidence:
     config = checked(Config, request.settings, str(layout.root))
     return Evidence(
         layout,
-        DecisionTables(layout.root, manifest, config.piece_bytes),
+        DecisionTables(layout.root, manifest),
         TextReader(path_of(request.input), config),
         open_index(layout.root),
     )

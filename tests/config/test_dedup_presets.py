@@ -19,6 +19,7 @@ Values = tuple[str, int, tuple[int, int], int, bool, float | None]
 VALUES: dict[str, Values] = {
     "slimpajama": ("character", 13, (9, 13), 128, False, None),
     "verified": ("character", 13, (14, 8), 112, True, 0.8),
+    "quick": ("character", 13, (16, 8), 256, True, 0.8),
     "fineweb": ("word", 5, (14, 8), 112, False, None),
     "dolma3": ("word", 5, (26, 11), 286, True, 0.8),
     "nemo": ("character", 24, (20, 13), 260, False, None),
@@ -58,6 +59,14 @@ def test_each_preset_has_these_values_however_it_is_asked_for(name: str, tmp_pat
 def test_every_preset_is_listed_with_a_title() -> None:
     assert tuple(DEDUP_PRESETS) == get_args(PresetName) == tuple(VALUES)
     assert all(preset.title for preset in DEDUP_PRESETS.values())
+
+
+def test_only_the_quick_preset_makes_signatures_by_one_permutation() -> None:
+    methods = {name: Config(preset=name).method for name in DEDUP_PRESETS}
+    assert methods == {name: "one-permutation" if name == "quick" else "minhash" for name in VALUES}
+    assert Config(preset="quick", method="minhash").method == "minhash"
+    assert "method" not in without_preset(Config(preset="quick").model_dump(mode="json"))
+    assert without_preset(Config(method="one-permutation").model_dump(mode="json"))["method"] == "one-permutation"
 
 
 def test_a_given_setting_beats_the_presets() -> None:
@@ -109,7 +118,10 @@ def test_a_part_of_a_shingle_that_is_not_given_is_the_presets_if_its_unit_is() -
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"preset": "minhash"}, "run.yaml: preset: must be 'slimpajama', 'verified', 'fineweb', 'dolma3' or 'nemo'"),
+        (
+            {"preset": "minhash"},
+            "run.yaml: preset: must be 'slimpajama', 'verified', 'quick', 'fineweb', 'dolma3' or 'nemo'",
+        ),
         ({"shingle": {"length": 2}}, "run.yaml: shingle.length: must be at least 3 (given: 2)"),
         ({"shingle": {"length": 65}}, "run.yaml: shingle.length: must be at most 64 (given: 65)"),
         ({"shingle": {"unit": "byte", "length": 5}}, "run.yaml: shingle.unit: must be 'character' or 'word'"),

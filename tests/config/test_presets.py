@@ -76,14 +76,14 @@ def test_the_command_lists_presets_and_prints_one() -> None:
     assert [line.split()[:2] for line in listed.stdout.splitlines()][:3] == [
         ["slimpajama", "dedup"],
         ["verified", "dedup"],
-        ["fineweb", "dedup"],
+        ["quick", "dedup"],
     ]
     assert ["sample", "config"] in [line.split()[:2] for line in listed.stdout.splitlines()]
     printed = CliRunner().invoke(app, ["presets", "dc-6"])
     assert printed.stdout == preset("dc-6").content == recipe_file(Path("dc-6")).read_text(encoding="utf-8")
     unknown = CliRunner().invoke(app, ["presets", "dc-99"])
     assert unknown.exit_code == 2
-    assert unknown.stderr.startswith("error: there is no preset 'dc-99'; the presets are slimpajama, verified, fineweb")
+    assert unknown.stderr.startswith("error: there is no preset 'dc-99'; the presets are slimpajama, verified, quick")
 
 
 @pytest.mark.parametrize("name", DEDUP_PRESETS)

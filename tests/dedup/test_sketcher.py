@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from slimpajama import clean, shingle_hashes, signature
 from slimpajama.corpus.texts import Texts
+from slimpajama.dedup.one_permutation import bin_minima
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher, Sketches
 from slimpajama.text.cleaning import Cleaning
@@ -147,6 +148,22 @@ def test_minima_are_the_low_bytes_of_the_signature_where_removals_are_checked() 
     expected = [(signature(text, 112) & 0xFF).tolist() for text in map(normaliser("nfc"), [TRAVELLERS, *SLOW])]
     assert sketches.minima.tolist() == [expected[0], [0] * 112, *expected[1:]]
     assert SKETCHERS["nfc"].sketch(Texts.of([TRAVELLERS])).minima is None
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_one_permutation_gives_keys_of_the_first_bins_and_the_low_bytes_of_all(checked: bool) -> None:
+    params = MinHashParams(
+        num_perm=64, seed=7, bands=5, rows=8, min_cleaned_characters=20, checked=checked, method="one-permutation"
+    )
+    texts = [TRAVELLERS, *SLOW]
+    sketches = Sketcher(params).sketch(Texts.of(texts))
+    expected = [bin_minima(text, 64, 7) for text in map(normaliser("nfc"), texts)]
+    assert sketches.keys.tolist() == [band_keys_of(signature, 5, 8) for signature in expected]
+    if checked:
+        assert sketches.minima is not None
+        assert sketches.minima.tolist() == [(signature & 0xFF).tolist() for signature in expected]
+    else:
+        assert sketches.minima is None
 
 
 @pytest.mark.parametrize("unit", ["character", "word"])

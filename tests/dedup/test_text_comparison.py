@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from slimpajama.corpus.texts import Texts
+from slimpajama.dedup.one_permutation import bin_minima
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher
 from slimpajama.dedup.text_comparison import compare_texts
@@ -35,6 +36,15 @@ def test_the_estimate_is_that_of_datasketch() -> None:
         one.update_batch(shingle_hashes(text).tolist())
         signatures.append(one)
     assert compare_texts(FIRST, SECOND, PARAMS).estimate == signatures[0].jaccard(signatures[1])
+
+
+def test_the_estimate_by_one_permutation_is_the_share_of_bins_that_agree() -> None:
+    params = MinHashParams(min_cleaned_characters=0, method="one-permutation", num_perm=256, bands=16, rows=8)
+    one, other = (bin_minima(text, 256, 1) for text in (FIRST, SECOND))
+    found = compare_texts(FIRST, SECOND, params)
+    assert found.estimate is not None
+    assert found.estimate == np.mean(one == other)
+    assert abs(found.estimate - found.jaccard) < 0.1
 
 
 def test_the_bands_that_agree_are_those_whose_keys_are_equal() -> None:

@@ -32,7 +32,7 @@ class InputFormat(ABC):
     """A way to store records in a file.
 
     ``name``: unique among formats. ``endings``: of its files. ``compressible``: an ending may be followed by that of a
-    codec. ``divisible``: a file that is not compressed may be cut into ranges at any byte, and a record belongs to
+    codec. ``divisible``: the decoded bytes of a file may be cut into ranges at any byte, and a record belongs to
     the range it begins in. ``unit``: what positions count. ``may_be_description``: a file of one indented JSON object
     describes data and is left out.
     """

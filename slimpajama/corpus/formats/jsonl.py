@@ -1,6 +1,6 @@
 """JSON lines, and ``.json`` files, which hold lines or one array of records.
 
-Only uncompressed lines are cut into ranges; an array may not be. Lines are read by
+Lines may be cut into ranges (:mod:`slimpajama.corpus.pieces`), an array may not. Lines are read by
 :mod:`slimpajama.corpus.lines` and parsed by :mod:`slimpajama.corpus.records`; an array is turned into lines on the way
 (:mod:`slimpajama.corpus.json_array`).
 """

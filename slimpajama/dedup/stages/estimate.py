@@ -109,7 +109,7 @@ class EstimateStage(Stage[EstimatePayload, EstimateResult]):
     def tasks(self) -> Sequence[Task[EstimatePayload]]:
         """As many as the memory asks for."""
         dedup, layout, params = self.dedup, self.dedup.layout, MinHashParams.of(self.dedup.config)
-        held = BYTES_PER_PAIR + 2 * params.bands * params.rows
+        held = BYTES_PER_PAIR + 2 * params.values
         shares = max(1, -(-self.pair_count * held // task_bytes(dedup.config)))
         threshold = None if self.exact else threshold_held(dedup.config)
         inputs = {
