@@ -41,11 +41,7 @@ LENGTH = 2048
 
 def tokenise(dedup: Path, tokenizer: Path) -> dict[str, Any]:
     """Encode every kept document once, read before the clock starts, with a cold encoder."""
-    texts = [
-        [text.encode() for text in batch.texts]
-        for shard in open_dedup_output(dedup).shards
-        for batch in kept_documents(shard)
-    ]
+    texts = [batch.texts.encoded() for shard in open_dedup_output(dedup).shards for batch in kept_documents(shard)]
     encoder = Encoder(load_tokenizer(tokenizer), "gigatoken")
     began, busy = time.perf_counter(), time.process_time()
     tokens = sum(encoder.encode(batch)[0].size for batch in texts)

@@ -23,6 +23,7 @@ import numpy as np
 import orjson
 import zstandard
 
+from slimpajama.corpus.texts import Texts
 from slimpajama.tokens.documents import DocumentBatch
 from slimpajama.tokens.encoding import Encoder, agreeing_backend
 from slimpajama.tokens.holdout import RATE, candidates, draw_holdout
@@ -70,7 +71,7 @@ def batches(texts: list[str], shard: int) -> Iterator[DocumentBatch]:
             end += 1
         ids = (np.uint64(shard) << np.uint64(40)) + np.arange(begin, end, dtype=np.uint64)
         kept, one = np.ones(ids.size, dtype=np.bool_), np.ones(ids.size, dtype=np.int64)
-        yield DocumentBatch(ids, texts[begin:end], kept, kept, ids, one, one)
+        yield DocumentBatch(ids, Texts.of(texts[begin:end]), kept, kept, ids, one, one)
         begin = end
 
 

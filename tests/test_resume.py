@@ -99,7 +99,9 @@ def test_a_store_of_parts_is_that_of_whole_shards(corpus: Path) -> None:
     for out, part_bytes in (("out", "64KiB"), ("whole", "1GiB")):
         run(corpus, out, part_bytes=part_bytes)
         opened = open_dedup_output(corpus / out)
-        assert [text for shard in opened.shards for batch in kept_documents(shard) for text in batch.texts] == [
+        assert [
+            text for shard in opened.shards for batch in kept_documents(shard) for text in batch.texts.decoded()
+        ] == [
             DOCUMENTS[3],
             document(9999),
             *DOCUMENTS,

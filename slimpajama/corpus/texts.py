@@ -61,6 +61,11 @@ class Texts:
         """Some of the texts, in the same buffer."""
         return Texts(self.data, self.starts[which], self.stops[which])
 
+    def encoded(self) -> list[bytes]:
+        """All texts as bytes, for libraries that take nothing else."""
+        data = self.data.data
+        return [bytes(data[start:stop]) for start, stop in zip(self.starts.tolist(), self.stops.tolist(), strict=True)]
+
     def decoded(self) -> list[str]:
         """All texts as strings."""
         data, spans = self.data.data, zip(self.starts.tolist(), self.stops.tolist(), strict=True)

@@ -209,11 +209,11 @@ def kept_documents(shard: KeptShard, block_bytes: int = BLOCK_BYTES) -> Iterator
             place = -1
             break
         place = last
-        texts, rows = records.texts.decoded(), np.arange(first, last)
+        texts, rows = records.texts, np.arange(first, last)
         if shard.rest:
             rows = rows[~kept_local[rows]]
-            texts = [texts[row - first] for row in rows.tolist()]
-        if texts:
+            texts = texts.chosen(rows - first)
+        if rows.size:
             columns_of = (column[rows] for column in (kept_global, kept_local, clusters, *sizes))
             yield DocumentBatch(ids[rows], texts, *columns_of)
     if place != ids.size:

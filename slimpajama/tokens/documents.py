@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slimpajama.corpus.texts import Texts
+
 __all__ = ["DocumentBatch"]
 
 
@@ -26,7 +28,7 @@ class DocumentBatch:
     """
 
     ids: NDArray[np.uint64]
-    texts: list[str]
+    texts: Texts
     kept_global: NDArray[np.bool_]
     kept_local: NDArray[np.bool_]
     clusters: NDArray[np.uint64]

@@ -62,7 +62,7 @@ def excerpts(sample: ExcerptSample) -> list[tuple[int, str]]:
 
 
 def _beginning(shard: KeptShard, limit: int) -> Iterator[DocumentBatch]:
-    """Batches up to the one in which ``limit`` bytes (or characters: near enough) of text are reached.
+    """Batches up to the one in which ``limit`` characters of text are reached.
 
     What is made from the input is read to its end, where it has proved to be what was deduplicated.
     """
@@ -72,4 +72,4 @@ def _beginning(shard: KeptShard, limit: int) -> Iterator[DocumentBatch]:
             yield batch
         elif shard.unwritten is None:
             return
-        read += sum(map(len, batch.texts))
+        read += sum(map(len, batch.texts.decoded()))

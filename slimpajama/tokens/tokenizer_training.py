@@ -54,8 +54,8 @@ def sample_documents(batches: Iterable[DocumentBatch], share: float, seed: int) 
     limit = np.uint64(min(share * 2.0**64, 2.0**64 - 2048.0)) if share < 1 else np.uint64(2**64 - 1)
     for batch in batches:
         chosen = np.flatnonzero(seeded_hash(batch.ids, seed, "tokenizer sample") <= limit)
-        for index in chosen.tolist():
-            yield int(batch.ids[index]), batch.texts[index][:LONGEST_EXCERPT]
+        for number, text in zip(batch.ids[chosen].tolist(), batch.texts.chosen(chosen).decoded(), strict=True):
+            yield number, text[:LONGEST_EXCERPT]
 
 
 def train_tokenizer(texts: Iterable[str], path: Path, vocabulary: int = VOCABULARY) -> int:

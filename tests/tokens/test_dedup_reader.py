@@ -54,7 +54,9 @@ def joined(shards: Iterable[KeptShard]) -> list[Row]:
         (shard.source, int(identity), bool(kept), int(cluster), text)
         for shard in shards
         for batch in kept_documents(shard)
-        for identity, kept, cluster, text in zip(batch.ids, batch.kept_global, batch.clusters, batch.texts, strict=True)
+        for identity, kept, cluster, text in zip(
+            batch.ids, batch.kept_global, batch.clusters, batch.texts.decoded(), strict=True
+        )
     ]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from slimpajama.corpus.texts import Texts
 from slimpajama.engine.local import LocalEngine
 from slimpajama.tokens.documents import DocumentBatch
 from slimpajama.tokens.encoding import Backend
@@ -64,7 +65,7 @@ def batch_of(documents: Sequence[Document]) -> DocumentBatch:
     in_local = np.array([document.kept_local for document in documents], dtype=np.bool_)
     return DocumentBatch(
         ids=identities,
-        texts=[document.text for document in documents],
+        texts=Texts.of([document.text for document in documents]),
         kept_global=in_global,
         kept_local=in_local,
         clusters=np.array([document.cluster for document in documents], dtype=np.uint64),

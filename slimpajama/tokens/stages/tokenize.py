@@ -174,9 +174,10 @@ def tokenize_documents(
         splits, wanted = _assigned(batch, source, holdout)
         _count(counts, batch, splits, wanted)
         indices = np.flatnonzero(wanted)
-        encoded = [batch.texts[index].encode() for index in indices.tolist()]
+        texts = batch.texts.chosen(indices)
+        encoded = texts.encoded()
         tokens, lengths = encoder.encode(encoded)
-        text_bytes += sum(map(len, encoded))
+        text_bytes += int(texts.sizes.sum())
         documents = np.empty(indices.size, dtype=RUN_RECORD)
         documents["split"] = splits[indices]
         for name in ("kept_global", "kept_local", "duplicates_global", "duplicates_local"):
