@@ -26,7 +26,7 @@ from slimpajama.dedup.clustering.union_find import (
     union,
 )
 from slimpajama.dedup.grouping import count_sources
-from slimpajama.dedup.key_table import links_of_keys
+from slimpajama.dedup.key_table import KeyedDocuments, links_of_keys
 from slimpajama.dedup.lsh import select_range
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.shingle_sets import jaccard, shingle_sets
@@ -46,7 +46,7 @@ with compilation_announced(__name__):
     _batch = parse_lines(LineBlock(memoryview(_line), _span[:1], _span[1:], 0), _piece, TEXT_ALONE)
     Sketcher(MinHashParams()).sketch(_batch.texts)
     _ids, _sources = np.arange(2, dtype=np.uint64), SourceRanges.of(["any"], [0])
-    _links = links_of_keys(np.ones(2, dtype=np.uint64), union([_ids]), _sources)
+    _links = links_of_keys(KeyedDocuments(np.ones(2, dtype=np.uint64), union([_ids])), _sources)
     _true, _flat = np.ones(2, dtype=np.bool_), np.zeros(2, dtype=np.uint16)
     select_range(_links.documents, _links.documents, _true, 0, 1, _ids.copy(), _ids.copy())
     _places, _parents = places(_ids, _ids), np.zeros((2, 2), dtype=np.uint32)

@@ -11,6 +11,7 @@ the first with a key and of a source. Costs some 60 ns a key, in any number of d
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -20,7 +21,7 @@ from slimpajama.dedup.clustering.union_find import Links
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.engine.kernels import kernel
 
-__all__ = ["MOST_KEYS", "links_of_keys"]
+__all__ = ["MOST_KEYS", "KeyedDocuments", "links_of_keys"]
 
 MOST_KEYS = (1 << 32) - 1
 """Documents are numbered by 32 bits here."""
@@ -33,18 +34,31 @@ _SLOTS = 1 << 17
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
-def links_of_keys(keys: NDArray[np.uint64], ids: NDArray[np.uint64], sources: SourceRanges) -> Links:
-    """The links of documents ``ids`` ``uint64[n]`` with ``keys`` ``uint64[n]``, n at most ``MOST_KEYS``.
+@dataclass(slots=True)
+class KeyedDocuments:
+    """n documents: ``keys`` and ``ids`` ``uint64[n]``. Linking takes the arrays out, to let go of each when it can."""
 
-    Holds 36 bytes a key at most, ``keys`` and ``ids`` among them, which are sorted if ids do not ascend.
-    """
-    if not np.all(ids[1:] > ids[:-1]):
-        order = np.argsort(ids)
-        keys[:] = keys[order]
-        ids[:] = ids[order]
-        del order
-    own = sources.local_of_ascending(ids)
+    keys: NDArray[np.uint64]
+    ids: NDArray[np.uint64]
+
+    def taken(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Both arrays in the order of ids, which are not kept here."""
+        keys, ids = self.keys, self.ids
+        self.keys = self.ids = np.empty(0, dtype=np.uint64)
+        if not np.all(ids[1:] > ids[:-1]):
+            order = np.argsort(ids).astype(np.uint32)
+            keys = keys[order]
+            ids = ids[order]
+        return keys, ids
+
+
+def links_of_keys(keyed: KeyedDocuments, sources: SourceRanges) -> Links:
+    """The links of at most ``MOST_KEYS`` documents, which are taken out. Holds 28 bytes a key at most, theirs
+    among them."""
+    keys, ids = keyed.taken()
     laid, numbers, ends = _in_buckets(keys)
+    del keys
+    own = sources.local_of_ascending(ids)
     anchors = np.full(ids.size, _NONE)
     table = _Table(_SLOTS)
     for begin, end in pairwise((0, *ends.tolist())):

@@ -17,7 +17,7 @@ from slimpajama.dedup.clustering.union_find import Links
 from slimpajama.dedup.files.left_out_copies import LeftOutCopies
 from slimpajama.dedup.files.row_lookup import rows_files
 from slimpajama.dedup.files.sketches import row_batches
-from slimpajama.dedup.key_table import MOST_KEYS
+from slimpajama.dedup.key_table import MOST_KEYS, KeyedDocuments
 from slimpajama.engine.heartbeat import beat
 from slimpajama.engine.kernels import kernel
 from slimpajama.errors import InputError
@@ -34,8 +34,8 @@ __all__ = [
     "write_links",
 ]
 
-BYTES_PER_KEY = 36
-"""Peak bytes per key of a range: key and id as gathered, the key in its bucket, and what it is linked to."""
+BYTES_PER_KEY = 28
+"""Peak bytes per key of a range: key and id as gathered, and the key in its bucket with the number of its document."""
 
 
 def key_ranges(documents: int, memory: int, bytes_per_key: int = BYTES_PER_KEY) -> int:
@@ -54,7 +54,7 @@ class KeyRange:
 
 def gathered_keys(
     of: KeyRange, rows_list: Path, documents: int, most_keys: int, spare_rows: int, copies: Sequence[Path] = ()
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+) -> KeyedDocuments:
     """The keys of a range and their documents' ids. Room that is not written to is no memory yet.
 
     ``rows_list``: a JSON file that lists all rows files, beside them; ``documents``: how many have keys, in all;
@@ -79,7 +79,7 @@ def gathered_keys(
                     f"{most_keys:,} are the most: set a smaller memory, or take out the page that they share"
                 )
             count += select_range(own_keys, own_ids, chosen, of.number, of.ranges, keys[count:], ids[count:])
-    return keys[:count], ids[:count]
+    return KeyedDocuments(keys[:count], ids[:count])
 
 
 @kernel

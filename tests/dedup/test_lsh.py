@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from slimpajama import InputError, signature
 from slimpajama.corpus.texts import Texts
 from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND, Rows, RowShape, RowsWriter
-from slimpajama.dedup.key_table import links_of_keys
+from slimpajama.dedup.key_table import KeyedDocuments, links_of_keys
 from slimpajama.dedup.lsh import BYTES_PER_KEY, KeyRange, key_ranges, read_links
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketcher import Sketcher
@@ -46,7 +46,7 @@ def source_of(document: int) -> int:
 
 
 def linked_pairs(keys: dict[int, int]) -> set[tuple[int, int]]:
-    links = links_of_keys(uint64(list(keys.values())), uint64(list(keys)), plain(FIRST_SHARDS))
+    links = links_of_keys(KeyedDocuments(uint64(list(keys.values())), uint64(list(keys))), plain(FIRST_SHARDS))
     documents, anchors = pairs_of(links)
     assert (np.diff(links.documents.astype(np.int64)) > 0).all()
     assert np.array_equal(np.unique(anchors), links.anchors)
@@ -80,7 +80,7 @@ def test_keys_that_nobody_shares_give_no_links() -> None:
 
 def test_a_run_of_many_equal_keys_costs_one_link_per_document() -> None:
     count = 200_000
-    links = links_of_keys(np.full(count, 9, np.uint64), np.arange(count, dtype=np.uint64), plain([0]))
+    links = links_of_keys(KeyedDocuments(np.full(count, 9, np.uint64), np.arange(count, dtype=np.uint64)), plain([0]))
     documents, anchors = pairs_of(links)
     assert documents.size == count - 1
     assert not anchors.any()
@@ -230,7 +230,7 @@ def our_groups(texts: list[str]) -> dict[int, int]:
     sketcher = Sketcher(MinHashParams(min_cleaned_characters=13, normalisation="none"))
     keys = sketcher.sketch(Texts.of(texts)).keys
     ids = np.arange(len(texts), dtype=np.uint64)
-    links = [pairs_of(links_of_keys(keys[:, band].copy(), ids, plain([0]))) for band in range(9)]
+    links = [pairs_of(links_of_keys(KeyedDocuments(keys[:, band].copy(), ids), plain([0]))) for band in range(9)]
     clusters = clusters_of_pairs(links, [0])
     roots = dict(zip(clusters.ids.tolist(), clusters.cluster_global.tolist(), strict=True))
     return {number: roots.get(number, number) for number in range(len(texts))}

@@ -117,10 +117,10 @@ def test_without_mixtures_there_are_no_tokens_and_with_one_scope_no_shards_of_th
 def test_memory_decides_how_many_ranges_there_are() -> None:
     few = run_plan(Config(memory=64 * GIB), sources(10**9, 10**12), MEASURED, WANTED)
     many = run_plan(Config(memory=4 * GIB), sources(10**9, 10**12), MEASURED, WANTED)
-    assert (few.key_ranges, few.cluster_ranges) == (3, 1)
-    assert (many.key_ranges, many.cluster_ranges) == (83, 28)
+    assert (few.key_ranges, few.cluster_ranges) == (2, 1)
+    assert (many.key_ranges, many.cluster_ranges) == (65, 28)
     costs = [{cost.stage: cost.core_seconds for cost in plan.stages} for plan in (few, many)]
-    assert [cost["link"] for cost in costs] == pytest.approx([9e9 * (9 + ranges) * 1e-7 for ranges in (3, 83)])
+    assert [cost["link"] for cost in costs] == pytest.approx([9e9 * (9 + ranges) * 1e-7 for ranges in (2, 65)])
     assert max(few.memory.values()) == few.memory["setting"] == 64 * GIB
     assert max(many.memory.values()) == many.memory["setting"] == 4 * GIB
 

@@ -114,8 +114,8 @@ class ExactStage(Stage[ExactPayload, ExactResult]):
     @staticmethod
     def run(payload: ExactPayload, most_keys: int = MOST_KEYS, spare_rows: int = BATCH_ROWS) -> ExactResult:
         """Write the links of one range, in the order of documents, and the ids of copies in the same source."""
-        hashes, ids = gathered_keys(payload.keys, payload.rows_list, payload.documents, most_keys, spare_rows)
-        links = _equal_in_all(links_of_keys(hashes, ids, payload.sources), payload.rows_list)
+        found = gathered_keys(payload.keys, payload.rows_list, payload.documents, most_keys, spare_rows)
+        links = _equal_in_all(links_of_keys(found, payload.sources), payload.rows_list)
         of_documents, of_anchors = (
             payload.sources.local_of_ascending(ends) for ends in (links.documents, links.anchors)
         )

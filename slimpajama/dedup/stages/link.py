@@ -1,8 +1,8 @@
 """Link: documents that agree in a band are linked, one band and one range of keys at a time.
 
-A task gathers the keys of its range and links what is equal (see :mod:`slimpajama.dedup.key_table`). 36 bytes per key
+A task gathers the keys of its range and links what is equal (see :mod:`slimpajama.dedup.key_table`). 28 bytes per key
 of the range are held at once, and the number of ranges follows from the memory allowed. Ranges are cut evenly, and no
-key is cut: a page that a hundred million documents share takes 3.6 GB in the range it falls into, however many ranges
+key is cut: a page that a hundred million documents share takes 2.8 GB in the range it falls into, however many ranges
 there are. Rejected: hash tables of whole bands (the 1.4 TB of the published run), and all pairs that agree (quadratic
 in the size of a boilerplate cluster).
 """
@@ -114,9 +114,8 @@ class LinkStage(Stage[LinkPayload, LinkResult]):
         There is room for ``spare_rows`` more than an even share of the keys, and where that does not do, it grows.
         Raises :class:`InputError` where a range has more than ``most_keys``, which is as many as can be numbered.
         """
-        keys, ids = gathered_keys(
-            payload.keys, payload.rows_list, payload.documents, most_keys, spare_rows, payload.copies
-        )
-        links = links_of_keys(keys, ids, payload.sources)
+        found = gathered_keys(payload.keys, payload.rows_list, payload.documents, most_keys, spare_rows, payload.copies)
+        keys = found.keys.size
+        links = links_of_keys(found, payload.sources)
         record = write_links(links, payload.links_file)
-        return LinkResult(keys=keys.size, linked=links.documents.size, links=record)
+        return LinkResult(keys=keys, linked=links.documents.size, links=record)

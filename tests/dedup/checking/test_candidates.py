@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.dedup.checking.candidates import Bucketed, buckets_of, candidates_of, windows_of
-from slimpajama.dedup.key_table import links_of_keys
+from slimpajama.dedup.key_table import KeyedDocuments, links_of_keys
 from slimpajama.dedup.source_ids import SourceRanges
 
 SOURCES = SourceRanges.of(["a", "b"], [0, 2])
@@ -31,7 +31,7 @@ def pairs_of(
 @given(st.lists(st.integers(0, 4), max_size=30), st.integers(0, 30))
 def test_buckets_are_the_sets_of_equal_keys(keys: list[int], of_first_source: int) -> None:
     ids = [A + at if at < of_first_source else B + at for at in range(len(keys))]
-    links = links_of_keys(np.array(keys, dtype=np.uint64), np.array(ids, dtype=np.uint64), SOURCES)
+    links = links_of_keys(KeyedDocuments(np.array(keys, dtype=np.uint64), np.array(ids, dtype=np.uint64)), SOURCES)
     found = buckets_of(links)
     groups: dict[int, set[int]] = {}
     for one, bucket in zip(found.ids.tolist(), found.buckets.tolist(), strict=True):
