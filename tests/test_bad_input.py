@@ -24,8 +24,8 @@ from slimpajama import ConfigError, ShardUnreadable, deduplicate, load_config
 from slimpajama.cli.main import app
 from slimpajama.corpus.discovery import discover
 from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.rebuilt_line import rebuilt_line
 from slimpajama.corpus.records import read_records
-from slimpajama.corpus.shard_writer import rebuilt_line
 from tests.corpus.shards import compressed, jsonl, put, records_of
 from tests.corpus.test_records import BROKEN
 

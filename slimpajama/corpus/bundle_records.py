@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from slimpajama.corpus.content import ContentDigest
 from slimpajama.corpus.fields import Fields
+from slimpajama.corpus.line_batch import LineBatch
 from slimpajama.corpus.lines import MOST_LINES, LineReader
 from slimpajama.corpus.pieces import Bundle
 from slimpajama.corpus.records import RecordBatch, joined_batches, read_records
 from slimpajama.corpus.shard_writer import changed
 
-__all__ = ["bundle_lines", "bundle_records"]
+__all__ = ["bundle_batches", "bundle_records"]
 
 
 def bundle_records(bundle: Bundle, reader: LineReader, fields: Fields, contents: list[str]) -> Iterator[RecordBatch]:
@@ -46,24 +47,24 @@ def bundle_records(bundle: Bundle, reader: LineReader, fields: Fields, contents:
         yield joined_batches(waiting)
 
 
-def bundle_lines(
+def bundle_batches(
     bundle: Bundle,
     numbers: NDArray[np.int64],
     positions: NDArray[np.int64],
-    read: Callable[[int, slice], Iterator[bytes]],
-) -> Iterator[bytes]:
+    read: Callable[[int, slice], Iterator[LineBatch]],
+) -> Iterator[LineBatch]:
     """The output lines of records, piece by piece.
 
     ``numbers`` ``int64[n]``: of the piece of each record, ascending; ``positions`` ``int64[n]``: where it begins there.
     ``read``: gives the lines of some of these records, which are all that are wanted of the piece of that number, and
-    empty lines where a part was compared with what it was. Raises :class:`InputChanged` where lines are missing.
+    empty batches where a part was compared with what it was. Raises :class:`InputChanged` where lines are missing.
     """
     bounds = np.searchsorted(numbers, np.arange(len(bundle.pieces) + 1)).tolist()
     for number, piece in enumerate(bundle.pieces):
         place, end = bounds[number], bounds[number + 1]
-        for line in read(number, slice(place, end)):
-            if line:
-                yield line
-                place += 1
+        for batch in read(number, slice(place, end)):
+            if batch:
+                yield batch
+                place += len(batch)
         if place < end:
             raise changed(piece, int(positions[place]))

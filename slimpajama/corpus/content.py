@@ -83,6 +83,11 @@ class PartsCheck:
         self._digest = ContentDigest()
 
     @property
+    def compares_all(self) -> bool:
+        """Whether no part goes uncompared."""
+        return self._compare_last
+
+    @property
     def inner_bounds(self) -> list[int]:
         """Where all parts but the first begin."""
         return self._starts[1:]

@@ -1,10 +1,7 @@
 """Records out: the kept records of a piece, in input order, as ``{"text", "meta"}`` lines.
 
-The text and the members of ``meta`` are copied as the JSON they came as, byte for byte; only ``redpajama_set_name`` is
-added, and, where wanted, ``duplicates``; a text is encoded anew only if normalisation changed it. A line that is not
-strict JSON is repaired (see :mod:`slimpajama.corpus.strict_json`), and the values replaced are counted. Other fields of
-the record move into ``meta``, so nothing is lost (Common Crawl's ``pred_label`` and ``source`` stand at the top of the
-record). Lines that are not kept are never parsed.
+What a line of the output is, :mod:`slimpajama.corpus.rebuilt_line` says; here is what a format is asked for in the
+second pass over a piece, and the files that lines go to. Lines that are not kept are never parsed.
 """
 
 from __future__ import annotations
@@ -13,19 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
-import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import Piece
 from slimpajama.corpus.fields import TEXT_ALONE, Fields
+from slimpajama.corpus.line_batch import LineBatch
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.shard_formats import ShardEncoder
-from slimpajama.corpus.strict_json import decode_deep
 from slimpajama.errors import InputChanged
 from slimpajama.storage.atomic import OutputFile, atomic_file
 from slimpajama.storage.file_record import FileRecord
@@ -38,19 +32,12 @@ __all__ = [
     "SecondPass",
     "ShardWriter",
     "changed",
+    "kept_batches",
     "kept_lines",
-    "rebuilt_line",
 ]
 
 FLUSH_BYTES = 1 << 20
 NEVER = 1 << 62
-
-_SET_NAME, _DUPLICATES = "redpajama_set_name", "duplicates"
-
-Members: TypeAlias = "dict[str, bytes | msgspec.Raw]"
-"""The members of a JSON object, each as JSON."""
-
-_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(slots=True)
@@ -101,77 +88,6 @@ class SecondPass:
         return [self.counts.table[number] for number in self.counts.numbers[first:last].tolist()]
 
 
-def rebuilt_line(
-    line: bytes | memoryview,
-    set_name: str,
-    text: bytes | None = None,
-    paths: Fields = TEXT_ALONE,
-    keeps_label: bool = False,
-    duplicates: bytes | None = None,
-) -> bytes:
-    """One record of the output, with its newline, from the JSON of an input record.
-
-    ``text``: its text as JSON, where that is to be replaced. ``paths``: where the record holds its text.
-    ``keeps_label``: the name of a source that the record comes with stays, instead of ``set_name``. ``duplicates``:
-    JSON for ``meta.duplicates``; a member of that name is kept under another.
-    """
-    reserved = (_SET_NAME,) if duplicates is None else (_SET_NAME, _DUPLICATES)
-    name = orjson.dumps(set_name)
-    fields = _fields(line)
-    own = _taken_out(fields, paths.text)
-    meta = fields.pop("meta", None)
-    members = b"" if meta is None else bytes(meta).strip()
-    if members.startswith(b"{"):
-        whole, members = members, members[1:-1].strip()
-        if fields or any(one.encode() in members for one in reserved):
-            inner: Members = dict(_fields(whole))
-            label = bytes(inner.pop(_SET_NAME, b"")).strip()
-            if keeps_label and label.startswith(b'"'):
-                name = label
-            if duplicates is not None and _DUPLICATES in inner:
-                inner = _with_others(inner, {_DUPLICATES: inner.pop(_DUPLICATES)}, reserved)
-            members = _joined(_with_others(inner, fields, reserved))
-    else:
-        members = _joined(_with_others({} if members in (b"", b"null") else {"meta": members}, fields, reserved))
-    separator = b"," if members else b""
-    return b"".join(
-        (
-            *(b'{"text":', own if text is None else text, b',"meta":{', members, separator),
-            *(b'"redpajama_set_name":', name),
-            *((b"}}\n",) if duplicates is None else (b',"duplicates":', duplicates, b"}}\n")),
-        )
-    )
-
-
-def _fields(record: bytes | memoryview | msgspec.Raw) -> Members:
-    found: Members = decode_deep(_decoder, record)
-    return found
-
-
-def _taken_out(fields: Members, path: tuple[str, ...]) -> bytes | msgspec.Raw:
-    """The value at ``path``, which ``fields`` holds no longer; the objects it was in stay, with their other members."""
-    if len(path) == 1:
-        return fields.pop(path[0])
-    inner = _fields(fields[path[0]])
-    found = _taken_out(inner, path[1:])
-    fields[path[0]] = b"{" + _joined(inner) + b"}"
-    return found
-
-
-def _with_others(meta: Members, others: Mapping[str, bytes | msgspec.Raw], reserved: Sequence[str]) -> Members:
-    """``meta`` with the record's other fields; one whose name is taken there gets underscores until it is free."""
-    for name, value in others.items():
-        free = name
-        while free in meta or free in reserved:
-            free += "_"
-        meta[free] = value
-    return meta
-
-
-def _joined(members: Mapping[str, bytes | msgspec.Raw]) -> bytes:
-    return b",".join(orjson.dumps(name) + b":" + bytes(value) for name, value in members.items())
-
-
 def kept_lines(
     piece: Piece,
     reader: LineReader,
@@ -194,6 +110,43 @@ def kept_lines(
     ends early where the shard does.
     With a ``check``, each part is followed by an empty line, once its content has proved to be what was read first.
     """
+    asked = _asked(piece, positions, sources, rewritten, normalise, start, fields, replaced, check, counts)
+    return piece.file.format.kept_lines(piece, reader, asked)
+
+
+def kept_batches(
+    piece: Piece,
+    reader: LineReader,
+    positions: NDArray[np.int64],
+    sources: NDArray[np.int64],
+    rewritten: NDArray[np.bool_],
+    normalise: Callable[[str], str],
+    start: int = 0,
+    fields: Fields = TEXT_ALONE,
+    replaced: Replacements | None = None,
+    check: PartsCheck | None = None,
+    counts: DuplicateCounts | None = None,
+) -> Iterator[LineBatch]:
+    """The same lines as :func:`kept_lines`, many at a time, and much faster where a ``check`` follows.
+
+    Before the end of its part, a batch may hold anything where the shard has changed.
+    """
+    asked = _asked(piece, positions, sources, rewritten, normalise, start, fields, replaced, check, counts)
+    return piece.file.format.kept_batches(piece, reader, asked)
+
+
+def _asked(
+    piece: Piece,
+    positions: NDArray[np.int64],
+    sources: NDArray[np.int64],
+    rewritten: NDArray[np.bool_],
+    normalise: Callable[[str], str],
+    start: int,
+    fields: Fields,
+    replaced: Replacements | None,
+    check: PartsCheck | None,
+    counts: DuplicateCounts | None,
+) -> SecondPass:
     with suppress(FileNotFoundError):  # which is explained where the shard is opened
         status = status_of(path_of(piece.file.path))
         found = piece.file
@@ -201,21 +154,17 @@ def kept_lines(
             raise InputChanged(
                 f"{piece.file.path} changed during the run; run the same command again, it starts this shard anew"
             )
-    return piece.file.format.kept_lines(
-        piece,
-        reader,
-        SecondPass(
-            positions,
-            sources,
-            rewritten,
-            normalise,
-            start,
-            fields,
-            Replacements() if replaced is None else replaced,
-            check,
-            dict(zip((shard.source for shard in piece.shards), piece.set_names, strict=True)),
-            counts,
-        ),
+    return SecondPass(
+        positions,
+        sources,
+        rewritten,
+        normalise,
+        start,
+        fields,
+        Replacements() if replaced is None else replaced,
+        check,
+        dict(zip((shard.source for shard in piece.shards), piece.set_names, strict=True)),
+        counts,
     )
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from slimpajama.corpus.fields import TEXT_ALONE
 from slimpajama.corpus.lines import LineBlock
+from slimpajama.corpus.output_lines import load_kernels
 from slimpajama.corpus.pieces import Piece, Shard, ShardFile
 from slimpajama.corpus.records import parse_lines
 from slimpajama.dedup.checking.candidates import buckets_of, candidates_of
@@ -65,3 +66,4 @@ with compilation_announced(__name__):
     decide_fates(_pairs, NO_PAIRS, Fates(NO_PAIRS.documents, NO_PAIRS.candidates, NO_PAIRS.similarities))
     _sets = shingle_sets(["any text"] * 2, MinHashParams())
     jaccard(_sets[0], _sets[1])
+    load_kernels()

@@ -19,14 +19,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.config.dedup import Scope
-from slimpajama.corpus.bundle_records import bundle_lines
+from slimpajama.corpus.bundle_records import bundle_batches
 from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.corpus.fields import Fields
+from slimpajama.corpus.line_batch import END_OF_PART, LineBatch
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.pieces import Bundle
 from slimpajama.corpus.shard_formats import ShardFormat
-from slimpajama.corpus.shard_writer import DuplicateCounts, Replacements, ShardWriter, kept_lines
+from slimpajama.corpus.shard_writer import DuplicateCounts, Replacements, ShardWriter, kept_batches
 from slimpajama.dedup.counted_duplicates import COUNT_COLUMNS, CountedDuplicates
 from slimpajama.dedup.files.layout import OutputShard
 from slimpajama.dedup.files.sketches import row_batches
@@ -34,14 +35,18 @@ from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import opened
 from slimpajama.text.normalisation import Normalisation, normaliser
 
-__all__ = ["KeptRecords", "Reading", "kept_records", "lines_of_kept", "write_part"]
+__all__ = ["KeptRecords", "Reading", "batches_of_kept", "kept_records", "write_part"]
 
 _BITS = {"global": 1, "local": 2}
 """Of a record's code: kept in that scope. The rest of the code is its source."""
 
 
 def write_part(
-    outputs: Sequence[OutputShard], codes: NDArray[np.uint16], lines: Iterator[bytes], format: ShardFormat, level: int
+    outputs: Sequence[OutputShard],
+    codes: NDArray[np.uint16],
+    batches: Iterator[LineBatch],
+    format: ShardFormat,
+    level: int,
 ) -> tuple[list[FileRecord], int]:
     """Write one line for each of ``codes``; returns the records of the files, and how many lines there were."""
     paths: dict[int, dict[int, Path]] = {}
@@ -49,23 +54,24 @@ def write_part(
         paths.setdefault(shard.source, {})[_BITS[shard.scope]] = shard.path
     count = 0
     with ExitStack() as stack:
-        receivers: dict[int, list[ShardWriter]] = {}
         writers: list[ShardWriter] = []
+        receiving: list[NDArray[np.bool_]] = []  # by code
         for source, by_bit in paths.items():
             differ = any(np.any(codes == source << 2 | bit) for bit in by_bit)
             groups = [[bit] for bit in by_bit] if differ else [list(by_bit)]
             for bits in groups:
                 writer = ShardWriter(stack, [by_bit[bit] for bit in bits], format.encoder(level))
                 writers.append(writer)
-                for flags in range(1, 4):
-                    if any(flags & bit for bit in bits):
-                        receivers.setdefault(source << 2 | flags, []).append(writer)
-        for code, line in zip([*codes.tolist(), -1], lines, strict=False):
-            if not line:  # the part ends here, and is what was read first
+                received = np.zeros(source + 1 << 2, dtype=np.bool_)
+                received[[source << 2 | flags for flags in range(1, 4) if any(flags & bit for bit in bits)]] = True
+                receiving.append(received)
+        for batch in batches:
+            if not batch:  # the part ends here, and is what was read first
                 break
-            count += 1
-            for writer in receivers[code]:
-                writer.write(line)
+            own = codes[count : count + len(batch)]
+            count += len(batch)
+            for writer, received in zip(writers, receiving, strict=True):
+                writer.write(batch.chosen(received.take(own, mode="clip") & (own < received.size)))
         for writer in writers:
             writer.finish()
     records = {record.path: record for writer in writers for record in writer.records}
@@ -148,26 +154,26 @@ def kept_records(
     return KeptRecords(found[0], found[1], found[2], found[3], counting.counts() if counting else None)
 
 
-def lines_of_kept(
+def batches_of_kept(
     bundle: Bundle,
     kept: KeptRecords,
     reading: Reading,
     parts: Sequence[int],
     content: Sequence[str],
     replaced: Replacements | None = None,
-) -> Iterator[bytes]:
+) -> Iterator[LineBatch]:
     """The output lines of the records ``kept`` of a bundle, from the first of ``parts`` on; each part is followed by an
-    empty line, once it has proved to be what was read first.
+    empty batch, once it has proved to be what was read first.
 
     ``parts``: positions at which the parts of the only piece begin, or 0; ``content``: their digests, or those of
     several pieces. Raises :class:`InputChanged`.
     """
 
-    def lines_of(number: int, rows: slice, starts: Sequence[int], digests: Sequence[str]) -> Iterator[bytes]:
+    def batches_of(number: int, rows: slice, starts: Sequence[int], digests: Sequence[str]) -> Iterator[LineBatch]:
         piece = bundle.pieces[number]
         # How much of a shard that breaks off can be read depends on where reading began.
         whole = starts[0] == 0 or reading.reader.truncated != "keep"
-        return kept_lines(
+        return kept_batches(
             piece,
             reading.reader,
             kept.positions[rows],
@@ -182,9 +188,9 @@ def lines_of_kept(
         )
 
     if len(bundle.pieces) == 1:
-        yield from lines_of(0, slice(None), parts, content)
+        yield from batches_of(0, slice(None), parts, content)
         return
-    yield from bundle_lines(
-        bundle, kept.pieces, kept.positions, lambda number, rows: lines_of(number, rows, parts, content[number:][:1])
+    yield from bundle_batches(
+        bundle, kept.pieces, kept.positions, lambda number, rows: batches_of(number, rows, parts, content[number:][:1])
     )
-    yield b""
+    yield END_OF_PART

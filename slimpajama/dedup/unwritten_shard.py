@@ -15,7 +15,7 @@ from pathlib import Path
 
 from slimpajama.config.dedup import Scope
 from slimpajama.dedup.checking.text_sources import TextSource
-from slimpajama.dedup.output_shards import kept_records, lines_of_kept
+from slimpajama.dedup.output_shards import batches_of_kept, kept_records
 from slimpajama.errors import InputChanged
 from slimpajama.storage.atomic import fingerprint
 from slimpajama.storage.file_record import FileRecord
@@ -48,7 +48,7 @@ class UnwrittenShard:
         return fingerprint(*made_of)
 
     def lines(self) -> Generator[bytes, None, None]:
-        """The lines, each with its newline.
+        """The lines, each with its newline, many at a time.
 
         Raises :class:`InputChanged` where the input is not what was deduplicated, at the latest after the last line.
         """
@@ -67,8 +67,8 @@ class UnwrittenShard:
             texts.bundle, self.decisions_file, texts.rows_file, [self.scope], start, self.source_names
         ).of_source(self.source)
         parts, content = texts.parts[self.part :], texts.content[self.part :]
-        lines = lines_of_kept(texts.bundle, kept, texts, parts, content)
-        for line in lines:
-            if not line:  # the part ends here, and is what was deduplicated
+        batches = batches_of_kept(texts.bundle, kept, texts, parts, content)
+        for batch in batches:
+            if not batch:  # the part ends here, and is what was deduplicated
                 return
-            yield line
+            yield batch.data

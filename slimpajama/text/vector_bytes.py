@@ -12,7 +12,7 @@ from typing import Any
 
 from slimpajama.engine.kernels import instruction
 
-__all__ = ["WIDTH", "copy_bytes", "escape_mask", "special_mask", "trailing_zeros"]
+__all__ = ["WIDTH", "copy_bytes", "escape_mask", "quote_mask", "special_mask", "trailing_zeros"]
 
 WIDTH = 32
 """Bytes that an instruction takes."""
@@ -44,6 +44,21 @@ def escape_mask(typing: Any, data: Any, at: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         block = builder.load(_block(context, builder, signature.args[0], *arguments), align=1)
         return builder.bitcast(builder.icmp_unsigned("==", block, _all(ord("\\"))), ir.IntType(WIDTH))
+
+    return types.uint32(data, at), generate
+
+
+@instruction
+def quote_mask(typing: Any, data: Any, at: Any) -> Any:
+    """``quote_mask(data, at) -> uint32``: bit i is set where ``data[at + i]`` is a quote or a backslash."""
+    from llvmlite import ir
+    from numba import types
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        block = builder.load(_block(context, builder, signature.args[0], *arguments), align=1)
+        found = builder.icmp_unsigned("==", block, _all(ord('"')))
+        found = builder.or_(found, builder.icmp_unsigned("==", block, _all(ord("\\"))))
+        return builder.bitcast(found, ir.IntType(WIDTH))
 
     return types.uint32(data, at), generate
 

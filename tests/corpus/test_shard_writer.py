@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 
 from slimpajama.corpus.discovery import Piece, discover
 from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.rebuilt_line import rebuilt_line
 from slimpajama.corpus.records import read_records
 from slimpajama.corpus.shard_formats import JsonLinesZst
-from slimpajama.corpus.shard_writer import FLUSH_BYTES, ShardWriter, kept_lines, rebuilt_line
+from slimpajama.corpus.shard_writer import FLUSH_BYTES, ShardWriter, kept_lines
 from slimpajama.errors import InputChanged
 from slimpajama.text.normalisation import normaliser
 from tests.corpus.shards import decompressed, jsonl, put

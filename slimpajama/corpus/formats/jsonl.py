@@ -12,22 +12,21 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Literal
 
-import msgspec
-import numpy as np
 import orjson
 
 from slimpajama.corpus.content import ContentDigest
 from slimpajama.corpus.decoding import ShardBytes, beginning_of
 from slimpajama.corpus.diagnosis import not_json_lines, other_text_field
-from slimpajama.corpus.fields import Fields, value_at
+from slimpajama.corpus.fields import Fields
 from slimpajama.corpus.formats.base import InputFormat
 from slimpajama.corpus.json_array import ArrayLines, holds_array
+from slimpajama.corpus.line_batch import BATCH_BYTES, END_OF_PART, LineBatch
 from slimpajama.corpus.lines import LineReader, LineSource
+from slimpajama.corpus.output_lines import OutputLines, kept_in_blocks
 from slimpajama.corpus.pieces import POSITION_BITS, Piece, ShardFile
 from slimpajama.corpus.records import RecordBatch, parse_lines
 from slimpajama.corpus.shard_beginnings import copied_lines
-from slimpajama.corpus.shard_writer import PartEnds, SecondPass, changed, rebuilt_line
-from slimpajama.corpus.strict_json import strict
+from slimpajama.corpus.shard_writer import PartEnds, SecondPass
 from slimpajama.errors import InputError, ShardUnreadable
 
 __all__ = ["ENOUGH_BYTES", "JsonFormat", "JsonLinesFormat"]
@@ -69,45 +68,24 @@ class JsonLinesFormat(InputFormat):
 
     def kept_lines(self, piece: Piece, reader: LineReader, asked: SecondPass) -> Iterator[bytes]:
         """See :meth:`InputFormat.kept_lines`."""
-        positions, sources, rewritten, fields, check = (
-            asked.positions,
-            asked.sources,
-            asked.rewritten,
-            asked.fields,
-            asked.check,
-        )
-        set_names, ends = asked.set_names, PartEnds(check)
-        for block in reader.blocks(piece, asked.start):
-            if check is not None:
-                check.add_lines(block)
-            if block.starts.size and not block.too_large:
-                first, last = np.searchsorted(positions, block.offset + block.starts[[0, -1]] + (0, 1))
-                starts = positions[first:last] - block.offset
-                at = np.minimum(np.searchsorted(block.starts, starts), block.starts.size - 1)
-                moved = np.flatnonzero(block.starts[at] != starts)
-                if moved.size:
-                    raise changed(piece, block.offset + int(starts[moved[0]]))
-                for start, stop, source, renew, duplicates in zip(
-                    starts.tolist(),
-                    block.stops[at].tolist(),
-                    sources[first:last].tolist(),
-                    rewritten[first:last].tolist(),
-                    asked.duplicates(int(first), int(last)),
-                    strict=True,
-                ):
-                    if block.offset + start >= ends.next:
-                        yield from ends.before(block.offset + start)
-                    line: bytes | memoryview = block.data[start:stop]
-                    try:
-                        renewed = None
-                        if renew:
-                            line, record, count = strict(line, fields.paths)
-                            renewed = orjson.dumps(asked.normalise(value_at(record, fields.text)))
-                            asked.replaced.add(source, count, f"{piece.file.path}, byte {block.offset + start:,}")
-                        yield rebuilt_line(line, set_names[source], renewed, fields, piece.keeps_labels, duplicates)
-                    except (msgspec.DecodeError, ValueError, KeyError, TypeError) as fault:
-                        raise changed(piece, block.offset + start) from fault
+        ends, output = PartEnds(asked.check), OutputLines(piece, asked)
+        for kept in kept_in_blocks(piece, reader, asked):
+            for number, position in enumerate(kept.positions.tolist()):
+                yield from ends.before(position)
+                yield output.line(kept, number)
         yield from ends.closing()
+
+    def kept_batches(self, piece: Piece, reader: LineReader, asked: SecondPass) -> Iterator[LineBatch]:
+        """See :meth:`InputFormat.kept_batches`."""
+        ends, output = PartEnds(asked.check), OutputLines(piece, asked)
+        for kept in kept_in_blocks(piece, reader, asked):
+            begin = 0
+            while begin < len(kept):
+                yield from (END_OF_PART for _ in ends.before(int(kept.positions[begin])))
+                chunk = kept.chunk(begin, BATCH_BYTES, ends.next)
+                yield output.batch(chunk)
+                begin += len(chunk)
+        yield from (END_OF_PART for _ in ends.closing())
 
     def first_labels(self, file: ShardFile) -> list[Any]:
         """See :meth:`InputFormat.first_labels`."""

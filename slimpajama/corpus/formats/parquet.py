@@ -24,9 +24,10 @@ from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.parquet import TextRows, column_values, kept_rows, text_rows
 from slimpajama.corpus.parsed_line import names_no_source
 from slimpajama.corpus.pieces import POSITION_BITS, Piece, ShardFile
+from slimpajama.corpus.rebuilt_line import rebuilt_line
 from slimpajama.corpus.records import FIRST_BYTES, BadRecord, RecordBatch
 from slimpajama.corpus.shard_beginnings import copied_groups
-from slimpajama.corpus.shard_writer import PartEnds, SecondPass, changed, rebuilt_line
+from slimpajama.corpus.shard_writer import PartEnds, SecondPass, changed
 from slimpajama.corpus.texts import Texts
 from slimpajama.storage.paths import is_remote, opened, path_of
 

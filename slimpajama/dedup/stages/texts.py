@@ -17,9 +17,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from slimpajama.corpus.bundle_records import bundle_lines
+from slimpajama.corpus.bundle_records import bundle_batches
 from slimpajama.corpus.content import PartsCheck
 from slimpajama.corpus.discovery import POSITION_BITS
+from slimpajama.corpus.line_batch import in_batches
 from slimpajama.corpus.shard_writer import kept_lines
 from slimpajama.dedup.checking.rounds import PairWork, ReadingPass
 from slimpajama.dedup.checking.text_sources import TextSource
@@ -153,7 +154,8 @@ def _put_aside(payload: TextsPayload) -> TextsResult:
 
     with atomic_file(payload.texts_file) as file:
         writer = SpillWriter(file)
-        lines = bundle_lines(bundle, numbers, positions, lines_of)
+        batches = bundle_batches(bundle, numbers, positions, lambda *piece: in_batches(lines_of(*piece)))
+        lines = (line for batch in batches for line in batch.lines())
         for at, line in zip(by_position.tolist(), lines, strict=True):
             text = orjson.loads(line)["text"].encode()
             entries = slice(int(first[at]), ends[at])

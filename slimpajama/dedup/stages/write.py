@@ -21,7 +21,7 @@ from slimpajama.corpus.shard_writer import Replacements, changed
 from slimpajama.dedup import output_shards
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.layout import OutputShard
-from slimpajama.dedup.output_shards import lines_of_kept
+from slimpajama.dedup.output_shards import batches_of_kept
 from slimpajama.dedup.stages.decide import DecideResult
 from slimpajama.dedup.stages.sketch import SketchResult, SketchStage, forget_sketch
 from slimpajama.errors import InputChanged
@@ -87,6 +87,7 @@ class WriteStage(Stage[WritePayload, WriteResult]):
     title: ClassVar[str] = "write"
     version: ClassVar[int] = 5
     result_type = WriteResult
+    kernels: ClassVar[tuple[str, ...]] = ("slimpajama.dedup.compiled",)
 
     def tasks(self) -> Sequence[Task[WritePayload]]:
         """One for each bundle; none where no shards are wanted."""
@@ -172,12 +173,12 @@ def _written(payload: WritePayload) -> WriteResult:
         payload.source_names,
     )
     replaced = Replacements()
-    lines = lines_of_kept(payload.bundle, kept, payload, payload.parts[first:], payload.content[first:], replaced)
+    batches = batches_of_kept(payload.bundle, kept, payload, payload.parts[first:], payload.content[first:], replaced)
     ends = np.searchsorted(kept.positions, payload.parts[first + 1 :])
     begin = 0
     for number, end in enumerate([*ends.tolist(), kept.positions.size], start=first):
         shards, count = output_shards.write_part(
-            payload.outputs[number], kept.codes[begin:end], lines, payload.format, payload.level
+            payload.outputs[number], kept.codes[begin:end], batches, payload.format, payload.level
         )
         if count != end - begin:
             raise changed(payload.bundle.first, int(kept.positions[begin + count]))
