@@ -178,10 +178,10 @@ def first_line(output: str) -> str:
     return chosen.removeprefix("ERROR:").strip().replace("|", "/")[:200]
 
 
-def measured_run(command: Sequence[str], version: str, environment: dict[str, str]) -> Measured:
-    """Run a command to its end."""
+def measured_run(command: Sequence[str], version: str, environment: dict[str, str], folder: Path = ROOT) -> Measured:
+    """Run a command in ``folder`` to its end."""
     with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, env=os.environ | environment)
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=os.environ | environment)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
