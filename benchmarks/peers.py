@@ -142,6 +142,18 @@ HEADING = (
 )
 
 
+LAUNCHER = """
+import os, subprocess, sys, tempfile
+with tempfile.TemporaryFile() as output:
+    process = subprocess.Popen(sys.argv[1:], stdout=output, stderr=output)
+    _, status, used = os.wait4(process.pid, 0)
+    output.seek(0)
+    print(used.ru_utime + used.ru_stime, used.ru_maxrss, os.waitstatus_to_exitcode(status), flush=True)
+    sys.stdout.buffer.write(output.read())
+"""
+"""A small process starts the command: a process counts the peak of the one that it was forked from as its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """One run: ``cpu`` seconds, ``peak`` bytes of the largest process; or why there is none."""
@@ -180,13 +192,11 @@ def first_line(output: str) -> str:
 
 def measured_run(command: Sequence[str], version: str, environment: dict[str, str], folder: Path = ROOT) -> Measured:
     """Run a command in ``folder`` to its end."""
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=os.environ | environment)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        failure = first_line(output.read()) if process.returncode else ""
-    return Measured(version, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, failure)
+    launcher = [sys.executable, "-S", "-c", LAUNCHER, *command]
+    finished = subprocess.run(launcher, capture_output=True, text=True, cwd=folder, env=os.environ | environment)
+    told, _, output = finished.stdout.partition("\n")
+    cpu, peak, code = told.split()
+    return Measured(version, float(cpu), int(peak) * 1024, first_line(output) if int(code) else "")
 
 
 def make_input(corpus: Path, folder: Path) -> None:
