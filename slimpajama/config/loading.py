@@ -10,7 +10,6 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from slimpajama.config.refusals import kind_of, reason, shown, truth_for_number
@@ -50,6 +49,8 @@ def _model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseMo
 
 def read_yaml(file: Path, kind: str) -> object:
     """What the YAML ``file`` holds, ``{}`` if nothing; plain values only. Raises :class:`ConfigError`."""
+    import yaml
+
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as fault:
@@ -61,6 +62,8 @@ def read_yaml(file: Path, kind: str) -> object:
 
 def assigned(assignment: str) -> tuple[str, object]:
     """Key and value of a ``key=value`` word; the value is YAML. Raises :class:`ConfigError`."""
+    import yaml
+
     key, equals, text = assignment.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {assignment}: write it as key=value, for example --set memory=8GiB")

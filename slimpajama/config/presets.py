@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from slimpajama.config.dedup_presets import DEDUP_PRESETS, PRESET_THRESHOLD, DedupPreset
 from slimpajama.errors import ConfigError
 
@@ -38,6 +36,8 @@ class Preset:
 
 def presets() -> list[Preset]:
     """All presets: those of the setting ``preset``, then configs and recipes by name."""
+    import yaml
+
     found = [Preset(name, "dedup", one.title, _settings(name, one)) for name, one in DEDUP_PRESETS.items()]
     folder = _folder()
     kinds: tuple[tuple[Kind, Path], ...] = (("config", folder), ("recipe", folder / "mixtures"))

@@ -32,7 +32,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 __all__ = ["RowWriter", "is_text", "unwritable"]
 
@@ -225,6 +224,8 @@ def _iso(values: Any, unit: Any) -> list[str]:
 
 def _numbers(array: pa.Array) -> Any:
     """The whole numbers below dates and times; 0 where there is none."""
+    import pyarrow.compute as pc
+
     width = pa.int32() if array.type.bit_width == 32 else pa.int64()
     return pc.fill_null(array.view(width), 0).to_numpy(zero_copy_only=False)
 
@@ -251,6 +252,8 @@ def _durations(array: pa.Array, unit: str) -> list[Any]:
 
 
 def _lists(array: pa.Array, flat: list[Any]) -> list[Any]:
+    import pyarrow.compute as pc
+
     found: list[Any] = []
     place = 0
     for length in pc.list_value_length(array).to_pylist():

@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.corpus.arrow_json import RowWriter, is_text, unwritable
@@ -120,6 +118,8 @@ def _read(
     piece: Piece, fields: Fields, paths: Sequence[tuple[str, ...]] | None, start: int
 ) -> Iterator[pa.RecordBatch]:
     """Batches of about ``BATCH_BYTES`` of decoded values, or one row. A shard's faults are errors that name it."""
+    import pyarrow.parquet as pq
+
     path = piece.file.path
     try:
         place_of_shard = path_of(path)
@@ -178,7 +178,7 @@ def _type_at(schema: pa.Schema, path: tuple[str, ...]) -> pa.DataType | None:
     return kind
 
 
-def _adaptive(file: pq.ParquetFile, columns: list[str] | None, start: int) -> Iterator[pa.RecordBatch]:
+def _adaptive(file: Any, columns: list[str] | None, start: int) -> Iterator[pa.RecordBatch]:
     """Batches as they are stored, from row ``start`` on, of fewer rows where rows are large."""
     dictionaries = any(pa.types.is_dictionary(kind) for kind in file.schema_arrow.types)
     most = DICTIONARY_ROWS if dictionaries else ROWS
@@ -210,6 +210,8 @@ def _adaptive(file: pq.ParquetFile, columns: list[str] | None, start: int) -> It
 
 def _decoded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """``batch`` without dictionaries in its columns, in slices of about ``BATCH_BYTES``."""
+    import pyarrow.compute as pc
+
     if not any(pa.types.is_dictionary(kind) for kind in batch.schema.types):
         yield batch
         return
@@ -228,6 +230,8 @@ def _decoded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 def _at(batch: pa.RecordBatch, path: tuple[str, ...]) -> pa.Array:
     """The values at ``path``; nulls where a record lacks it."""
+    import pyarrow.compute as pc
+
     found: Any = pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema))
     for name in path:
         if not pa.types.is_struct(found.type) or len(found.type.get_all_field_indices(name)) != 1:
@@ -238,6 +242,8 @@ def _at(batch: pa.RecordBatch, path: tuple[str, ...]) -> pa.Array:
 
 def _utf8(column: pa.Array) -> tuple[Texts, NDArray[np.bool_], NDArray[np.bool_], int]:
     """The texts of a column, which of them are null, which are not UTF-8, and their characters."""
+    import pyarrow.compute as pc
+
     values = column.cast(pa.large_binary())
     _, offsets, data = values.buffers()
     bounds = np.frombuffer(offsets, dtype=np.int64)[values.offset : values.offset + len(values) + 1]

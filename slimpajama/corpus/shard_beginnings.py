@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from slimpajama.corpus.lines import OpensLines
 from slimpajama.corpus.pieces import ShardFile
@@ -88,6 +87,8 @@ def copied_lines(file: ShardFile, lines: OpensLines, most: int, target: Path, lo
 
 def copied_groups(file: ShardFile, most: int, target: Path) -> int:
     """Write row groups until they stand for ``most`` bytes of a file; returns what they stand for: their rows."""
+    import pyarrow.parquet as pq
+
     path = path_of(file.path)
     try:
         with pq.ParquetFile(opened(path) if is_remote(path) else path) as table:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import yaml
-
 from slimpajama.config.dedup import Scope
 from slimpajama.dedup.summary import SourceFigures
 from slimpajama.text_table import markdown_table
@@ -31,6 +29,8 @@ def shards_card(scope: Scope, ending: str, sources: Mapping[str, SourceFigures],
 
     ``duplicate_counts``: whether records say what they stand for.
     """
+    import yaml
+
     rows = [("source", "documents", "bytes of text")]
     for name, figures in sources.items():
         kept = figures.of(scope).kept

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from slimpajama.corpus.shard_writer import DuplicateCounts
@@ -34,6 +33,8 @@ class CountedDuplicates:
 
     def add(self, rows: pa.RecordBatch, sources: NDArray[np.uint16]) -> None:
         """Add kept documents: their ``rows`` of decisions, and the number of each one's source."""
+        import pyarrow.compute as pc
+
         in_global, in_local = (
             pc.fill_null(rows.column(f"size_{scope}"), 0).to_numpy() for scope in ("global", "local")
         )

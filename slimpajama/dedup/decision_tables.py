@@ -17,8 +17,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from slimpajama.corpus.pieces import POSITION_BITS
 from slimpajama.dedup.files.manifest import Manifest, ManifestPart
@@ -166,6 +164,8 @@ class DecisionTables:
 
     def _with_value(self, column: str, value: str | int, most: int) -> list[Decision]:
         """The first ``most`` rows of all tables with a value in a column."""
+        import pyarrow.compute as pc
+
         dataset = parquet_dataset(self.tables)
         alike = pc.field(column) == pa.scalar(value, dataset.schema.field(column).type)
         ids = dataset.scanner(columns=["id"], filter=alike).head(most).column("id").to_pylist()
@@ -174,12 +174,16 @@ class DecisionTables:
 
 
 def _schema(path: Path) -> pa.Schema:
+    import pyarrow.parquet as pq
+
     with opened(path) as source, pq.ParquetFile(source) as file:
         return file.schema_arrow
 
 
 def _rows_of(path: Path, ids: set[int]) -> list[Decision]:
     """The rows of a table on these documents, of those that are there."""
+    import pyarrow.parquet as pq
+
     found: list[Decision] = []
     wanted = np.array(sorted(ids), dtype=np.uint64)
     with opened(path, range_bytes=1 << 20) as source, pq.ParquetFile(source) as file:

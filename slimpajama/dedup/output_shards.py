@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.config.dedup import Scope
@@ -125,6 +124,8 @@ def kept_records(
     source_names: Sequence[str] | None = None,
 ) -> KeptRecords:
     """What any of the ``scopes`` keeps from position ``start`` on; with ``source_names``, what it stands for, too."""
+    import pyarrow.parquet as pq
+
     source_of_shard = {shard.index: shard.source for shard in bundle.shards}
     shards = np.array(sorted(source_of_shard), dtype=np.int64)
     sources = np.array([source_of_shard[shard] for shard in shards.tolist()], dtype=np.uint16)

@@ -2,13 +2,16 @@
 
 pyarrow imports pandas, if it is installed, when it is first given anything to convert, only to see whether that is
 pandas' own; numba imports scipy for linear algebra that might come, and whatever package says that it extends numba,
-such as awkward; numpy's OpenBLAS starts a thread for each core. Each costs a tenth to half a second and tens of MB for
-every process. A process in which somebody else's code runs, as in a notebook or a script, is left alone, and so are
-its workers, which run that script's beginning, too.
+such as awkward; pydantic looks through all installed packages for plugins; numpy's OpenBLAS starts a thread for each
+core. Each costs a tenth to half a second and tens of MB for every process. Python looks for cycles of garbage after
+every 700 new objects, which is a tenth of the time of importing: here it waits for 50,000. A process in which somebody
+else's code runs, as in a notebook or a script, is left alone, and so are its workers, which run that script's
+beginning, too.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +37,8 @@ def all_ours(*needless: str) -> None:
     where datasketch may integrate by scipy, and the server that its workers are forked from."""
     sys.meta_path.insert(0, _NotFound(("pandas", *needless)))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    gc.set_threshold(50_000, 20, 20)
 
 
 def is_all_ours() -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import yaml
-
 from slimpajama.config.recipe import Recipe
 from slimpajama.mixture.formats.base import MixtureFormat
 from slimpajama.mixture.manifest import MixtureManifest
@@ -15,6 +13,8 @@ __all__ = ["dataset_card"]
 
 def dataset_card(recipe: Recipe, plan: Plan, manifest: MixtureManifest, format: MixtureFormat) -> str:
     """The text of ``README.md``."""
+    import yaml
+
     rows = {split: count for split, count in manifest.sequences.by_split.items() if count}
     header: dict[str, object] = {
         **format.card_header(list(rows)),

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.corpus.arrow_json import is_text
@@ -84,6 +82,8 @@ class ParquetShards(InputFormat):
 
     def first_labels(self, file: ShardFile) -> list[Any]:
         """See :meth:`InputFormat.first_labels`."""
+        import pyarrow.parquet as pq
+
         path = path_of(file.path)
         source: Any = opened(path) if is_remote(path) else file.path
         with pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 16) as table:
@@ -140,6 +140,8 @@ def _batch(piece: Piece, fields: Fields, parts: Sequence[TextRows], max_bytes: i
 
 def _owners(piece: Piece, names: pa.ChunkedArray) -> NDArray[np.int64]:
     """``int64[n]``: which of the piece's sources each row names, -1 where none."""
+    import pyarrow.compute as pc
+
     if not is_text(names.type):
         return np.full(len(names), -1, dtype=np.int64)
     found = pc.index_in(names.cast(pa.large_string()), pa.array(piece.set_names, pa.large_string()))

@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import POSITION_BITS
@@ -118,6 +117,8 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
     @staticmethod
     def run(payload: DecidePayload) -> DecideResult:
         """Write the decisions on a bundle."""
+        import pyarrow.parquet as pq
+
         kept, duplicates = (hashlib.blake2b(digest_size=16) for _ in range(2))
         global_groups, local_groups = (files.read(spans_of(payload.bundle)) for files in payload.groups)
         schema = SCHEMA.append(DOCUMENT_ID) if payload.with_document_ids else SCHEMA

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.config.dedup import Scope
@@ -112,6 +111,8 @@ class LookStage(Stage[LookPayload, LookResult]):
     @staticmethod
     def run(payload: LookPayload) -> LookResult:
         """List the sample of one bundle."""
+        import pyarrow.parquet as pq
+
         cluster, kept = f"cluster_{payload.scope}", f"kept_{payload.scope}"
         documents, survivors = (np.empty(0, dtype=np.uint64) for _ in range(2))
         with opened(payload.decisions_file) as source, pq.ParquetFile(source) as file:
