@@ -11,12 +11,13 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["PeakMemory", "available_memory", "processors"]
+__all__ = ["PeakMemory", "available_memory", "processes_below", "processors"]
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _PAUSE = 0.1
 _PAUSES_PER_LOOK = 50
-"""Looking lists all processes of the machine, so where there are thousands it is done less often: 2 % of a core."""
+"""Where the kernel does not list the children of a process, looking lists all processes of the machine, so where there
+are thousands it is done less often: 2 % of a core."""
 
 
 def available_memory(cgroups: Path = _CGROUPS, membership: Path = Path("/proc/self/cgroup")) -> int:
@@ -85,9 +86,22 @@ class PeakMemory:
             took = time.perf_counter() - began
 
     def _look(self) -> None:
-        process = psutil.Process()
         total = 0
-        for one in (process, *process.children(recursive=True)):
+        for process in processes_below():
             with contextlib.suppress(psutil.NoSuchProcess):
-                total += one.memory_info().rss
+                total += psutil.Process(process).memory_info().rss
         self.bytes = max(self.bytes, total)
+
+
+def processes_below(folder: Path = Path("/proc")) -> list[int]:
+    """The numbers of this process and all below it."""
+    found = [os.getpid()]
+    for process in found:
+        tasks = folder / str(process) / "task"
+        try:
+            for task in os.listdir(tasks):
+                found += map(int, (tasks / task / "children").read_text().split())
+        except (FileNotFoundError, ProcessLookupError):
+            if process == found[0]:  # this kernel has no such list
+                return [process, *(child.pid for child in psutil.Process().children(recursive=True))]
+    return found

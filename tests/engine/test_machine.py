@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from slimpajama.engine.machine import PeakMemory, available_memory, processors
+from slimpajama.engine.machine import PeakMemory, available_memory, processes_below, processors
 
 TOTAL = psutil.virtual_memory().total
 CORES = len(os.sched_getaffinity(0))
@@ -72,3 +74,16 @@ def test_the_peak_is_at_least_what_was_held_at_the_end() -> None:
     with PeakMemory() as peak:
         held = np.ones(1 << 25)
     assert peak.bytes > 0.9 * (idle.bytes + held.nbytes)
+
+
+def test_all_processes_below_are_found_with_the_lists_of_the_kernel_and_without(tmp_path: Path) -> None:
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); input()'])"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()  # its own child is there
+        found = processes_below()
+        assert found[0] == os.getpid()
+        assert child.pid in found
+        assert sorted(processes_below(tmp_path)) == sorted(found)
+        child.communicate(b"\n")
+    assert child.pid not in processes_below()
