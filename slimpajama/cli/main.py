@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -28,18 +29,7 @@ from slimpajama.cli.verify import verify
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="Deduplicate multi-source pretraining text, locally and globally, and mix it.",
-    epilog="Exit codes: 0 done, 2 wrong setting, 3 unusable input, 4 unwritable output, 5 worker killed, "
-    "6 documents not conserved, 7 verify found something wrong, 8 too much of a source removed, 129 terminal gone, "
-    "130 interrupted, 143 terminated.",
-)
-for command in (sample, presets, dedup, mix, status, plan, verify, explain, duplicates, run):
-    app.command()(command)
+COMMANDS = (sample, presets, dedup, mix, status, plan, verify, explain, duplicates, run)
 
 
 def _show_version(wanted: bool) -> None:
@@ -50,7 +40,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool,
@@ -58,6 +47,26 @@ def _options(
     ] = False,
 ) -> None:
     pass
+
+
+def _app_of(commands: Sequence[Callable[..., None]]) -> typer.Typer:
+    made = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        help="Deduplicate multi-source pretraining text, locally and globally, and mix it.",
+        epilog="Exit codes: 0 done, 2 wrong setting, 3 unusable input, 4 unwritable output, 5 worker killed, "
+        "6 documents not conserved, 7 verify found something wrong, 8 too much of a source removed, 129 terminal gone, "
+        "130 interrupted, 143 terminated.",
+    )
+    made.callback()(_options)
+    for command in commands:
+        made.command()(command)
+    return made
+
+
+app = _app_of(COMMANDS)
 
 
 def main() -> None:
@@ -73,7 +82,9 @@ def main() -> None:
         sys.exit(_fail("the current folder was removed; change to another and run the command again", 2))
     code: int | str | None = 0
     try:
-        app()
+        # typer reads the options of all commands that it is given, and that takes a while.
+        asked = [command for command in COMMANDS if [command.__name__] == sys.argv[1:2]]
+        (_app_of(asked) if asked else app)()
     except SystemExit as leaving:
         code = leaving.code
     sys.stdout.flush()
