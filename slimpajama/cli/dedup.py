@@ -58,16 +58,9 @@ def dedup(
     quarantine/ (broken records) and summary.json. Run the same command again to resume.
     """
     with reported(debug, quiet=quiet or json, log_level=log_level):
-        import orjson
-
-        from slimpajama.cli.health import health_lines
-        from slimpajama.cli.output import closing_lines
-        from slimpajama.cli.tables import catch_line, summary_table
         from slimpajama.config.dedup import load_config
         from slimpajama.config.presets import config_file
-        from slimpajama.dedup.banding import banding
         from slimpajama.engine.choice import EngineChoice
-        from slimpajama.pipeline.dedup import deduplicate
 
         settings = load_config(
             config and config_file(config),
@@ -77,12 +70,24 @@ def dedup(
             workers=workers,
             against=str(against) if against else None,
         )
+        chosen = EngineChoice(engine.value, ray_address)
+        chosen.start_server(settings, ["slimpajama.dedup.stages.sketch", "slimpajama.dedup.compiled"])
         talks = not quiet and not json
         if talks:
+            from slimpajama.cli.tables import catch_line
+            from slimpajama.dedup.banding import banding
+
             typer.echo(catch_line(*banding(settings)), err=True)
-        chosen = EngineChoice(engine.value, ray_address)
+        from slimpajama.pipeline.dedup import deduplicate
+
         with results_only():
             summary = deduplicate(input, output, settings, progress=talks, engine=chosen, keep=keep)
+        import orjson
+
+        from slimpajama.cli.health import health_lines
+        from slimpajama.cli.output import closing_lines
+        from slimpajama.cli.tables import summary_table
+
         if json:
             typer.echo(orjson.dumps(summary.as_dict()).decode())
         elif talks:

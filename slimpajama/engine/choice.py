@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
@@ -26,6 +27,16 @@ class EngineChoice:
     def __post_init__(self) -> None:
         if self.name not in ("local", "ray"):
             raise ConfigError(f"there is no engine {self.name!r}; choose local or ray")
+
+    def start_server(self, config: Config, preload: Sequence[str]) -> None:
+        """Start what workers are forked from, if several will be; it imports ``preload``.
+
+        A command does so before its own imports, for which it has to wait else.
+        """
+        if self.name == "local" and self.address is None and worker_count(config) > 1:
+            from slimpajama.engine.local import start_server
+
+            start_server(preload)
 
     def opened(self, config: Config) -> AbstractContextManager[Engine]:
         """The engine, to be entered.

@@ -29,13 +29,24 @@ from slimpajama.errors import WorkerDied
 from slimpajama.logging import LOGGER
 from slimpajama.storage.own_folders import prepare_socket_folder
 
-__all__ = ["GUARD", "LocalEngine"]
+__all__ = ["GUARD", "LocalEngine", "start_server"]
 
 TRIES = 2
 GUARD = 'put the calls of slimpajama below `if __name__ == "__main__":`, as worker processes import the script'
 """What a script must do that starts several workers: multiprocessing runs it again in each of them."""
 
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
+
+
+def start_server(preload: Sequence[str]) -> None:
+    """Start the process that workers are forked from, unless there is one; it imports ``preload`` once for them all.
+
+    It does so while this process imports what it needs itself.
+    """
+    prepare_socket_folder()
+    first = ["slimpajama.engine.worker_server"] if is_all_ours() else []
+    forkserver.set_forkserver_preload([*first, *preload])
+    forkserver.ensure_running()
 
 
 class _Worker:
@@ -115,10 +126,8 @@ class LocalEngine:
             for index, item in enumerate(items):
                 yield index, function(item)
             return
-        # If the server is not there yet, it loads what is needed now, once for all workers.
-        prepare_socket_folder()
-        first = ["slimpajama.engine.worker_server"] if is_all_ours() else []
-        forkserver.set_forkserver_preload([*first, function.__module__, *preload])
+        if items:
+            start_server([function.__module__, *preload])
         waiting = list(range(len(items) - 1, -1, -1))
         trials: dict[int, Trial[Item]] = {}
         deaths = [0] * len(items)

@@ -374,6 +374,31 @@ def test_workers_of_a_command_do_without_what_nothing_uses_and_those_of_a_script
         assert set(found) <= set(one) if found else one == []
 
 
+EARLY = """
+import time
+from pathlib import Path
+from slimpajama.config.dedup import Config
+from slimpajama.engine.choice import EngineChoice
+if __name__ == "__main__":
+    for workers in (1, 2):
+        EngineChoice().start_server(Config(workers=workers), ["loaded_early"])
+        began = time.monotonic()
+        while not Path("loaded").exists() and time.monotonic() < began + (60 if workers == 2 else 0):
+            time.sleep(0.02)
+        print(Path("loaded").exists())
+    with EngineChoice().opened(Config(workers=2)) as engine:
+        print(sorted(engine.map(len, ["a", "bc"])))
+"""
+
+
+def test_the_server_that_workers_are_forked_from_loads_what_they_need_before_there_is_work(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(EARLY)
+    (tmp_path / "loaded_early.py").write_text("from pathlib import Path\nPath('loaded').touch(exist_ok=False)\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])}
+    output = subprocess.check_output([sys.executable, "script.py"], text=True, env=environment, cwd=tmp_path)
+    assert output == "False\nTrue\n[(0, 1), (1, 2)]\n"
+
+
 def numba_is_there(item: int) -> bool:
     return "numba" in sys.modules
 
