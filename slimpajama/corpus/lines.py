@@ -26,6 +26,9 @@ from slimpajama.corpus.pieces import Piece, ShardFile
 __all__ = ["BLOCK_BYTES", "LineBlock", "LineReader", "LineSource", "OpensLines"]
 
 BLOCK_BYTES = 8 << 20
+FEWEST_BYTES = 1 << 14
+"""The first buffer for a small shard; clearing a whole block takes longer than reading a few documents."""
+
 FIRST_BYTES = 256
 """How much of a record that is too large is kept for the quarantine."""
 
@@ -115,7 +118,8 @@ class LineReader:
 
     def split(self, source: LineSource, piece: Piece, start: int = 0) -> Iterator[LineBlock]:
         """As :meth:`blocks`, of a ``source`` that is open; the caller closes it."""
-        buffer = bytearray(self.block_bytes)
+        expected = 2 * piece.file.format.text_bytes(piece.file)
+        buffer = bytearray(min(self.block_bytes, max(FEWEST_BYTES, expected)))
         filled = 0
         # A line belongs to the piece it begins in, so what is before the first newline of a later piece is skipped;
         # reading begins one byte early, for that newline may be the last byte of the piece before.
@@ -124,6 +128,11 @@ class LineReader:
         large: _LargeLine | None = None
         while True:
             read = source.read_into(memoryview(buffer)[filled:])
+            if read and filled + read == len(buffer) < self.block_bytes:  # there is more than was expected
+                whole = bytearray(self.block_bytes)
+                whole[: len(buffer)] = buffer
+                buffer = whole
+                read += source.read_into(memoryview(buffer)[filled + read :])
             searched, filled = filled, filled + read
             begin = 0  # of the first line in the buffer that was not given yet
             last = [] if read or source.broke_off else _end_of_last_line(buffer, filled, self.max_line_bytes)

@@ -86,10 +86,11 @@ def _walked(root: Path) -> Listing:
             subfolders.clear()
             continue
         visited.add(real)
+        below = os.path.relpath(folder, root).replace(os.sep, "/") + "/" if folder != str(root) else ""
         subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "_")))
         for name in sorted(names):
             path = os.path.join(folder, name)
-            relative = os.path.relpath(path, root).replace(os.sep, "/")
+            relative = below + name
             suffix = suffix_of(name)
             if name.startswith((".", "_")) or name.endswith(".tmp"):
                 continue

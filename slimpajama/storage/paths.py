@@ -15,7 +15,7 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,20 +150,21 @@ class _DiskFile(io.FileIO):
     """A file of a disk, whose errors say which file it is."""
 
     def readinto(self, target: Any) -> int | None:
-        with self._named():
+        try:
             return super().readinto(target)
+        except OSError as fault:
+            self._add_name(fault)
+            raise
 
     def readall(self) -> bytes:
-        with self._named():
-            return super().readall()
-
-    @contextlib.contextmanager
-    def _named(self) -> Iterator[None]:
         try:
-            yield
+            return super().readall()
         except OSError as fault:
-            fault.filename = fault.filename or str(self.name)
+            self._add_name(fault)
             raise
+
+    def _add_name(self, fault: OSError) -> None:
+        fault.filename = fault.filename or str(self.name)
 
 
 class _RangeReader(io.RawIOBase):
