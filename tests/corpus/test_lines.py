@@ -409,3 +409,15 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     message = refusal(part)
     assert message.startswith(f"cannot open {part.file.path}: ")
     assert message.endswith("; mend its permissions or remove it")
+
+
+@pytest.mark.parametrize("name", ["c4/a.jsonl", "c4/a.jsonl.gz"])
+def test_a_block_is_as_large_as_asked_for_whatever_the_size_of_the_file_tells(tmp_path: Path, name: str) -> None:
+    """The first buffer is as large as the text is expected to be, and a few bytes of gzip may hold far more."""
+    content = b"a" * 99 + b"\n"
+    (piece,) = discover(put(tmp_path, {name: content * 5000})).pieces
+    for block_bytes in (1 << 14, 300_000, 1 << 20):
+        blocks = [len(block.starts) for block in LineReader(block_bytes=block_bytes).blocks(piece)]
+        assert sum(blocks) == 5000
+        assert blocks[0] == min(5000, block_bytes // 100)
+        assert len(blocks) == -(-500_000 // block_bytes)
