@@ -84,6 +84,11 @@ class SketchResult(StageResult, frozen=True, kw_only=True):
     quarantine: FileRecord | None
 
     @property
+    def files(self) -> tuple[FileRecord, ...]:
+        """Both of them; the counts of a thousand pieces are not searched for more."""
+        return (self.sketches,) if self.quarantine is None else (self.sketches, self.quarantine)
+
+    @property
     def counts(self) -> PieceCounts:
         """What all pieces held."""
         whole = PieceCounts()
