@@ -21,6 +21,7 @@ from typing import BinaryIO, Literal, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from slimpajama.corpus.newlines import newlines_between
 from slimpajama.corpus.pieces import Piece, ShardFile
 
 __all__ = ["BLOCK_BYTES", "LineBlock", "LineReader", "LineSource", "OpensLines"]
@@ -189,11 +190,13 @@ class LineReader:
 
 def _line_ends(buffer: bytearray, searched: int, filled: int) -> Iterator[NDArray[np.int64]]:
     """Where the newlines from ``searched`` on are, at most ``MOST_LINES`` at a time."""
+    found = newlines_between(buffer, searched, filled, MOST_LINES)
+    if found is not None:
+        if found.size:
+            yield found
+        return
     newlines = np.frombuffer(buffer, dtype=np.uint8)[searched:filled] == _NEWLINE
-    if np.count_nonzero(newlines) <= MOST_LINES:
-        parts = [newlines]
-    else:
-        parts = [newlines[low : low + MOST_LINES] for low in range(0, newlines.size, MOST_LINES)]
+    parts = [newlines[low : low + MOST_LINES] for low in range(0, newlines.size, MOST_LINES)]
     waiting = np.empty(0, dtype=np.int64)
     for part in parts:
         ends = np.flatnonzero(part) + searched

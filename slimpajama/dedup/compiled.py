@@ -9,11 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from slimpajama.corpus.fields import TEXT_ALONE
-from slimpajama.corpus.lines import LineBlock
 from slimpajama.corpus.output_lines import load_kernels
-from slimpajama.corpus.pieces import Piece, Shard, ShardFile
-from slimpajama.corpus.records import parse_lines
+from slimpajama.corpus.reading_kernels import read_one_line
 from slimpajama.dedup.checking.candidates import buckets_of, candidates_of
 from slimpajama.dedup.checking.greedy import NO_PAIRS, Fates, SimilarPairs, decide_fates
 from slimpajama.dedup.clustering.union_find import (
@@ -40,12 +37,7 @@ __all__: list[str] = []
 pa.array([0])  # at which pyarrow imports pandas, where it may: once for all workers
 
 with compilation_announced(__name__):
-    _line = b'{"text": "' + b"any text " * 50 + b'", "meta": {"redpajama_set_name": "any"}}'
-    _shards = (Shard(0, 0, 0, ""), Shard(1, 1, 0, ""))
-    _piece = Piece(ShardFile("any", "any", ".jsonl", 0, 0), 0, None, 0, 1, _shards, ("any", "other"))
-    _span = np.array([0, len(_line)])
-    _batch = parse_lines(LineBlock(memoryview(_line), _span[:1], _span[1:], 0), _piece, TEXT_ALONE)
-    Sketcher(MinHashParams()).sketch(_batch.texts)
+    Sketcher(MinHashParams()).sketch(read_one_line().texts)
     _ids, _sources = np.arange(2, dtype=np.uint64), SourceRanges.of(["any"], [0])
     _links = links_of_keys(KeyedDocuments(np.ones(2, dtype=np.uint64), union([_ids])), _sources)
     _true, _flat = np.ones(2, dtype=np.bool_), np.zeros(2, dtype=np.uint16)
