@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama.config.dedup import REDPAJAMA_SET_NAMES
-from slimpajama.corpus.discovery import POSITION_BITS, Piece, discover
+from slimpajama.corpus.discovery import POSITION_BITS, Piece, Shard, ShardFile, discover
 from slimpajama.corpus.fields import TEXT_ALONE, Fields
 from slimpajama.corpus.lines import LineBlock, LineReader
-from slimpajama.corpus.records import BadRecord, read_records
+from slimpajama.corpus.records import BadRecord, parse_lines, read_records
 from slimpajama.errors import InputChanged, ShardUnreadable
 from tests.corpus.shards import jsonl, mixed_piece, put
 
@@ -566,3 +566,36 @@ def test_reading_from_any_row_on_gives_the_rest_of_the_rows(
     batches = list(read_records(piece, LineReader(), start))
     assert [one for batch in batches for one in batch.ids.tolist()] == list(range(start, rows))
     assert [text for batch in batches for text in batch.texts.decoded()] == [f"t{row}" for row in range(start, rows)]
+
+
+# --------------------------------------------------------------------------------------- the two ways of reading
+
+ODD = [
+    b"",
+    b" \t\r",
+    b'{"text": "a"}',
+    b'{"id": 7, "meta": {"redpajama_set_name": "RedPajamaC4", "n": {"a": 1}}, "text": "b\\n"}',
+    b'{"text": "c", "meta": {"redpajama_set_name": "Other"}, "id": "x"}',
+    b'{"meta": {"redpajama_set_name": "R\\u0065dPajamaC4"}, "text": "d", "id": [1]}',
+    b'{"meta": {"redpajama_set_name": "RedPajamaC4"}, "text": "e", "id": 1.5, "n": NaN}',
+    b'{"text": "f", "text": "g", "meta": {"redpajama_set_name": "RedPajamaBook"}}',
+    *(line for line, _ in BROKEN.values()),
+]
+
+
+@given(st.lists(st.sampled_from(ODD), max_size=12), st.booleans(), st.integers(0, 2))
+def test_kernels_and_the_slow_way_read_the_same_records(lines: list[bytes], mixed: bool, fields: int) -> None:
+    wanted = [TEXT_ALONE, Fields.of("text", "id", (("meta", "n"), ("id",))), Fields.of("meta.redpajama_set_name", None)]
+    shards = (Shard(5, 0, 0, "a"), Shard(6, 2, 0, "a"))
+    file = ShardFile("a.jsonl", "a.jsonl", ".jsonl", 0, 0)
+    names = ("RedPajamaC4", "RedPajamaBook")
+    piece = Piece(file, 0, None, 0, 1, shards if mixed else shards[:1], names if mixed else names[:1])
+    stops = np.cumsum([len(line) + 1 for line in lines], dtype=np.int64) - 1
+    starts = stops - np.array([len(line) for line in lines], dtype=np.int64)
+    block = LineBlock(memoryview(bytearray(b"\n".join(lines))), starts, stops, 1 << 30)
+    fast, slow = (parse_lines(block, piece, wanted[fields], scan=scan) for scan in (True, False))
+    for column in ("ids", "sources", "sizes", "sound"):
+        assert np.array_equal(getattr(fast, column), getattr(slow, column))
+    assert fast.texts.decoded() == slow.texts.decoded()
+    for column in ("bad", "start", "document_ids", "preferred", "repaired"):
+        assert getattr(fast, column) == getattr(slow, column)
