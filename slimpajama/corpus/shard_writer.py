@@ -62,6 +62,11 @@ class DuplicateCounts:
     table: Sequence[bytes]
     numbers: NDArray[np.uint32]
 
+    def among(self, records: slice) -> DuplicateCounts:
+        """Those of some of the records, and of the table only what they need: a bundle's may be longer than a shard."""
+        needed, numbers = np.unique(self.numbers[records], return_inverse=True)
+        return DuplicateCounts([self.table[place] for place in needed.tolist()], numbers.astype(np.uint32))
+
 
 @dataclass(frozen=True, slots=True)
 class SecondPass:

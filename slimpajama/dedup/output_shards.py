@@ -185,7 +185,7 @@ def batches_of_kept(
             reading.fields,
             replaced,
             PartsCheck(piece, starts, digests, compare_last=whole),
-            kept.counts and DuplicateCounts(kept.counts.table, kept.counts.numbers[rows]),
+            kept.counts if kept.counts is None or len(bundle.pieces) == 1 else kept.counts.among(rows),
         )
 
     if len(bundle.pieces) == 1:

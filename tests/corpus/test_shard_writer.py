@@ -23,7 +23,7 @@ from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.rebuilt_line import rebuilt_line
 from slimpajama.corpus.records import read_records
 from slimpajama.corpus.shard_formats import JsonLinesZst
-from slimpajama.corpus.shard_writer import FLUSH_BYTES, ShardWriter, kept_lines
+from slimpajama.corpus.shard_writer import FLUSH_BYTES, DuplicateCounts, ShardWriter, kept_lines
 from slimpajama.errors import InputChanged
 from slimpajama.text.normalisation import normaliser
 from tests.corpus.shards import decompressed, jsonl, put
@@ -384,3 +384,11 @@ def test_a_record_keeps_the_name_of_a_source_it_comes_with_unless_it_is_to_be_re
     assert kept_as["meta"]["redpajama_set_name"] == kept_label
     assert replaced["meta"]["redpajama_set_name"] == "RedPajamaC4"
     assert {**kept_as["meta"], "redpajama_set_name": ""} == {**replaced["meta"], "redpajama_set_name": ""}
+
+
+def test_counts_of_some_records_take_along_only_what_these_need() -> None:
+    counts = DuplicateCounts([b"0", b"1", b"2", b"3"], np.array([3, 1, 3, 0, 1], dtype=np.uint32))
+    some = counts.among(slice(1, 3))
+    assert (list(some.table), some.numbers.tolist()) == ([b"1", b"3"], [0, 1])
+    assert some.numbers.dtype == np.uint32
+    assert [list(counts.among(slice(2, 2)).table), counts.among(slice(0, 1)).numbers.tolist()] == [[], [0]]
