@@ -13,6 +13,8 @@ from slimpajama.corpus.output_lines import load_kernels
 from slimpajama.corpus.reading_kernels import read_one_line
 from slimpajama.dedup.checking.candidates import buckets_of, candidates_of
 from slimpajama.dedup.checking.greedy import NO_PAIRS, Fates, SimilarPairs, decide_fates
+from slimpajama.dedup.checking.greedy_in_parts import fates_of_parts, ordered_pairs
+from slimpajama.dedup.clustering.team import Team
 from slimpajama.dedup.clustering.union_find import (
     GLOBAL,
     flatten,
@@ -55,7 +57,9 @@ with compilation_announced(__name__):
     _buckets = buckets_of(_links)
     candidates_of(_buckets, _true.copy(), _true.copy(), _sources, 1)
     _pairs = SimilarPairs(_ids[1:], _ids[:1], np.ones(1))
-    decide_fates(_pairs, NO_PAIRS, Fates(NO_PAIRS.documents, NO_PAIRS.candidates, NO_PAIRS.similarities))
+    _nobody = Fates(NO_PAIRS.documents, NO_PAIRS.candidates, NO_PAIRS.similarities)
+    decide_fates(_pairs, NO_PAIRS, _nobody)
+    fates_of_parts([[ordered_pairs(_pairs, NO_PAIRS)]], [_nobody], Team(1))
     _sets = shingle_sets(["any text"] * 2, MinHashParams())
     jaccard(_sets[0], _sets[1])
     load_kernels()

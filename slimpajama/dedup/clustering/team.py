@@ -26,7 +26,8 @@ Result = TypeVar("Result")
 
 
 class Team:
-    """``threads`` of them. ``steps``: where ``timed``, the processor seconds of all parts of each step."""
+    """``threads`` of them. ``steps``: where ``timed``, the processor seconds of all parts of each step that threads
+    shared."""
 
     def __init__(self, threads: int, *, timed: bool = False, fewest: int = FEWEST) -> None:
         """``fewest``: values that are worth a part."""
@@ -47,8 +48,9 @@ class Team:
 
     def map(self, function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
         """The results of all parts, in their order."""
-        run = self._watched(function) if self._timed else function
-        if self._pool is None or len(parts) < 2:
+        alone = self._pool is None or len(parts) < 2
+        run = self._watched(function) if self._timed and not alone else function
+        if self._pool is None or alone:
             return [run(part) for part in parts]
         return list(self._pool.map(run, parts))
 

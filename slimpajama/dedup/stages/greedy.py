@@ -1,6 +1,6 @@
 """Greedy: one task that decides which documents stay, by all pairs that were judged so far.
 
-One process, as a document's fate depends on those before it (see :mod:`slimpajama.dedup.checking.greedy`). Where the
+One process, whose threads share the work (see :mod:`slimpajama.dedup.checking.greedy_in_parts`). Where the
 pairs are more than the memory allows, ranges of ids are taken one after the other: what is decided of a range is known
 to the later ones. Holds 100 bytes for each pair of a range, and 50 for each document that goes. With an order of
 precedence other than that of ids there is one range. Its table names every document that goes, and their survivors.
@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 
 from slimpajama.dedup.checking.fates import fates_in
 from slimpajama.dedup.checking.greedy import NO_PAIRS, Fates, SimilarPairs, decide_fates, with_more
+from slimpajama.dedup.checking.greedy_in_parts import OrderedPairs, fates_of_parts, ordered_pairs
 from slimpajama.dedup.checking.rounds import CheckRound, threshold_held
 from slimpajama.dedup.checking.similarity import Means
+from slimpajama.dedup.clustering.id_ranges import PARTS
+from slimpajama.dedup.clustering.team import Team
 from slimpajama.dedup.clustering.union_find import Links
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.distinct import distinct
@@ -31,7 +34,8 @@ from slimpajama.dedup.lsh import read_links
 from slimpajama.dedup.precedence import Precedence
 from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.engine.heartbeat import beat
-from slimpajama.engine.resources import whole_machine_bytes
+from slimpajama.engine.machine import processors
+from slimpajama.engine.resources import whole_machine_bytes, worker_count
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
 from slimpajama.storage.atomic import content_digest
@@ -45,7 +49,7 @@ __all__ = ["GreedyPayload", "GreedyResult", "GreedyStage"]
 class GreedyPayload:
     """All judged pairs; ``guess``: those that are unsettled count by their estimates. ``copies_files``: links of
     documents whose text their own source has before; ``earlier``: tables of what earlier runs decided; ``table``: where
-    the clusters go."""
+    the clusters go; ``threads``: which share the work, where precedence is the order of ids."""
 
     judged_files: tuple[Path, ...]
     copies_files: tuple[Path, ...]
@@ -56,6 +60,7 @@ class GreedyPayload:
     precedence: Precedence
     memory: int
     table: Path
+    threads: int = 1
 
 
 class GreedyResult(StageResult, frozen=True, kw_only=True):
@@ -124,6 +129,7 @@ class GreedyStage(Stage[GreedyPayload, GreedyResult]):
             precedence=dedup.precedence,
             memory=self.memory,
             table=self.round.work.folder / "fates.arrow",
+            threads=worker_count(dedup.config),
         )
         records = [*self.judged, *self.copies]
         weight = sum(record.bytes for record in records)
@@ -134,23 +140,12 @@ class GreedyStage(Stage[GreedyPayload, GreedyResult]):
         """Decide, and write the table."""
         judged = [read_pairs(path, JudgedPairs) for path in payload.judged_files]
         copies = [read_links(path) for path in payload.copies_files]
-        precedence, ranges = payload.precedence, [ALL_IDS]
-        if not precedence.ranks:
-            columns = [*(pairs.documents for pairs in judged), *(links.documents for links in copies)]
-            ranges = even_ranges(columns, payload.memory // BYTES_PER_PAIR)
-        in_global, in_local = fates_in(payload.earlier)
-        similar = 0
-        for low, high in ranges:
-            beat()
-            pairs, own_copies = _similar(judged, payload, low, high), _copies(copies, low, high)
-            known, places = None, None
-            if precedence.ranks:
-                known = distinct(np.concatenate([pairs.documents, pairs.candidates]))
-                places = precedence.places(known, ranks_of(payload.rows_list, known, precedence))
-            of_source, copies_of_source = (_of_one_source(one, precedence.sources) for one in (pairs, own_copies))
-            in_global = with_more(in_global, decide_fates(pairs, own_copies, in_global, places, known))
-            in_local = with_more(in_local, decide_fates(of_source, copies_of_source, in_local, places, known))
-            similar += pairs.documents.size
+        known = fates_in(payload.earlier)
+        if payload.precedence.ranks:
+            in_global, in_local, similar = _by_precedence(judged, payload, known)
+        else:
+            with Team(min(payload.threads, processors())) as team:
+                in_global, in_local, similar = in_order_of_ids(judged, copies, payload, known, team)
         clusters = _clusters(in_global, in_local)
         table = write_clusters_file(payload.table, [clusters])
         return GreedyResult(
@@ -164,6 +159,57 @@ class GreedyStage(Stage[GreedyPayload, GreedyResult]):
 
 BYTES_PER_PAIR = 100
 ALL_IDS = (0, (1 << 64) - 1)
+
+Decided = tuple[Fates, Fates, int]
+"""Who goes in each scope, and how many pairs are similar."""
+
+
+def in_order_of_ids(
+    judged: Sequence[JudgedPairs],
+    copies: Sequence[Links],
+    payload: GreedyPayload,
+    known: tuple[Fates, Fates],
+    team: Team,
+) -> Decided:
+    """Ranges of ids that fit into memory one after the other; a team shares the work of each."""
+    columns = [*(pairs.documents for pairs in judged), *(links.documents for links in copies)]
+    most = max(1, payload.memory // BYTES_PER_PAIR)
+    share = max(team.fewest, sum(ids.size for ids in columns) // (PARTS * team.threads) + 1)
+    ranges = even_ranges(columns, min(most, share))
+    together = max(1, most // share)
+    in_global, in_local = known
+    similar = 0
+
+    def prepared(bounds: tuple[int, int]) -> tuple[int, OrderedPairs, OrderedPairs]:
+        pairs, own_copies = _similar(judged, payload, *bounds), _copies(copies, *bounds)
+        own = (_of_one_source(one, payload.precedence.sources) for one in (pairs, own_copies))
+        return pairs.documents.size, ordered_pairs(pairs, own_copies), ordered_pairs(*own)
+
+    for at in range(0, len(ranges), together):
+        beat()
+        parts = team.map(prepared, ranges[at : at + together])
+        similar += sum(count for count, _, _ in parts)
+        scopes = [whole for _, whole, _ in parts], [own for _, _, own in parts]
+        in_global, in_local = (
+            with_more(before, more)
+            for before, more in zip(
+                (in_global, in_local), fates_of_parts(scopes, (in_global, in_local), team), strict=True
+            )
+        )
+    return in_global, in_local, similar
+
+
+def _by_precedence(judged: Sequence[JudgedPairs], payload: GreedyPayload, known_fates: tuple[Fates, Fates]) -> Decided:
+    """All at once, as an order other than that of ids needs all ranks. Copies are among the pairs there."""
+    precedence = payload.precedence
+    pairs = _similar(judged, payload, *ALL_IDS)
+    known = distinct(np.concatenate([pairs.documents, pairs.candidates]))
+    places = precedence.places(known, ranks_of(payload.rows_list, known, precedence))
+    in_global, in_local = (
+        with_more(before, decide_fates(one, NO_PAIRS, before, places, known))
+        for before, one in zip(known_fates, (pairs, _of_one_source(pairs, precedence.sources)), strict=True)
+    )
+    return in_global, in_local, pairs.documents.size
 
 
 def even_ranges(ascending: Sequence[NDArray[np.uint64]], capacity: int) -> list[tuple[int, int]]:
