@@ -2,9 +2,9 @@
 
 A signature holds, for each of ``num_perm`` bijections ``a * fmix32(h) + b mod 2^32``, the least value over a document's
 shingle hashes h. The loop over permutations is outside and runs over a block of mixed hashes that stays in the
-first-level cache; slices, not signed offsets, let LLVM use full vectors. Rejected: one-permutation and fast
-similarity sketches (less work for books, but no longer the published algorithm, and saved signatures would not open
-in datasketch), and 64-bit Mersenne arithmetic (datasketch's "legacy" scheme: 20 times slower and biased).
+first-level cache; slices, not signed offsets, let LLVM use full vectors. One permutation for
+all values is a method of its own (:mod:`slimpajama.dedup.one_permutation`), as its signatures do not open in
+datasketch. Rejected: 64-bit Mersenne arithmetic (datasketch's "legacy" scheme: 20 times slower and biased).
 """
 
 from __future__ import annotations

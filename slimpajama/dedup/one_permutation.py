@@ -2,14 +2,14 @@
 
 A signature of k values by k permutations looks at every shingle k times. Here each shingle is permuted once; the upper
 part of the result says which of k equal bins it falls into, and each bin keeps its least value. That is one update a
-shingle for any k: 256 bins take about a tenth longer than 128, and both less than half the time of 112 permutations. A
-bin without a shingle takes the least value of a permutation of its own, as in MinHash. So the chance that two
-documents agree in a value is exactly their Jaccard similarity: whichever way a bin of their union is filled, its
-least shingle is any shingle of the union with equal chance, and they agree where it is in both. Documents of fewer
-than about 5 k shingles have such bins; for these a bin costs a multiplication a shingle, as MinHash does. Rejected:
-filling empty bins with copies of others ("optimal densification"), which ties values of short documents to each
-other, and further rounds of bins ("fast similarity sketching"), which look at all shingles again for each round:
-neither is faster or finds more (docs/quality.md).
+shingle for any k: 128 and 256 bins take about the same time, and less than half of that of 112 permutations. A bin
+without a shingle takes the least value of a permutation of its own, as in MinHash. So the chance that two documents
+agree in a value is exactly their Jaccard similarity: whichever way a bin of their union is filled, its least shingle is
+any shingle of the union with equal chance, and they agree where it is in both. Documents of fewer than about 5 k
+shingles have such bins; for these a bin costs a multiplication a shingle, as MinHash does. Rejected: filling empty bins
+with copies of others ("optimal densification"), which ties values of short documents to each other, and further rounds
+of bins ("fast similarity sketching"), which look at all shingles again for each round: neither is faster or finds more
+(docs/decisions.md).
 """
 
 from __future__ import annotations
