@@ -217,9 +217,12 @@ def main() -> None:
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         print(f"{'':<26}{'MB/s':>8} {'cpu MB/s':>8} {'seconds':>7} {'peak MB':>7}")
         figures = in_process(encode_all, arguments.corpus, tokenizer)
+        alone = figures["bytes"] / figures["busy"]
         report("tokenising, cold", figures, f"bar 80; {figures['bytes'] / figures['tokens']:.2f} bytes per token")
         figures = in_process(build, arguments.corpus, tokenizer, folder / "store")
+        share = figures["bytes"] / figures["busy"] / alone
         parts = f"{figures['tokenizing']:.2f} s until sorted runs; store {figures['store'] / MB:.0f} MB"
+        parts = f"{share:.2f} of the line above by processor time; {parts}"
         report("texts to finished store", figures, f"bar 40; {parts}")
         for scope, epoch in (("local", 0), ("global", 0), ("global", 1)):
             report(f"reading, {scope}, epoch {epoch}", in_process(read_all, folder / "store", scope, epoch), "bar 200")
