@@ -1,7 +1,8 @@
 """``slimpajama plan CONFIG``: what a run will take, before days and disks are spent on it.
 
 A sample of the input goes through the very stages of a run, in one process with its kernels loaded, in a temporary
-folder. Nothing is written elsewhere.
+folder, and so do small corpora that are made, which tell what a piece takes and what a document. Nothing is written
+elsewhere.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +26,13 @@ from slimpajama.config.sizes import size_in_bytes
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.corpus.left_out import report_left_out
+from slimpajama.corpus.lines import LineReader
+from slimpajama.corpus.records import read_records
+from slimpajama.dedup.banding import banding
 from slimpajama.dedup.files.layout import BOTH, DedupLayout, scopes_written
 from slimpajama.dedup.files.manifest import read_manifest
-from slimpajama.dedup.stages.cluster import ClusterStage
-from slimpajama.dedup.stages.link import LinkStage
+from slimpajama.dedup.stages.sketch import SketchStage
+from slimpajama.dedup.summary import DedupSummary
 from slimpajama.engine.local import LocalEngine
 from slimpajama.engine.resources import worker_count
 from slimpajama.errors import ConfigError
@@ -41,7 +46,9 @@ from slimpajama.planning.calibration import linking_speed
 from slimpajama.planning.cost_model import Measured, RunPlan, SourceEstimate, Wanted, run_plan
 from slimpajama.planning.disk_need import text_bytes
 from slimpajama.planning.estimates import Counted, extrapolated
+from slimpajama.planning.made_corpora import write_documents, write_pieces
 from slimpajama.planning.sampling import SampledFile, draw_sample, strata_of
+from slimpajama.planning.stage_rates import Observed
 from slimpajama.sample import write_sample
 from slimpajama.stages.progress import SILENT, Progress, progress_for
 from slimpajama.stages.runner import Stages, step_of
@@ -53,6 +60,13 @@ __all__ = ["Assumptions", "plan", "plan_run"]
 SAMPLE_TEXT = 50_000_000
 MOST_TEXT = 200_000_000
 """Bytes of text that are sampled: at least (of a corpus that has so much) and at most; in between, 1 %."""
+
+MADE_PIECES = 32
+MADE_DOCUMENTS = 1 << 17
+"""In the corpus of documents that is made, at most: so many for an input of 130 MB of text, fewer for a smaller one."""
+
+KEYED_DOCUMENTS = 8
+"""For each of these, documents that are keys alone, to measure linking and clustering."""
 
 SEED = 1
 FEWEST_SEQUENCES, MOST_MIXED = 64, 16_000_000
@@ -120,9 +134,13 @@ def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, progr
         wanted = round(part * sum(file.size for file in corpus.files))
         sampled = draw_sample(corpus, wanted, scratch / "sample", SEED)
         stages = Stages(engine, progress)
-        measured = _measure(with_found_sources(config, corpus), recipes, scratch, stages)
-        sources = _scaled(_sources(corpus, sampled, _held(scratch / "out")), assumptions)
+        made = min(MADE_DOCUMENTS, 1000 + expanded // 1000)
+        measured = _measure(with_found_sources(config, corpus), recipes, scratch, stages, made)
+        found = _sources(corpus, sampled, _held(scratch / "out"))
+        sources = _scaled(found, assumptions)
+        larger = sources["total"].text.estimate / max(1, found["total"].text.estimate)
         told = Wanted(
+            pieces=round(len(corpus.bundles) * larger),
             scopes=scopes_written(config.dedup.scope),
             mixed=sum(recipe.tokens for recipe in recipes) if recipes else None,
             kept=assumptions.kept,
@@ -152,28 +170,47 @@ def with_found_sources(config: RunConfig, corpus: Corpus) -> RunConfig:
     return config.model_copy(update={"dedup": checked(Config, config.dedup.model_dump() | found, "settings")})
 
 
-def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages: Stages) -> Measured:
-    """Run all stages over the sample."""
+def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages: Stages, made: int) -> Measured:
+    """Run all stages over the sample, and those of a deduplication over the corpora that are made.
+
+    ``made``: documents of the largest of these.
+    """
     for module in ("slimpajama.dedup.compiled", "slimpajama.tokens.compiled"):
         importlib.import_module(module)
-    speed = linking_speed(scratch)
+    bands, _ = banding(config.dedup)
+    speed = linking_speed(scratch, bands, KEYED_DOCUMENTS * made)
     out = scratch / "out"
     settings = config.dedup.model_copy(update={"workers": 1, "memory": None, "against": None})
-    summary = deduplicate_on(stages, scratch / "sample", out, settings)
-    seconds: dict[str, float] = {}
-    for name, record in stages.records.items():
-        if name not in (LinkStage.title, ClusterStage.title):
-            seconds[step_of(name)] = seconds.get(step_of(name), 0.0) + record.seconds
+    plain = settings.model_copy(
+        update={
+            "sources": (),
+            "layout": "folders",
+            "text_field": "text",
+            "id_field": None,
+            "prefer": ("source",),
+            "max_removed_fraction": None,
+            "strict_input": False,
+        }
+    )
+    write_pieces(scratch / "piece", 1)
+    write_pieces(scratch / "pieces", MADE_PIECES)
+    write_documents(scratch / "documents", made)
+    with captured(logging.WARNING):  # a warning would be of what is made
+        _observed(plain, scratch / "piece", scratch / "loading-out", stages)  # loads what is loaded once
+        piece, pieces, documents = (
+            _observed(plain, scratch / name, scratch / f"{name}-out", stages)[0]
+            for name in ("piece", "pieces", "documents")
+        )
+    sample, summary = _observed(settings, scratch / "sample", out, stages)
+    mixing: dict[str, float] = {}
     tokens = mixed = 0
     if recipes:
-        measured, tokens, mixed = _measure_mixing(config.tokens, recipes[0], scratch, stages)
-        seconds |= measured
-    total = summary.total
+        mixing, tokens, mixed = _measure_mixing(config.tokens, recipes[0], scratch, stages)
     return Measured(
-        seconds=seconds,
-        documents=total.read.documents,
-        text=total.read.bytes,
-        kept_text={scope: total.of(scope).kept.bytes for scope in BOTH},
+        corpora=(piece, pieces, documents, sample),
+        mixing=mixing,
+        reading=_reading_seconds(settings, scratch / "sample"),
+        kept_text={scope: summary.total.of(scope).kept.bytes for scope in BOTH},
         disk={
             "rows": _size(DedupLayout(out).rows),
             "decisions": _size(out / "decisions"),
@@ -186,6 +223,28 @@ def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages
         mixed=mixed,
         linking=speed,
     )
+
+
+def _observed(config: Config, input: Path, output: Path, stages: Stages) -> tuple[Observed, DedupSummary]:
+    """Deduplicate a small corpus, and see what that takes."""
+    own = Stages(stages.engine, stages.progress)
+    summary = deduplicate_on(own, input, output, config)
+    seconds: dict[str, float] = {}
+    for name, record in own.records.items():
+        seconds[step_of(name)] = seconds.get(step_of(name), 0.0) + record.seconds
+    read = summary.total.read
+    return Observed(own.records[SketchStage.title].items, read.documents, read.bytes, seconds), summary
+
+
+def _reading_seconds(config: Config, folder: Path) -> float:
+    """What it takes to read all records below a folder, without looking at lines where records are lines."""
+    reader = LineReader(config.max_document_bytes, config.truncated)
+    began = time.perf_counter()
+    for piece in discover(folder, config.sources, config.piece_bytes, layout=config.layout).pieces:
+        lines = hasattr(piece.file.format, "open_lines")
+        for _ in reader.blocks(piece) if lines else read_records(piece, reader):
+            pass
+    return time.perf_counter() - began
 
 
 def _measure_mixing(

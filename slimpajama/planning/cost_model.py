@@ -1,15 +1,16 @@
 """What a run takes, from what its sample took; nothing but arithmetic.
 
-Each figure of the sample is scaled by what it is in proportion to: text, documents, links or tokens. A sample says
-little of duplicates, since both copies of a document are rarely in it: how much of the text is kept is a parameter, and
-without it as much as in the sample, which is the most that disk and time can be.
+Stages of a deduplication take so much for each piece, document and byte (:mod:`~slimpajama.planning.stage_rates`), or
+for each key, link and linked document; those of a token store are scaled by what they are in proportion to. A sample
+says little of duplicates, since both copies of a document are rarely in it: how much of the text is kept is a
+parameter, and without it as much as in the sample, which is the most that disk and time can be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from slimpajama.config.dedup import Config
 from slimpajama.dedup.banding import banding
@@ -20,9 +21,12 @@ from slimpajama.dedup.files.groups import GROUPS_ROW_BYTES
 from slimpajama.dedup.files.layout import BOTH
 from slimpajama.dedup.lsh import BYTES_PER_KEY, key_ranges
 from slimpajama.dedup.stages.cluster import ClusterStage
+from slimpajama.dedup.stages.decide import DecideStage
+from slimpajama.dedup.stages.group import GroupStage
 from slimpajama.dedup.stages.link import LinkStage
 from slimpajama.dedup.stages.order import DEDUP_STAGES
 from slimpajama.dedup.stages.sketch import SketchStage
+from slimpajama.dedup.stages.write import WriteStage
 from slimpajama.engine.resources import (
     OTHERS_BYTES,
     WORKER_BYTES,
@@ -34,35 +38,49 @@ from slimpajama.engine.resources import (
 from slimpajama.mixture.stages.build import BuildStage
 from slimpajama.planning.calibration import LinkingSpeed
 from slimpajama.planning.estimates import Range
+from slimpajama.planning.stage_rates import Observed, rates_of
 from slimpajama.stages.stage import Scale, Stage
 from slimpajama.tokens.stages.order import TOKEN_STAGES
 
-__all__ = ["Measured", "RunPlan", "SourceEstimate", "StageCost", "Wanted", "run_plan"]
+__all__ = ["Measured", "On", "RunPlan", "SourceEstimate", "StageCost", "Wanted", "run_plan"]
 
 STAGES: tuple[type[Stage[Any, Any]], ...] = (*DEDUP_STAGES, *TOKEN_STAGES, BuildStage)
 """All stages of a run. Each says itself what it scales with, and whether it is a single task."""
 
+On = Literal["all workers", "one machine", "one process"]
+"""What runs a stage: all workers of all machines, those of one, or one of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the sample took. ``seconds`` of each stage on one core; ``documents``, ``text`` read and ``kept_text`` kept
-    by scope, in bytes; ``disk``: bytes of what was written; ``tokens`` of the store, ``mixed`` into a mixture."""
+    """What small ``corpora`` took, on one core: one piece of a document, several such, documents of a few words, and
+    the sample of the input. ``mixing``: seconds of the stages of token store and mixture, of the sample.
 
-    seconds: Mapping[str, float]
-    documents: int
-    text: int
+    Of the sample: ``reading``, the seconds to read its lines without looking at them; the ``kept_text`` by scope, in
+    bytes; ``disk``, bytes of what was written; ``tokens`` of the store, ``mixed`` into a mixture.
+    """
+
+    corpora: tuple[Observed, Observed, Observed, Observed]
+    mixing: Mapping[str, float]
+    reading: float
     kept_text: Mapping[str, int]
     disk: Mapping[str, int]
     tokens: int
     mixed: int
     linking: LinkingSpeed
 
+    @property
+    def sample(self) -> Observed:
+        """What the sample took."""
+        return self.corpora[-1]
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is planned: ``scopes`` of shards, ``mixed`` tokens of all mixtures (``None``: no token store either), the
-    share of text ``kept``, if said, and ``nodes`` of ``cores`` each."""
+    """What is planned: ``pieces`` to read, ``scopes`` of shards, ``mixed`` tokens of all mixtures (``None``: no token
+    store either), the share of text ``kept``, if said, and ``nodes`` of ``cores`` each."""
 
+    pieces: int
     scopes: Sequence[str]
     mixed: int | None
     kept: float | None
@@ -82,11 +100,11 @@ class SourceEstimate:
 
 @dataclass(frozen=True, slots=True)
 class StageCost:
-    """Core-seconds of one stage; a ``serial`` one runs in one process, whatever the cores."""
+    """Core-seconds of one stage, and what runs it."""
 
     stage: str
     core_seconds: float
-    serial: bool
+    on: On
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +135,29 @@ class RunPlan:
 
     @property
     def wall_hours(self) -> float:
-        """Parallel stages are divided among all workers, serial ones are not."""
-        workers = self.workers * self.nodes
-        return sum(cost.core_seconds / (1 if cost.serial else workers) for cost in self.stages) / 3600
+        """The seconds of a stage are divided among the workers that run it."""
+        workers: dict[On, int] = {
+            "all workers": self.workers * self.nodes,
+            "one machine": self.workers,
+            "one process": 1,
+        }
+        return sum(cost.core_seconds / workers[cost.on] for cost in self.stages) / 3600
 
 
 def run_plan(config: Config, sources: Mapping[str, SourceEstimate], measured: Measured, wanted: Wanted) -> RunPlan:
     """The plan. ``sources``: by name, and ``total``."""
     documents, text = sources["total"].documents.estimate, sources["total"].text.estimate
     bands, _ = banding(config)
-    most_kept = max(measured.kept_text[scope] for scope in wanted.scopes or BOTH) / max(1, measured.text)
+    sample = measured.sample
+    most_kept = max(measured.kept_text[scope] for scope in wanted.scopes or BOTH) / max(1, sample.text)
     kept = most_kept if wanted.kept is None else wanted.kept
     # Whatever is removed is linked in each band, at the most, to something that is kept.
-    links = round(documents * bands * (1 if wanted.kept is None else 1 - kept))
-    linked = min(documents, 2 * links // bands)
-    by_text = text / max(1, measured.text)
+    removed = documents * (1 - kept)
+    most_removed = documents if wanted.kept is None else removed
+    links, linked = round(most_removed * bands), min(documents, round(2 * most_removed))
+    by_text = text / max(1, sample.text)
     by_kept_text = by_text * kept / max(1e-9, most_kept)
-    by_documents = documents / max(1, measured.documents)
+    by_documents = documents / max(1, sample.documents)
     factors: dict[Scale, float] = {
         "text": by_text,
         "kept text": by_kept_text,
@@ -143,17 +167,30 @@ def run_plan(config: Config, sources: Mapping[str, SourceEstimate], measured: Me
     }
     item, lone = task_bytes(config, wanted.cores), whole_machine_bytes(config, wanted.cores)
     ranges = key_ranges(documents, item)
-    costs = {
-        SketchStage.title: 0.0,
-        LinkStage.title: documents * bands * (measured.linking.linking + ranges * measured.linking.gathering),
-        **({} if config.checked else {ClusterStage.title: links * measured.linking.clustering}),
-        **{step: measured.seconds[step] * by_text for step in (CHECK, LOOK) if step in measured.seconds},
-        **{
-            stage.title: measured.seconds[stage.title] * factors[stage.scales_with]
-            for stage in STAGES
-            if stage.title in measured.seconds
-        },
+    speed = measured.linking
+    by_speed = {
+        LinkStage.title: documents * bands * (speed.linking + ranges * speed.gathering),
+        ClusterStage.title: removed * bands * speed.clustering,
+        GroupStage.title: min(documents, 2 * removed) * speed.grouping,
     }
+    costs: dict[str, float] = {}
+    for stage in STAGES:
+        title = stage.title
+        if title in sample.seconds:
+            rates = rates_of(title, measured.corpora)
+            if title in by_speed:
+                costs[title] = rates.seconds(wanted.pieces, 0, 0) + by_speed[title]
+            else:
+                costs[title] = rates.seconds(wanted.pieces, documents, text)
+            if title == WriteStage.title:  # what is not kept is read, but no more
+                reading = min(rates.text, measured.reading / max(1, sample.text))
+                costs[title] += (rates.text - reading) * text * (kept / max(1e-9, most_kept) - 1)
+        elif title in measured.mixing:
+            costs[title] = measured.mixing[title] * factors[stage.scales_with]
+        if title == LinkStage.title and CHECK in sample.seconds:
+            costs[CHECK] = sample.seconds[CHECK] * by_text
+        if title == DecideStage.title and LOOK in sample.seconds:
+            costs[LOOK] = _look_seconds(measured, by_text, wanted.pieces, config.sampled_removals)
     cluster_ranges = max(1, -(-linked * BYTES_PER_LINKED // lone))
     scratch = SCRATCH_PER_LINKED + (SPILLED_PER_LINKED if cluster_ranges > 1 else 0)
     disk = {
@@ -164,7 +201,7 @@ def run_plan(config: Config, sources: Mapping[str, SourceEstimate], measured: Me
     }
     for scope in wanted.scopes:
         own = measured.disk[scope] / max(1, measured.kept_text[scope])
-        share = measured.kept_text[scope] / max(1, measured.text) if wanted.kept is None else kept
+        share = measured.kept_text[scope] / max(1, sample.text) if wanted.kept is None else kept
         disk[f"shards, {scope}"] = round(own * share * text)
     if wanted.mixed is not None:
         store = round(measured.disk["tokens"] * by_kept_text)
@@ -173,12 +210,14 @@ def run_plan(config: Config, sources: Mapping[str, SourceEstimate], measured: Me
             "while it is made": store,
             "mixtures": round(measured.disk["mixture"] * factors["mixed tokens"]),
         }
-    serial = {stage.title for stage in STAGES if stage.single}
+    run_by: dict[str, On] = {
+        stage.title: "one machine" if stage.threaded else "one process" for stage in STAGES if stage.single
+    }
     workers = worker_count(config, wanted.cores)
     processes = workers * WORKER_BYTES + (OTHERS_BYTES if workers > 1 else 0)
     each_range = documents // ranges * BYTES_PER_KEY
     return RunPlan(
-        sampled_text=measured.text,
+        sampled_text=sample.text,
         sources=sources,
         kept=kept,
         kept_is_said=wanted.kept is not None,
@@ -192,8 +231,15 @@ def run_plan(config: Config, sources: Mapping[str, SourceEstimate], measured: Me
             "linking": processes + workers * each_range,
             "clustering": processes + min(lone, linked * BYTES_PER_LINKED),
         },
-        stages=[StageCost(name, seconds, name in serial) for name, seconds in costs.items()],
+        stages=[StageCost(name, seconds, run_by.get(name, "all workers")) for name, seconds in costs.items()],
         workers=workers,
         nodes=wanted.nodes,
         reading=sources["total"].disk * workers / max(1e-9, costs[SketchStage.title]),
     )
+
+
+def _look_seconds(measured: Measured, by_text: float, pieces: int, removals: int) -> float:
+    """As many ``removals`` are looked at in a large corpus as in a small one, but more is read to get to them."""
+    sample, rates = measured.sample, rates_of(LOOK, measured.corpora)
+    texts = max(0.0, sample.seconds[LOOK] - measured.reading - rates.seconds(sample.pieces, 0, 0))
+    return rates.seconds(pieces, 0, 0) + texts + measured.reading * by_text * min(1.0, removals / max(1, pieces))

@@ -23,7 +23,7 @@ def plan_lines(plan: RunPlan) -> list[str]:
         (
             cost.stage,
             f"{cost.core_seconds:,.1f}" if seconds else f"{cost.core_seconds / 3600:,.2f}",
-            "one process" if cost.serial else "all workers",
+            cost.on,
         )
         for cost in plan.stages
     ]

@@ -62,7 +62,9 @@ class Stage(ABC, Generic[Payload, ResultType]):
 
     ``name``: of its folder of markers. ``title``: what people see, in summaries too. ``version``: raised when what it
     writes changes, so that older results are not reused. ``kernels``: modules whose import loads the kernels it calls.
-    ``scales_with``: what ``slimpajama plan`` scales it by. ``single``: it has one task, which runs in one process.
+    ``scales_with``: what its work is in proportion to; ``slimpajama plan`` scales stages of a token store by it.
+    ``single``: it has one task, which runs in one process; ``threaded``: in so many threads of that as a machine has
+    workers.
     """
 
     name: ClassVar[str]
@@ -72,6 +74,7 @@ class Stage(ABC, Generic[Payload, ResultType]):
     kernels: ClassVar[tuple[str, ...]] = ()
     scales_with: ClassVar[Scale] = "text"
     single: ClassVar[bool] = False
+    threaded: ClassVar[bool] = False
 
     @property
     def label(self) -> str:

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from slimpajama.config.dedup import Config
 from slimpajama.planning.calibration import LinkingSpeed
-from slimpajama.planning.cost_model import Measured, RunPlan, SourceEstimate, Wanted, run_plan
+from slimpajama.planning.cost_model import Measured, RunPlan, SourceEstimate, StageCost, Wanted, run_plan
 from slimpajama.planning.estimates import Range
 from slimpajama.planning.plan_table import plan_lines
+from slimpajama.planning.stage_rates import Observed, Rates
 
 GIB = 1 << 30
-SECONDS = {
-    "read and sketch": 10.0,
-    "diff": 0.1,
-    "decide": 1.0,
-    "write": 5.0,
+RATES = {
+    "read and sketch": Rates(0.0, 0.1, 0.0, 1e-5),
+    "exact": Rates(0.01, 0.0, 1e-5, 0.0),
+    "link": Rates(0.5, 0.01, 0.0, 0.0),
+    "cluster": Rates(0.2, 0.0, 0.0, 0.0),
+    "group": Rates(0.05, 0.0, 0.0, 0.0),
+    "diff": Rates(0.1, 0.01, 1e-4, 0.0),
+    "decide": Rates(0.0, 0.1, 1e-3, 0.0),
+    "write": Rates(0.0, 0.1, 0.0, 5e-6),
+}
+
+
+def observed(rates: Mapping[str, Rates]) -> tuple[Observed, Observed, Observed, Observed]:
+    sizes = ((1, 1, 200), (5, 5, 1000), (2, 10_000, 1_000_000), (10, 1000, 1_000_000))
+    one, two, three, four = (
+        Observed(*size, {stage: own.seconds(*size) for stage, own in rates.items()}) for size in sizes
+    )
+    return one, two, three, four
+
+
+MIXING = {
     "survey": 0.5,
     "holdout": 0.2,
     "tokenizer": 6.0,
@@ -28,16 +46,16 @@ SECONDS = {
     "mixtures": 1.0,
 }
 MEASURED = Measured(
-    seconds=SECONDS,
-    documents=1000,
-    text=1_000_000,
+    corpora=observed(RATES),
+    mixing=MIXING,
+    reading=1.0,
     kept_text={"global": 800_000, "local": 900_000},
     disk={"rows": 100_000, "decisions": 20_000, "global": 240_000, "local": 270_000, "tokens": 500, "mixture": 4400},
     tokens=225,
     mixed=1000,
-    linking=LinkingSpeed(gathering=1e-7, linking=9e-7, clustering=2e-6, link_bytes=16.0),
+    linking=LinkingSpeed(gathering=1e-7, linking=9e-7, clustering=2e-6, grouping=3e-6, link_bytes=16.0),
 )
-WANTED = Wanted(scopes=("global", "local"), mixed=5000, kept=None, cores=4, nodes=3)
+WANTED = Wanted(pieces=100, scopes=("global", "local"), mixed=5000, kept=None, cores=4, nodes=3)
 
 
 def sources(documents: int, text: int) -> dict[str, SourceEstimate]:
@@ -55,12 +73,14 @@ def test_each_figure_goes_by_what_it_is_in_proportion_to() -> None:
     seconds = {cost.stage: cost.core_seconds for cost in plan.stages}
     assert seconds == pytest.approx(
         {
-            "read and sketch": 10_000,
-            "link": 500_000 * 9 * 1e-6,
-            "cluster": 500_000 * 9 * 2e-6,
-            "diff": 50,
-            "decide": 500,
-            "write": 5000,
+            "read and sketch": 100 * 0.1 + 10**9 * 1e-5,
+            "exact": 0.01 + 500_000 * 1e-5,
+            "link": 0.5 + 100 * 0.01 + 500_000 * 9 * 1e-6,
+            "cluster": 0.2 + 50_000 * 9 * 2e-6,
+            "group": 0.05 + 2 * 50_000 * 3e-6,
+            "diff": 0.1 + 100 * 0.01 + 500_000 * 1e-4,
+            "decide": 100 * 0.1 + 500_000 * 1e-3,
+            "write": 100 * 0.1 + 10**9 * 5e-6,
             "survey": 250,
             "holdout": 100,
             "tokenizer": 6,
@@ -71,7 +91,7 @@ def test_each_figure_goes_by_what_it_is_in_proportion_to() -> None:
             "mixtures": 5,
         }
     )
-    assert list(seconds)[:3] == ["read and sketch", "link", "cluster"]
+    assert list(seconds)[:4] == ["read and sketch", "exact", "link", "cluster"]
     assert plan.kept == 0.9
     assert plan.tokens == 225_000
     assert plan.disk == {
@@ -87,28 +107,50 @@ def test_each_figure_goes_by_what_it_is_in_proportion_to() -> None:
     }
 
 
-def test_stages_of_one_item_are_not_divided_among_workers() -> None:
-    plan = planned()
-    serial = 9 + 50 + 100 + 6 + 100 + 300
-    together = 10_000 + 4.5 + 500 + 5000 + 250 + 8000 + 2000 + 5
-    assert plan.core_hours == pytest.approx((serial + together) / 3600)
-    assert plan.wall_hours == pytest.approx((serial + together / 12) / 3600)
-    assert plan.reading == pytest.approx(0.25e9 * 4 / 10_000)
+def test_the_seconds_of_a_stage_are_divided_among_those_that_run_it() -> None:
+    plan = replace(
+        planned(),
+        stages=[
+            StageCost("read and sketch", 3600, "all workers"),
+            StageCost("cluster", 360, "one machine"),
+            StageCost("diff", 36, "one process"),
+        ],
+    )
+    assert (plan.workers, plan.nodes) == (4, 3)
+    assert plan.core_hours == pytest.approx(1.11)
+    assert plan.wall_hours == pytest.approx(1 / 12 + 0.1 / 4 + 0.01)
+    on = {cost.stage: cost.on for cost in planned().stages if cost.on != "all workers"}
+    singles = ("diff", "holdout", "tokenizer", "held-out texts", "token store")
+    assert on == {"cluster": "one machine", **dict.fromkeys(singles, "one process")}
+    assert planned().reading == pytest.approx(0.25e9 * 4 / 10_010)
 
 
 def test_a_share_that_is_said_to_be_kept_scales_what_is_kept_and_bounds_the_links() -> None:
     plan = planned(replace(WANTED, kept=0.45))
     seconds = {cost.stage: cost.core_seconds for cost in plan.stages}
-    assert (plan.tokens, round(seconds["tokenise"]), round(seconds["write"])) == (112_500, 4000, 5000)
+    assert (plan.tokens, round(seconds["tokenise"])) == (112_500, 4000)
+    # Of 5 ns for each byte, 1 is for reading, which is the same however much is kept.
+    assert seconds["write"] == pytest.approx(10 + 10**9 * (1e-6 + 4e-6 / 2))
+    assert seconds["cluster"] == pytest.approx(0.2 + 500_000 * 0.55 * 9 * 2e-6)
     assert plan.disk["shards, global"] == plan.disk["shards, local"] == round(0.45 * 0.3 * 10**9)
     assert plan.disk["links"] == round(500_000 * 9 * 0.55) * 16
     assert plan.disk["clusters, and while they are made"] == (32 + 2 * 38 + 24) * 500_000
 
 
+def test_as_many_removals_are_looked_at_however_many_there_are_and_more_is_read_to_get_to_them() -> None:
+    measured = replace(MEASURED, corpora=observed(RATES | {"look": Rates(0.2, 0.1, 0.0, 2e-6)}))
+    for pieces, read in ((100, 1000), (10_000, 100)):
+        wanted = replace(WANTED, pieces=pieces)
+        plan = run_plan(Config(memory=8 * GIB, sampled_removals=1000), sources(500_000, 10**9), measured, wanted)
+        (look,) = (cost.core_seconds for cost in plan.stages if cost.stage == "look")
+        assert look == pytest.approx(0.2 + 0.1 * pieces + (2 - 1) + read, rel=1e-3)
+
+
 def test_without_mixtures_there_are_no_tokens_and_with_one_scope_no_shards_of_the_other() -> None:
-    few = {name: SECONDS[name] for name in ("read and sketch", "diff", "decide", "write")}
-    wanted = Wanted(scopes=("global",), mixed=None, kept=None, cores=4, nodes=1)
-    plan = run_plan(Config(memory=8 * GIB), sources(10, 10_000), replace(MEASURED, seconds=few, tokens=0), wanted)
+    wanted = Wanted(pieces=1, scopes=("global",), mixed=None, kept=None, cores=4, nodes=1)
+    few = replace(MEASURED, mixing={}, tokens=0)
+    plan = run_plan(Config(memory=8 * GIB), sources(10, 10_000), few, wanted)
+    assert [cost.stage for cost in plan.stages] == list(RATES)
     assert plan.tokens is None
     assert plan.kept == 0.8
     assert list(plan.disk)[3:] == ["decisions", "shards, global"]
@@ -120,7 +162,7 @@ def test_memory_decides_how_many_ranges_there_are() -> None:
     assert (few.key_ranges, few.cluster_ranges) == (2, 1)
     assert (many.key_ranges, many.cluster_ranges) == (65, 28)
     costs = [{cost.stage: cost.core_seconds for cost in plan.stages} for plan in (few, many)]
-    assert [cost["link"] for cost in costs] == pytest.approx([9e9 * (9 + ranges) * 1e-7 for ranges in (2, 65)])
+    assert [cost["link"] for cost in costs] == pytest.approx([1.5 + 9e9 * (9 + ranges) * 1e-7 for ranges in (2, 65)])
     assert max(few.memory.values()) == few.memory["setting"] == 64 * GIB
     assert max(many.memory.values()) == many.memory["setting"] == 4 * GIB
 
@@ -154,9 +196,9 @@ def test_the_table_says_it_all() -> None:
     assert rows["total"] == ["2", "250.0", "1,000.0", "990.0", "-", "1,010.0", "500,000", "499,000", "-", "501,000"]
     assert "45.0 % of the text kept, as said: 112,500 tokens" in lines
     assert any(line.split() == ["read", "and", "sketch", "2.78", "all", "workers"] for line in lines)
-    assert any(line.split() == ["cluster", "0.00", "one", "process"] for line in lines)
+    assert any(line.split() == ["cluster", "0.00", "one", "machine"] for line in lines)
     assert lines[-4:] == [
-        "6 core-hours: 0.6 hours on 3 x 4 worker(s) as fast as one here, if disk and network keep up:",
+        "5 core-hours: 0.5 hours on 3 x 4 worker(s) as fast as one here, if disk and network keep up:",
         "a node reads up to 0 MB/s from disk",
         "memory of a node, set to 8.0 GiB: at most reading and writing 2.4 GiB, linking 2.4 GiB, clustering 2.4 GiB",
         "keys of a band in 1 range(s), linked documents in 1",

@@ -64,6 +64,7 @@ class ClusterStage(Stage[ClusterPayload, ClusterResult]):
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.dedup.compiled",)
     scales_with: ClassVar[Scale] = "links"
     single: ClassVar[bool] = True
+    threaded: ClassVar[bool] = True
 
     @property
     def memory(self) -> int:
