@@ -71,7 +71,8 @@ def dedup(
             against=str(against) if against else None,
         )
         chosen = EngineChoice(engine.value, ray_address)
-        chosen.start_server(settings, ["slimpajama.dedup.stages.sketch", "slimpajama.dedup.compiled"])
+        if not output.exists():  # else all may be done already
+            chosen.start_server(settings, ["slimpajama.dedup.stages.sketch", "slimpajama.dedup.compiled"])
         talks = not quiet and not json
         if talks:
             from slimpajama.cli.tables import catch_line
