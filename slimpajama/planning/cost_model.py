@@ -177,7 +177,7 @@ def run_plan(config: Config, sources: Mapping[str, SourceEstimate], measured: Me
     for stage in STAGES:
         title = stage.title
         if title in sample.seconds:
-            rates = rates_of(title, measured.corpora)
+            rates = rates_of(title, measured.corpora, by_text="text" in stage.scales_with)
             if title in by_speed:
                 costs[title] = rates.seconds(wanted.pieces, 0, 0) + by_speed[title]
             else:

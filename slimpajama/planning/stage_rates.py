@@ -41,16 +41,17 @@ class Rates:
         return self.once + self.piece * pieces + self.document * documents + self.text * text
 
 
-def rates_of(stage: str, corpora: Sequence[Observed]) -> Rates:
-    """The rates of a stage that took no time where it did not run."""
+def rates_of(stage: str, corpora: Sequence[Observed], *, by_text: bool = True) -> Rates:
+    """The rates of a stage that took no time where it did not run. ``by_text``: whether text may cost anything."""
     seconds = np.array([one.seconds.get(stage, 0.0) for one in corpora])
     amounts = np.array([[1, one.pieces, one.documents, one.text] for one in corpora], dtype=np.float64)
     # A second more or less in a corpus that takes long says less than one in a small corpus.
     weights = 1 / np.maximum(seconds, 1e-3)
     scale = amounts.max(axis=0)
     best, nearest = np.zeros(4), float("inf")
-    for size in range(4, 0, -1):
-        for told in map(list, itertools.combinations(range(4), size)):
+    columns = 4 if by_text else 3
+    for size in range(columns, 0, -1):
+        for told in map(list, itertools.combinations(range(columns), size)):
             rates = np.zeros(4)
             system = (amounts[:, told] / scale[told]) * weights[:, None]
             rates[told] = np.linalg.lstsq(system, seconds * weights, rcond=None)[0] / scale[told]

@@ -37,5 +37,11 @@ def test_no_rate_is_negative_and_what_did_not_run_costs_nothing() -> None:
     assert rates_of("other", observed(0.1, 0.6, 0.2, 0.5)) == Rates(0.0, 0.0, 0.0, 0.0)
 
 
+def test_what_does_not_go_by_text_costs_nothing_for_a_byte() -> None:
+    found = rates_of("any", observed(0.01, 0.32, 1.35, 0.5), by_text=False)
+    assert found.text == 0
+    assert found.document > 0
+
+
 def test_the_seconds_of_a_run_are_the_sum() -> None:
     assert Rates(1.0, 0.1, 0.01, 0.001).seconds(10, 100, 1000) == 4.0
