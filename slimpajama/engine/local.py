@@ -1,6 +1,7 @@
 """Worker processes on this machine; with one worker, no process at all.
 
-Processes, not threads: JSON parsing holds the interpreter lock. They are forked from a clean server process that
+Processes, not threads: kernels, which run without the interpreter lock, are 60 % of the processor time of reading and
+sketching, and 6 % of writing, so threads would wait for each other. They are forked from a clean server process that
 has already loaded the kernels (``forkserver`` with preload), so a worker starts in milliseconds, and no thread of
 the parent is cloned in mid-flight. Each worker has a pipe of its own and one item at a time, so a worker that dies or
 hangs takes nothing with it but that item, which is tried once more, or as its stage says. Rejected:
