@@ -78,6 +78,9 @@ def _even_batches(parts: Iterable[_Columns], rows: int) -> Iterator[_Columns]:
     waiting: list[_Columns] = []
     count = 0
     for part in parts:
+        if not count and part[0].size == rows:  # the usual case, which needs no copy
+            yield part
+            continue
         waiting.append(part)
         count += part[0].size
         while count >= rows:
