@@ -34,8 +34,9 @@ __all__ = [
     "write_links",
 ]
 
-BYTES_PER_KEY = 28
-"""Peak bytes per key of a range: key and id as gathered, and the key in its bucket with the number of its document."""
+BYTES_PER_KEY = 32
+"""Peak bytes per key of a range: 28 for key and id as gathered, and the key in its bucket with the number of its
+document; the rest because ranges are not quite even, and for the mapped file that is read."""
 
 
 def key_ranges(documents: int, memory: int, bytes_per_key: int = BYTES_PER_KEY) -> int:

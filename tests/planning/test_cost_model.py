@@ -160,9 +160,9 @@ def test_memory_decides_how_many_ranges_there_are() -> None:
     few = run_plan(Config(memory=64 * GIB), sources(10**9, 10**12), MEASURED, WANTED)
     many = run_plan(Config(memory=4 * GIB), sources(10**9, 10**12), MEASURED, WANTED)
     assert (few.key_ranges, few.cluster_ranges) == (2, 1)
-    assert (many.key_ranges, many.cluster_ranges) == (65, 28)
+    assert (many.key_ranges, many.cluster_ranges) == (74, 28)
     costs = [{cost.stage: cost.core_seconds for cost in plan.stages} for plan in (few, many)]
-    assert [cost["link"] for cost in costs] == pytest.approx([1.5 + 9e9 * (9 + ranges) * 1e-7 for ranges in (2, 65)])
+    assert [cost["link"] for cost in costs] == pytest.approx([1.5 + 9e9 * (9 + ranges) * 1e-7 for ranges in (2, 74)])
     assert max(few.memory.values()) == few.memory["setting"] == 64 * GIB
     assert max(many.memory.values()) == many.memory["setting"] == 4 * GIB
 

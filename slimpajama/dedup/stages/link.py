@@ -1,8 +1,8 @@
 """Link: documents that agree in a band are linked, one band and one range of keys at a time.
 
-A task gathers the keys of its range and links what is equal (see :mod:`slimpajama.dedup.key_table`). 28 bytes per key
+A task gathers the keys of its range and links what is equal (see :mod:`slimpajama.dedup.key_table`). 32 bytes per key
 of the range are held at once, and the number of ranges follows from the memory allowed. Ranges are cut evenly, and no
-key is cut: a page that a hundred million documents share takes 2.8 GB in the range it falls into, however many ranges
+key is cut: a page that a hundred million documents share takes 3.2 GB in the range it falls into, however many ranges
 there are. Rejected: hash tables of whole bands (the 1.4 TB of the published run), and all pairs that agree (quadratic
 in the size of a boilerplate cluster).
 """
