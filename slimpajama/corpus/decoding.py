@@ -106,6 +106,11 @@ class ShardBytes:
                 f"{self._file.path} needs {codec.method} window of more than 128 MiB ({reason}); "
                 f"compress it again {codec.smaller_window}"
             ) from fault
+        if "Dictionary mismatch" in reason:
+            raise ShardUnreadable(
+                f"{self._file.path} is compressed with a dictionary, which is not in the file; compress it again "
+                "without one"
+            ) from fault
         if fault.errno is not None:
             raise ShardUnreadable(
                 f"cannot read {self._file.path}: {reason}; run the same command again, or replace the file"

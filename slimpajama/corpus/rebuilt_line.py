@@ -27,6 +27,9 @@ Members: TypeAlias = "dict[str, bytes | msgspec.Raw]"
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
+ESCAPED_ASCII = rb"\u00"
+"""How an escape begins that a reserved name may be written with."""
+
 
 def rebuilt_line(
     line: bytes | memoryview,
@@ -50,7 +53,7 @@ def rebuilt_line(
     members = b"" if meta is None else bytes(meta).strip()
     if members.startswith(b"{"):
         whole, members = members, members[1:-1].strip()
-        if fields or any(one.encode() in members for one in reserved):
+        if fields or _has_one(whole, reserved):
             inner: Members = dict(_fields(whole))
             label = bytes(inner.pop(_SET_NAME, b"")).strip()
             if keeps_label and label.startswith(b'"'):
@@ -68,6 +71,12 @@ def rebuilt_line(
             *((b"}}\n",) if duplicates is None else (b',"duplicates":', duplicates, b"}}\n")),
         )
     )
+
+
+def _has_one(meta: bytes, names: Sequence[str]) -> bool:
+    """Whether ``meta`` has a member of one of ``names``, or mentions one; a name may be written with escapes."""
+    mentioned = any(one.encode() in meta for one in names)
+    return mentioned or (ESCAPED_ASCII in meta and not _fields(meta).keys().isdisjoint(names))
 
 
 def _fields(record: bytes | memoryview | msgspec.Raw) -> Members:

@@ -28,6 +28,7 @@ from slimpajama.corpus.json_members import (
     skip_spaces,
 )
 from slimpajama.corpus.json_strings import Place
+from slimpajama.corpus.rebuilt_line import ESCAPED_ASCII
 from slimpajama.engine.kernels import kernel
 from slimpajama.text.vector_bytes import WIDTH, copy_bytes
 
@@ -42,6 +43,7 @@ _META = np.frombuffer(b"meta", dtype=np.uint8)
 _NULL = np.frombuffer(b"null", dtype=np.uint8)
 _SET_NAME = np.frombuffer(b"redpajama_set_name", dtype=np.uint8)
 _DUPLICATES = np.frombuffer(b"duplicates", dtype=np.uint8)
+_ESCAPED_ASCII = np.frombuffer(ESCAPED_ASCII, dtype=np.uint8)
 _BEFORE_TEXT = np.frombuffer(b'{"text":', dtype=np.uint8)
 _BEFORE_META = np.frombuffer(b',"meta":{', dtype=np.uint8)
 _BEFORE_NAME = np.frombuffer(b'"redpajama_set_name":', dtype=np.uint8)
@@ -180,6 +182,8 @@ def _splice(
                 end -= _ONE
         elif not is_name(data, begin, end, _NULL):
             return _NONE
+    if is_object and mentions(data, begin, end, _ESCAPED_ASCII):
+        return _NONE
     joined = others > 0 or (
         is_object and (mentions(data, begin, end, _SET_NAME) or (counted and mentions(data, begin, end, _DUPLICATES)))
     )

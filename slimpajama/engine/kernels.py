@@ -1,13 +1,12 @@
 """How kernels are compiled: without the interpreter lock, cached on disk, and announced when it takes a while.
 
 A kernel that was compiled once, for these types of arguments, is loaded as native code, without numba (see
-:mod:`slimpajama.engine.native_code`); else numba compiles it, or finds what it calls compiled in a cache of its own.
-numba keys a cached kernel by the time and size of its own source file: one that calls a kernel of another file keeps
-the old one inside when that file changes, and installed files all have the same time. A stale kernel would give wrong
-signatures without a word, and so would a constant of another file. So each kernel is cached in a folder named by a
-digest of everything compiled into it: its source file, the values of the constants it reads, and the kernels it calls.
-Rejected: no cache (20 seconds at each start), ahead-of-time compilation (a wheel per machine type), and a digest of all
-sources of the package (every kernel is compiled again when any file changes).
+:mod:`slimpajama.engine.native_code`); else numba compiles it. A stale kernel would give wrong signatures without a
+word. So each kernel is kept in a folder named by a digest of everything compiled into it: its source file, the values
+of the constants it reads, and the kernels it calls. Rejected: nothing kept (20 seconds at each start), ahead-of-time
+compilation (a wheel per machine type), a digest of all sources of the package (every kernel is compiled again when any
+file changes), and numba's own cache (it keys a kernel by the time and size of one file, which says nothing of what that
+calls, and a damaged file in it ends every run).
 """
 
 from __future__ import annotations
@@ -106,16 +105,8 @@ class Kernel:
         """numba's dispatcher, which kernels that this one calls must be, too."""
         with _compiling:
             if self._compiled is None:
-                numba = _numba()
-                config: Any = numba.config
-                before = config.CACHE_DIR
-                folder = _cache_folder(before)
-                # numba reads it now; other packages' kernels stay where they are.
-                config.CACHE_DIR = str(folder / content_digest(self._function)) if folder else before
-                try:
-                    self._compiled = numba.njit(nogil=True, cache=folder is not None)(self._linked())
-                finally:
-                    config.CACHE_DIR = before
+                # Not in numba's own cache: it knows no checksums, so a damaged file would end every run.
+                self._compiled = _numba().njit(nogil=True)(self._linked())
             return self._compiled
 
     def _linked(self) -> FunctionType:

@@ -270,6 +270,16 @@ def test_a_window_of_more_than_128_mib_is_refused_with_the_reason_even_when_keep
         assert "\n" not in message
 
 
+def test_a_dictionary_that_is_not_there_is_named(tmp_path: Path) -> None:
+    lines = [b'{"text": "%d and more of it"}\n' % number for number in range(1000)]
+    dictionary = zstandard.train_dictionary(1 << 10, [*lines])
+    (piece,) = discover(put(tmp_path, {"c4/a.jsonl.zst": b""})).pieces
+    stored = zstandard.ZstdCompressor(dict_data=dictionary).compress(b"".join(lines))
+    Path(piece.file.path).write_bytes(stored)
+    with pytest.raises(ShardUnreadable, match="compressed with a dictionary, which is not in the file"):
+        list(LineReader(truncated="keep").blocks(piece))
+
+
 def test_a_window_of_128_mib_is_read(tmp_path: Path) -> None:
     parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=27)
     packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()

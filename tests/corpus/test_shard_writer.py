@@ -116,6 +116,9 @@ COUNTS = b'{"global":2,"local":1,"exact":null,"sources":["c4"]}'
         (b'{"text":"a","meta":{"duplicates":3,"duplicates_":4}}', b'"duplicates_":4,"duplicates__":3,'),
         (b'{"text":"a","meta":{"note":"duplicates"},"duplicates":[1]}', b'"note":"duplicates","duplicates_":[1],'),
         (b'{"text":"a","meta":{"duplicates":3},"duplicates":5}', b'"duplicates_":3,"duplicates__":5,'),
+        (rb'{"text":"a","meta":{"\u0064uplicates":3}}', b'"duplicates_":3,'),
+        (rb'{"text":"a","meta":{"redpajama_set_nam\u0065":"T"}}', b""),
+        (rb'{"text":"a","meta":{"n": "\u00e9", "m":1}}', rb'"n": "\u00e9", "m":1,'),
     ],
 )
 def test_counts_are_added_and_members_of_that_name_kept_under_another(line: bytes, members: bytes) -> None:

@@ -60,6 +60,7 @@ SLOW = {
     "meta an array",
     "meta false",
     "names that are taken",
+    "escapes and unicode",  # one that may spell a name of ours
     "text twice",
     "text by an escaped name",
 }
