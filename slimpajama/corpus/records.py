@@ -36,7 +36,16 @@ from slimpajama.corpus.lines import LineBlock, LineReader
 from slimpajama.corpus.parsed_line import SoundRecord, parse_line
 from slimpajama.corpus.texts import Texts
 
-__all__ = ["FIRST_BYTES", "BadRecord", "RecordBatch", "joined_batches", "parse_lines", "read_records"]
+__all__ = [
+    "FIRST_BYTES",
+    "BadRecord",
+    "RecordBatch",
+    "ids_of",
+    "joined_batches",
+    "parse_lines",
+    "read_records",
+    "sources_of",
+]
 
 FIRST_BYTES = 120
 
@@ -109,6 +118,18 @@ def read_records(
     return piece.file.format.read(piece, reader, start, fields, content or ContentDigest())
 
 
+def ids_of(piece: Piece, owners: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """``uint64[n]``: of records at ``positions`` ``int64[n]``; ``owners`` ``int64[n]``: which of the piece's shards."""
+    shards = np.array([shard.index for shard in piece.shards], dtype=np.uint64)
+    ids: NDArray[np.uint64] = (shards[owners] << np.uint64(POSITION_BITS)) + positions.astype(np.uint64)
+    return ids
+
+
+def sources_of(piece: Piece, owners: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """``uint8[n]``: the source of each record; ``owners`` are those of :func:`ids_of`."""
+    return np.array([shard.source for shard in piece.shards], dtype=np.uint8)[owners]
+
+
 def parse_lines(block: LineBlock, piece: Piece, fields: Fields, *, scan: bool = True) -> RecordBatch:
     """The records of a block of JSON lines. Without ``scan`` each is parsed by itself, to the same result."""
     starts, stops = block.starts, block.stops
@@ -133,14 +154,12 @@ def parse_lines(block: LineBlock, piece: Piece, fields: Fields, *, scan: bool = 
             broken[line] = BadRecord(position, record, int(sizes[line]), content[:FIRST_BYTES])
     lines = np.flatnonzero(found.verdicts != BLANK)
     owners = found.owners[lines]
-    shards = np.array([shard.index for shard in piece.shards], dtype=np.uint64)
-    sources = np.array([shard.source for shard in piece.shards], dtype=np.uint8)
     named = (fields.document_id,) if fields.document_id else ()
     beside = _values_beside(block, found, parsed, lines, (*named, *fields.preferred))
     places = dict(zip(lines.tolist(), range(lines.size), strict=True)) if parsed or broken else {}
     return RecordBatch(
-        ids=(shards[owners] << np.uint64(POSITION_BITS)) + (starts[lines] + block.offset).astype(np.uint64),
-        sources=sources[owners],
+        ids=ids_of(piece, owners, starts[lines] + block.offset),
+        sources=sources_of(piece, owners),
         sizes=sizes[lines],
         texts=_texts(block, found, parsed),
         bad={places[line]: bad for line, bad in broken.items()},

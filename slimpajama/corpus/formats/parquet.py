@@ -21,9 +21,9 @@ from slimpajama.corpus.formats.base import InputFormat
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.parquet import TextRows, column_values, kept_rows, text_rows
 from slimpajama.corpus.parsed_line import names_no_source
-from slimpajama.corpus.pieces import POSITION_BITS, Piece, ShardFile
+from slimpajama.corpus.pieces import Piece, ShardFile
 from slimpajama.corpus.rebuilt_line import rebuilt_line
-from slimpajama.corpus.records import FIRST_BYTES, BadRecord, RecordBatch
+from slimpajama.corpus.records import FIRST_BYTES, BadRecord, RecordBatch, ids_of, sources_of
 from slimpajama.corpus.shard_beginnings import copied_groups
 from slimpajama.corpus.shard_writer import PartEnds, SecondPass, changed
 from slimpajama.corpus.texts import Texts
@@ -124,11 +124,9 @@ def _batch(piece: Piece, fields: Fields, parts: Sequence[TextRows], max_bytes: i
     owners[list(bad)] = 0
     sound = np.ones(len(texts), dtype=np.bool_)
     sound[list(bad)] = False
-    shards = np.array([shard.index for shard in piece.shards], dtype=np.uint64)
-    sources = np.array([shard.source for shard in piece.shards], dtype=np.uint8)
     return RecordBatch(
-        ids=(shards[owners] << np.uint64(POSITION_BITS)) + positions.astype(np.uint64),
-        sources=sources[owners],
+        ids=ids_of(piece, owners, positions),
+        sources=sources_of(piece, owners),
         sizes=texts.sizes,
         texts=texts.chosen(sound),
         bad=bad,
