@@ -164,3 +164,47 @@ ANY_TEXT = st.one_of(st.text(), SIGMA_CONTEXTS, WHITE_SPACE, CASE, COMPOSING, WI
 LONG_TEXT = st.builds(
     lambda parts, times: "".join(parts) * times, st.lists(ANY_TEXT, min_size=1, max_size=6), st.integers(1, 40)
 )
+
+
+def run_words(text: str) -> list[str]:
+    """The words that runs are made of: letters and digits without their marks, in lower case."""
+    words, word = list[str](), ""
+    for char in text:
+        if not char.isalnum() and unicodedata.category(char) in ("Mn", "Mc", "Me", "Cf") and ord(char) < 0x20000:
+            continue
+        alone = SCRIPTS_WITHOUT_SPACES.match(char) is not None
+        counts = char.isalnum() if ord(char) < 0x20000 else ord(char) < 0x40000
+        if word and (alone or not counts):
+            words.append(word)
+            word = ""
+        if counts:
+            parts = unicodedata.normalize("NFD", char) if ord(char) < 0x20000 else char
+            plain = parts[0] if all(map(unicodedata.combining, parts[1:])) else char
+            word += plain.casefold() if len(plain.casefold()) == 1 else plain.lower()[0]
+            if alone:
+                words.append(word)
+                word = ""
+    return words + [word] * bool(word)
+
+
+def run_word_number(word: str) -> int:
+    """Sixteen bytes of the word at a time; a character beyond ASCII is three bytes of seven bits each."""
+    coded = b"".join(
+        char.encode() if char.isascii() else bytes(0x80 | (ord(char) >> shift) & 0x7F for shift in (0, 7, 14))
+        for char in word
+    )
+    state = 0xA0761D6478BD642F
+    for start in range(0, len(coded), 16):
+        first, second = (int.from_bytes(coded[at : at + 8], "little") for at in (start, start + 8))
+        state = ((state ^ first) * 0xD6E8FEB86659FD93 + second * 0x94D049BB133111EB) % MODULUS
+        state ^= state >> 32
+    return state
+
+
+def run_hash_of(words: Sequence[str]) -> int:
+    """Of one run: a polynomial of the numbers of its words, mixed."""
+    run = 0
+    for word in words:
+        run = (run * BASE + run_word_number(word)) % MODULUS
+    run = (run ^ (run >> 32)) * 0xD6E8FEB86659FD93 % MODULUS
+    return run ^ (run >> 29)
