@@ -34,6 +34,7 @@ from slimpajama.corpus.json_scan import (
 from slimpajama.corpus.json_strings import ROOM, unescape_strings
 from slimpajama.corpus.lines import LineBlock, LineReader
 from slimpajama.corpus.parsed_line import SoundRecord, parse_line
+from slimpajama.corpus.strict_json import BEYOND_INTEGERS, exact_integer, value_as_written
 from slimpajama.corpus.texts import Texts
 
 __all__ = [
@@ -255,7 +256,16 @@ def _values_beside(
         if sound[line]:
             spans = found.spans[line, -len(paths) :].tolist()
             raw = [block.data[begin:end] if begin >= 0 else b"null" for begin, end in spans]
-            values.append(tuple(map(orjson.loads, raw)))
+            values.append(tuple(exact_integer(orjson.loads(one), one) for one in raw))
+        elif line in parsed:
+            content = bytes(block.data[block.starts[line] : block.stops[line]])
+            found_there = zip(values_at(parsed[line].record, paths), paths, strict=True)
+            values.append(tuple(_exact(value, content, path) for value, path in found_there))
         else:
-            values.append(values_at(parsed[line].record, paths) if line in parsed else nothing)
+            values.append(nothing)
     return values
+
+
+def _exact(value: Any, line: bytes, path: tuple[str, ...]) -> Any:
+    huge = isinstance(value, float) and abs(value) >= BEYOND_INTEGERS
+    return exact_integer(value, value_as_written(line, path)) if huge else value

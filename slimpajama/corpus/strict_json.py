@@ -25,7 +25,19 @@ import msgspec
 import numpy as np
 import orjson
 
-__all__ = ["LARGE_LINE", "NotStrictJson", "decode_deep", "parse", "parse_large", "repaired", "strict", "utf8_fault"]
+__all__ = [
+    "BEYOND_INTEGERS",
+    "LARGE_LINE",
+    "NotStrictJson",
+    "decode_deep",
+    "exact_integer",
+    "parse",
+    "parse_large",
+    "repaired",
+    "strict",
+    "utf8_fault",
+    "value_as_written",
+]
 
 LARGE_LINE = 1 << 17
 """Lines from this size on are looked at before they are parsed."""
@@ -35,6 +47,9 @@ MANY_VALUES = 1 << 18
 
 MOST_FIELDS = 1 << 19
 """Fields of a record and of its inner objects, all of which are held when the record is written: about 200 MB."""
+
+BEYOND_INTEGERS = 2.0**63
+"""Integers from this magnitude on may take more than 64 bits."""
 
 NESTING = 1 << 11
 _CHUNK = 1 << 20
@@ -187,6 +202,26 @@ def _at_paths(json: bytes | msgspec.Raw, paths: tuple[tuple[str, ...], ...]) -> 
         if value is not msgspec.UNSET:
             values[name] = _at_paths(value, tuple(path[1:] for path in paths if path[:1] == (name,)))
     return values
+
+
+def exact_integer(value: Any, written: bytes | memoryview) -> Any:
+    """``value``, or the integer that its JSON says where that takes more than 64 bits, which ``orjson`` makes a double.
+
+    ``written``: the JSON of the value.
+    """
+    if isinstance(value, float) and abs(value) >= BEYOND_INTEGERS:
+        digits = bytes(written).strip()
+        if digits.removeprefix(b"-").isdigit():
+            return int(digits)
+    return value
+
+
+def value_as_written(line: bytes, path: tuple[str, ...]) -> bytes:
+    """The JSON of the value at a ``path`` of objects in ``line``, which is sound once it is :func:`repaired`."""
+    found: Any = repaired(line)[0]
+    for name in path:
+        found = decode_deep(_selecting((name,)), found).field_0
+    return bytes(found)
 
 
 _raw: msgspec.json.Decoder[msgspec.Raw] = msgspec.json.Decoder(msgspec.Raw)

@@ -39,6 +39,10 @@ EXAMPLES = {
         b' { "meta" : { "url" : "u" , "n" : [ 1, 2 ] } , "text" : "a" } \r',
         b'{"text":"a","meta":{"url" : "u" , "n" : [ 1, 2 ],"redpajama_set_name":"S"}}',
     ),
+    "integers of more than 64 bits": (
+        b'{"id":18446744073709551616,"text":"a","meta":{"n":[-9223372036854775809]}}',
+        b'{"text":"a","meta":{"n":[-9223372036854775809],"id":18446744073709551616,"redpajama_set_name":"S"}}',
+    ),
     "meta a string": (
         b'{"text":"a","meta":"{x}"}',
         b'{"text":"a","meta":{"meta":"{x}","redpajama_set_name":"S"}}',
