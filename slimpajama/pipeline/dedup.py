@@ -135,7 +135,10 @@ def deduplicate_on(
             warn_if_full(output, needed if mixed is None else needed + mixture_bytes(text, mixed))
         holding.enter_context(locked(output))
         request = dedup_request(input, config)
-        announce(replaced_dedup(output, request), keep)
+        replaced = replaced_dedup(output, request)
+        announce(replaced, keep)
+        if replaced:
+            stages.remove(layout.index)  # decisions cannot be explained by the settings of another request
         holding.enter_context(stages.cleaning(layout.owned_folders))
         write_request(output, request)
         try:
@@ -178,7 +181,7 @@ class _Run:
         outputs.announce()
         # How many rounds of checks and passes over texts there will be is not known.
         stages.count = 0 if dedup.config.checked or dedup.config.sampled_removals else len(DEDUP_STAGES)
-        stages.remove(layout.index)  # until it holds again, nobody may compare with it
+        stages.index = layout.index  # from the first changed result until the end, nobody may compare with it
         with PeakMemory() as memory:
             sketching = SketchStage(dedup)
             sketched = stages.run(sketching, dedup.markers(sketching))
@@ -348,6 +351,7 @@ class _Run:
         layout = self.dedup.layout
         earlier = read_file_list(layout.file_list)
         before = {name: facts for name, facts in (earlier.files if earlier else {}).items() if name in current}
-        sealed = [REQUEST, layout.relative(layout.index), *files_in(layout.root, layout.relative(layout.done))]
+        own = [REQUEST, layout.relative(layout.index), layout.relative(layout.claims)]
+        sealed = [*own, *files_in(layout.root, layout.relative(layout.done))]
         records = self.stages.written.values()
         write_file_list(layout.file_list, layout.root, records, sealed, FileList(before, frozenset()))

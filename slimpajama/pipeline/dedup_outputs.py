@@ -2,7 +2,8 @@
 
 ``work/outputs.json`` lists what runs wrote or meant to write, with a digest of the decisions and texts behind each
 file, so that a shard of a source that is gone, or one that a killed run left for decisions or texts that have changed
-since, never stays to be taken for a result. Only files that a run listed are ever removed.
+since, never stays to be taken for a result. Only files that a run listed are ever removed. A run adds to the list
+before it changes anything, so the list carries its own digest: a run that fails leaves the result before it as it was.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from slimpajama.dedup.stages.sketch import SketchResult
 from slimpajama.dedup.stages.write import WriteResult
 from slimpajama.stages.runner import Stages
 from slimpajama.storage.atomic import content_digest, fingerprint, read_json
+from slimpajama.storage.sealed_json import read_sealed, write_sealed
 
 __all__ = ["Outputs"]
 
@@ -115,8 +117,12 @@ class Outputs:
         return [self._layout.relative(one.path) for part in self._layout.shards(bundle, parts, BOTH) for one in part]
 
     def _listed(self) -> dict[str, str]:
-        listed = read_json(self._layout.claims)
-        return listed if isinstance(listed, dict) else {}
+        content = read_sealed(self._layout.claims)
+        if content is not None:
+            return dict(content["outputs"])
+        unsealed = read_json(self._layout.claims)  # as earlier versions wrote it
+        return unsealed if isinstance(unsealed, dict) and "outputs" not in unsealed else {}
 
     def _write_list(self, listed: Mapping[str, str]) -> None:
-        self.stages.write_json(self._layout.claims, listed)
+        if not self.stages.inspecting:
+            write_sealed(self._layout.claims, {"outputs": dict(listed)})

@@ -234,7 +234,7 @@ def finished_layout(output: str | Path) -> DedupLayout:
         raise InputNotFound(
             f"{given.root} holds no deduplication; give the output of deduplicate, or dedup/ in the output of run"
         )
-    if not layout.index.exists():  # a run removes it when it begins, and writes it again at its end
+    if not layout.index.exists():  # a run removes it before its first new result, and writes it at its end
         raise InputNotFound(
             f"a deduplication into {layout.root} was interrupted or is at work, so its decisions are not all of "
             "the same settings; run it again to the end"

@@ -159,17 +159,29 @@ def _check_dedup(folder: Path, checks: _Checks, memory: int) -> DedupSummary | N
         listed_files.is_sound(folder, layout.relative(path), listing)
         for path in (layout.manifest, layout.index, layout.summary)
     )
+    if not layout.index.exists():
+        checks.found([_unfinished(folder)])
     known = _check_parts(folder, checks, memory, figures and index) if manifest else set()
     if manifest and not checks.verification.findings:
         compared, wrong = removal_findings(folder, checks.engine, checks.progress)
         checks.found(wrong)
         if compared:
             checks.verification.checked["removals compared again"] = compared
-    _check_list(folder, checks, listing, known, layout.user_folders, "deduplication")
+    if layout.index.exists():  # else a run may have begun to replace what is listed
+        _check_list(folder, checks, listing, known, layout.user_folders, "deduplication")
     try:
         return read_summary(layout) if figures else None
     except InputNotFound:
         return None  # the comparison of totals has said so
+
+
+def _unfinished(folder: Path) -> str:
+    index = DedupLayout(folder).index
+    return (
+        f"the last run of the deduplication into {folder} did not reach its end ({index} is missing), "
+        "so results of two runs may lie there, and its files in work/ are not checked; mend what it stopped at, if it "
+        f"named something, and run the same command again: slimpajama status {folder} shows how far it came"
+    )
 
 
 def _check_parts(folder: Path, checks: _Checks, memory: int, whole: bool) -> set[Path]:

@@ -60,6 +60,8 @@ class Stages:
     ``count``: how many stages are expected, 0 where that is not known. ``compile_seconds``: that it took to compile
     kernels before the stages that call them.
 
+    ``index``: a file that stands for a finished whole; it is removed before the first new result is recorded.
+
     ``sound``: paths of files that this run wrote, or found to be what was written. ``written``: records, by path, of
     all files that stages wrote in this run or in one before that still holds.
     """
@@ -69,6 +71,7 @@ class Stages:
     count: int = 0
     compile_seconds: float = 0.0
     inspecting: bool = False
+    index: Path | None = None
     records: dict[str, StageRecord] = field(default_factory=dict)
     sound: set[str] = field(default_factory=set)
     written: dict[str, FileRecord] = field(default_factory=dict)
@@ -117,6 +120,7 @@ class Stages:
             try:
                 for index, result in finished:
                     task = missing[index]
+                    self.withdraw_index()
                     markers.finish(task.key, task.inputs, result)
                     results[numbers[index]] = result
                     self.sound.update(file.path for file in result.files)
@@ -218,6 +222,12 @@ class Stages:
             yield
         finally:
             remove_stale_temporaries(owned)
+
+    def withdraw_index(self) -> None:
+        """Remove the ``index``, if there is one: what it stands for is about to change."""
+        if self.index is not None:
+            self.remove(self.index)
+            self.index = None
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a small file that belongs to no item, atomically; not while inspecting."""

@@ -2,8 +2,9 @@
 
 New documents can be compared with it without its text: the rows files have the keys and ids of all its documents. The
 ids of a later run follow after it, so that in every cluster the earlier document survives. An index lists the rows of
-the runs before it, too, so the chain can go on; they stay where they are. A run takes its index away before it changes
-anything and writes it last, so rows are those that were written if the index of the run they are of says so.
+the runs before it, too, so the chain can go on; they stay where they are. A run takes its index away before it records
+its first new result, and writes it last; so a run that fails before that leaves the index, and the result it stands
+for. Rows that a worker replaced just before it failed are told by their digest, which whoever reads them compares.
 """
 
 from __future__ import annotations
