@@ -13,7 +13,7 @@ import cProfile
 import pstats
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class KernelTimes:
     """Counts the seconds of each kernel while it is entered."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._call: Callable[..., Any] = Kernel.__call__
 
     def __enter__(self) -> KernelTimes:
@@ -54,7 +54,7 @@ class KernelTimes:
             seconds[kernel.__name__] += time.perf_counter() - began  # type: ignore[attr-defined]
             return result
 
-        Kernel.__call__ = timed  # type: ignore[method-assign]
+        Kernel.__call__ = timed  # type: ignore[method-assign, assignment]
         return self
 
     def __exit__(self, *_: object) -> None:
