@@ -37,6 +37,7 @@ OURS = {
     "shards": ("--scope", "global"),
     "both scopes": ("--scope", "both"),
     "decisions": ("--scope", "none"),
+    "no look": ("--scope", "global", "--set", "sampled_removals=0"),
     "verified": ("--scope", "global", "--preset", "verified"),
     "quick": ("--scope", "global", "--preset", "quick"),
 }
