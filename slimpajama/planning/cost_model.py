@@ -109,14 +109,16 @@ class StageCost:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """Bytes, seconds and hours. ``kept``: share of the text, and whether it ``kept_is_said``; ``disk``: by what it is
-    for; ``memory``: of one node; ``workers`` of a node; ``reading``: bytes a second that each node reads at most;
-    ``notes``: what was assumed that may not be meant."""
+    """Bytes, seconds and hours. ``kept``: share of the text, and whether it ``kept_is_said``; if not, it is that of the
+    scope ``kept_scope``, the one of those written that keeps most. ``disk``: by what it is for; ``memory``: of one
+    node; ``workers`` of a node; ``reading``: bytes a second that each node reads at most; ``notes``: what was assumed
+    that may not be meant."""
 
     sampled_text: int
     sources: Mapping[str, SourceEstimate]
     kept: float
     kept_is_said: bool
+    kept_scope: str
     tokens: int | None
     disk: Mapping[str, int]
     key_ranges: int
@@ -149,7 +151,8 @@ def run_plan(config: Config, sources: Mapping[str, SourceEstimate], measured: Me
     documents, text = sources["total"].documents.estimate, sources["total"].text.estimate
     bands, _ = banding(config)
     sample = measured.sample
-    most_kept = max(measured.kept_text[scope] for scope in wanted.scopes or BOTH) / max(1, sample.text)
+    kept_scope = max(wanted.scopes or BOTH, key=lambda scope: measured.kept_text[scope])
+    most_kept = measured.kept_text[kept_scope] / max(1, sample.text)
     kept = most_kept if wanted.kept is None else wanted.kept
     # Whatever is removed is linked in each band, at the most, to something that is kept.
     removed = documents * (1 - kept)
@@ -221,6 +224,7 @@ def run_plan(config: Config, sources: Mapping[str, SourceEstimate], measured: Me
         sources=sources,
         kept=kept,
         kept_is_said=wanted.kept is not None,
+        kept_scope=kept_scope,
         tokens=None if wanted.mixed is None else round(measured.tokens * by_kept_text),
         disk=disk,
         key_ranges=ranges,

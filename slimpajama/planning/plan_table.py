@@ -58,7 +58,8 @@ def _input_lines(plan: RunPlan) -> list[str]:
         )
         for name, own in plan.sources.items()
     ]
-    kept = f"{100 * plan.kept:.1f} % of the text kept, as {'said' if plan.kept_is_said else 'in the sample'}"
+    source = "kept, as said" if plan.kept_is_said else f"kept in the {plan.kept_scope} scope, as in the sample"
+    kept = f"{100 * plan.kept:.1f} % of the text {source}"
     kept += "" if plan.tokens is None else f": {plan.tokens:,} tokens"
     known = all(own.text.low == own.text.high for own in plan.sources.values())
     ranges = "" if known else "; ranges hold 19 times in 20"
