@@ -92,6 +92,8 @@ class ShardBytes:
                 "to use the whole records before the fault"
             ) from cause
         used = f"only its whole records in the first {self._given:,} bytes of text are used"
+        if not self._given:
+            used = "nothing of it is used"
         later = [entry.position for entry in self._file.entries if entry.position >= self._given]
         if later:
             used = f"its records from byte {self._given:,} of text to byte {later[0]:,} are not used"

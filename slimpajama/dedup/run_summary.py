@@ -37,11 +37,12 @@ EARLIER = "(earlier run)"
 """Stands for an earlier run among the sources whose documents survive."""
 
 
-def source_figures(tally: Tally, names: Sequence[str], replaced: Sequence[int]) -> dict[str, SourceFigures]:
-    """The figures of each source and of all. ``replaced``: values that JSON cannot hold, of each source."""
+def source_figures(tally: Tally, names: Sequence[str], replaced: Sequence[int] | None) -> dict[str, SourceFigures]:
+    """The figures of each source and of all. ``replaced``: values that JSON cannot hold, of each source, if known."""
     figures = {}
     total = tally.counts.sum(axis=0)
-    for name, counts, values in zip((*names, "total"), (*tally.counts, total), (*replaced, sum(replaced)), strict=True):
+    known = [None] * (len(names) + 1) if replaced is None else [*replaced, sum(replaced)]
+    for name, counts, values in zip((*names, "total"), (*tally.counts, total), known, strict=True):
         read, short, bad, kept_global, kept_local, sound, *exact = (Count(*pair) for pair in counts.tolist())
         figures[name] = SourceFigures(
             read,
@@ -77,7 +78,7 @@ def run_summary(
     stages: Mapping[str, StageRecord],
     *,
     beginnings: Mapping[int, str],
-    replaced: Sequence[int],
+    replaced: Sequence[int] | None,
     workers: int,
     seconds: float,
     compile_seconds: float,

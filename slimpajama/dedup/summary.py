@@ -58,7 +58,8 @@ class SourceFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One source, or the total: read = short + bad + kept + duplicate, in each scope.
 
     ``short``: dropped before LSH. ``bad``: records that are broken. ``global_`` and ``local``: the two scopes.
-    ``replaced_values``: values beside the texts that JSON cannot hold and that were replaced.
+    ``replaced_values``: values beside the texts that JSON cannot hold and that were replaced; ``None`` where it is not
+    known, as no shards were written (``scope: none``).
     """
 
     read: Count
@@ -66,7 +67,7 @@ class SourceFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bad: Count
     global_: ScopeFigures = msgspec.field(name="global")
     local: ScopeFigures
-    replaced_values: int
+    replaced_values: int | None
 
     def of(self, scope: Scope) -> ScopeFigures:
         """The figures of the scope ``"global"`` or ``"local"``."""

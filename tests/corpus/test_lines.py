@@ -345,6 +345,7 @@ def test_garbage_is_refused_and_all_text_before_it_can_be_kept(
     (part,) = pieces(tmp_path, name, b"this is no compressed stream at all")
     assert "is corrupt or breaks off (" in refusal(part)
     assert found(LineReader(truncated="keep"), [part]) == []
+    assert caplog.messages[-1].endswith("; nothing of it is used")
     (part,) = pieces(tmp_path, name, compressed(name, LINES) + behind)
     assert "is corrupt or breaks off (" in refusal(part)
     caplog.clear()

@@ -34,6 +34,8 @@ def test_a_source_has_what_was_read_and_what_became_of_it_in_each_scope() -> Non
     assert figures["total"].replaced_values == 4
     assert figures["total"].of("global") is figures["total"].global_
     assert figures["total"].of("local") is figures["total"].local
+    unknown = source_figures(tally, NAMES, None)
+    assert {one.replaced_values for one in unknown.values()} == {None}
 
 
 @pytest.fixture(scope="module")
