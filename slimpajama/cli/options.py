@@ -99,5 +99,5 @@ LogLevel = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Keep = Annotated[
-    bool, typer.Option("--keep", help="Refuse to replace finished results that were made with other settings.")
+    bool, typer.Option("--keep", help="Refuse to replace finished results that were made with other settings or input.")
 ]

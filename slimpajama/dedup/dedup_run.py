@@ -6,9 +6,10 @@ so that what comes out as it was before is not gone through again. What several 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from slimpajama.config.dedup import Config, Scope
 from slimpajama.corpus.bundles import USUAL_LIMITS, BundleLimits
@@ -27,7 +28,7 @@ from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.stage import Payload, ResultType, Stage, StageResult
 
-__all__ = ["DedupRun", "WorkSizes", "moment_text"]
+__all__ = ["DedupRun", "WorkSizes", "moment_text", "shards_in"]
 
 PartResult = TypeVar("PartResult", bound=StageResult)
 
@@ -116,6 +117,12 @@ class DedupRun:
 
 def _identity(file: ShardFile, sample: str) -> dict[str, object]:
     return {"size": file.size, "modified": moment_text(file.modified_ns), "sample": sample}
+
+
+def shards_in(identity: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
+    """Size and time of change of each file in one of :meth:`DedupRun.identities`, by its path below the input."""
+    files = identity["shards"] if "shards" in identity else {identity["path"]: identity}
+    return {path: (facts["size"], facts["modified"]) for path, facts in files.items()}
 
 
 def moment_text(nanoseconds: int) -> str:

@@ -52,6 +52,7 @@ from slimpajama.pipeline.output_names import refuse_long_names
 from slimpajama.pipeline.path_overlap import lies_inside, refuse_overlap, refuse_shards_in_output
 from slimpajama.pipeline.removal_guards import beginnings_of, refuse_too_much_removed, warn_of_lost_sources
 from slimpajama.pipeline.removal_sample import sample_of_removals
+from slimpajama.pipeline.replaced_input import replaced_by_input
 from slimpajama.pipeline.replacement import announce, replaced_dedup
 from slimpajama.pipeline.request import REQUEST, DedupRequest, from_anywhere, write_request
 from slimpajama.pipeline.text_sources import earlier_text_sources, own_text_sources
@@ -136,7 +137,7 @@ def deduplicate_on(
         holding.enter_context(locked(output))
         request = dedup_request(input, config)
         replaced = replaced_dedup(output, request)
-        announce(replaced, keep)
+        announce(replaced or replaced_by_input(run.dedup), keep)
         if replaced:
             stages.remove(layout.index)  # decisions cannot be explained by the settings of another request
         holding.enter_context(stages.cleaning(layout.owned_folders))
@@ -278,8 +279,13 @@ class _Run:
                     "decides, they come last: correct the field's name if they should have one"
                 )
 
-    def _replaced_values(self, written: Sequence[WriteResult]) -> list[int]:
-        """Count, for each source, the values that JSON cannot hold, and warn of them."""
+    def _replaced_values(self, written: Sequence[WriteResult]) -> list[int] | None:
+        """Count, for each source, the values that JSON cannot hold, and warn of them.
+
+        ``None`` where no shards are written: they are looked for in what is kept, when it is written.
+        """
+        if not self.dedup.scopes:
+            return None
         sources = range(len(self.dedup.source_names))
         counts = [sum(result.replaced.get(source, 0) for result in written) for source in sources]
         if any(counts):

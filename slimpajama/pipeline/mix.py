@@ -23,8 +23,9 @@ from slimpajama.mixture.stages.build import BuildStage
 from slimpajama.mixture.summary import MixtureSummary
 from slimpajama.pipeline.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer
+from slimpajama.pipeline.replaced_input import replaced_store
 from slimpajama.pipeline.replacement import announce, replaced_mixtures
-from slimpajama.pipeline.request import REQUEST, MixRequest, from_anywhere, write_request
+from slimpajama.pipeline.request import REQUEST, DedupRequest, MixRequest, from_anywhere, last_request, write_request
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.pipeline.unwritten_shards import unwritten_shards
 from slimpajama.planning.disk_need import mixture_bytes, warn_if_full
@@ -33,13 +34,14 @@ from slimpajama.stages.runner import Stages
 from slimpajama.stages.written_files import DamagedFile
 from slimpajama.storage.file_list import FileList, files_in, read_file_list, write_file_list
 from slimpajama.storage.lock import locked, locked_for_reading
-from slimpajama.storage.paths import is_remote, relative_name
+from slimpajama.storage.paths import is_remote, path_of, relative_name
 from slimpajama.tokens.dedup_reader import DedupOutput, expect_dedup_output, open_dedup_output
 from slimpajama.tokens.holdout import SPLITS
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 from slimpajama.tokens.stages.order import TOKEN_STAGES
 from slimpajama.tokens.store import open_store
 from slimpajama.tokens.summary import TokenSummary
+from slimpajama.tokens.token_run import TokenRun
 from slimpajama.versions import versions
 
 __all__ = ["Mixtures", "make_mixtures", "mix_request"]
@@ -101,7 +103,8 @@ def make_mixtures(
         request = mix_request(documents.folder, recipes, config, format)
         with contextlib.ExitStack() as holding:
             holding.enter_context(locked(output))
-            announce(replaced_mixtures(output, recipes, request, not dry_run), keep)
+            tokens = TokenRun(documents, config, StoreLayout(output / TOKENS_FOLDER), memory)
+            announce([*replaced_mixtures(output, recipes, request, not dry_run), *replaced_store(tokens)], keep)
             holding.enter_context(stages.cleaning(owned))
             write_request(output, request)
             with PeakMemory() as peak:
@@ -175,6 +178,10 @@ def _list_files(output: Path, names: Sequence[str], stages: Stages) -> None:
 
 
 def _check(documents: DedupOutput, recipes: Sequence[Recipe], output: Path) -> None:
+    request = last_request(documents.folder)
+    if documents.summary.settings.scope == "none" and isinstance(request, DedupRequest):
+        read, written = path_of(request.input), [TOKENS_FOLDER, *(recipe.name for recipe in recipes)]
+        refuse_overlap(read, output, read_as="input of the deduplication, of which texts are read,", subfolders=written)
     check_targets(recipes, output)
     global_only = (
         f"{documents.folder} holds only globally deduplicated shards; run slimpajama dedup again with --scope both"

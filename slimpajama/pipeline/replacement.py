@@ -2,7 +2,8 @@
 
 Running with other settings in the same output makes its results anew, which is often meant and sometimes a slip of the
 ``--output``. So the settings of the finished state are compared with the new ones, and one warning says what will be
-replaced and why; with ``keep`` the run is refused instead. Settings that change no result (``workers``, ``memory`` …)
+replaced and why; with ``keep`` the run is refused instead. Changed input is told in
+:mod:`slimpajama.pipeline.replaced_input`. Settings that change no result (``workers``, ``memory`` …)
 and results that only grow are not mentioned.
 """
 
