@@ -26,8 +26,8 @@ from slimpajama.corpus.discovery import discover
 from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.rebuilt_line import rebuilt_line
 from slimpajama.corpus.records import read_records
+from tests.corpus.reading import BROKEN
 from tests.corpus.shards import compressed, jsonl, put, records_of
-from tests.corpus.test_records import BROKEN
 
 SOUND = [" ".join(f"{name}{number**3}" for number in range(60)) for name in ("ant", "bee", "cow", "dog")]
 LINES = [jsonl([{"text": text}]) for text in SOUND]

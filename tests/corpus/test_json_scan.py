@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from slimpajama.corpus.json_scan import BLANK, DEEPEST, SOUND, UNDECIDED, WantedValues, scan_lines, scan_scratch
 from slimpajama.corpus.json_strings import ROOM, unescape_strings
-from tests.corpus.test_records import BROKEN
+from tests.corpus.reading import BROKEN
 
 PATHS = (("text",), ("meta", "redpajama_set_name"), ("meta",), ("id",))
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama.corpus.strict_json import NotStrictJson, parse_large, repaired, strict, utf8_fault
-from tests.corpus.test_records import BROKEN
+from tests.corpus.reading import BROKEN
 
 PATHS = (("text",), ("meta", "redpajama_set_name"))
 
