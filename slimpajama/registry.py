@@ -81,6 +81,10 @@ MIXTURE_FORMATS: Registry[MixtureFormat] = Registry(
     {
         "parquet": "slimpajama.mixture.formats.parquet:ParquetFormat",
         "megatron": "slimpajama.mixture.formats.megatron:MegatronFormat",
+        "olmo": "slimpajama.mixture.formats.olmo:OlmoFormat",
+        "nanotron": "slimpajama.mixture.formats.nanotron:NanotronFormat",
+        "nanogpt": "slimpajama.mixture.formats.nanogpt:NanogptFormat",
+        "mds": "slimpajama.mixture.formats.mds:MdsFormat",
     },
 )
 

@@ -23,27 +23,49 @@ __all__ = [
     "SequenceGroup",
     "SequenceShape",
     "SequenceWriter",
+    "WrittenPart",
+    "filled_tokens",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceShape:
     """What all sequences of a file share: ``length`` in tokens, the ``sources`` that a group's numbers name, and the
-    ``vocabulary``, one more than the largest token id."""
+    ``vocabulary``, one more than the largest token id. ``padded``: whether sequences may end in padding.
+    ``sequences``: how many the file holds."""
 
     length: int
     sources: tuple[str, ...]
     vocabulary: int
+    padded: bool = False
+    sequences: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceGroup:
     """Successive sequences of a file. ``tokens`` ``uint32[n, length]``; ``starts`` ``int64[m]``, ascending: places in
-    ``tokens.ravel()`` at which documents begin; ``sources`` ``int32[n]``: the source of each sequence, by number."""
+    ``tokens.ravel()`` at which documents begin; ``sources`` ``int32[n]``: the source of each sequence, by number;
+    ``filled`` ``int64[n]``: tokens of each sequence before its padding, or ``None`` where nothing is padded."""
 
     tokens: NDArray[np.uint32]
     starts: NDArray[np.int64]
     sources: NDArray[np.int32]
+    filled: NDArray[np.int64] | None = None
+
+
+def filled_tokens(group: SequenceGroup) -> NDArray[np.int64]:
+    """``int64[n]``: tokens of each sequence before its padding."""
+    rows, length = group.tokens.shape
+    return np.full(rows, length, dtype=np.int64) if group.filled is None else group.filled
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPart:
+    """One written file of a split: its ``name``, its size in ``bytes``, and how many ``sequences`` it holds."""
+
+    name: str
+    bytes: int
+    sequences: int
 
 
 class SequenceWriter(Protocol):
@@ -58,11 +80,13 @@ class MixtureFormat(ABC):
 
     ``name``: what ``--format`` and a manifest call it. ``endings``: of the files that one part of a split becomes.
     ``contents``: lines for the dataset card that say what the files hold.
+    ``says_padding``: whether a reader can tell where padding begins.
     """
 
     name: ClassVar[str]
     endings: ClassVar[tuple[str, ...]]
     contents: ClassVar[tuple[str, ...]]
+    says_padding: ClassVar[bool] = False
 
     @abstractmethod
     def writer(self, files: Sequence[BinaryIO], shape: SequenceShape) -> AbstractContextManager[SequenceWriter]:
@@ -74,6 +98,14 @@ class MixtureFormat(ABC):
 
         The clause continues the sentence that begins with the path. ``path`` has one of ``endings``.
         """
+
+    def refusal(self, shape: SequenceShape) -> str | None:
+        """Why sequences of that shape cannot be written in this format, and what to do, or ``None`` where they can."""
+        return None
+
+    def folder_files(self, shape: SequenceShape, parts: Sequence[WrittenPart]) -> Mapping[str, bytes]:
+        """What lies beside all the files of train, by name: an index that a loader wants."""
+        return {}
 
     def card_header(self, splits: Sequence[str]) -> Mapping[str, object]:
         """What the YAML head of the dataset card says, so that ``datasets`` finds the files of each split."""
