@@ -18,7 +18,7 @@ TESTS = Path(__file__).parent
 
 ROOMS = (
     {"errors", "logging", "printable", "text_table", "versions", "streams", "registry"},  # files of the root
-    {"storage"},
+    {"storage", "training"},
     {"config"},
     {"engine"},
     {"stages"},
