@@ -1,12 +1,13 @@
 """Excerpts of the corpus, to train a tokenizer on or to try it.
 
-They come from each source by its size, out of the beginnings of some shards, so that a few times what is wanted is read
-however large the corpus is. Rejected: reading every shard (days, for a tokenizer that is no better).
+They come from each source by its size, half from one at most, out of the beginnings of some shards, so that a few
+times what is wanted is read however large the corpus is. Rejected: reading every shard (days, for a tokenizer that is
+no better).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from slimpajama.tokens.documents import DocumentBatch
 from slimpajama.tokens.seeded_order import seeded_hash
 from slimpajama.tokens.tokenizer_training import sample_documents
 
-__all__ = ["ExcerptSample", "excerpts", "plan_excerpts"]
+__all__ = ["ExcerptSample", "excerpts", "plan_excerpts", "shared_out"]
 
 BEGINNING_BYTES = 1 << 18
 """Read at a time where only the beginning of a shard is wanted."""
@@ -43,17 +44,33 @@ def plan_excerpts(
 ) -> list[ExcerptSample]:
     """Which shards to take about ``target`` bytes of excerpts from, given how much text each has."""
     found: list[ExcerptSample] = []
-    total = max(1, sum(text_bytes))
+    sizes = dict.fromkeys((shard.source for shard in shards), 0)
+    for shard, size in zip(shards, text_bytes, strict=True):
+        sizes[shard.source] += size
+    shared = shared_out(sizes, target)
     for source in dict.fromkeys(shard.source for shard in shards):
         own = [at for at, shard in enumerate(shards) if shard.source == source and text_bytes[at]]
         order = np.argsort(seeded_hash(np.arange(len(own), dtype=np.uint64), seed, "shards for the tokenizer"))
         chosen = [own[at] for at in sorted(order[:SAMPLED_SHARDS].tolist())]
-        wanted = target * sum(text_bytes[at] for at in own) / total
+        wanted = shared[source]
         limit = int(READ_PER_EXCERPT * wanted) // max(1, len(chosen)) + 1
         available = sum(min(text_bytes[at], limit) for at in chosen)
         share = min(1.0, wanted / max(1, available))
         found += [ExcerptSample(shards[at], share, seed, limit) for at in chosen]
     return found
+
+
+def shared_out(sizes: Mapping[str, int], target: int) -> dict[str, float]:
+    """How many of ``target`` bytes each source gives: by its size, but half at most where there are others."""
+    there = {source: size for source, size in sizes.items() if size}
+    total = sum(there.values())
+    shared = {source: target * sizes[source] / max(1, total) for source in sizes}
+    largest = max(there, key=lambda source: there[source], default="")
+    if len(there) > 1 and shared[largest] > target / 2:
+        others = total - there[largest]
+        shared |= {source: target / 2 * size / others for source, size in there.items() if source != largest}
+        shared[largest] = target / 2
+    return shared
 
 
 def excerpts(sample: ExcerptSample) -> list[tuple[int, str]]:

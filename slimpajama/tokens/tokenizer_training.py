@@ -2,8 +2,10 @@
 
 Pre-tokenized as GPT-2 and GPT-NeoX do, no normaliser (texts are normalised already), one special token. A run needs
 no network and no choice of somebody else's vocabulary for it. 16 MB of text take about five seconds; the same
-sample gives the same file. Rejected: training on everything (merges hardly change after some tens of megabytes), and
-a whole book as one training text (its style would fill the vocabulary, and one endless word its memory).
+sample gives the same file. A cluster of duplicates gives one document, a source half of the text at most where there
+are others, and :mod:`slimpajama.tokens.training_text` says what counts of a document. Rejected: training on everything
+(merges hardly change after some tens of megabytes), and a whole book as one training text (its style would fill the
+vocabulary, and one endless word its memory).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from slimpajama.storage.atomic import atomic_file
 from slimpajama.tokens.documents import DocumentBatch
 from slimpajama.tokens.seeded_order import seeded_hash
 from slimpajama.tokens.tokenizer import END_OF_TEXT
+from slimpajama.tokens.training_text import capped_texts
 
 __all__ = ["TRAINING_BYTES", "VOCABULARY", "sample_documents", "train_tokenizer", "vocabulary_for"]
 
@@ -46,14 +49,16 @@ def vocabulary_for(training_bytes: int, vocabulary: int = VOCABULARY) -> int:
 def sample_documents(batches: Iterable[DocumentBatch], share: float, seed: int) -> Iterator[tuple[int, str]]:
     """Ids and excerpts (at most ``LONGEST_EXCERPT`` characters) of ``share`` of the documents, by seeded hash.
 
-    The same documents however the batches are cut; sort by id before training to be free of their order too.
-    Raises :class:`ConfigError` for a share outside 0 … 1.
+    Of each cluster, only the document that is kept globally can be among them. The same documents however the batches
+    are cut; sort by id before training to be free of their order too. Raises :class:`ConfigError` for a share outside
+    0 … 1.
     """
     if not 0 < share <= 1:
         raise ConfigError(f"the share of documents to train the tokenizer on is {share}; it is above 0 and at most 1")
     limit = np.uint64(min(share * 2.0**64, 2.0**64 - 2048.0)) if share < 1 else np.uint64(2**64 - 1)
     for batch in batches:
-        chosen = np.flatnonzero(seeded_hash(batch.ids, seed, "tokenizer sample") <= limit)
+        drawn = seeded_hash(batch.ids, seed, "tokenizer sample") <= limit
+        chosen = np.flatnonzero(drawn & (batch.clusters == batch.ids))
         for number, text in zip(batch.ids[chosen].tolist(), batch.texts.chosen(chosen).decoded(), strict=True):
             yield number, text[:LONGEST_EXCERPT]
 
@@ -82,7 +87,7 @@ def train_tokenizer(texts: Iterable[str], path: Path, vocabulary: int = VOCABULA
         max_token_length=LONGEST_TOKEN,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(excerpts, trainer)
+    tokenizer.train_from_iterator(capped_texts(excerpts), trainer)
     with atomic_file(path) as file:
         file.write(tokenizer.to_str(pretty=True).encode())
     return int(tokenizer.get_vocab_size())

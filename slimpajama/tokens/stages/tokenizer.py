@@ -78,7 +78,7 @@ class TokenizerStage(Stage[TokenizerPayload, TokenizerResult]):
 
     name: ClassVar[str] = "tokenizer"
     title: ClassVar[str] = "tokenizer"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     result_type = TokenizerResult
     scales_with: ClassVar[Scale] = "fixed"
     single: ClassVar[bool] = True
