@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from slimpajama.config.loading import assigned, checked
 from slimpajama.errors import ConfigError
@@ -26,9 +26,22 @@ class TokenConfig(BaseModel):
         description="special token after each document; default: the one that tokenizer_config.json, "
         "generation_config.json or config.json beside the tokenizer names, or the usual ones",
     )
+    bos: bool | str = Field(
+        default=False,
+        description="special token before each document: its name, or `true` for the usual ones, such as `<s>`",
+    )
+    post_processor: bool = Field(
+        default=False, description="add to each document what the tokenizer's own post-processor adds"
+    )
     vocabulary: int = Field(default=50_277, ge=512, description="size of a trained tokenizer, less for small corpora")
     holdout: float = Field(default=0.0017, ge=0, le=0.5, description="share of each source for validation and test")
     seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the holdout and the shuffle")
+
+    @model_validator(mode="after")
+    def _begins_in_one_way(self) -> TokenConfig:
+        if self.bos and self.post_processor:
+            raise ValueError("bos and post_processor are both given; the post-processor says what begins a document")
+        return self
 
 
 def load_token_config(assignments: Sequence[str] = (), **flags: Any) -> TokenConfig:

@@ -68,10 +68,15 @@ def check_tokenizer(config: TokenConfig, store: Path) -> None:
                 f"tokens.end_of_text is {config.end_of_text!r}, but a tokenizer trained on the corpus has "
                 f"{END_OF_TEXT[0]} alone; leave it out, or give a tokenizer"
             )
+        if config.bos or config.post_processor:
+            raise ConfigError(
+                f"tokens.{'bos' if config.bos else 'post_processor'} is {config.bos or config.post_processor!r}, but a "
+                f"tokenizer trained on the corpus has {END_OF_TEXT[0]} alone; leave it out, or give a tokenizer"
+            )
         return
     path = local_file(config.tokenizer)
     if path is not None:
-        load_tokenizer(path, config.end_of_text, declared_beside(path))
+        load_tokenizer(path, config.end_of_text, declared_beside(path), config.bos, config.post_processor)
         return
     summary = read_json(StoreLayout(store).summary)
     if isinstance(summary, dict) and summary.get("tokenizer", {}).get("name") == config.tokenizer:
@@ -79,4 +84,4 @@ def check_tokenizer(config: TokenConfig, store: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="slimpajama-tokenizer-") as scratch:
         target = Path(scratch) / "tokenizer.json"
         declared = fetch_tokenizer(config.tokenizer, target)
-        load_tokenizer(target, config.end_of_text, declared)
+        load_tokenizer(target, config.end_of_text, declared, config.bos, config.post_processor)

@@ -46,7 +46,7 @@ class FastModel(Protocol):
 
 
 class Encoder:
-    """Encodes documents, each followed by the end-of-text token. Not for sharing between threads.
+    """Encodes documents, each with the tokens that stand before and after it. Not for sharing between threads.
 
     ``cache_bytes`` bounds what the backend remembers of the words it met. It does not say how much that is, so the
     bound is on what the process has grown by since the encoder was loaded, whatever has grown; it is checked before
@@ -58,7 +58,8 @@ class Encoder:
     ) -> None:
         self.dtype = np.dtype(np.uint16 if tokenizer.vocabulary <= 1 << 16 else np.uint32)
         self.reloads = 0
-        self._end = tokenizer.end_of_text
+        self._before = np.array(tokenizer.before, dtype=self.dtype)
+        self._after = np.array(tokenizer.after, dtype=self.dtype)
         loaded = load_json(tokenizer.path)
         self._cache_bytes = cache_bytes
         self._fragment = fragment
@@ -81,17 +82,21 @@ class Encoder:
     def encode(self, documents: Sequence[bytes]) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.int64]]:
         """Tokens of n UTF-8 documents, one after the other (``uint16`` or ``uint32``), and ``int64[n]`` lengths.
 
-        Every length counts the end-of-text token.
+        Every length counts the tokens before and after the document, too.
         """
         pieces = self._encode_fast(documents) if self._fast is not None else [*map(self._encode_slow, documents)]
-        lengths = np.fromiter((piece.size + 1 for piece in pieces), dtype=np.int64, count=len(pieces))
+        before, after = self._before.size, self._after.size
+        lengths = np.fromiter((piece.size + before + after for piece in pieces), dtype=np.int64, count=len(pieces))
         tokens = np.empty(int(lengths.sum()), dtype=self.dtype)
         begin = 0
         for piece in pieces:
+            if before:
+                tokens[begin : begin + before] = self._before
+                begin += before
             end = begin + piece.size
             tokens[begin:end] = piece
-            tokens[end] = self._end
-            begin = end + 1
+            begin = end + after
+            tokens[end:begin] = self._after
         return tokens, lengths
 
     def _encode_fast(self, documents: Sequence[bytes]) -> list[NDArray[np.uint32]]:

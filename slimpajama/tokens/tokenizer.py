@@ -2,7 +2,7 @@
 
 A tokenizer is a ``tokenizer.json``, by path or by name on the Hugging Face hub; a copy of it lies beside the token
 store and is what every worker loads. The store holds the tokens of the text and one end-of-text token after each
-document, nothing else. Costs a parse of the file.
+document, and more around it on request (:mod:`slimpajama.tokens.document_frame`). Costs a parse of the file.
 
 The end-of-text token is, in this order: the one that is asked for; the one that ``tokenizer_config.json``,
 ``generation_config.json`` or ``config.json`` beside the file names; the first of :data:`END_OF_TEXT` that it has.
@@ -27,6 +27,7 @@ import orjson
 from slimpajama.errors import ConfigError
 from slimpajama.storage.atomic import atomic_file
 from slimpajama.storage.paths import path_of
+from slimpajama.tokens.document_frame import before_and_after
 from slimpajama.tokens.tokenizer_json import LoadedTokenizer, load_json, unknown_token
 
 __all__ = [
@@ -59,7 +60,8 @@ class TokenizerFile:
     """A usable ``tokenizer.json``.
 
     ``digest``: of its content. ``vocabulary``: one more than the largest id. ``end_of_text``: the id after each
-    document. ``specials``: every special token. Plain values: it travels to workers as it is.
+    document. ``specials``: every special token. ``before`` and ``after``: the ids around each document, the end of text
+    among them. Plain values: it travels to workers as it is.
     """
 
     path: Path
@@ -67,6 +69,8 @@ class TokenizerFile:
     vocabulary: int
     end_of_text: int
     specials: tuple[str, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
 
 
 def local_file(name: str) -> Path | None:
@@ -164,10 +168,17 @@ def _special_ids(path: Path, loaded: LoadedTokenizer) -> dict[str, int]:
         raise ConfigError(f"{path} is not a tokenizer that the tokenizers library can load: {fault}") from fault
 
 
-def load_tokenizer(path: Path, end_of_text: str | None = None, declared: str | None = None) -> TokenizerFile:
+def load_tokenizer(
+    path: Path,
+    end_of_text: str | None = None,
+    declared: str | None = None,
+    bos: bool | str = False,
+    post_processor: bool = False,
+) -> TokenizerFile:
     """Read and check a ``tokenizer.json``; ``end_of_text`` names the special token that ends a document.
 
-    By default that is the ``declared`` one, or the first of :data:`END_OF_TEXT` which the file has. Raises
+    By default that is the ``declared`` one, or the first of :data:`END_OF_TEXT` which the file has. ``bos`` and
+    ``post_processor``: what else stands around a document; see :mod:`slimpajama.tokens.document_frame`. Raises
     :class:`ConfigError` where the file is not a tokenizer, has no such token, or would turn text into a special token.
     """
     loaded = load_json(path)
@@ -197,4 +208,5 @@ def load_tokenizer(path: Path, end_of_text: str | None = None, declared: str | N
                     f"{path}: the text {text!r} would become the special token {special} ({number}), so a document "
                     "could end itself; give a tokenizer whose model does not spell out its special tokens"
                 )
-    return TokenizerFile(path, loaded.digest, loaded.vocabulary(), specials[end], tuple(specials))
+    before, after = before_and_after(path, loaded, specials, specials[end], bos, post_processor)
+    return TokenizerFile(path, loaded.digest, loaded.vocabulary(), specials[end], tuple(specials), before, after)

@@ -38,12 +38,16 @@ class LoadedTokenizer:
     """The ``content`` of a file without what acts on whole sequences or at random, and what is made of it.
 
     ``dropout``: the share of merges that the file asks to leave out by chance; 0 where it asks for none.
+    ``post_processor``: of the file, for who asks for what it adds.
+    ``post_processor``: of the file, for who asks for what it adds.
     """
 
     def __init__(self, parsed: TokenizerJson) -> None:
         model = parsed["model"]
         asked = model.get("dropout")
         self.dropout = float(asked) if isinstance(asked, int | float) else 0.0
+        self.post_processor: object = parsed.get("post_processor")
+        self.post_processor: object = parsed.get("post_processor")
         self.content: TokenizerJson = {
             **parsed,
             "added_tokens": parsed.get("added_tokens") or [],

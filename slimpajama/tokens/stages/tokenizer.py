@@ -46,6 +46,8 @@ class TokenizerPayload:
     samples: tuple[ExcerptSample, ...]
     asked: str | None
     end_of_text: str | None
+    bos: bool | str
+    post_processor: bool
     vocabulary: int
     tokenizer_file: Path
     checked_bytes: int
@@ -59,6 +61,8 @@ class TokenizerResult(StageResult, frozen=True, kw_only=True):
     vocabulary: int
     end_of_text: int
     specials: tuple[str, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
     backend: Backend
     warnings: tuple[str, ...]
     file: FileRecord
@@ -66,7 +70,10 @@ class TokenizerResult(StageResult, frozen=True, kw_only=True):
     @property
     def tokenizer(self) -> TokenizerFile:
         """The tokenizer that was written."""
-        return TokenizerFile(path_of(self.file.path), self.digest, self.vocabulary, self.end_of_text, self.specials)
+        path = path_of(self.file.path)
+        return TokenizerFile(
+            path, self.digest, self.vocabulary, self.end_of_text, self.specials, self.before, self.after
+        )
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class TokenizerStage(Stage[TokenizerPayload, TokenizerResult]):
         )
         inputs = {
             "version": self.version,
-            "settings": config.model_dump(include={"tokenizer", "end_of_text", "vocabulary"}),
+            "settings": config.model_dump(include={"tokenizer", "end_of_text", "bos", "post_processor", "vocabulary"}),
             "tokenizer": self.tokens.given_tokenizer(),
             "samples": fingerprint([[one.shard.digest, one.share, one.seed, one.limit] for one in samples]),
         }
@@ -104,6 +111,8 @@ class TokenizerStage(Stage[TokenizerPayload, TokenizerResult]):
             tuple(samples),
             config.tokenizer,
             config.end_of_text,
+            config.bos,
+            config.post_processor,
             config.vocabulary,
             self.tokens.layout.tokenizer,
             checked_bytes,
@@ -127,7 +136,9 @@ class TokenizerStage(Stage[TokenizerPayload, TokenizerResult]):
             declared = None
         else:
             declared = fetch_tokenizer(payload.asked, payload.tokenizer_file)
-        tokenizer = load_tokenizer(payload.tokenizer_file, payload.end_of_text, declared)
+        tokenizer = load_tokenizer(
+            payload.tokenizer_file, payload.end_of_text, declared, payload.bos, payload.post_processor
+        )
         checked: list[str] = []
         size = 0
         # Taken evenly, for the sample is in the order of sources.
@@ -152,6 +163,8 @@ class TokenizerStage(Stage[TokenizerPayload, TokenizerResult]):
             vocabulary=tokenizer.vocabulary,
             end_of_text=tokenizer.end_of_text,
             specials=tokenizer.specials,
+            before=tokenizer.before,
+            after=tokenizer.after,
             backend=backend,
             warnings=tuple(warning for warning in warnings if warning),
             file=file_record(payload.tokenizer_file),
