@@ -49,7 +49,9 @@ def mix(
         float | None, typer.Option(help="Share held out for validation and test (default 0.0017).")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of holdout, shuffle and mixtures (default 1).")] = None,
-    format: Annotated[str, typer.Option(help="Files to write: parquet or megatron.")] = "parquet",
+    format: Annotated[
+        str, typer.Option(help="Files to write: parquet, megatron, olmo, nanotron, nanogpt or mds.")
+    ] = "parquet",
     memory: Memory = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Make the token store, print the plans, build no mixture.")

@@ -40,7 +40,7 @@ class MixtureConfig(BaseModel):
         default=None, description="`global` or `local` instead of each recipe's"
     )
     seed: int | None = Field(default=None, ge=0, lt=1 << 32, description="instead of each recipe's")
-    format: str = Field(default="parquet", description="`parquet`, or `megatron` for .bin/.idx pairs")
+    format: str = Field(default="parquet", description="`parquet`, `megatron`, `olmo`, `nanotron`, `nanogpt` or `mds`")
 
     @field_validator("format")
     @classmethod

@@ -14,7 +14,10 @@ from pathlib import Path
 from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.tokens.holdout import SPLITS
 
-__all__ = ["MixtureLayout", "is_output_file"]
+__all__ = ["TOKENIZER_FOLDER", "MixtureLayout", "is_output_file"]
+
+TOKENIZER_FOLDER = "tokenizer"
+"""The folder of a mixture that Transformers opens as a tokenizer."""
 
 _CARD, _DONE, _MANIFEST = "README.md", ".done", "manifest.json"
 
@@ -55,7 +58,13 @@ class MixtureLayout:
         if {_MANIFEST, _DONE} & names:
             return False
         whole = (re.sub(r"\.[0-9a-f]+\.tmp$", "", name) for name in names)
-        return not all(name in (_CARD, _MANIFEST) or is_output_file(name) for name in whole)
+        own = (_CARD, _MANIFEST, TOKENIZER_FOLDER, *_folder_names())
+        return not all(name in own or is_output_file(name) for name in whole)
+
+
+def _folder_names() -> list[str]:
+    """Of the files that formats have beside those of sequences."""
+    return [name for one in MIXTURE_FORMATS.names for name in MIXTURE_FORMATS.get(one).folder_names]
 
 
 def is_output_file(name: str) -> bool:

@@ -14,9 +14,7 @@ from slimpajama.storage.paths import opened
 from slimpajama.tokens.document_frame import BEGIN_OF_TEXT
 from slimpajama.tokens.store import TokenStore
 
-__all__ = ["TOKENIZER_FOLDER", "tokenizer_files"]
-
-TOKENIZER_FOLDER = "tokenizer"
+__all__ = ["tokenizer_files"]
 
 
 def tokenizer_files(store: TokenStore, length: int) -> dict[str, bytes]:

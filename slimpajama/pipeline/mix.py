@@ -21,6 +21,7 @@ from slimpajama.mixture.manifest import MixtureFile, MixtureManifest, MixturePla
 from slimpajama.mixture.plan import Plan, held_out_tokens, plan_from_store, plan_warnings
 from slimpajama.mixture.stages.build import BuildStage
 from slimpajama.mixture.summary import MixtureSummary
+from slimpajama.pipeline.beside_mixture import check_format, write_beside
 from slimpajama.pipeline.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer
 from slimpajama.pipeline.replaced_input import replaced_store
@@ -153,8 +154,12 @@ def _make(
         for warning in (*store_summary.warnings, *(line for lines in warnings.values() for line in lines)):
             LOGGER.warning("%s", warning)
     manifests = {}
-    for recipe in recipes if not dry_run else ():
-        stage = BuildStage(store, recipe, plans[recipe.name], MixtureLayout(output / recipe.name), format)
+    built = [
+        BuildStage(store, recipe, plans[recipe.name], MixtureLayout(output / recipe.name), format) for recipe in recipes
+    ]
+    for stage in built:
+        check_format(stage)
+    for recipe, stage in zip(recipes, built, strict=True) if not dry_run else ():
         manifests[recipe.name] = _build(stage, warnings[recipe.name], stages)
     return Mixtures(store_summary, plans, manifests)
 
@@ -229,6 +234,7 @@ def _build(stage: BuildStage, warnings: Sequence[str], stages: Stages) -> Mixtur
         versions=versions(),
     )
     _remove_outdated(layout, manifest, stages)
+    write_beside(stage, manifest, stages)
     stages.write(layout.card, dataset_card(stage.recipe, stage.plan, manifest, stage.format).encode())
     stages.write_json(layout.manifest, msgspec.to_builtins(manifest))
     return MixtureSummary.of(manifest, time.perf_counter() - began)

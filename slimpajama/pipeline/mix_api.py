@@ -55,7 +55,8 @@ def mix(
     Documents are tokenised once, into ``output/tokens``; later calls with the same settings use that store.
 
     ``recipes``: a recipe, a YAML file, the name of a preset, or several of them. ``settings``: fields of
-    :class:`~slimpajama.TokenConfig`, over those of ``config``. ``format``: ``"parquet"`` or ``"megatron"``.
+    :class:`~slimpajama.TokenConfig`, over those of ``config``. ``format``: ``"parquet"``, ``"megatron"``,
+    ``"olmo"``, ``"nanotron"``, ``"nanogpt"`` or ``"mds"``.
     ``dry_run``: make the token store and the plans, but no mixture. ``keep``: do not replace finished results of other
     settings, but raise :class:`~slimpajama.OutputError`. ``workers`` and ``memory`` (bytes or ``"8GiB"``): for this
     call. Raises :class:`~slimpajama.SlimpajamaError` of the kind that applies.

@@ -38,7 +38,6 @@ from slimpajama.storage.atomic import read_json
 from slimpajama.storage.npy import MappedArray, map_array
 from slimpajama.tokens.holdout import SPLITS
 from slimpajama.tokens.layout import StoreLayout
-from slimpajama.tokens.piece_spans import PieceSpans
 from slimpajama.tokens.run_files import copy_documents
 from slimpajama.tokens.seeded_order import seeded_hash
 from slimpajama.tokens.summary import PerScope
@@ -123,7 +122,6 @@ class _Layout:
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     ends: NDArray[np.int64]
-    rows: NDArray[np.void]
 
 
 class TokenStream:
@@ -174,22 +172,6 @@ class TokenStream:
             place += 1
         return out, np.concatenate(begins) if begins else np.zeros(0, dtype=np.int64)
 
-    def pieces(self, start: int, stop: int, epoch: int) -> PieceSpans:
-        """The pieces of which tokens ``start`` to ``stop`` of an epoch are, whole ones, in their order."""
-        order, ends = self._bucket_order(epoch)
-        place = int(np.searchsorted(ends, start, side="right"))
-        found: list[PieceSpans] = []
-        while place < order.size and int(ends[place] - self._sizes[order[place]]) < stop:
-            begin = int(ends[place] - self._sizes[order[place]])
-            part = self._layout(int(order[place]), epoch)
-            first = int(np.searchsorted(part.ends, start - begin, side="right"))
-            last = int(np.searchsorted(part.ends, stop - begin, side="left")) + 1
-            rows, lengths = part.rows[first:last], part.lengths[first:last]
-            whole = np.ones(rows.size, dtype=np.bool_)
-            found.append(PieceSpans(part.ends[first:last] - lengths + begin, lengths, rows["id"], whole, whole))
-            place += 1
-        return PieceSpans(*(np.concatenate([getattr(one, name) for one in found]) for name in PieceSpans.__slots__))
-
     def buckets_between(self, start: int, stop: int) -> list[int]:
         """The buckets that tokens ``start`` to ``stop`` lie in, where the epochs of the stream follow each other."""
         if not self.tokens or stop <= start:
@@ -234,7 +216,7 @@ class TokenStream:
             keys = seeded_hash(documents["id"][chosen], self._seed, f"documents of epoch {epoch}")
             chosen = chosen[np.argsort(keys)]
         lengths = lengths[chosen]
-        layout = _Layout(tokens, starts[chosen], lengths, np.cumsum(lengths), documents[chosen])
+        layout = _Layout(tokens, starts[chosen], lengths, np.cumsum(lengths))
         self._layouts[bucket, epoch] = layout
         return layout
 

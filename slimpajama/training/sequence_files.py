@@ -55,18 +55,27 @@ class _Store(msgspec.Struct):
 
 class _ListedFile(msgspec.Struct):
     name: str
-    format: str
     sequences: dict[str, int]
+    format: str = ""
+    split: str = "train"
 
 
 class _Manifest(msgspec.Struct):
     """What is needed of a mixture's ``manifest.json``."""
 
-    version: int
     plan: _Shape
     store: _Store
     files: list[_ListedFile]
     recipe: dict[str, object]
+    format: str = ""
+
+    def files_of_train(self) -> list[_ListedFile]:
+        """With their formats, which an older manifest says once."""
+        return [
+            msgspec.structs.replace(file, format=file.format or self.format)
+            for file in self.files
+            if file.split == "train"
+        ]
 
     @property
     def length(self) -> int:
@@ -249,7 +258,8 @@ class SequenceFiles:
             manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
         except (OSError, msgspec.MsgspecError) as fault:
             raise InputError(f"there is no finished mixture in {folder}: cannot read {path.name} ({fault})") from fault
-        there = dict.fromkeys(file.format for file in manifest.files)
+        listed = manifest.files_of_train()
+        there = dict.fromkeys(file.format for file in listed)
         readable = [name for name in FORMATS if name in there]
         chosen = format or next(iter(readable), None)
         if chosen is None or chosen not in readable:
@@ -259,7 +269,7 @@ class SequenceFiles:
                 + f"; build it in one of {', '.join(FORMATS)} to read it here"
             )
         ending, self._opener = FORMATS[chosen]
-        files = [file for file in manifest.files if file.format == chosen and file.name.endswith(ending)]
+        files = [file for file in listed if file.format == chosen and file.name.endswith(ending)]
         self.format = chosen
         self.length = manifest.length
         self.end_of_text = manifest.store.end_of_text

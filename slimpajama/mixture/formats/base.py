@@ -80,13 +80,14 @@ class MixtureFormat(ABC):
 
     ``name``: what ``--format`` and a manifest call it. ``endings``: of the files that one part of a split becomes.
     ``contents``: lines for the dataset card that say what the files hold.
-    ``says_padding``: whether a reader can tell where padding begins.
+    ``says_padding``: whether a reader can tell where padding begins. ``folder_names``: of the :meth:`folder_files`.
     """
 
     name: ClassVar[str]
     endings: ClassVar[tuple[str, ...]]
     contents: ClassVar[tuple[str, ...]]
     says_padding: ClassVar[bool] = False
+    folder_names: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def writer(self, files: Sequence[BinaryIO], shape: SequenceShape) -> AbstractContextManager[SequenceWriter]:

@@ -113,6 +113,7 @@ class MdsFormat(MixtureFormat):
         "documents begin in it.",
     )
     says_padding = True
+    folder_names = (_INDEX,)
 
     @contextlib.contextmanager
     def writer(self, files: Sequence[BinaryIO], shape: SequenceShape) -> Iterator[SequenceWriter]:

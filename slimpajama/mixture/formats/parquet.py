@@ -3,9 +3,9 @@
 Columns: ``input_ids`` (fixed-size list of int32), ``source`` (dictionary of strings), ``doc_starts`` (list of int16, or
 int32 for long sequences): where documents begin inside the sequence, for who wants to mask across them. Where sequences
 may be padded, ``padding_start``: the tokens of the sequence before its padding, its length where it has none. Row
-groups of 4 Mi tokens, so a streaming reader holds 16 MiB. Token ids are stored with their bytes split (the upper two of four are
-nearly always 0) and snappy: 300 MB/s and 2.4 times smaller on one core, where plain pages of int32 reach 115 MB/s
-unpacked and zstd 250 MB/s for 3.6 times. Rejected: a dictionary (as large as the vocabulary in each row group).
+groups of 4 Mi tokens, so a streaming reader holds 16 MiB. Token ids are stored with their bytes split (the upper two of
+four are nearly always 0) and snappy: 300 MB/s and 2.4 times smaller on one core, where plain pages of int32 reach 115
+MB/s unpacked and zstd 250 MB/s for 3.6 times. Rejected: a dictionary (as large as the vocabulary in each row group).
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class BuildPayload:
 
     def shape(self, store: TokenStore) -> SequenceShape:
         """What the file's sequences share."""
-        return SequenceShape(self.length, self.sources, store.vocabulary)
+        return SequenceShape(self.length, self.sources, store.vocabulary, sequences=sum(self.sequences.values()))
 
 
 class BuildResult(StageResult, frozen=True, kw_only=True):
