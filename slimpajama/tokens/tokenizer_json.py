@@ -39,14 +39,12 @@ class LoadedTokenizer:
 
     ``dropout``: the share of merges that the file asks to leave out by chance; 0 where it asks for none.
     ``post_processor``: of the file, for who asks for what it adds.
-    ``post_processor``: of the file, for who asks for what it adds.
     """
 
     def __init__(self, parsed: TokenizerJson) -> None:
         model = parsed["model"]
         asked = model.get("dropout")
         self.dropout = float(asked) if isinstance(asked, int | float) else 0.0
-        self.post_processor: object = parsed.get("post_processor")
         self.post_processor: object = parsed.get("post_processor")
         self.content: TokenizerJson = {
             **parsed,
