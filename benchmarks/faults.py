@@ -101,7 +101,7 @@ def write_corpus(folder: Path) -> Path:
     config = {
         "input": "in",
         "dedup": {"workers": 1, "part_bytes": "64KiB", "max_bad_fraction": 0.5},
-        "tokens": {"holdout": 0.2, "vocabulary": 512},
+        "tokens": {"holdout": 0.1, "vocabulary": 512},
         "mixtures": {"recipes": ["mixture.yaml"]},
     }
     (folder / "run.yaml").write_text(yaml.safe_dump(config))

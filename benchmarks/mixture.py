@@ -15,8 +15,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.machine import describe
 from benchmarks.tokenizing import CORPUS, MB, elapsed, in_process, report
 from slimpajama import deduplicate
@@ -30,8 +28,7 @@ from slimpajama.sample import write_sample
 from slimpajama.stages.runner import Stages
 from slimpajama.tokens.dedup_reader import kept_documents, open_dedup_output
 from slimpajama.tokens.encoding import Encoder
-from slimpajama.tokens.holdout import candidates
-from slimpajama.tokens.seeded_order import seeded_hash
+from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import open_store
 from slimpajama.tokens.tokenizer import load_tokenizer
 
@@ -84,7 +81,7 @@ def store(dedup: Path, tokenizer: Path | None, out: Path) -> dict[str, Any]:
 def mixture(dedup: Path, out: Path, tokens: int, format: Any) -> dict[str, Any]:
     """A mixture of all sources by their size, ``tokens`` long, from a store that is there."""
     opened = open_store(out / "tokens")
-    available = {name: opened.stream(name, "train", "global").tokens for name in opened.sources}
+    available = {name: opened.stream(name, "train", Selection("global")).tokens for name in opened.sources}
     total = sum(available.values())
     weights = {name: 100 * count / total for name, count in available.items() if count}
     recipe = Recipe(name=format, weights=weights, tokens=tokens, sequence_length=LENGTH, max_epochs=1e6)
@@ -105,7 +102,6 @@ def mixture(dedup: Path, out: Path, tokens: int, format: Any) -> dict[str, Any]:
 
 def warm_up() -> None:
     """Compile what is compiled once per installation."""
-    candidates(seeded_hash(np.arange(4, dtype=np.uint64), 1, "warm"), 0.1, 1)
     __import__("slimpajama.tokens.compiled")
 
 

@@ -23,14 +23,16 @@ import numpy as np
 import orjson
 import zstandard
 
+from slimpajama.config.tokens import TokenConfig
 from slimpajama.corpus.texts import Texts
 from slimpajama.tokens.documents import DocumentBatch
+from slimpajama.tokens.draw import HoldoutRule
 from slimpajama.tokens.encoding import Encoder, agreeing_backend
-from slimpajama.tokens.holdout import RATE, candidates, draw_holdout
 from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.run_files import copy_documents
-from slimpajama.tokens.stages.finish import FinishPayload, FinishStage
-from slimpajama.tokens.stages.held_out import HeldOutPayload, HeldOutStage
+from slimpajama.tokens.selection import Selection
+from slimpajama.tokens.stages.finish import FinishPayload, FinishStage, KeptFile
+from slimpajama.tokens.stages.holdout import HoldoutPayload, HoldoutStage, source_candidates
 from slimpajama.tokens.stages.shuffle import ShuffleStage, plan_buckets
 from slimpajama.tokens.stages.tokenize import TokenizeSettings, tokenize_documents
 from slimpajama.tokens.store import open_store
@@ -118,35 +120,30 @@ def build(corpus: Path, tokenizer: TokenizerFile, out: Path) -> dict[str, Any]:
     texts = sources(corpus)
     began, busy = time.perf_counter(), time.process_time()
     shards = {name: shard for shard, name in enumerate(texts)}
-    ids = {name: np.concatenate([batch.ids for batch in batches(texts[name], shards[name])]) for name in texts}
     layout = StoreLayout(out)
-    drawn, account = draw_holdout(
-        {name: candidates(ids[name], RATE, 1) for name in texts}, {name: len(texts[name]) for name in texts}, RATE, 1
-    )
-    drawn.save(layout.holdout)
-    settings = TokenizeSettings(tokenizer, "gigatoken", layout.holdout, seed=1)
-    results = [
-        tokenize_documents(batches(texts[name], shards[name]), name, "0", settings, layout.runs_of(name))
-        for name in texts
-    ]
+    config = TokenConfig()
+    rule = HoldoutRule(config.holdout, config.holdout_least, config.holdout_most, config.holdout_seed)
+    settings = TokenizeSettings(tokenizer, "gigatoken", rule, config.shuffle_seed, config.piece_tokens)
+    results = [tokenize_documents(batches(texts[name], shards[name]), name, "0", settings, layout) for name in texts]
     tokenized = time.perf_counter()
-    documents = tuple(Path(run.documents.path) for result in results for run in result.runs)
-    HeldOutStage.run(HeldOutPayload(documents, layout.held_out_texts))
-    buckets = [ShuffleStage.run(payload) for payload in plan_buckets(list(texts), results, settings, layout)]
+    candidates = source_candidates(list(texts), results)
+    holdout = HoldoutStage.run(HoldoutPayload(candidates, rule, False, None, layout.drawn))
+    buckets = [ShuffleStage.run(payload) for payload in plan_buckets(list(texts), results, holdout, settings, layout)]
     finished = FinishStage.run(
         FinishPayload(
             layout=layout,
             sources=tuple(texts),
             tokenized=tuple(results),
             buckets=tuple(buckets),
-            seed=settings.seed,
+            shuffle_seed=settings.shuffle_seed,
+            piece_tokens=settings.piece_tokens,
             backend=settings.backend,
             tokenizer=tokenizer,
             tokenizer_name="trained on excerpts",
-            holdout=account,
+            holdout=holdout.account,
             warnings=(),
             seconds=0.0,
-            beside=(),
+            tokenizer_file=KeptFile("tokenizer.json", 0, ""),
         )
     )
     spent = elapsed(began, busy)
@@ -160,7 +157,7 @@ def read_all(store: Path, scope: str, epoch: int) -> dict[str, Any]:
     began, busy = time.perf_counter(), time.process_time()
     size = 0
     for name in opened.sources:
-        stream = opened.stream(name, "train", scope)
+        stream = opened.stream(name, "train", Selection(scope))
         for begin in range(0, stream.tokens, 1 << 20):
             size += stream.read(begin, min(begin + (1 << 20), stream.tokens), epoch)[0].nbytes
     return {"bytes": size, **elapsed(began, busy)}

@@ -260,7 +260,7 @@ def test_a_shard_format_and_a_mixture_format_from_outside_are_written_and_verifi
     assert call("verify", "--workers", workers, out) == 0
     recipe = {"name": "mine", "weights": {"c4": 100}, "tokens": 2048, "sequence_length": 64, "scope": "global"}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
-    mixing = ("--workers", workers, "--format", "test-npy", "--recipe", tmp_path / "mine.yaml", "--holdout", 0.2)
+    mixing = ("--workers", workers, "--format", "test-npy", "--recipe", tmp_path / "mine.yaml", "--holdout", 0.1)
     assert call("mix", *mixing, "--input", out, "--output", tmp_path / "mixed") == 0
     (train,) = (tmp_path / "mixed" / "mine").glob("train-*.npy")
     assert np.load(train).shape == (32, 64)

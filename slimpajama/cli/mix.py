@@ -46,9 +46,12 @@ def mix(
         str | None, typer.Option(help="Special token after each document (default: the one the tokenizer declares).")
     ] = None,
     holdout: Annotated[
-        float | None, typer.Option(help="Share held out for validation and test (default 0.0017).")
+        float | None, typer.Option(help="Share of a source's tokens for each of validation and test (default 0.01).")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of holdout, shuffle and mixtures (default 1).")] = None,
+    holdout_from: Annotated[
+        str | None, typer.Option(help="Earlier output whose validation and test are taken over, instead of a draw.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the mixtures (default 1).")] = None,
     format: Annotated[
         str, typer.Option(help="Files to write: parquet, megatron, olmo, nanotron, nanogpt or mds.")
     ] = "parquet",
@@ -81,7 +84,7 @@ def mix(
         overrides = {"tokens": tokens, "sequence_length": seq_len, "scope": scope and scope.value, "seed": seed}
         recipes = [mix_api.load_recipe(file, **overrides) for file in recipe]
         settings = load_token_config(
-            set or (), tokenizer=tokenizer, end_of_text=end_of_text, holdout=holdout, seed=seed
+            set or (), tokenizer=tokenizer, end_of_text=end_of_text, holdout=holdout, holdout_from=holdout_from
         )
         talks = not quiet and not json
         with results_only():

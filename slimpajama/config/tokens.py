@@ -34,8 +34,46 @@ class TokenConfig(BaseModel):
         default=False, description="add to each document what the tokenizer's own post-processor adds"
     )
     vocabulary: int = Field(default=50_277, ge=512, description="size of a trained tokenizer, less for small corpora")
-    holdout: float = Field(default=0.0017, ge=0, le=0.5, description="share of each source for validation and test")
-    seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the holdout and the shuffle")
+    holdout: float = Field(
+        default=0.01, ge=0, le=0.1, description="share of a source's tokens for each of validation and test; 0: none"
+    )
+    holdout_least: int = Field(
+        default=32_768, ge=1, lt=1 << 32, description="tokens of a source for each of the two, if it has ten times that"
+    )
+    holdout_most: int = Field(
+        default=524_288, ge=16, lt=1 << 32, description="tokens of a source for each of the two, at most"
+    )
+    holdout_seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the draw of the holdout")
+    holdout_from: str | None = Field(
+        default=None, description="earlier output or token store whose holdout is taken over, instead of a draw"
+    )
+    shuffle_seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the order of the token store")
+    piece_tokens: int = Field(
+        default=2048,
+        ge=16,
+        le=1 << 20,
+        description="longer documents are cut into pieces of so many tokens, each with its own place in the order; a "
+        "multiple of the sequence length is best",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_seed_became_two(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "seed" in values:
+            raise ValueError(
+                "there is no setting seed any more: give holdout_seed (which documents are held out) and shuffle_seed "
+                "(the order of the store); a recipe has a seed of its own"
+            )
+        return values
+
+    @model_validator(mode="after")
+    def _least_is_at_most_most(self) -> TokenConfig:
+        if self.holdout_least > self.holdout_most:
+            raise ValueError(
+                f"holdout_least is {self.holdout_least:,}, holdout_most {self.holdout_most:,}: the least cannot be "
+                "above the most; lower the one or raise the other"
+            )
+        return self
 
     @model_validator(mode="after")
     def _begins_in_one_way(self) -> TokenConfig:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from slimpajama.config.recipe import Recipe
 from slimpajama.errors import ConfigError
 from slimpajama.tokens.holdout import SPLITS
+from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore
 
 __all__ = [
@@ -151,14 +152,15 @@ def plan_mixture(recipe: Recipe, available: Mapping[str, int]) -> Plan:
 
 def plan_from_store(store: TokenStore, recipe: Recipe) -> Plan:
     """The recipe's plan, given what the store has. Raises :class:`ConfigError`."""
-    available = {source: store.stream(source, "train", recipe.scope).tokens for source in store.sources}
+    available = {source: store.stream(source, "train", Selection(recipe.scope)).tokens for source in store.sources}
     return plan_mixture(recipe, available)
 
 
 def held_out_tokens(store: TokenStore, scope: str) -> dict[str, dict[str, int]]:
     """By held-out split, the tokens that each source of the store has in it."""
     return {
-        split: {source: store.stream(source, split, scope).tokens for source in store.sources} for split in SPLITS[1:]
+        split: {source: store.stream(source, split, Selection(scope)).tokens for source in store.sources}
+        for split in SPLITS[1:]
     }
 
 

@@ -23,7 +23,7 @@ from slimpajama.mixture.stages.build import BuildStage
 from slimpajama.mixture.summary import MixtureSummary
 from slimpajama.pipeline.beside_mixture import check_format, write_beside
 from slimpajama.pipeline.path_overlap import refuse_overlap
-from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer
+from slimpajama.pipeline.preflight import check_earlier_holdout, check_recipes, check_targets, check_tokenizer
 from slimpajama.pipeline.replaced_input import replaced_store
 from slimpajama.pipeline.replacement import announce, replaced_mixtures
 from slimpajama.pipeline.request import REQUEST, DedupRequest, MixRequest, from_anywhere, last_request, write_request
@@ -90,7 +90,9 @@ def make_mixtures(
     written = [TOKENS_FOLDER, *(recipe.name for recipe in recipes)]
     refuse_overlap(input, output, read_as="deduplication", subfolders=written)
     expect_dedup_output(input)
-    config = config.model_copy(update={"tokenizer": from_anywhere(config.tokenizer)})
+    config = config.model_copy(
+        update={"tokenizer": from_anywhere(config.tokenizer), "holdout_from": from_anywhere(config.holdout_from)}
+    )
     if stages.inspecting:
         documents = open_dedup_output(input, unwritten_shards)
         _check(documents, recipes, output)
@@ -100,6 +102,7 @@ def make_mixtures(
         documents = open_dedup_output(input, unwritten_shards)
         _check(documents, recipes, output)
         check_tokenizer(config, output / TOKENS_FOLDER)
+        check_earlier_holdout(config, output / TOKENS_FOLDER)
         _check_disk(documents, recipes, output, dry_run)
         request = mix_request(documents.folder, recipes, config, format)
         with contextlib.ExitStack() as holding:

@@ -53,6 +53,7 @@ from slimpajama.sample import write_sample
 from slimpajama.stages.progress import SILENT, Progress, progress_for
 from slimpajama.stages.runner import Stages, step_of
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
+from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import open_store
 
 __all__ = ["Assumptions", "plan", "plan_run"]
@@ -256,7 +257,7 @@ def _measure_mixing(
     with captured(logging.WARNING):
         make_mixtures(scratch / "out", [], config, scratch / "mix", stages=of_store, memory=1 << 28)
     store = open_store(scratch / "mix" / TOKENS_FOLDER)
-    available = {name: store.stream(name, "train", "local").tokens for name in store.sources}
+    available = {name: store.stream(name, "train", Selection("local")).tokens for name in store.sources}
     # Repeated documents would compress better than others; but a source may have next to nothing in the sample.
     once = min(int(available.get(name, 0) / share) for name, share in recipe.shares().items())
     mixed = min(MOST_MIXED, max(FEWEST_SEQUENCES * recipe.sequence_length, once))

@@ -19,10 +19,12 @@ from slimpajama.errors import ConfigError, OutputError
 from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.mixture.plan import check_sources
 from slimpajama.storage.atomic import read_json
+from slimpajama.tokens.earlier_holdout import earlier_holdout
+from slimpajama.tokens.holdout import read_held_out
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 from slimpajama.tokens.tokenizer import END_OF_TEXT, declared_beside, fetch_tokenizer, load_tokenizer, local_file
 
-__all__ = ["check_recipes", "check_targets", "check_tokenizer", "sources_of"]
+__all__ = ["check_earlier_holdout", "check_recipes", "check_targets", "check_tokenizer", "sources_of"]
 
 
 def sources_of(config: Config, input: Path) -> tuple[str, ...]:
@@ -85,3 +87,9 @@ def check_tokenizer(config: TokenConfig, store: Path) -> None:
         target = Path(scratch) / "tokenizer.json"
         declared = fetch_tokenizer(config.tokenizer, target)
         load_tokenizer(target, config.end_of_text, declared, config.bos, config.post_processor)
+
+
+def check_earlier_holdout(config: TokenConfig, store: Path) -> None:
+    """Raise where the holdout that is to be taken over is not there, not readable, or that of ``store`` itself."""
+    if config.holdout_from is not None:
+        read_held_out(earlier_holdout(config.holdout_from, store))

@@ -22,7 +22,13 @@ from slimpajama.errors import ConfigError
 from slimpajama.pipeline.dedup import dedup_request, deduplicate_on
 from slimpajama.pipeline.mix import Mixtures, make_mixtures, mix_request
 from slimpajama.pipeline.path_overlap import refuse_overlap
-from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer, sources_of
+from slimpajama.pipeline.preflight import (
+    check_earlier_holdout,
+    check_recipes,
+    check_targets,
+    check_tokenizer,
+    sources_of,
+)
 from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
 from slimpajama.pipeline.request import REQUEST, RunRequest, from_anywhere, write_request
 from slimpajama.stages.progress import Progress, progress_for
@@ -193,6 +199,7 @@ def _check(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: P
     global_only = "dedup.scope is global, so only globally deduplicated shards are written; set it to both"
     check_recipes(recipes, names, global_only=global_only if config.dedup.scope == "global" else "")
     check_tokenizer(config.tokens, output / "mixtures" / TOKENS_FOLDER)
+    check_earlier_holdout(config.tokens, output / "mixtures" / TOKENS_FOLDER)
 
 
 def _list_files(output: Path, summary: FileRecord, mixed: bool) -> None:
@@ -206,9 +213,14 @@ def _list_files(output: Path, summary: FileRecord, mixed: bool) -> None:
 
 
 def located(config: RunConfig, folder: Path) -> RunConfig:
-    """With the places of an earlier run and a tokenizer that lie below ``folder``, or here, as absolute paths."""
+    """With the places of earlier runs and a tokenizer that lie below ``folder``, or here, as absolute paths."""
     dedup = config.dedup.model_copy(update={"against": from_anywhere(config.dedup.against, folder)})
-    tokens = config.tokens.model_copy(update={"tokenizer": from_anywhere(config.tokens.tokenizer, folder)})
+    tokens = config.tokens.model_copy(
+        update={
+            "tokenizer": from_anywhere(config.tokens.tokenizer, folder),
+            "holdout_from": from_anywhere(config.tokens.holdout_from, folder),
+        }
+    )
     return config.model_copy(update={"dedup": dedup, "tokens": tokens})
 
 

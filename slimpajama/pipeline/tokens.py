@@ -1,5 +1,4 @@
-"""From a finished deduplication to a token store: survey → holdout → tokenizer → tokenise → held-out texts → shuffle →
-token store.
+"""From a finished deduplication to a token store: survey → tokenizer → tokenise → holdout → shuffle → token store.
 
 A store that was made of the same documents with the same settings is used as it is. One that was not is made anew as a
 whole: tokenizer, holdout and shuffle are drawn from all documents.
@@ -13,19 +12,19 @@ from pathlib import Path
 
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.stages.markers import Markers
-from slimpajama.stages.runner import Stages
+from slimpajama.stages.runner import Stages, Unfinished
 from slimpajama.stages.written_files import damage_of, written_files
 from slimpajama.storage.file_list import files_in
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.tokens.dedup_reader import DedupOutput
 from slimpajama.tokens.layout import StoreLayout
-from slimpajama.tokens.stages.finish import FinishResult, FinishStage, KeptFile, store_inputs
-from slimpajama.tokens.stages.held_out import HeldOutStage
+from slimpajama.tokens.stages.finish import FinishResult, FinishStage, KeptFile, store_inputs, write_holdout
 from slimpajama.tokens.stages.holdout import HoldoutStage
 from slimpajama.tokens.stages.shuffle import BucketResult, ShuffleStage
 from slimpajama.tokens.stages.survey import SurveyStage
 from slimpajama.tokens.stages.tokenize import TokenizeStage
-from slimpajama.tokens.stages.tokenizer import TokenizerStage
+from slimpajama.tokens.stages.tokenizer import TokenizerResult, TokenizerStage
+from slimpajama.tokens.store import open_store
 from slimpajama.tokens.summary import TokenSummary
 from slimpajama.tokens.token_run import TokenRun
 
@@ -45,26 +44,23 @@ def make_store(documents: DedupOutput, config: TokenConfig, out: Path, *, stages
         return finished.summary
     surveying = SurveyStage(tokens)
     surveyed = stages.run(surveying, tokens.markers(surveying))
-    drawing = HoldoutStage(tokens, surveyed)
-    holdout = stages.run_one(drawing, tokens.markers(drawing))
     choosing = TokenizerStage(tokens, surveyed)
     tokenizer = stages.run_one(choosing, tokens.markers(choosing))
-    made_of = tuple(KeptFile.of(file, layout) for file in (holdout.clusters, tokenizer.file))
-    if finished is not None and made_of == finished.beside:  # what was gone is there again
-        stages.remove_tree(layout.surveys)
+    if finished is not None and _restored(finished, tokenizer, layout, stages):
         return finished.summary
     stages.remove(layout.index)
-    tokenizing = TokenizeStage(tokens, surveyed, holdout, tokenizer)
+    tokenizing = TokenizeStage(tokens, surveyed, tokenizer)
     tokenized = stages.run(tokenizing, tokens.markers(tokenizing))
-    gathering = HeldOutStage(tokens, tokenized)
-    texts = stages.run_one(gathering, tokens.markers(gathering))
-    shuffling = ShuffleStage(tokens, tokenized, texts, tokenizing.settings)
+    drawing = HoldoutStage(tokens, tokenized)
+    holdout = stages.run_one(drawing, tokens.markers(drawing))
+    # Contents that are to be kept out of train for other reasons are given to the shuffle as ``dropped``.
+    shuffling = ShuffleStage(tokens, tokenized, holdout, tokenizing.settings)
     buckets = stages.run(shuffling, tokens.markers(shuffling))
     seconds = time.perf_counter() - began
     finishing = FinishStage(tokens, holdout, tokenizer, tokenized, buckets, seconds)
     made = stages.run_one(finishing, tokens.markers(finishing))
+    stages.list_files([file.record(layout) for file in made.beside])
     stages.remove_tree(layout.runs)
-    stages.remove_tree(layout.surveys)
     _remove_other_buckets(layout, buckets, stages)
     return made.summary
 
@@ -77,6 +73,15 @@ def _finished(tokens: TokenRun, stages: Stages) -> FinishResult | None:
     if result is None or not _hold([result.index_file, result.summary_file], stages):
         return None
     return result
+
+
+def _restored(finished: FinishResult, tokenizer: TokenizerResult, layout: StoreLayout, stages: Stages) -> bool:
+    """Whether what was gone beside the buckets of a finished store is there again as it was."""
+    if stages.inspecting:
+        raise Unfinished(FinishStage.title)
+    written = write_holdout(layout, open_store(layout.root).index.sources)
+    stages.list_files([written])
+    return finished.beside == (KeptFile.of(written, layout), KeptFile.of(tokenizer.file, layout))
 
 
 def _hold(records: Sequence[FileRecord], stages: Stages) -> bool:

@@ -8,7 +8,6 @@ hold gigabytes. Rejected: HDF5 or zarr (a library and a format for what is a hea
 from __future__ import annotations
 
 import mmap
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -22,7 +21,7 @@ from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.local_cache import local_copy
 from slimpajama.storage.paths import opened
 
-__all__ = ["MappedArray", "map_array", "read_range", "write_array"]
+__all__ = ["MappedArray", "map_array", "read_ranges", "write_array"]
 
 
 def write_array(path: Path, dtype: np.dtype[Any], size: int, chunks: Iterable[NDArray[Any]]) -> FileRecord:
@@ -47,16 +46,28 @@ def map_array(path: Path) -> NDArray[Any]:
     return np.asarray(np.memmap(copy, dtype, "r", begin, (size,)))
 
 
-def read_range(path: Path, first: int, out: NDArray[Any]) -> None:
-    """Read ``out.size`` elements of a one-dimensional ``.npy`` from ``first`` on into ``out``.
+def read_ranges(path: Path, starts: NDArray[np.int64], lengths: NDArray[np.int64], out: NDArray[Any]) -> None:
+    """Read ``lengths`` elements of a one-dimensional ``.npy`` from each of ``starts`` on into ``out``, in their order.
 
-    Not by mapping: what is read once and copied would count twice against the memory of a worker.
+    Ranges that follow each other are read in one go. Not by mapping: what is read once and copied would count twice
+    against the memory of a worker.
     """
+    if not starts.size:
+        return
+    stops = starts + lengths
+    firsts = np.flatnonzero(np.append(True, starts[1:] != stops[:-1]))
+    lasts = np.append(firsts[1:], starts.size) - 1
     with opened(path) as file:
         _header(file)
-        file.seek(first * out.itemsize, os.SEEK_CUR)
-        if cast(Any, file).readinto(out.view(np.uint8).data) != out.nbytes:
-            raise InputError(f"{path} is shorter than it was; remove the token store and run the same command again")
+        begin, place = file.tell(), 0
+        for start, stop in zip(starts[firsts].tolist(), stops[lasts].tolist(), strict=True):
+            part = out[place : place + stop - start]
+            file.seek(begin + start * out.itemsize)
+            if cast(Any, file).readinto(part.view(np.uint8).data) != (stop - start) * out.itemsize:
+                raise InputError(
+                    f"{path} is shorter than it was; remove the token store and run the same command again"
+                )
+            place += stop - start
 
 
 class MappedArray:

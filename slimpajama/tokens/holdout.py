@@ -1,167 +1,139 @@
-"""Which documents are validation and test: whole global clusters, drawn by a seeded hash of the cluster's id.
+"""What is held out: which documents are validation and test, and what may not be in train because of them.
 
-A cluster's id is that of its survivor, so one draw per source over its survivors settles it: the
-``rate * documents`` survivors with the smallest hashes are held out, the first half of them for validation, the
-other for test. The count is exact, not a matter of luck. The survivor goes to its split; every other member of the
-cluster is in no split at all, in either scope. A source of at least ``SMALLEST`` survivors gives at least one
-document to each; a smaller one may round to none, and the account says so.
-
-Workers reduce their ids to ``candidates`` (a few times the rate), so that the draw over a billion documents needs
-some tens of megabytes; the result is a sorted array of 16 bytes per held-out cluster. Rejected: a fixed threshold of
-the hash (a source of 1,000 documents would give anything from none to six), and drawing documents instead of
-clusters (a known near-duplicate of a training document would be tested on). Near-duplicates that LSH missed are in
-clusters of their own, so a few of them may be in train and in another split.
+Two tables. ``holdout.npy`` of a finished store lists the held-out contents with their splits, so that a later store can
+take them over. While a store is made, the draw's table lists the clusters that are not for train. The survivor of a
+held-out cluster goes to its split, every other member goes nowhere, in either scope; a training document whose exact
+text is held out is left out, too. Costs 40 bytes of memory for each cluster, and one lookup per row of the store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.errors import ConfigError, InputError
-from slimpajama.storage.atomic import atomic_file
-from slimpajama.storage.file_record import FileRecord
+from slimpajama.errors import InputError
 from slimpajama.storage.local_cache import local_copy
-from slimpajama.tokens.seeded_order import seeded_hash
+from slimpajama.tokens.contents import is_among, sorted_contents
 
 __all__ = [
-    "RATE",
-    "SMALLEST",
+    "DECONTAMINATED",
+    "DRAWN",
+    "EXCLUDED",
+    "HELD_OUT",
+    "LEFT_OUT",
+    "NEAR_HELD_OUT",
+    "RESERVE",
     "SPLITS",
+    "STATES",
     "TEST",
     "TRAIN",
     "VALIDATION",
-    "HeldOutCounts",
     "Holdout",
-    "HoldoutAccount",
-    "candidates",
-    "draw_holdout",
+    "cut_to_given",
     "load_holdout",
+    "read_held_out",
 ]
 
-RATE = 0.0017
-"""Validation and test together as a share of a source's documents: the published ratio."""
+STATES = ("train", "validation", "test", "reserve", "excluded", "decontaminated", "near_held_out")
+"""What becomes of a document: it is in a split, or in none. ``reserve``: next to be held out when the corpus grows.
+``excluded``: a near-duplicate of a document that is held out or in the reserve. ``decontaminated``: its text is held
+out. ``near_held_out``: it shares much with a held-out text."""
 
-SMALLEST = 20
-"""A source of this many survivors or more has a document in validation and one in test, whatever the rate."""
+SPLITS = STATES[:3]
+LEFT_OUT = STATES[3:]
+TRAIN, VALIDATION, TEST, RESERVE, EXCLUDED, DECONTAMINATED, NEAR_HELD_OUT = range(len(STATES))
 
-SPLITS = ("train", "validation", "test")
-TRAIN, VALIDATION, TEST = range(3)
+HELD_OUT = np.dtype([("text", "<u8", (2,)), ("split", "u1"), ("tokens", "<u8")])
+"""A row of ``holdout.npy``: a content, the index of its split, and how many of its tokens the split has."""
 
-_PURPOSE = "holdout"
-_MARGIN = 4.0
-_LOWEST = 1000
-_RECORD = np.dtype([("cluster", "<u8"), ("split", "u1")])
+DRAWN = np.dtype([("cluster", "<u8"), ("text", "<u8", (2,)), ("state", "u1"), ("tokens", "<u8")])
+"""A row of the draw: a cluster and the content of its survivor; what becomes of it; how many tokens it gives."""
+
+_NONE = np.zeros((0, 2), dtype=np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
-    """The held-out clusters. ``clusters``: ``uint64[h]`` ascending; ``splits``: ``uint8[h]``, index in ``SPLITS``."""
+    """The clusters that are not for train, in ascending order.
+
+    ``clusters``: ``uint64[h]``. ``states``: ``uint8[h]``, of their survivors. ``given``: ``int64[h]``, how many tokens
+    of the survivor its split gets. ``contents``: ``uint64[c, 2]``, sorted, of those that are in a split.
+    """
 
     clusters: NDArray[np.uint64]
-    splits: NDArray[np.uint8]
+    states: NDArray[np.uint8]
+    given: NDArray[np.int64]
+    contents: NDArray[np.uint64]
 
-    def split_of(self, clusters: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        """``uint8[n]``: the split of each of ``uint64[n]`` clusters; ``TRAIN`` where it is not held out."""
-        if self.clusters.size == 0:
-            return np.zeros(clusters.size, dtype=np.uint8)
+    @classmethod
+    def of(cls, drawn: NDArray[np.void]) -> Holdout:
+        """The holdout of n rows ``DRAWN``, in any order."""
+        drawn = drawn[np.argsort(drawn["cluster"], kind="stable")]
+        states = np.ascontiguousarray(drawn["state"])
+        held_out = (states == VALIDATION) | (states == TEST)
+        return cls(
+            np.ascontiguousarray(drawn["cluster"]),
+            states,
+            drawn["tokens"].astype(np.int64),
+            sorted_contents(drawn["text"][held_out]),
+        )
+
+    def places(self, clusters: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """``int64[n]``: where each of ``uint64[n]`` clusters stands here; -1 where it does not."""
+        if not self.clusters.size:
+            return np.full(clusters.size, -1, dtype=np.int64)
         places = np.minimum(np.searchsorted(self.clusters, clusters), self.clusters.size - 1)
-        found = self.clusters[places] == clusters
-        return np.where(found, self.splits[places], np.uint8(TRAIN)).astype(np.uint8)
+        return np.where(self.clusters[places] == clusters, places, -1)
 
-    def save(self, path: Path) -> FileRecord:
-        """Write the clusters as one ``.npy`` table, atomically; returns the file's record."""
-        table = np.empty(self.clusters.size, dtype=_RECORD)
-        table["cluster"], table["split"] = self.clusters, self.splits
-        with atomic_file(path) as file:
-            np.lib.format.write_array(cast(BinaryIO, file), table, allow_pickle=False)
-        return file.record
+    def states_of(self, rows: NDArray[np.void], dropped: NDArray[np.uint64] = _NONE) -> NDArray[np.uint8]:
+        """``uint8[n]``: what becomes of each of n rows of a run, as an index of ``STATES``.
+
+        ``dropped``: ``uint64[d, 2]``, sorted: contents that share much with a held-out text.
+        """
+        places = self.places(rows["cluster"])
+        found = np.flatnonzero(places >= 0)
+        states = np.zeros(rows.size, dtype=np.uint8)
+        survives = rows["cluster"][found] == rows["id"][found]
+        states[found] = np.where(survives, self.states[places[found]], EXCLUDED)
+        # In a published split, what is not the one document of its cluster and of its text is in no split.
+        states[(rows["split"] != TRAIN) & (states == TRAIN)] = EXCLUDED
+        for state, contents in ((DECONTAMINATED, self.contents), (NEAR_HELD_OUT, dropped)):
+            if contents.size:
+                training = np.flatnonzero(states == TRAIN)
+                states[training[is_among(rows["text"][training], contents)]] = state
+        return states
 
 
-class HeldOutCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The ``survivors`` of one source, and how many of them validation and test have."""
-
-    survivors: int
-    validation: int
-    test: int
-
-
-class HoldoutAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was drawn of each source; the last two list the sources that gave that split no document."""
-
-    rate: float
-    sources: dict[str, HeldOutCounts]
-    without_validation: tuple[str, ...]
-    without_test: tuple[str, ...]
+def cut_to_given(rows: NDArray[np.void], holdout: Holdout, piece_tokens: int) -> NDArray[np.void]:
+    """The rows of held-out documents, each cut to what its document gives; those that give nothing are left out."""
+    given = holdout.given[holdout.places(rows["cluster"])] - rows["piece"].astype(np.int64) * piece_tokens
+    rows = rows[given > 0].copy()
+    given = given[given > 0]
+    rows["ends"] &= given >= rows["tokens"]
+    rows["tokens"] = np.minimum(given, rows["tokens"])
+    return rows
 
 
 def load_holdout(path: Path) -> Holdout:
-    """What :meth:`Holdout.save` wrote. Raises :class:`InputError` naming a file that is not there or not that."""
+    """The holdout of the rows ``DRAWN`` in a file. Raises :class:`InputError` naming one that is no such file."""
+    return Holdout.of(_rows(path, DRAWN))
+
+
+def read_held_out(path: Path) -> NDArray[np.void]:
+    """The rows ``HELD_OUT`` of a ``holdout.npy``, by content. Raises :class:`InputError` where it is none."""
+    return _rows(path, HELD_OUT)
+
+
+def _rows(path: Path, dtype: np.dtype[Any]) -> NDArray[np.void]:
+    remedy = "give one that this version wrote, or remove it and run the same command again to make it anew"
     try:
-        table = np.load(local_copy(path), allow_pickle=False)
-        return Holdout(table["cluster"].astype(np.uint64), table["split"].astype(np.uint8))
-    except (OSError, ValueError, IndexError) as fault:
-        raise InputError(
-            f"cannot read the holdout {path}: {fault}; remove it and run the same command again to draw it anew"
-        ) from fault
-
-
-def candidates(survivors: NDArray[np.uint64], rate: float, seed: int) -> NDArray[np.uint64]:
-    """Those of ``uint64[n]`` survivors' ids that a draw at ``rate`` can take, however many others there are.
-
-    Ids with a hash in the lowest ``4 * rate`` of all hashes, and the 1,000 lowest at any rate (small sources):
-    what is left out would be drawn less often than once in 10**100 sources. Applying it to joined candidates gives the
-    candidates of the whole.
-    """
-    keys = seeded_hash(survivors, seed, _PURPOSE)
-    low = keys <= np.uint64(min(_MARGIN * rate * 2.0**64, 2.0**64 - 2048.0))
-    if keys.size > _LOWEST:
-        low |= keys <= np.partition(keys, _LOWEST - 1)[_LOWEST - 1]
-    else:
-        low[:] = True
-    chosen: NDArray[np.uint64] = survivors[low]
-    return chosen
-
-
-def draw_holdout(
-    candidate_ids: Mapping[str, NDArray[np.uint64]], survivors: Mapping[str, int], rate: float, seed: int
-) -> tuple[Holdout, HoldoutAccount]:
-    """Draw from each source's candidates, given how many survivors the source has; returns it and the account.
-
-    Raises :class:`ConfigError` for a rate outside 0 … 0.5.
-    """
-    if not 0 <= rate <= 0.5:
-        raise ConfigError(
-            f"the holdout rate is {rate}; it is a share of the documents, from 0 to 0.5 (published: {RATE})"
-        )
-    clusters, splits = [np.zeros(0, dtype=np.uint64)], [np.zeros(0, dtype=np.uint8)]
-    account: dict[str, HeldOutCounts] = {}
-    for source, count in survivors.items():
-        ids = np.unique(candidate_ids[source])
-        drawn = ids[np.argsort(seeded_hash(ids, seed, _PURPOSE))][: holdout_size(count, rate)]
-        validation = (drawn.size + 1) // 2
-        clusters.append(drawn)
-        splits.append(np.where(np.arange(drawn.size) < validation, VALIDATION, TEST).astype(np.uint8))
-        account[source] = HeldOutCounts(count, validation, drawn.size - validation)
-    joined, joined_splits = np.concatenate(clusters), np.concatenate(splits)
-    order = np.argsort(joined)
-    return Holdout(joined[order], joined_splits[order]), HoldoutAccount(
-        rate=rate,
-        sources=account,
-        without_validation=tuple(source for source, counts in account.items() if counts.validation == 0),
-        without_test=tuple(source for source, counts in account.items() if counts.test == 0),
-    )
-
-
-def holdout_size(survivors: int, rate: float) -> int:
-    """How many of ``survivors`` documents are held out: ``rate`` of them, rounded half up; at least two of twenty."""
-    if rate == 0:
-        return 0
-    size = int(rate * survivors + 0.5)
-    return max(size, 2) if survivors >= SMALLEST else size
+        rows: NDArray[np.void] = np.load(local_copy(path), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as fault:
+        raise InputError(f"cannot read the holdout {path}: {fault}; {remedy}") from fault
+    if rows.dtype != dtype:
+        raise InputError(f"{path} is no holdout, as it has other columns; {remedy}")
+    return rows

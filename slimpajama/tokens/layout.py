@@ -1,8 +1,7 @@
 """Where every file of a token store lies: all paths below its folder are made here and nowhere else.
 
 ``store.json``, ``summary.json``, ``tokenizer.json``, ``holdout.npy`` and ``sources/`` are the finished store; ``done/``
-holds the markers; ``surveys/`` and ``runs/`` are removed when the store is finished. Costs nothing; makes no folder and
-reads nothing.
+holds the markers; ``runs/`` is removed when the store is finished. Costs nothing; makes no folder and reads nothing.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ class StoreLayout:
 
     @property
     def holdout(self) -> Path:
-        """The held-out clusters."""
+        """The held-out contents, with their splits."""
         return self.root / "holdout.npy"
 
     @property
@@ -73,28 +72,23 @@ class StoreLayout:
         return self.root / "done"
 
     @property
-    def surveys(self) -> Path:
-        """The folder of survivors that the holdout can draw."""
-        return self.root / "surveys"
-
-    @property
     def runs(self) -> Path:
         """The folder of sorted runs."""
         return self.root / "runs"
 
     @property
-    def held_out_texts(self) -> Path:
-        """The hashes of the held-out texts."""
-        return self.runs / "held-out-texts.npy"
+    def drawn(self) -> Path:
+        """The clusters that are not for train, while the store is made."""
+        return self.runs / "drawn.npy"
 
     @property
     def sources(self) -> Path:
         """The folder of buckets."""
         return self.root / "sources"
 
-    def survey(self, source: str, shard: str) -> Path:
-        """The survivors of a shard that the holdout can draw."""
-        return self.surveys / source / f"{shard}.npy"
+    def candidates(self, source: str, shard: str) -> Path:
+        """The documents of a shard that the draw can hold out."""
+        return self.runs / source / f"{shard}.candidates.npy"
 
     def runs_of(self, source: str) -> Path:
         """The folder of the sorted runs of a source."""

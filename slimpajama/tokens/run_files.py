@@ -1,9 +1,9 @@
 """Sorted runs: what tokenising leaves for the shuffle, as an external sort's first half does.
 
-A run is two files, ``NAME.documents.npy`` (one ``RUN_RECORD`` per document, by split, then by the seeded hash that is
-the document's place in the shuffle) and ``NAME.tokens.npy`` (their tokens in that order). A range of hashes is one
-range of documents and one range of tokens, so that a bucket is later read from each run in one piece. A run holds
-what fits in ``run_bytes``; a piece of input writes as many as it needs. Rejected: appending to bucket files while
+A run is two files, ``NAME.documents.npy`` (one ``RUN_RECORD`` per piece of a document, by the seeded hash that is its
+place in the shuffle) and ``NAME.tokens.npy`` (their tokens in that order). A range of hashes is one range of rows and
+one range of tokens, so that a bucket is later read from each run in one go. A run holds what fits in ``run_bytes``; a
+shard writes as many as it needs. Rejected: appending to bucket files while
 tokenising (buckets × pieces files, or writers that wait for each other), and Arrow or Parquet (nothing here is
 nullable, nested or worth compressing twice; ``numpy.load`` maps these as they are).
 """
@@ -21,27 +21,13 @@ from numpy.typing import NDArray
 from slimpajama.engine.kernels import kernel
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.npy import write_array
-from slimpajama.tokens.holdout import SPLITS
 from slimpajama.tokens.layout import token_files
+from slimpajama.tokens.pieces import PIECE, in_order
 
 __all__ = ["RUN_RECORD", "RunWriter", "SortedRun", "copy_documents", "gathered"]
 
-RUN_RECORD = np.dtype(
-    [
-        ("split", "u1"),
-        ("kept_global", "?"),
-        ("kept_local", "?"),
-        ("tokens", "<u4"),
-        ("key", "<u8"),
-        ("start", "<u8"),
-        ("id", "<u8"),
-        ("cluster", "<u8"),
-        ("duplicates_global", "<i8"),
-        ("duplicates_local", "<i8"),
-        ("text", "<u8", (2,)),
-    ]
-)
-"""``key``: place in the shuffle. ``start``: first token in the run. ``text``: 128-bit hash of the text."""
+RUN_RECORD = np.dtype([*PIECE.descr, ("key", "<u8"), ("start", "<u8"), ("split", "u1")])
+"""A piece, its place in the shuffle, its first token in the run, and the published split of its shard."""
 
 CHUNK_TOKENS = 1 << 18
 """Tokens gathered at a time while writing: they are still in the processor's cache when they are hashed."""
@@ -58,26 +44,24 @@ class SortedRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RunWriter:
     """Collects tokenised documents and writes a run whenever ``run_bytes`` of them are there.
 
-    ``runs``: those written so far. ``tokens``: ``int64[3]``, taken in so far, by split. Tokens go where the run is
-    gathered from at once; keeping each batch's and joining them took twice the memory and a copy more.
+    ``runs``: those written so far. Tokens go where the run is gathered from at once; keeping each batch's and joining
+    them took twice the memory and a copy more.
     """
 
     def __init__(self, folder: Path, name: str, dtype: np.dtype[Any], run_bytes: int) -> None:
         self.runs: list[SortedRun] = []
-        self.tokens = np.zeros(len(SPLITS), dtype=np.int64)
         self._folder, self._name, self._dtype, self._run_bytes = folder, name, dtype, run_bytes
         self._documents: list[NDArray[np.void]] = []
         self._tokens = np.empty(run_bytes // dtype.itemsize, dtype=dtype)
         self._used = self._held = 0
 
     def add(self, documents: NDArray[np.void], tokens: NDArray[np.unsignedinteger[Any]]) -> None:
-        """Take n ``RUN_RECORD`` rows (``start`` is filled in here) and the tokens of all of them, in their order."""
+        """Take n ``RUN_RECORD`` rows (``start`` is filled in here), and the tokens of all of them in their order."""
         if documents.size == 0:
             return
         size = documents.nbytes + tokens.nbytes
         if self._held and self._held + size > self._run_bytes:
             self.flush()
-        self.tokens += np.bincount(documents["split"], documents["tokens"], len(SPLITS)).astype(np.int64)
         self._documents.append(documents)
         end = self._used + tokens.size
         if end > self._tokens.size:  # a batch that alone is larger than a run
@@ -94,7 +78,7 @@ class RunWriter:
         self._documents, self._used, self._held = [], 0, 0
         lengths = documents["tokens"].astype(np.int64)
         starts = np.cumsum(lengths) - lengths
-        order = np.lexsort((documents["key"], documents["split"]))
+        order = in_order(documents, documents["key"])
         documents, starts, lengths = documents[order], starts[order], lengths[order]
         documents["start"] = (np.cumsum(lengths) - lengths).astype(np.uint64)
         name = f"{self._name}.{len(self.runs):04d}"

@@ -6,25 +6,24 @@
       tokenizer.json                               what the ids mean
       store.json                                   the index: buckets, their documents and tokens per scope
       sources/<source>/<split>/00000.tokens.npy    uint16, or uint32 for a vocabulary above 65,536
-      sources/<source>/<split>/00000.documents.npy one DOCUMENT row per document, in the order of its tokens
+      sources/<source>/<split>/00000.documents.npy one PIECE row per piece of a document, in the order of its tokens
 
-Buckets follow each other in the order of the shuffle's hash, and so do the documents in them: epoch 0 is the files
-read from front to back, where each scope steps over the documents that only the other keeps (the local scope over none,
-unless removals are checked). Epoch e > 0 puts the buckets, and the documents inside each, in another order by hashes
-seeded with e; which documents share a bucket is itself chance, so that order too is a shuffle of the whole source.
+Buckets follow each other in the order of the shuffle's hash, and so do the pieces in them. A stream without a seed
+reads the files from front to back in epoch 0, and steps over what its selection leaves out. With the seed of a recipe,
+and in every later epoch, the buckets and the pieces inside each come in another order, by hashes of the store's seed,
+the recipe's and the epoch; which pieces share a bucket is itself chance, so that order too is a shuffle of the whole
+source. So recipes of other seeds use other sequences, where they do not use all.
 
 Files are memory-mapped. A position costs one search in the bucket list and, once per bucket and epoch, the order of
-its documents; the last two such orders are remembered, so reading in sequence is fastest. Memory: 24 bytes for each
-document of two buckets, and what a read returns. Rejected: a stream per scope (twice the
-disk), storing each epoch's order (a recomputable sort), and Arrow files (as fast to map, but a run of one column of
-fixed width is what ``.npy`` is).
+its pieces; the last two such orders are remembered, so reading in sequence is fastest. Memory: 24 bytes for each
+piece of two buckets, and what a read returns. Rejected: a stream per scope (twice the disk), storing each order (a
+recomputable sort), and Arrow files (as fast to map, but a run of one column of fixed width is what ``.npy`` is).
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,19 +31,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.config.dedup import Scope
 from slimpajama.errors import ConfigError, InputError
 from slimpajama.storage.atomic import read_json
 from slimpajama.storage.npy import MappedArray, map_array
 from slimpajama.tokens.holdout import SPLITS
 from slimpajama.tokens.layout import StoreLayout
+from slimpajama.tokens.pieces import piece_keys
 from slimpajama.tokens.run_files import copy_documents
 from slimpajama.tokens.seeded_order import seeded_hash
+from slimpajama.tokens.selection import SCOPES, Selection
 from slimpajama.tokens.summary import PerScope
 
 __all__ = [
-    "DOCUMENT",
-    "SCOPES",
     "STORE_VERSION",
     "BucketDigests",
     "BucketEntry",
@@ -55,23 +53,7 @@ __all__ = [
     "open_store",
 ]
 
-STORE_VERSION = 2
-SCOPES: tuple[Scope, ...] = ("global", "local")
-
-DOCUMENT = np.dtype(
-    [
-        ("id", "<u8"),
-        ("cluster", "<u8"),
-        ("duplicates_global", "<i8"),
-        ("duplicates_local", "<i8"),
-        ("tokens", "<u4"),
-        ("kept_global", "?"),
-        ("kept_local", "?"),
-    ]
-)
-"""``tokens``: length with the end-of-text token. ``cluster``: id of the global survivor. ``duplicates_global``,
-``duplicates_local``: documents in its cluster, itself among them, 0 where that scope does not keep it. The split is the
-folder."""
+STORE_VERSION = 3
 
 _REMEMBERED = 2
 
@@ -84,7 +66,7 @@ class BucketDigests(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
 
 
 class BucketEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the index says of a bucket: documents and tokens in each scope, and digests of its files."""
+    """What the index says of a bucket: documents that begin in it, and tokens, in each scope; digests of its files."""
 
     documents: PerScope
     tokens: PerScope
@@ -95,7 +77,8 @@ class StoreContent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """All that tells one store from another. ``sources``: by source and split, the buckets in their order."""
 
     version: int = STORE_VERSION
-    seed: int
+    shuffle_seed: int
+    piece_tokens: int
     vocabulary: int
     end_of_text: int
     tokenizer: str
@@ -116,7 +99,7 @@ class StoreIndex(StoreContent, frozen=True, kw_only=True, forbid_unknown_fields=
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Documents of one bucket in reading order: where each starts in the file, and where it ends in the bucket."""
+    """Pieces of one bucket in reading order: where each starts in the file, and where it ends in the bucket."""
 
     tokens: MappedArray
     starts: NDArray[np.int64]
@@ -125,27 +108,33 @@ class _Layout:
 
 
 class TokenStream:
-    """One source's documents in one split and scope, as tokens; each epoch is another order of the same documents.
+    """One source's chosen pieces in one split, as tokens; each epoch is another order of the same pieces.
 
-    ``tokens``: of all documents, with the end-of-text token after each. ``documents``: how many. A stream keeps files
-    open and remembers where it was: one per process, not shared between threads.
+    ``tokens``: of all pieces, with the end-of-text token after each document. ``documents``: how many. A stream keeps
+    files open and remembers where it was: one per process, not shared between threads.
     """
 
     def __init__(
-        self, layout: StoreLayout, source: str, split: str, scope: str, buckets: Sequence[BucketEntry], seed: int
+        self,
+        store: TokenStore,
+        source: str,
+        split: str,
+        selection: Selection,
+        seed: int | None,
     ) -> None:
-        self.documents = sum(bucket.documents.of(scope) for bucket in buckets)
-        self._sizes = np.array([bucket.tokens.of(scope) for bucket in buckets], dtype=np.int64)
+        buckets = store.buckets(source, split)
+        self.documents = sum(bucket.documents.of(selection.scope) for bucket in buckets)
+        self._sizes = np.array([bucket.tokens.of(selection.scope) for bucket in buckets], dtype=np.int64)
         self.tokens = int(self._sizes.sum())
-        self._files = layout
+        self._files = store.layout
         self._where = (source, split)
-        self._scope = scope
-        self._seed = seed
+        self._selection = selection
+        self._shuffle_seed, self._seed = store.shuffle_seed, seed
         self._layouts: OrderedDict[tuple[int, int], _Layout] = OrderedDict()
         self._order: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def read(self, start: int, stop: int, epoch: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """Tokens ``start`` to ``stop`` of an epoch: ``uint32[stop - start]``, and where documents begin among them.
+        """Tokens ``start`` to ``stop`` of an epoch: ``uint32[stop - start]``, and where pieces begin among them.
 
         The second array is ``int64``, ascending, relative to ``start``. Raises :class:`ConfigError` for a range that
         is not within the stream or a negative epoch.
@@ -189,11 +178,17 @@ class TokenStream:
     def _bucket_order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         if self._order is None or self._order[0] != epoch:
             numbers = np.arange(self._sizes.size, dtype=np.int64)
-            if epoch > 0:
-                keys = seeded_hash(numbers.astype(np.uint64), self._seed, f"buckets of epoch {epoch}")
+            if not self._is_as_written(epoch):
+                keys = seeded_hash(numbers.astype(np.uint64), self._shuffle_seed, self._purpose("buckets", epoch))
                 numbers = np.argsort(keys)
             self._order = (epoch, numbers, np.cumsum(self._sizes[numbers]))
         return self._order[1:]
+
+    def _is_as_written(self, epoch: int) -> bool:
+        return epoch == 0 and self._seed is None
+
+    def _purpose(self, what: str, epoch: int) -> str:
+        return f"{what} of epoch {epoch}" + ("" if self._seed is None else f" of seed {self._seed}")
 
     def _layout(self, bucket: int, epoch: int) -> _Layout:
         layout = self._layouts.get((bucket, epoch))
@@ -204,16 +199,17 @@ class TokenStream:
             self._layouts.popitem(last=False)
         files = self._files.bucket(*self._where, bucket)
         try:
-            documents, tokens = map_array(files.documents), MappedArray(files.tokens)
+            pieces, tokens = map_array(files.documents), MappedArray(files.tokens)
         except (OSError, ValueError) as fault:
             raise InputError(
                 f"cannot read the token store: {fault}; remove it and run the same command again"
             ) from fault
-        lengths = documents["tokens"].astype(np.int64)
+        lengths = pieces["tokens"].astype(np.int64)
         starts = np.cumsum(lengths) - lengths
-        chosen = np.flatnonzero(documents[f"kept_{self._scope}"])
-        if epoch > 0:
-            keys = seeded_hash(documents["id"][chosen], self._seed, f"documents of epoch {epoch}")
+        chosen = self._selection.chosen(pieces)
+        if not self._is_as_written(epoch):
+            # Pieces of one key have one text, so that it does not matter in which order they come.
+            keys = piece_keys(pieces[chosen], self._shuffle_seed, self._purpose("pieces", epoch))
             chosen = chosen[np.argsort(keys)]
         lengths = lengths[chosen]
         layout = _Layout(tokens, starts[chosen], lengths, np.cumsum(lengths))
@@ -249,9 +245,14 @@ class TokenStore:
         return self.index.end_of_text
 
     @property
-    def seed(self) -> int:
-        """Of the shuffle."""
-        return self.index.seed
+    def shuffle_seed(self) -> int:
+        """Of the order of the store."""
+        return self.index.shuffle_seed
+
+    @property
+    def piece_tokens(self) -> int:
+        """Tokens of a piece of a long document."""
+        return self.index.piece_tokens
 
     @property
     def fingerprint(self) -> str:
@@ -262,16 +263,20 @@ class TokenStore:
         """What the index says of the buckets of a source's split, in their order."""
         return self.index.sources[source][split]
 
-    def stream(self, source: str, split: str, scope: str) -> TokenStream:
-        """The stream of one source, split and scope. Raises :class:`ConfigError` where there is no such thing."""
+    def stream(self, source: str, split: str, selection: Selection, seed: int | None = None) -> TokenStream:
+        """The stream of the pieces of a source's split that are chosen by ``selection``.
+
+        ``seed``: of a recipe, which says in what order they come; ``None``: as they lie in the files. Raises
+        :class:`ConfigError` where there is no such source, split or scope.
+        """
         for value, known, what in (
             (source, self.sources, "source"),
             (split, SPLITS, "split"),
-            (scope, SCOPES, "scope"),
+            (selection.scope, SCOPES, "scope"),
         ):
             if value not in known:
                 raise ConfigError(f"there is no {what} {value!r} in {self.path}; it has {', '.join(known)}")
-        return TokenStream(self.layout, source, split, scope, self.buckets(source, split), self.seed)
+        return TokenStream(self, source, split, selection, seed)
 
 
 def open_store(path: Path) -> TokenStore:
@@ -292,7 +297,7 @@ def open_store(path: Path) -> TokenStore:
 def _copy(layout: _Layout, start: int, stop: int, out: NDArray[np.uint32]) -> NDArray[np.int64]:
     """Copy tokens ``start`` to ``stop`` of the bucket to the front of ``out``.
 
-    Returns the heads (in the bucket) of the documents that begin there.
+    Returns the heads (in the bucket) of the pieces that begin there.
     """
     first = int(np.searchsorted(layout.ends, start, side="right"))
     last = int(np.searchsorted(layout.ends, stop, side="left")) + 1

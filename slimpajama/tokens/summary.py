@@ -1,7 +1,7 @@
 """The figures of a token store: what ``summary.json`` in its folder holds, and what callers get.
 
 Counts of documents and tokens stand by source and scope, so that who reads them can see that nothing was lost:
-documents that came in = those of the three splits + excluded + decontaminated. Costs a few hundred bytes per source.
+what came in = the three splits + what is left out, by why. Costs a few hundred bytes per source.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import msgspec
 
 from slimpajama.storage.atomic import read_json
-from slimpajama.tokens.holdout import HoldoutAccount
+from slimpajama.tokens.draw import HoldoutAccount
 from slimpajama.tokens.layout import StoreLayout
 
 __all__ = [
-    "DocumentCounts",
+    "Counts",
     "PerScope",
     "PerSplit",
     "ScopeAccount",
@@ -51,28 +51,43 @@ class PerSplit(_Figures, frozen=True, kw_only=True):
         return {"train": self.train, "validation": self.validation, "test": self.test}[split]
 
 
-class DocumentCounts(PerSplit, frozen=True, kw_only=True):
-    """Documents that came ``in``, and what became of them.
+class Counts(PerSplit, frozen=True, kw_only=True):
+    """Documents, or tokens, that came ``in``, and what became of them.
 
-    ``excluded``: near-duplicates of a held-out document. ``decontaminated``: taken out of train because their text is
-    held out.
+    ``reserve``: next to be held out when the corpus grows. ``excluded``: near-duplicates of what is held out or in the
+    reserve. ``decontaminated``: their text is held out. ``near_held_out``: they share much with a held-out text.
+    ``beyond``: tokens of held-out documents after those that their split has.
     """
 
     in_: int = msgspec.field(name="in")
+    reserve: int
     excluded: int
     decontaminated: int
+    near_held_out: int
+    beyond: int = 0
 
     @property
     def out(self) -> int:
-        """All documents that are accounted for."""
-        return self.train + self.validation + self.test + self.excluded + self.decontaminated
+        """All that is accounted for."""
+        return sum(self.left_out.values()) + self.train + self.validation + self.test
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """What is in no split, by why."""
+        return {
+            "reserve": self.reserve,
+            "excluded": self.excluded,
+            "decontaminated": self.decontaminated,
+            "near_held_out": self.near_held_out,
+            "beyond": self.beyond,
+        }
 
 
 class ScopeAccount(_Figures, frozen=True, kw_only=True):
     """Documents and tokens of a source in one scope."""
 
-    documents: DocumentCounts
-    tokens: PerSplit
+    documents: Counts
+    tokens: Counts
 
 
 class SourceAccount(_Figures, frozen=True, kw_only=True):

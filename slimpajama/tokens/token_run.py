@@ -6,13 +6,18 @@ A task depends on its settings and on the content of the files it reads, not on 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.stage import Payload, ResultType, Stage
 from slimpajama.storage.atomic import file_record, fingerprint
 from slimpajama.tokens.dedup_reader import DedupOutput, KeptShard
+from slimpajama.tokens.draw import HoldoutRule
+from slimpajama.tokens.earlier_holdout import earlier_holdout
+from slimpajama.tokens.holdout import TRAIN
 from slimpajama.tokens.layout import StoreLayout
+from slimpajama.tokens.published_split import published_splits
 from slimpajama.tokens.tokenizer import declared_beside, local_file
 
 __all__ = ["TokenRun", "shard_key"]
@@ -30,6 +35,30 @@ class TokenRun:
     def markers(self, stage: Stage[Payload, ResultType]) -> Markers[ResultType]:
         """The markers of the finished tasks of a stage."""
         return Markers(self.layout.done / stage.name, self.layout.root, stage.result_type)
+
+    @property
+    def rule(self) -> HoldoutRule:
+        """Of the draw."""
+        config = self.config
+        return HoldoutRule(config.holdout, config.holdout_least, config.holdout_most, config.holdout_seed)
+
+    @property
+    def earlier_file(self) -> Path | None:
+        """The holdout to take over, if there is one. Raises what :func:`earlier_holdout` raises."""
+        given = self.config.holdout_from
+        return None if given is None else earlier_holdout(given, self.layout.root)
+
+    @property
+    def published(self) -> tuple[int, ...]:
+        """For each shard, the split that it is published for; all train where another holdout is taken over."""
+        if self.config.holdout_from is not None:
+            return (TRAIN,) * len(self.documents.shards)
+        return published_splits([shard.name for shard in self.documents.shards])
+
+    def earlier_digest(self) -> str | None:
+        """A digest of the holdout that is taken over, if there is one."""
+        file = self.earlier_file
+        return None if file is None else file_record(file).blake2b
 
     def given_tokenizer(self) -> str | None:
         """A digest of a tokenizer given as a file and of the end that is declared with it.

@@ -1,8 +1,9 @@
 """A token store as it lies there: each bucket by itself, then that no cluster is on two sides of the split.
 
-An item is one bucket: that its two files are those that were written, in the order of the shuffle, each document once,
+An item is one bucket: that its two files are those that were written, in the order of the shuffle, each piece once and
 of as many tokens as it says, all of them in the vocabulary and the end-of-text token at the end of each document and
-nowhere else. Costs reading the store; memory: a bucket's documents, and 4 MiB of its tokens.
+nowhere else. Of the whole store: that no cluster and no text is on two sides, no piece is missing, and ``holdout.npy``
+lists what is held out. Costs reading the store; memory: a bucket's rows, and 4 MiB of its tokens.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slimpajama.dedup.summary import DedupSummary
 from slimpajama.engine.heartbeat import beat
 from slimpajama.storage.npy import map_array
-from slimpajama.tokens.holdout import SPLITS
+from slimpajama.tokens.holdout import SPLITS, TRAIN, read_held_out
 from slimpajama.tokens.layout import StoreLayout, TokenFiles
-from slimpajama.tokens.seeded_order import seeded_hash
-from slimpajama.tokens.stages.finish import check_store
-from slimpajama.tokens.store import DOCUMENT, SCOPES, BucketEntry, TokenStore, open_store
+from slimpajama.tokens.pieces import PIECE, begins, piece_keys
+from slimpajama.tokens.selection import SCOPES
+from slimpajama.tokens.stages.finish import check_store, held_out_rows
+from slimpajama.tokens.store import BucketEntry, TokenStore, open_store
 from slimpajama.tokens.summary import read_token_summary
 from slimpajama.verification.findings import REMEDY, Checked, damage, found_reading, size_of
 
@@ -37,7 +40,8 @@ class BucketCheck:
     split: str
     number: int
     buckets: int
-    seed: int
+    shuffle_seed: int
+    piece_tokens: int
     vocabulary: int
     end_of_text: int
     entry: BucketEntry
@@ -57,7 +61,16 @@ def bucket_checks(store: TokenStore) -> list[BucketCheck]:
     """All buckets of a store."""
     return [
         BucketCheck(
-            store.path, source, split, number, len(entries), store.seed, store.vocabulary, store.end_of_text, entry
+            store.path,
+            source,
+            split,
+            number,
+            len(entries),
+            store.shuffle_seed,
+            store.piece_tokens,
+            store.vocabulary,
+            store.end_of_text,
+            entry,
         )
         for source in store.sources
         for split, entries in store.index.sources[source].items()
@@ -75,30 +88,38 @@ def check_bucket(item: BucketCheck) -> Checked:
 
 def _check_content(item: BucketCheck) -> list[str]:
     documents_path, tokens_path = item.paths
-    documents, tokens = map_array(documents_path), map_array(tokens_path)
-    if documents.dtype != DOCUMENT:
-        return [f"{documents_path} has other columns than documents have; {REMEDY}"]
+    pieces, tokens = map_array(documents_path), map_array(tokens_path)
+    if pieces.dtype != PIECE:
+        return [f"{documents_path} has other columns than pieces of documents have; {REMEDY}"]
     findings = []
-    keys = seeded_hash(documents["id"], item.seed, "shuffle")
+    keys = piece_keys(pieces, item.shuffle_seed, "shuffle")
     low, high = (-(-(place << 64) // item.buckets) for place in (item.number, item.number + 1))
-    if (keys[1:] <= keys[:-1]).any() or (keys.size and not low <= int(keys[0]) <= int(keys[-1]) < high):
-        findings.append(f"{documents_path} is not in the order of the shuffle, or holds a document twice; {REMEDY}")
+    if (
+        (keys[1:] < keys[:-1]).any()
+        or _repeats(pieces, keys)
+        or (keys.size and not low <= int(keys[0]) <= int(keys[-1]) < high)
+    ):
+        findings.append(f"{documents_path} is not in the order of the shuffle, or holds a piece twice; {REMEDY}")
     for name in SCOPES:
-        if (documents[f"kept_{name}"] != (documents[f"duplicates_{name}"] > 0)).any():
+        if (pieces[f"kept_{name}"] != (pieces[f"duplicates_{name}"] > 0)).any():
             findings.append(
                 f"{documents_path}: a document is kept, but stands for none, or the other way round; {REMEDY}"
             )
-    lengths = documents["tokens"].astype(np.int64)
-    chosen = {"global": documents["kept_global"], "local": documents["kept_local"]}
+    lengths = pieces["tokens"].astype(np.int64)
+    # Only a document's last piece is shorter than the others, and the last that a held-out document gives.
+    shorter = (lengths < item.piece_tokens) & ~pieces["ends"] & (item.split == SPLITS[TRAIN])
+    if shorter.any() or (lengths > item.piece_tokens).any() or not lengths.all():
+        findings.append(f"{documents_path} holds pieces that are not of {item.piece_tokens:,} tokens; {REMEDY}")
+    chosen = {"global": pieces["kept_global"], "local": pieces["kept_local"]}
     for scope, mask in chosen.items():
-        found = {"documents": int(mask.sum()), "tokens": int(lengths[mask].sum())}
+        found = {"documents": int(np.count_nonzero(begins(pieces) & mask)), "tokens": int(lengths[mask].sum())}
         said = {"documents": item.entry.documents.of(scope), "tokens": item.entry.tokens.of(scope)}
         if found != said:
             findings.append(f"{documents_path} holds {found} in the {scope} scope, but the index says {said}; {REMEDY}")
     if lengths.sum() != tokens.size:
-        findings.append(f"{tokens_path} holds {tokens.size:,} tokens, its documents {lengths.sum():,}; {REMEDY}")
+        findings.append(f"{tokens_path} holds {tokens.size:,} tokens, its pieces {lengths.sum():,}; {REMEDY}")
         return findings
-    ends = np.cumsum(lengths) - 1
+    ends = (np.cumsum(lengths) - 1)[pieces["ends"]]
     largest = 0
     found_ends = []
     for first in range(0, tokens.size, _PART_TOKENS):
@@ -113,6 +134,12 @@ def _check_content(item: BucketCheck) -> list[str]:
     return findings
 
 
+def _repeats(pieces: NDArray[np.void], keys: NDArray[np.uint64]) -> bool:
+    """Whether a piece is there twice: documents of one text have one key, but other ids, in ascending order."""
+    equal = np.flatnonzero(keys[1:] == keys[:-1])
+    return bool((pieces["id"][equal] >= pieces["id"][equal + 1]).any())
+
+
 @dataclass(frozen=True, slots=True)
 class StoreCheck:
     """A whole store."""
@@ -121,11 +148,14 @@ class StoreCheck:
 
 
 def check_whole_store(item: StoreCheck) -> Checked:
-    """Find clusters on two sides of the split. Memory: 8 bytes for each held-out document."""
+    """Find what is on two sides of the split, or missing. Memory: 24 bytes for each held-out document."""
 
     def check() -> list[str]:
         store = open_store(item.store)
         check_store(store.layout, store.sources, store.index.sources)
+        listed = read_held_out(store.layout.holdout)
+        if not np.array_equal(listed, held_out_rows(store.layout, store.index.sources)):
+            return [f"{store.layout.holdout} does not list the documents of validation and test; {REMEDY}"]
         return []
 
     return Checked(found_reading(item.store, check))

@@ -25,6 +25,7 @@ from slimpajama.config.recipe import load_recipe
 from slimpajama.engine.local import LocalEngine
 from slimpajama.mixture.plan import apportion
 from slimpajama.sample import write_sample
+from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore, open_store
 from tests.conftest import REPOSITORY
 
@@ -130,27 +131,29 @@ def test_held_out_documents_never_occur_in_train(output: Path, copy: Path, tmp_p
     held_out: list[tuple[int, ...]] = []
     for source in store.sources:
         for split in SPLITS[1:]:
-            stream = store.stream(source, split, "local")
+            stream = store.stream(source, split, Selection("local"))
             tokens, begins = stream.read(0, stream.tokens, 0)
             ends = [*begins[1:].tolist(), stream.tokens]
             held_out += [tuple(tokens[begin:end].tolist()) for begin, end in zip(begins, ends, strict=False)]
     assert len(train) > 100
     assert len(held_out) > 20
-    assert all(document[-1] == store.end_of_text for document in (*train, *held_out))
     assert not train & set(held_out)
 
 
 def test_no_id_and_no_cluster_is_in_two_splits_of_the_store(made: Path) -> None:
     found: dict[str, set[int]] = {split: set() for split in SPLITS}
-    ids: list[int] = []
+    contents: dict[str, set[bytes]] = {split: set() for split in SPLITS}
+    ids: list[tuple[int, int]] = []
     for path in (made / "tokens" / "sources").glob("*/*/*.documents.npy"):
         table = np.load(path)
         found[path.parent.name] |= set(table["cluster"].tolist()) | set(table["id"].tolist())
-        ids += table["id"].tolist()
+        contents[path.parent.name] |= {text.tobytes() for text in table["text"]}
+        ids += zip(table["id"].tolist(), table["piece"].tolist(), strict=True)
     assert len(ids) == len(set(ids)) > 100
-    assert all(found.values())
-    assert not found["train"] & (found["validation"] | found["test"])
-    assert not found["validation"] & found["test"]
+    for sets in (found, contents):
+        assert all(sets.values())
+        assert not sets["train"] & (sets["validation"] | sets["test"])
+        assert not sets["validation"] & sets["test"]
 
 
 def test_validation_and_test_are_their_whole_sequences_once(made: Path) -> None:
@@ -167,13 +170,13 @@ def test_validation_and_test_are_their_whole_sequences_once(made: Path) -> None:
 
 
 def whole(store: TokenStore, source: str, split: str) -> np.ndarray[Any, Any]:
-    stream = store.stream(source, split, "global")
+    stream = store.stream(source, split, Selection("global"))
     return stream.read(0, stream.tokens, 0)[0]
 
 
 def test_a_source_repeated_is_its_epochs_one_after_the_other(made: Path) -> None:
     (account,) = manifest_of(made / "often")["plan"]["sources"]
-    stream = open_store(made / "tokens").stream("arxiv", "train", "global")
+    stream = open_store(made / "tokens").stream("arxiv", "train", Selection("global"), 1)
     epochs = [stream.read(0, stream.tokens, epoch)[0] for epoch in range(int(account["epochs"]) + 1)]
     joined = np.concatenate(epochs)[: account["tokens"]].reshape(-1, LENGTH)
     assert account["epochs"] == 400_000 // LENGTH * LENGTH / stream.tokens > 2
@@ -369,7 +372,9 @@ def test_a_dry_run_prints_the_plan_and_builds_nothing(
     shutil.rmtree(copy / "mine")
     result = mix(output, copy, "--recipe", recipes["mine"], "--tokens", "10k", "--dry-run")
     assert result.exit_code == 0
-    assert result.stderr == "".join(f"warning: {warning}\n" for warning in manifest_of(made / "mine")["warnings"])
+    of_store = orjson.loads((made / "tokens" / "summary.json").read_bytes())["warnings"]
+    warnings = [*of_store, *manifest_of(made / "mine")["warnings"]]
+    assert result.stderr == "".join(f"warning: {warning}\n" for warning in warnings)
     table = [line.split() for line in result.stdout.splitlines()]
     assert ["mine:", "156", "sequences", "of", "64", "tokens"] in table
     rows = {line[0]: line[1:] for line in table if line}
@@ -447,6 +452,6 @@ def test_the_script_is_the_command(made: Path, output: Path, recipes: dict[str, 
         check=False,
     )
     assert done.returncode == 0
-    assert all(line.startswith("warning: mine has no ") for line in done.stderr.splitlines())
+    assert all(line.startswith(("warning: mine has no ", "warning: source ")) for line in done.stderr.splitlines())
     assert "sequences held out" in done.stdout
     assert files_of(copy / "mine") == files_of(made / "mine")

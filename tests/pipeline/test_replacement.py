@@ -72,7 +72,7 @@ RECIPE = Recipe(name="web", weights={"c4": 100}, tokens=1000, sequence_length=64
             {},
             {"holdout": 0.1},
             "parquet",
-            ["tokens is a finished token store that would be replaced (settings.holdout: 0.0017 -> 0.1)"],
+            ["tokens is a finished token store that would be replaced (settings.holdout: 0.01 -> 0.1)"],
         ),
     ],
 )

@@ -40,7 +40,6 @@ MIXING = {
     "holdout": 0.2,
     "tokenizer": 6.0,
     "tokenise": 8.0,
-    "held-out texts": 0.1,
     "shuffle": 2.0,
     "token store": 0.3,
     "mixtures": 1.0,
@@ -85,7 +84,6 @@ def test_each_figure_goes_by_what_it_is_in_proportion_to() -> None:
             "holdout": 100,
             "tokenizer": 6,
             "tokenise": 8000,
-            "held-out texts": 100,
             "shuffle": 2000,
             "token store": 300,
             "mixtures": 5,
@@ -120,7 +118,7 @@ def test_the_seconds_of_a_stage_are_divided_among_those_that_run_it() -> None:
     assert plan.core_hours == pytest.approx(1.11)
     assert plan.wall_hours == pytest.approx(1 / 12 + 0.1 / 4 + 0.01)
     on = {cost.stage: cost.on for cost in planned().stages if cost.on != "all workers"}
-    singles = ("diff", "holdout", "tokenizer", "held-out texts", "token store")
+    singles = ("diff", "holdout", "tokenizer", "token store")
     assert on == {"cluster": "one machine", **dict.fromkeys(singles, "one process")}
     assert planned().reading == pytest.approx(0.25e9 * 4 / 10_010)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from slimpajama.errors import InputError
 from slimpajama.storage.atomic import file_record
-from slimpajama.storage.npy import MappedArray, map_array, read_range, write_array
+from slimpajama.storage.npy import MappedArray, map_array, read_ranges, write_array
 from slimpajama.tokens.run_files import copy_documents, gathered
 
 RECORD = np.dtype([("a", "<u8"), ("b", "?")])
@@ -38,11 +38,18 @@ def test_numpy_reads_what_was_written_in_parts(tmp_path: Path, dtype: np.dtype, 
 def test_a_range_and_one_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "array.npy"
     write_array(path, np.dtype("<u4"), 10, [np.arange(10, dtype="<u4")])
-    out = np.zeros(4, dtype="<u4")
-    read_range(path, 3, out)
-    assert out.tolist() == [3, 4, 5, 6]
+
+    def read(*ranges: tuple[int, int]) -> list[int]:
+        starts, lengths = (np.array(column, dtype=np.int64) for column in zip(*ranges, strict=True))
+        out = np.zeros(lengths.sum(), dtype="<u4")
+        read_ranges(path, starts, lengths, out)
+        return [int(value) for value in out]
+
+    assert read((3, 4)) == [3, 4, 5, 6]
+    assert read((1, 2), (3, 1), (5, 0), (8, 2), (0, 1)) == [1, 2, 3, 8, 9, 0]
+    read_ranges(path, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype="<u4"))
     with pytest.raises(InputError, match=r"array\.npy is shorter"):
-        read_range(path, 7, out)
+        read((7, 4))
 
 
 @given(st.lists(st.integers(0, 9)), st.randoms(use_true_random=False), st.integers(1, 20))

@@ -1,4 +1,4 @@
-"""The draw: exact counts, whole clusters, independent of how the ids came."""
+"""What becomes of each row of a run, and the tables of held-out documents."""
 
 from __future__ import annotations
 
@@ -10,121 +10,115 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from slimpajama.errors import ConfigError, InputError
+from slimpajama.errors import InputError
+from slimpajama.tokens.contents import sorted_contents
 from slimpajama.tokens.holdout import (
-    RATE,
+    DECONTAMINATED,
+    DRAWN,
+    EXCLUDED,
+    HELD_OUT,
+    NEAR_HELD_OUT,
+    RESERVE,
     SPLITS,
+    STATES,
     TEST,
     TRAIN,
     VALIDATION,
-    HeldOutCounts,
     Holdout,
-    candidates,
-    draw_holdout,
-    holdout_size,
+    cut_to_given,
     load_holdout,
+    read_held_out,
 )
+from slimpajama.tokens.run_files import RUN_RECORD
 from slimpajama.tokens.seeded_order import seeded_hash
 
 
-def ids_of(size: int, shard: int = 0) -> NDArray[np.uint64]:
-    ids: NDArray[np.uint64] = np.uint64(shard << 40) + np.arange(size, dtype=np.uint64) * np.uint64(731)
-    return ids
+def drawn_rows(*rows: tuple[int, int, int, int]) -> NDArray[np.void]:
+    """Of cluster, text, state and tokens."""
+    table = np.zeros(len(rows), dtype=DRAWN)
+    for place, (cluster, text, state, tokens) in enumerate(rows):
+        table[place] = (cluster, (text, 0), state, tokens)
+    return table
 
 
-@pytest.mark.parametrize(
-    ("survivors", "rate", "size"),
-    [
-        (0, RATE, 0),
-        (1, RATE, 0),
-        (19, RATE, 0),
-        (20, RATE, 2),
-        (200, RATE, 2),
-        (1_176, RATE, 2),
-        (1_471, RATE, 3),
-        (1_000_000, RATE, 1_700),
-        (1_000_000, 0.0, 0),
-        (15, 0.1, 2),
-        (10, 0.5, 5),
-    ],
-)
-def test_how_many_are_held_out(survivors: int, rate: float, size: int) -> None:
-    assert holdout_size(survivors, rate) == size
+def run_rows(*rows: tuple[int, int, int, int]) -> NDArray[np.void]:
+    """Of id, cluster, text and published split."""
+    table = np.zeros(len(rows), dtype=RUN_RECORD)
+    for place, (identity, cluster, text, split) in enumerate(rows):
+        table["id"][place], table["cluster"][place], table["split"][place] = identity, cluster, split
+        table["text"][place] = (text, 0)
+    return table
 
 
-def test_every_source_gives_its_share_half_and_half() -> None:
-    sources = {"large": ids_of(100_000), "odd": ids_of(1_500, 1), "small": ids_of(200, 2), "tiny": ids_of(5, 3)}
-    chosen = {name: candidates(ids, RATE, 11) for name, ids in sources.items()}
-    holdout, account = draw_holdout(chosen, {name: ids.size for name, ids in sources.items()}, RATE, 11)
-    assert account.sources == {
-        "large": HeldOutCounts(survivors=100_000, validation=85, test=85),
-        "odd": HeldOutCounts(survivors=1_500, validation=2, test=1),
-        "small": HeldOutCounts(survivors=200, validation=1, test=1),
-        "tiny": HeldOutCounts(survivors=5, validation=0, test=0),
-    }
-    assert account.without_validation == account.without_test == ("tiny",)
-    for name, ids in sources.items():
-        splits = holdout.split_of(ids)
-        assert np.count_nonzero(splits == VALIDATION) == account.sources[name].validation
-        assert np.count_nonzero(splits == TEST) == account.sources[name].test
+DRAWS = drawn_rows((5, 50, VALIDATION, 100), (2, 20, TEST, 70), (9, 90, RESERVE, 0), (7, 70, EXCLUDED, 0))
 
 
-@given(
-    st.sets(st.integers(0, 2**64 - 1), max_size=300),
-    st.floats(0, 0.5),
-    st.integers(0, 2**32),
-    st.integers(1, 5),
-)
-def test_the_draw_is_the_smallest_hashes(numbers: set[int], rate: float, seed: int, parts: int) -> None:
-    ids = np.array(sorted(numbers), dtype=np.uint64)
-    joined = np.concatenate([candidates(ids[part::parts], rate, seed) for part in range(parts)])
-    holdout, account = draw_holdout({"s": joined}, {"s": ids.size}, rate, seed)
-
-    keys = seeded_hash(ids, seed, "holdout").tolist()
-    ranked = [number for _, number in sorted(zip(keys, ids.tolist(), strict=True))]
-    size = holdout_size(ids.size, rate)
-    expected = {number: VALIDATION if rank < (size + 1) // 2 else TEST for rank, number in enumerate(ranked[:size])}
-    assert dict(zip(holdout.clusters.tolist(), holdout.splits.tolist(), strict=True)) == expected
-    assert holdout.split_of(ids).tolist() == [expected.get(number, TRAIN) for number in ids.tolist()]
-    assert account.sources["s"].survivors == ids.size
-
-
-@pytest.mark.parametrize("rate", [0.0, RATE, 0.02, 0.5])
-def test_candidates_hold_the_draw_of_a_large_source(rate: float) -> None:
-    ids = ids_of(60_000)
-    chosen = np.concatenate([candidates(ids[begin : begin + 7_000], rate, 5) for begin in range(0, ids.size, 7_000)])
-    again = candidates(chosen, rate, 5)
-    assert np.array_equal(np.sort(again), np.sort(candidates(ids, rate, 5)))
-    from_candidates, _ = draw_holdout({"s": again}, {"s": ids.size}, rate, 5)
-    from_all, _ = draw_holdout({"s": ids}, {"s": ids.size}, rate, 5)
-    assert np.array_equal(from_candidates.clusters, from_all.clusters)
-    assert np.array_equal(from_candidates.splits, from_all.splits)
-    assert rate > 0.02 or again.size < 0.2 * ids.size
-
-
-def test_another_seed_draws_others() -> None:
-    ids = ids_of(50_000)
-    one, two = (set(draw_holdout({"s": ids}, {"s": ids.size}, RATE, seed)[0].clusters.tolist()) for seed in (1, 2))
-    assert len(one) == len(two) == 85
-    assert len(one & two) < 5
+def test_what_becomes_of_each_document() -> None:
+    holdout = Holdout.of(DRAWS)
+    rows = run_rows(
+        (5, 5, 50, 0),  # a held-out survivor
+        (2, 2, 20, 0),
+        (6, 5, 51, 0),  # a near-duplicate of one
+        (9, 9, 90, 0),  # the reserve
+        (10, 9, 91, 0),  # and a near-duplicate of it
+        (7, 7, 70, 0),  # a survivor for a text that is only behind it
+        (11, 11, 50, 0),  # the text of a held-out document, in a cluster of its own
+        (12, 12, 90, 0),  # the text of the reserve is nothing special
+        (13, 13, 33, 0),  # shares much with a held-out text
+        (14, 14, 44, 0),
+        (15, 15, 45, VALIDATION),  # in a published split, but not chosen for it
+    )
+    dropped = sorted_contents(np.array([[33, 0], [50, 0]], dtype=np.uint64))
+    assert [STATES[state] for state in holdout.states_of(rows, dropped)] == [
+        "validation",
+        "test",
+        "excluded",
+        "reserve",
+        "excluded",
+        "excluded",
+        "decontaminated",
+        "train",
+        "near_held_out",
+        "train",
+        "excluded",
+    ]
+    assert holdout.states_of(rows)[8] == TRAIN
+    assert (DECONTAMINATED, NEAR_HELD_OUT) == (5, 6)
 
 
-@pytest.mark.parametrize("rate", [-0.1, 0.51, float("nan")])
-def test_a_rate_that_is_no_share_is_refused(rate: float) -> None:
-    with pytest.raises(ConfigError, match=r"from 0 to 0\.5"):
-        draw_holdout({}, {}, rate, 1)
+def test_without_a_holdout_all_is_train() -> None:
+    holdout = Holdout.of(DRAWS[:0])
+    assert holdout.states_of(run_rows((1, 1, 1, 0), (2, 1, 2, 0))).tolist() == [TRAIN, TRAIN]
+    assert holdout.states_of(run_rows()).tolist() == []
+
+
+def test_a_held_out_document_gives_its_beginning() -> None:
+    rows = run_rows(*[(5, 5, 50, 0)] * 3, (2, 2, 20, 0))
+    rows["piece"], rows["tokens"], rows["ends"] = [0, 1, 2, 0], [64, 64, 30, 60], [False, False, True, True]
+    given = cut_to_given(rows, Holdout.of(DRAWS), 64)
+    assert given["tokens"].tolist() == [64, 36, 60]
+    assert given["piece"].tolist() == [0, 1, 0]
+    assert given["ends"].tolist() == [False, False, True]
+    rows["tokens"][3] = 80
+    assert cut_to_given(rows, Holdout.of(DRAWS), 128)["ends"].tolist()[-1] is False
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
-    holdout = Holdout(ids_of(9), np.array([1, 2, 1, 2, 1, 2, 1, 2, 1], dtype=np.uint8))
-    holdout.save(tmp_path / "holdout.npy")
-    loaded = load_holdout(tmp_path / "holdout.npy")
-    assert np.array_equal(loaded.clusters, holdout.clusters)
-    assert np.array_equal(loaded.splits, holdout.splits)
-    (tmp_path / "holdout.npy").write_bytes(b"not an array")
-    for name in ("holdout.npy", "absent.npy"):
+    np.save(tmp_path / "drawn.npy", DRAWS)
+    loaded = load_holdout(tmp_path / "drawn.npy")
+    assert loaded.clusters.tolist() == [2, 5, 7, 9]
+    assert loaded.states.tolist() == [TEST, VALIDATION, EXCLUDED, RESERVE]
+    assert loaded.contents.tolist() == [[20, 0], [50, 0]]
+    np.save(tmp_path / "other.npy", np.zeros(3, dtype="<u8"))
+    (tmp_path / "broken.npy").write_bytes(b"not an array")
+    (tmp_path / "empty.npy").write_bytes(b"")
+    for name in ("other.npy", "broken.npy", "empty.npy", "absent.npy"):
         with pytest.raises(InputError, match=name):
             load_holdout(tmp_path / name)
+        with pytest.raises(InputError, match=name):
+            read_held_out(tmp_path / name)
+    np.save(tmp_path / "holdout.npy", np.zeros(2, dtype=HELD_OUT))
+    assert read_held_out(tmp_path / "holdout.npy").size == 2
 
 
 def test_splits_are_numbered_as_named() -> None:
@@ -140,7 +134,7 @@ def test_keys_never_meet(numbers: list[int], seed: int, purpose: str) -> None:
 
 
 def test_keys_are_spread_evenly_and_apart_by_purpose() -> None:
-    ids = ids_of(100_000)
+    ids = np.arange(100_000, dtype=np.uint64) * np.uint64(731)
     keys = seeded_hash(ids, 1, "a")
     counts = np.bincount((keys >> np.uint64(58)).astype(np.int64), minlength=64)
     assert counts.min() > 1_300

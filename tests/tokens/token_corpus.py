@@ -13,11 +13,11 @@ import numpy as np
 from slimpajama.corpus.texts import Texts
 from slimpajama.engine.local import LocalEngine
 from slimpajama.tokens.documents import DocumentBatch
+from slimpajama.tokens.draw import HoldoutRule
 from slimpajama.tokens.encoding import Backend
-from slimpajama.tokens.holdout import candidates, draw_holdout
 from slimpajama.tokens.layout import StoreLayout
-from slimpajama.tokens.stages.finish import FinishPayload, FinishStage
-from slimpajama.tokens.stages.held_out import HeldOutPayload, HeldOutStage
+from slimpajama.tokens.stages.finish import FinishPayload, FinishStage, KeptFile
+from slimpajama.tokens.stages.holdout import HoldoutPayload, HoldoutStage, source_candidates
 from slimpajama.tokens.stages.shuffle import BucketPayload, BucketResult, ShuffleStage, plan_buckets
 from slimpajama.tokens.stages.tokenize import TokenizeResult, TokenizeSettings, tokenize_documents
 from slimpajama.tokens.summary import TokenSummary
@@ -84,7 +84,9 @@ def small_tokenizer(folder: Path, vocabulary: int = 600) -> TokenizerFile:
     return load_tokenizer(folder / "tokenizer.json")
 
 
-Item = tuple[list[DocumentBatch], str, str, TokenizeSettings, Path]
+Item = tuple[list[DocumentBatch], str, str, TokenizeSettings, StoreLayout]
+
+RULE = HoldoutRule(share=0.05, least=300, most=4000, seed=3)
 
 
 def tokenize_item(item: Item) -> TokenizeResult:
@@ -96,28 +98,31 @@ def build(
     made: dict[str, list[Document]],
     tokenizer: TokenizerFile,
     *,
-    rate: float = 0.1,
+    rule: HoldoutRule = RULE,
     seed: int = 3,
+    piece_tokens: int = 64,
+    earlier: Path | None = None,
     batch: int = 7,
     pieces: int = 2,
     memory: int = 1 << 16,
     workers: int = 1,
     backend: Backend = "gigatoken",
     sort: Callable[[BucketPayload], BucketResult] = ShuffleStage.run,
+    dropped: Path | None = None,
+    drawn_to: Path | None = None,
 ) -> TokenSummary:
-    """The stages in order, as a run does them; memory is so small that there are many runs and buckets."""
+    """The stages in order, as a run does them; memory is so small that there are many runs and buckets.
+
+    ``drawn_to``: where the draw's own table is kept, which a finished store no longer has.
+    """
     layout = StoreLayout(out)
-    survivors = {name: [document.id for document in made[name] if document.kept_global] for name in made}
-    chosen = {name: candidates(np.array(ids, dtype=np.uint64), rate, seed) for name, ids in survivors.items()}
-    drawn, account = draw_holdout(chosen, {name: len(ids) for name, ids in survivors.items()}, rate, seed)
-    drawn.save(layout.holdout)
-    settings = TokenizeSettings(tokenizer, backend, layout.holdout, seed, memory, memory // 4)
+    settings = TokenizeSettings(tokenizer, backend, rule, seed, piece_tokens, earlier, memory, memory // 4)
     items = list(_items(made, batch, pieces, settings, layout))
     with LocalEngine(workers) as engine:
         results = [result for _, result in sorted(engine.map(tokenize_item, items), key=lambda pair: pair[0])]
-        plan = plan_buckets(list(made), results, settings, layout)
-        documents = tuple(Path(run.documents.path) for one in results for run in one.runs)
-        HeldOutStage.run(HeldOutPayload(documents, layout.held_out_texts))
+        sources = source_candidates(list(made), results)
+        holdout = HoldoutStage.run(HoldoutPayload(sources, rule, False, earlier, layout.drawn))
+        plan = plan_buckets(list(made), results, holdout, settings, layout, dropped)
         buckets = [bucket for _, bucket in engine.map(sort, plan)]
     finished = FinishStage.run(
         FinishPayload(
@@ -125,17 +130,20 @@ def build(
             sources=tuple(made),
             tokenized=tuple(results),
             buckets=tuple(buckets),
-            seed=seed,
+            shuffle_seed=seed,
+            piece_tokens=piece_tokens,
             backend=backend,
             tokenizer=tokenizer,
             tokenizer_name="small",
-            holdout=account,
+            holdout=holdout.account,
             warnings=(),
             seconds=0.0,
-            beside=(),
+            tokenizer_file=KeptFile("tokenizer.json", 0, ""),
         )
     )
     layout.summary.unlink()  # it tells the ways apart that must lead to the same store
+    if drawn_to is not None:
+        shutil.copy(layout.drawn, drawn_to)
     shutil.rmtree(layout.runs)
     return finished.summary
 
@@ -146,10 +154,4 @@ def _items(
     for name, documents in made.items():
         step = max(1, -(-len(documents) // pieces))
         for number, begin in enumerate(range(0, len(documents), step)):
-            yield (
-                batches(documents[begin : begin + step], batch),
-                name,
-                f"piece-{number}",
-                settings,
-                layout.runs_of(name),
-            )
+            yield batches(documents[begin : begin + step], batch), name, f"piece-{number}", settings, layout

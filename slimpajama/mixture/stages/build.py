@@ -28,9 +28,10 @@ from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import WrittenFile
 from slimpajama.storage.atomic import atomic_file
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.tokens.holdout import SPLITS
+from slimpajama.tokens.holdout import SPLITS, TRAIN
 from slimpajama.tokens.seeded_order import seeded_hash
-from slimpajama.tokens.store import TokenStore, open_store
+from slimpajama.tokens.selection import Selection
+from slimpajama.tokens.store import TokenStore, TokenStream, open_store
 
 __all__ = ["GROUP_TOKENS", "BuildPayload", "BuildResult", "BuildStage", "file_groups"]
 
@@ -70,6 +71,11 @@ class BuildPayload:
         """The files that come of it."""
         return tuple(self.stem.with_name(self.stem.name + ending) for ending in self.format.endings)
 
+    def stream(self, store: TokenStore, source: str) -> TokenStream:
+        """A source as the recipe's seed orders it; held-out splits are the same for all seeds."""
+        seed = self.seed if self.split == SPLITS[TRAIN] else None
+        return store.stream(source, self.split, Selection(self.scope), seed)
+
     def shape(self, store: TokenStore) -> SequenceShape:
         """What the file's sequences share."""
         return SequenceShape(self.length, self.sources, store.vocabulary, sequences=sum(self.sequences.values()))
@@ -96,7 +102,7 @@ class BuildStage(Stage[BuildPayload, BuildResult]):
 
     name: ClassVar[str] = "mix"
     title: ClassVar[str] = "mixtures"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     result_type = BuildResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.tokens.compiled",)
     scales_with: ClassVar[Scale] = "mixed tokens"
@@ -140,7 +146,8 @@ class BuildStage(Stage[BuildPayload, BuildResult]):
         sources = tuple(source.name for source in plan.sources)
         bounds = plan.bounds
         if split != "train":
-            counts = [store.stream(source, split, recipe.scope).tokens // plan.sequence_length for source in sources]
+            selection = Selection(recipe.scope)
+            counts = [store.stream(source, split, selection).tokens // plan.sequence_length for source in sources]
             total = sum(counts)
             if not total:
                 return []
@@ -167,7 +174,7 @@ class BuildStage(Stage[BuildPayload, BuildResult]):
         """The files of the store that one file of a mixture is made of."""
         found: list[WrittenFile] = []
         for source, (first, last) in zip(payload.sources, payload.slices, strict=True):
-            stream = self.store.stream(source, payload.split, payload.scope)
+            stream = payload.stream(self.store, source)
             buckets = self.store.buckets(source, payload.split)
             for number in stream.buckets_between(first * payload.length, last * payload.length):
                 files, digests = self.store.layout.bucket(source, payload.split, number), buckets[number].digests
@@ -204,7 +211,7 @@ def file_groups(payload: BuildPayload, store: TokenStore) -> Iterator[SequenceGr
     labels = labels[
         np.argsort(seeded_hash(np.arange(labels.size, dtype=np.uint64), payload.seed, purpose), kind="stable")
     ]
-    streams = [store.stream(source, payload.split, payload.scope) for source in payload.sources]
+    streams = [payload.stream(store, source) for source in payload.sources]
     following = [first for first, _ in payload.slices]
     size = max(1, payload.group_tokens // payload.length)
     buffer = np.empty((min(size, labels.size), payload.length), dtype=np.uint32)

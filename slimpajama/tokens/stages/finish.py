@@ -1,18 +1,20 @@
 """Finish: check what the shuffle wrote, then write the index of the token store and its summary.
 
-Every document is accounted for, source by source and scope by scope, and no cluster may have documents on two sides of
-the split; only then the store gets its index, without which nobody takes it for one. Reads the documents' rows, no
-tokens. Memory: 8 bytes for each held-out document, and the rows of a bucket.
+Every document and every token is accounted for, source by source and scope by scope, no cluster and no text may be on
+two sides of the split, and every piece of a document must be there; only then the store gets its index, without which
+nobody takes it for one. ``holdout.npy`` is written of what lies in the buckets, so that it can be made again from them.
+Reads the rows of pieces, no tokens. Memory: 24 bytes for each held-out document, and the rows of a bucket.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import ConservationError
@@ -20,10 +22,14 @@ from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
 from slimpajama.storage.atomic import fingerprint, write_json
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.npy import map_array
-from slimpajama.tokens.holdout import SPLITS, TEST, TRAIN, Holdout, HoldoutAccount
+from slimpajama.storage.npy import map_array, write_array
+from slimpajama.tokens.contents import is_among, sorted_contents
+from slimpajama.tokens.draw import HoldoutAccount
+from slimpajama.tokens.holdout import HELD_OUT, LEFT_OUT, SPLITS, TRAIN
+from slimpajama.tokens.holdout_warnings import holdout_warnings
 from slimpajama.tokens.layout import StoreLayout
-from slimpajama.tokens.stages.held_out import HeldOutStage
+from slimpajama.tokens.pieces import PIECE, begins
+from slimpajama.tokens.seeded_order import seeded_hash
 from slimpajama.tokens.stages.holdout import HoldoutResult, HoldoutStage
 from slimpajama.tokens.stages.shuffle import BucketResult, ShuffleStage
 from slimpajama.tokens.stages.survey import SurveyStage
@@ -31,8 +37,8 @@ from slimpajama.tokens.stages.tokenize import TokenizeResult, TokenizeStage
 from slimpajama.tokens.stages.tokenizer import TokenizerResult, TokenizerStage
 from slimpajama.tokens.store import BucketEntry, StoreContent, StoreIndex
 from slimpajama.tokens.summary import (
-    DocumentCounts,
-    PerSplit,
+    Counts,
+    PerScope,
     ScopeAccount,
     SourceAccount,
     TokenizerUsed,
@@ -41,7 +47,19 @@ from slimpajama.tokens.summary import (
 from slimpajama.tokens.token_run import TokenRun
 from slimpajama.tokens.tokenizer import TokenizerFile
 
-__all__ = ["FinishPayload", "FinishResult", "FinishStage", "KeptFile", "check_store", "store_inputs"]
+__all__ = [
+    "FinishPayload",
+    "FinishResult",
+    "FinishStage",
+    "KeptFile",
+    "check_store",
+    "held_out_rows",
+    "store_inputs",
+    "write_holdout",
+]
+
+Entries: TypeAlias = Mapping[str, Mapping[str, Sequence[BucketEntry]]]
+"""By source and split, the buckets of a store."""
 
 
 class KeptFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,14 +90,15 @@ class FinishPayload:
     sources: tuple[str, ...]
     tokenized: tuple[TokenizeResult, ...]
     buckets: tuple[BucketResult, ...]
-    seed: int
+    shuffle_seed: int
+    piece_tokens: int
     backend: str
     tokenizer: TokenizerFile
     tokenizer_name: str
     holdout: HoldoutAccount
     warnings: tuple[str, ...]
     seconds: float
-    beside: tuple[KeptFile, ...]
+    tokenizer_file: KeptFile
 
 
 class FinishResult(StageResult, frozen=True, kw_only=True):
@@ -105,7 +124,7 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
 
     name: ClassVar[str] = "store"
     title: ClassVar[str] = "token store"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     result_type = FinishResult
     scales_with: ClassVar[Scale] = "kept text"
     single: ClassVar[bool] = True
@@ -118,14 +137,15 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
             sources=self.tokens.documents.sources,
             tokenized=tuple(self.tokenized),
             buckets=tuple(self.buckets),
-            seed=config.seed,
+            shuffle_seed=config.shuffle_seed,
+            piece_tokens=config.piece_tokens,
             backend=self.tokenizer.backend,
             tokenizer=self.tokenizer.tokenizer,
             tokenizer_name=config.tokenizer or "trained on this corpus",
             holdout=self.holdout.account,
-            warnings=self.tokenizer.warnings,
+            warnings=(*self.tokenizer.warnings, *holdout_warnings(self.holdout.account)),
             seconds=round(self.seconds, 3),
-            beside=tuple(KeptFile.of(file, layout) for file in (self.holdout.clusters, self.tokenizer.file)),
+            tokenizer_file=KeptFile.of(self.tokenizer.file, layout),
         )
         reads = written_files(file for bucket in self.buckets for file in bucket.files)
         weight = sum(bucket.bytes for bucket in self.buckets)
@@ -137,7 +157,8 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
         layout = payload.layout
         accounts = {source: _account(source, payload.tokenized, payload.buckets) for source in payload.sources}
         content = StoreContent(
-            seed=payload.seed,
+            shuffle_seed=payload.shuffle_seed,
+            piece_tokens=payload.piece_tokens,
             vocabulary=payload.tokenizer.vocabulary,
             end_of_text=payload.tokenizer.end_of_text,
             tokenizer=payload.tokenizer.digest,
@@ -163,50 +184,100 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
             index_file=write_json(layout.index, msgspec.to_builtins(index)),
             summary_file=write_json(layout.summary, summary.as_dict()),
             bucket_files=tuple(file for bucket in payload.buckets for file in bucket.files),
-            beside=payload.beside,
+            beside=(KeptFile.of(write_holdout(layout, content.sources), layout), payload.tokenizer_file),
         )
 
 
 def store_inputs(tokens: TokenRun) -> dict[str, object]:
     """All that a finished store depends on, known before any stage has run."""
-    stages = (SurveyStage, HoldoutStage, TokenizerStage, TokenizeStage, HeldOutStage, ShuffleStage, FinishStage)
+    stages = (SurveyStage, TokenizerStage, TokenizeStage, HoldoutStage, ShuffleStage, FinishStage)
     return {
         "versions": {stage.name: stage.version for stage in stages},
-        "settings": tokens.config.model_dump(mode="json"),
+        "settings": tokens.config.model_dump(mode="json", exclude={"holdout_from"}),
+        "earlier holdout": tokens.earlier_digest(),
         "tokenizer": tokens.given_tokenizer(),
         "documents": fingerprint([[shard.source, shard.name, shard.digest] for shard in tokens.documents.shards]),
     }
 
 
-def check_store(
-    layout: StoreLayout, sources: Sequence[str], entries: Mapping[str, Mapping[str, Sequence[BucketEntry]]]
-) -> None:
-    """Read back every document's row and see that no global cluster is in two splits, and that lengths add up.
+def check_store(layout: StoreLayout, sources: Sequence[str], entries: Entries) -> None:
+    """Read back every piece's row and see that no global cluster and no text is in two splits, and no piece is missing.
 
-    Nothing the stages knew is used: the held-out clusters are those of the validation and test documents as they
-    lie on disk. Raises :class:`ConservationError` naming a cluster.
+    Nothing the stages knew is used: what is held out is what lies in validation and test. Raises
+    :class:`ConservationError` naming a cluster, or the source of which a piece is missing.
     """
-    seen = np.zeros(0, dtype=np.uint64)
+    clusters = np.zeros(0, dtype=np.uint64)
+    contents = np.zeros((0, 2), dtype=np.uint64)
     for split in reversed(SPLITS):
         here = []
-        for source, number in ((name, number) for name in sources for number in range(len(entries[name][split]))):
-            beat()
-            files = layout.bucket(source, split, number)
-            documents = map_array(files.documents)
-            if int(documents["tokens"].sum(dtype=np.int64)) != map_array(files.tokens).size:
+        for source in sources:
+            missing = _Missing()
+            for number in range(len(entries[source][split])):
+                beat()
+                files = layout.bucket(source, split, number)
+                rows = map_array(files.documents)
+                if int(rows["tokens"].sum(dtype=np.int64)) != map_array(files.tokens).size:
+                    raise ConservationError(
+                        f"{files.tokens} does not hold the tokens that its rows say; remove {layout.root} and run again"
+                    )
+                both = np.isin(rows["cluster"], clusters) | is_among(rows["text"], contents)
+                if both.any():
+                    raise ConservationError(
+                        f"global cluster {int(rows['cluster'][both][0]):#x} has a document in {source}/{split} and "
+                        f"one, or its text, in another split; remove {layout.root} and run again, and report this"
+                    )
+                missing.add(rows)
+                if split != SPLITS[TRAIN]:
+                    here.append(np.array(rows[begins(rows)]))
+            if split == SPLITS[TRAIN] and missing:
                 raise ConservationError(
-                    f"{files.tokens} does not hold the tokens that its documents say; "
-                    f"remove {layout.root} and run again"
+                    f"{source}/{split} lacks a piece of a document, or has one twice; remove {layout.root} and run "
+                    "again, and report this"
                 )
-            clusters = np.ascontiguousarray(documents["cluster"])
-            both = clusters[Holdout(seen, np.full(seen.size, TEST, dtype=np.uint8)).split_of(clusters) != TRAIN]
-            if both.size:
-                raise ConservationError(
-                    f"global cluster {int(both[0]):#x} has a document in {source}/{split} and one in another split; "
-                    f"remove {layout.root} and run again, and report this"
-                )
-            here.append(clusters if split != SPLITS[TRAIN] else clusters[:0])
-        seen = np.unique(np.concatenate([seen, *here]))
+        held_out = np.concatenate([np.zeros(0, dtype=PIECE), *here])
+        clusters = np.unique(np.concatenate([clusters, held_out["cluster"]]))
+        contents = sorted_contents(np.concatenate([contents, held_out["text"]]))
+
+
+class _Missing:
+    """Whether pieces of documents are missing; true where they are. Sums alone, whatever the number of documents."""
+
+    def __init__(self) -> None:
+        self._ids = 0
+        self._pieces = 0
+
+    def add(self, rows: NDArray[np.void]) -> None:
+        """Take the rows of a bucket."""
+        first, last = begins(rows), rows["ends"]
+        # Each document begins once and ends once, and its last piece says how many come after the first.
+        mixed = seeded_hash(rows["id"], 0, "pieces of a document")
+        self._ids += int(mixed[first].sum(dtype=np.uint64)) - int(mixed[last].sum(dtype=np.uint64))
+        self._pieces += int(rows["piece"][last].sum(dtype=np.int64)) - int(np.count_nonzero(~first))
+
+    def __bool__(self) -> bool:
+        return self._ids % 2**64 != 0 or self._pieces != 0
+
+
+def write_holdout(layout: StoreLayout, entries: Entries) -> FileRecord:
+    """Write ``holdout.npy`` of what lies in the buckets of validation and test."""
+    rows = held_out_rows(layout, entries)
+    return write_array(layout.holdout, HELD_OUT, rows.size, [rows])
+
+
+def held_out_rows(layout: StoreLayout, entries: Entries) -> NDArray[np.void]:
+    """The contents that lie in the buckets of validation and test, as rows ``HELD_OUT``, by content."""
+    found = [np.zeros(0, dtype=HELD_OUT)]
+    for source, splits in entries.items():
+        for split in SPLITS[1:]:
+            files = [layout.bucket(source, split, number).documents for number in range(len(splits[split]))]
+            rows = np.concatenate([np.zeros(0, dtype=PIECE), *map(map_array, files)])
+            contents, which = np.unique(rows["text"], axis=0, return_inverse=True)
+            table = np.zeros(contents.shape[0], dtype=HELD_OUT)
+            table["text"], table["split"] = contents, SPLITS.index(split)
+            np.add.at(table["tokens"], which.ravel(), rows["tokens"].astype(np.uint64))
+            found.append(table)
+    rows = np.concatenate(found)
+    return rows[np.lexsort((rows["text"][:, 1], rows["text"][:, 0]))]
 
 
 def _entries(sources: Sequence[str], buckets: Sequence[BucketResult]) -> dict[str, dict[str, tuple[BucketEntry, ...]]]:
@@ -234,21 +305,31 @@ def _account(source: str, tokenized: Sequence[TokenizeResult], buckets: Sequence
 def _scope_account(
     source: str, scope: str, shards: Sequence[TokenizeResult], buckets: Sequence[BucketResult]
 ) -> ScopeAccount:
-    documents, tokens = dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0)
-    for bucket in buckets:
-        documents[bucket.split] += bucket.documents.of(scope)
-        tokens[bucket.split] += bucket.tokens.of(scope)
-    counts = DocumentCounts(
-        in_=sum(result.documents.in_.of(scope) for result in shards),
-        excluded=sum(result.documents.excluded.of(scope) for result in shards),
-        decontaminated=sum(bucket.decontaminated.of(scope) for bucket in buckets),
-        **documents,
+    documents = _counts(
+        sum(result.documents.of(scope) for result in shards),
+        [(bucket.split, bucket.documents.of(scope), _of_scope(bucket.left_documents, scope)) for bucket in buckets],
     )
-    if counts.out != counts.in_:
-        states = {**documents, "excluded": counts.excluded, "decontaminated": counts.decontaminated}
-        raise ConservationError(
-            f"source {source}, {scope} scope: {counts.in_} documents went in but {counts.out} came out "
-            f"({', '.join(f'{count} {state}' for state, count in states.items())}); "
-            "remove the token store and run again, and report this"
-        )
-    return ScopeAccount(documents=counts, tokens=PerSplit(**tokens))
+    tokens = _counts(
+        sum(result.tokens.of(scope) for result in shards),
+        [(bucket.split, bucket.tokens.of(scope), _of_scope(bucket.left_tokens, scope)) for bucket in buckets],
+    )
+    for what, counts in (("documents", documents), ("tokens", tokens)):
+        if counts.out != counts.in_:
+            states = {split: counts.of(split) for split in SPLITS} | counts.left_out
+            raise ConservationError(
+                f"source {source}, {scope} scope: {counts.in_} {what} went in but {counts.out} came out "
+                f"({', '.join(f'{count} {state}' for state, count in states.items())}); "
+                "remove the token store and run again, and report this"
+            )
+    return ScopeAccount(documents=documents, tokens=tokens)
+
+
+def _of_scope(counts: Mapping[str, PerScope], scope: str) -> dict[str, int]:
+    return {why: count.of(scope) for why, count in counts.items()}
+
+
+def _counts(came_in: int, buckets: Sequence[tuple[str, int, Mapping[str, int]]]) -> Counts:
+    """``buckets``: of each, the split, how many are in it, and how many it leaves out, by why."""
+    kept = {split: sum(count for name, count, _ in buckets if name == split) for split in SPLITS}
+    left_out = {why: sum(left.get(why, 0) for _, _, left in buckets) for why in (*LEFT_OUT, "beyond")}
+    return Counts(in_=came_in, **kept, **left_out)

@@ -1,7 +1,7 @@
-"""Holdout: draw the clusters of validation and test from the candidates of all shards.
+"""Holdout: draw validation and test from the candidates of all shards, or take the splits that are there already.
 
-One task, because which documents are drawn depends on all of them. Reads the candidates, some tens of megabytes for a
-billion documents; how they are drawn is in :mod:`slimpajama.tokens.holdout`.
+One task, because what is drawn depends on all shards. Reads the candidates, a few megabytes for each source of a
+thousand shards; how they are drawn is in :mod:`slimpajama.tokens.draw`.
 """
 
 from __future__ import annotations
@@ -12,56 +12,75 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
 from slimpajama.storage.atomic import content_digest, fingerprint
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.npy import map_array
+from slimpajama.storage.npy import map_array, write_array
 from slimpajama.storage.paths import path_of
-from slimpajama.tokens.holdout import HoldoutAccount, candidates, draw_holdout
-from slimpajama.tokens.stages.survey import SurveyResult
+from slimpajama.tokens.draw import (
+    CANDIDATE,
+    HoldoutAccount,
+    HoldoutRule,
+    candidates,
+    draw,
+    published,
+    taken_over,
+)
+from slimpajama.tokens.holdout import DRAWN, read_held_out
+from slimpajama.tokens.stages.tokenize import TokenizeResult
 from slimpajama.tokens.token_run import TokenRun
 
-__all__ = ["HoldoutPayload", "HoldoutResult", "HoldoutStage", "SourceCandidates"]
+__all__ = ["HoldoutPayload", "HoldoutResult", "HoldoutStage", "SourceCandidates", "source_candidates"]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCandidates:
-    """One source: how many ``survivors`` it has, and the files of those that can be drawn."""
+    """One source: ``tokens`` of its documents kept globally, the names of its shards, and each one's candidates."""
 
     source: str
-    survivors: int
+    tokens: int
+    shards: tuple[str, ...]
     files: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class HoldoutPayload:
-    """The candidates of each source, rate and seed of the draw, and where the holdout goes."""
+    """The candidates of each source, the rule of the draw, and where its rows go.
+
+    ``published``: the input has a split of its own. ``earlier``: the ``holdout.npy`` to take over.
+    """
 
     sources: tuple[SourceCandidates, ...]
-    rate: float
-    seed: int
-    holdout_file: Path
+    rule: HoldoutRule
+    published: bool
+    earlier: Path | None
+    drawn_file: Path
 
 
 class HoldoutResult(StageResult, frozen=True, kw_only=True):
-    """How many documents were drawn of each source, and the ``clusters`` that are held out."""
+    """How much was held out of each source. ``drawn``: the clusters that are not for train, as rows ``DRAWN``.
+
+    ``shards``: by source, the names of the shards that held-out documents lie in.
+    """
 
     account: HoldoutAccount
-    clusters: FileRecord
+    shards: dict[str, tuple[str, ...]]
+    drawn: FileRecord
 
 
 @dataclass(frozen=True)
 class HoldoutStage(Stage[HoldoutPayload, HoldoutResult]):
-    """The draw from what was ``surveyed``, shard by shard."""
+    """The draw from what was ``tokenized``, shard by shard."""
 
     tokens: TokenRun
-    surveyed: Sequence[SurveyResult]
+    tokenized: Sequence[TokenizeResult]
 
     name: ClassVar[str] = "holdout"
     title: ClassVar[str] = "holdout"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     result_type = HoldoutResult
     scales_with: ClassVar[Scale] = "documents"
     single: ClassVar[bool] = True
@@ -69,42 +88,72 @@ class HoldoutStage(Stage[HoldoutPayload, HoldoutResult]):
     def tasks(self) -> Sequence[Task[HoldoutPayload]]:
         """One."""
         config = self.tokens.config
-        by_source = self._by_source()
-        sources = tuple(
-            SourceCandidates(
-                source, sum(one.survivors for one in own), tuple(path_of(one.candidates.path) for one in own)
-            )
-            for source, own in by_source.items()
-        )
+        sources = source_candidates(self.tokens.documents.sources, self.tokenized)
         inputs = {
             "version": self.version,
-            "settings": {"holdout": config.holdout, "seed": config.seed},
-            "survey": fingerprint(
+            "settings": config.model_dump(include={"holdout", "holdout_least", "holdout_most", "holdout_seed"}),
+            "earlier holdout": self.tokens.earlier_digest(),
+            "candidates": fingerprint(
                 [
-                    [source, [[one.survivors, content_digest([one.candidates])] for one in own]]
-                    for source, own in by_source.items()
+                    [one.source, one.shard, one.tokens.global_, content_digest([one.candidates])]
+                    for one in self.tokenized
                 ]
             ),
         }
-        payload = HoldoutPayload(sources, config.holdout, config.seed, self.tokens.layout.holdout)
-        return [Task("all", payload, inputs, 1, written_files(one.candidates for one in self.surveyed))]
-
-    def _by_source(self) -> dict[str, list[SurveyResult]]:
-        documents = self.tokens.documents
-        found: dict[str, list[SurveyResult]] = {source: [] for source in documents.sources}
-        for shard, result in zip(documents.shards, self.surveyed, strict=True):
-            found[shard.source].append(result)
-        return found
+        payload = HoldoutPayload(
+            sources,
+            self.tokens.rule,
+            any(self.tokens.published),
+            self.tokens.earlier_file,
+            self.tokens.layout.drawn,
+        )
+        return [Task("all", payload, inputs, 1, written_files(one.candidates for one in self.tokenized))]
 
     @staticmethod
     def run(payload: HoldoutPayload) -> HoldoutResult:
         """Draw the holdout and write it."""
-        chosen = {}
-        for source in payload.sources:
-            joined = np.zeros(0, dtype=np.uint64)
-            for file in source.files:
-                joined = candidates(np.concatenate([joined, map_array(file)]), payload.rate, payload.seed)
-            chosen[source.source] = joined
-        survivors = {source.source: source.survivors for source in payload.sources}
-        holdout, account = draw_holdout(chosen, survivors, payload.rate, payload.seed)
-        return HoldoutResult(account=account, clusters=holdout.save(payload.holdout_file))
+        tokens = {one.source: one.tokens for one in payload.sources}
+        drawing = payload.earlier is None and not payload.published
+        found = {one.source: _joined(one, payload.rule if drawing else None) for one in payload.sources}
+        if payload.earlier is not None:
+            drawn = taken_over(found, tokens, read_held_out(payload.earlier))
+        elif payload.published:
+            drawn = published(found, tokens)
+        else:
+            drawn = draw(found, tokens, payload.rule)
+        names = {one.source: one.shards for one in payload.sources}
+        return HoldoutResult(
+            account=drawn.account,
+            shards={
+                source: tuple(names[source][number] for number in numbers) for source, numbers in drawn.shards.items()
+            },
+            drawn=write_array(payload.drawn_file, DRAWN, drawn.rows.size, [drawn.rows]),
+        )
+
+
+def source_candidates(sources: Sequence[str], tokenized: Sequence[TokenizeResult]) -> tuple[SourceCandidates, ...]:
+    """What was tokenised, by source, in their order."""
+    own = {source: [one for one in tokenized if one.source == source] for source in sources}
+    return tuple(
+        SourceCandidates(
+            source,
+            sum(one.tokens.global_ for one in results),
+            tuple(one.shard for one in results),
+            tuple(path_of(one.candidates.path) for one in results),
+        )
+        for source, results in own.items()
+    )
+
+
+def _joined(source: SourceCandidates, rule: HoldoutRule | None) -> NDArray[np.void]:
+    """The candidates of all shards of a source; where there is a ``rule``, only those that a draw can take."""
+    joined, size = [np.zeros(0, dtype=CANDIDATE)], 0
+    for number, file in enumerate(source.files):
+        rows = np.array(map_array(file))
+        rows["shard"] = number
+        joined.append(rows)
+        size += rows.size
+        if rule is not None and size > 1 << 20:
+            joined = [candidates(np.concatenate(joined), rule)]
+            size = 0
+    return np.concatenate(joined)

@@ -6,7 +6,6 @@ from typing import Any
 
 from slimpajama.stages.stage import Stage
 from slimpajama.tokens.stages.finish import FinishStage
-from slimpajama.tokens.stages.held_out import HeldOutStage
 from slimpajama.tokens.stages.holdout import HoldoutStage
 from slimpajama.tokens.stages.shuffle import ShuffleStage
 from slimpajama.tokens.stages.survey import SurveyStage
@@ -17,10 +16,9 @@ __all__ = ["TOKEN_STAGES"]
 
 TOKEN_STAGES: tuple[type[Stage[Any, Any]], ...] = (
     SurveyStage,
-    HoldoutStage,
     TokenizerStage,
     TokenizeStage,
-    HeldOutStage,
+    HoldoutStage,
     ShuffleStage,
     FinishStage,
 )

@@ -2,10 +2,10 @@
 
 The second half of the external sort. The number of buckets follows from the tokens there are, not from how
 the input was cut, how many workers there are or what memory they have, so neither do the bytes written. Buckets are
-independent tasks: a worker reads one range of each run (tens of kilobytes where the corpus is terabytes), drops
-documents whose text is held out, sorts, and writes. Memory: one bucket (``bucket_bytes``), gathered and sorted, and its
-documents. Disk: runs and store side by side, twice the tokens, until the store is finished. Rejected: a random
-permutation (needs all documents at once).
+independent tasks: a worker reads one range of each run (tens of kilobytes where the corpus is terabytes), keeps what
+belongs in its split, sorts, and writes. The buckets of train count what is left out and why. Memory: one bucket
+(``bucket_bytes``), gathered and sorted, and its rows. Disk: runs and store side by side, twice the tokens, until the
+store is finished. Rejected: a random permutation (needs all documents at once).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,25 +22,30 @@ from numpy.typing import NDArray
 from slimpajama.errors import InputError
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
+from slimpajama.storage.atomic import content_digest, fingerprint
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.npy import map_array, read_range, write_array
+from slimpajama.storage.npy import map_array, read_ranges, write_array
 from slimpajama.storage.paths import is_remote, path_of
-from slimpajama.tokens.decontamination import contaminated
-from slimpajama.tokens.holdout import SPLITS, TRAIN
+from slimpajama.tokens.holdout import SPLITS, STATES, TRAIN, cut_to_given, load_holdout
 from slimpajama.tokens.layout import StoreLayout
-from slimpajama.tokens.run_files import gathered
-from slimpajama.tokens.stages.held_out import HeldOutResult, runs_digest
+from slimpajama.tokens.pieces import PIECE, begins, in_order
+from slimpajama.tokens.run_files import RUN_RECORD, gathered
+from slimpajama.tokens.stages.holdout import HoldoutResult
 from slimpajama.tokens.stages.tokenize import TokenizeResult, TokenizeSettings
-from slimpajama.tokens.store import DOCUMENT, BucketDigests, BucketEntry
+from slimpajama.tokens.store import BucketDigests, BucketEntry
 from slimpajama.tokens.summary import PerScope
 from slimpajama.tokens.token_run import TokenRun
 
-__all__ = ["BucketPayload", "BucketResult", "ShuffleStage", "plan_buckets"]
+__all__ = ["BucketPayload", "BucketResult", "ShuffleStage", "plan_buckets", "runs_digest"]
 
 
 @dataclass(frozen=True, slots=True)
 class BucketPayload:
-    """Bucket ``number`` of the ``buckets`` of a source's split, to be gathered from the ``runs`` of the source."""
+    """Bucket ``number`` of the ``buckets`` of a source's split, to be gathered from some ``runs`` of the source.
+
+    ``dropped``: a file of sorted contents, ``uint64[2 * n]``, that are not to be in train although they were not held
+    out; they are counted as ``near_held_out``.
+    """
 
     layout: StoreLayout
     source: str
@@ -48,17 +54,23 @@ class BucketPayload:
     buckets: int
     runs: tuple[str, ...]
     dtype: str
+    piece_tokens: int
+    dropped: Path | None
 
 
 class BucketResult(StageResult, frozen=True, kw_only=True):
-    """One bucket. ``decontaminated``: documents that were left out, because their text is held out."""
+    """One bucket. ``documents``: that begin in it. ``left_documents``, ``left_tokens``: by why they are left out.
+
+    A bucket of a held-out split leaves out nothing but the tokens ``beyond`` those that its documents give.
+    """
 
     source: str
     split: str
     number: int
     documents: PerScope
     tokens: PerScope
-    decontaminated: PerScope
+    left_documents: dict[str, PerScope]
+    left_tokens: dict[str, PerScope]
     tokens_file: FileRecord
     documents_file: FileRecord
 
@@ -76,16 +88,20 @@ class BucketResult(StageResult, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class ShuffleStage(Stage[BucketPayload, BucketResult]):
-    """The buckets of what was ``tokenized`` with ``settings``, without training documents of the held-out ``texts``."""
+    """The buckets of what was ``tokenized`` with ``settings``, split as the ``holdout`` says.
+
+    ``dropped``: contents that are kept out of train, if there are any; see :class:`BucketPayload`.
+    """
 
     tokens: TokenRun
     tokenized: Sequence[TokenizeResult]
-    texts: HeldOutResult
+    holdout: HoldoutResult
     settings: TokenizeSettings
+    dropped: FileRecord | None = None
 
     name: ClassVar[str] = "shuffle"
     title: ClassVar[str] = "shuffle"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     result_type = BucketResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.tokens.compiled",)
     scales_with: ClassVar[Scale] = "kept text"
@@ -93,61 +109,106 @@ class ShuffleStage(Stage[BucketPayload, BucketResult]):
     def tasks(self) -> Sequence[Task[BucketPayload]]:
         """One for each bucket."""
         sources = self.tokens.documents.sources
-        digest = runs_digest(self.tokenized)
-        held_out = written_files([self.texts.texts])
+        inputs = {
+            "version": self.version,
+            "runs": runs_digest(self.tokenized),
+            "holdout": content_digest([self.holdout.drawn]),
+            "dropped": None if self.dropped is None else content_digest([self.dropped]),
+        }
+        beside = written_files([self.holdout.drawn, *([self.dropped] if self.dropped else [])])
         by_source = {source: [one for one in self.tokenized if one.source == source] for source in sources}
         files = {
-            source: (*written_files(file for result in own for file in result.files), *held_out)
+            source: (*written_files(file for result in own for file in result.files), *beside)
             for source, own in by_source.items()
         }
+        dropped = None if self.dropped is None else path_of(self.dropped.path)
         return [
             Task(
                 f"{bucket.source}-{bucket.split}-{bucket.number:05d}",
                 bucket,
-                {"version": self.version, "runs": digest, "buckets": bucket.buckets},
-                sum(result.tokens.of(bucket.split) for result in by_source[bucket.source]) // bucket.buckets,
+                inputs | {"buckets": bucket.buckets},
+                split_tokens(bucket.source, bucket.split, by_source[bucket.source], self.holdout) // bucket.buckets,
                 files[bucket.source],
             )
-            for bucket in plan_buckets(sources, self.tokenized, self.settings, self.tokens.layout)
+            for bucket in plan_buckets(
+                sources, self.tokenized, self.holdout, self.settings, self.tokens.layout, dropped
+            )
         ]
 
     @staticmethod
     def run(payload: BucketPayload) -> BucketResult:
-        """Gather, decontaminate, sort and write one bucket."""
-        documents, tokens = _collected(payload)
-        removed = np.zeros(documents.size, dtype=np.bool_)
-        if payload.split == SPLITS[TRAIN]:
-            held_out = map_array(payload.layout.held_out_texts).reshape(-1, 2)
-            removed = contaminated(documents["text"], held_out)
-        decontaminated = _per_scope(documents[removed], np.ones(int(removed.sum()), dtype=np.int64))
-        order = np.argsort(documents["key"], kind="stable")
-        order = order[~removed[order]]
-        chosen = documents[order]
-        table = np.zeros(chosen.size, dtype=DOCUMENT)
-        for field in DOCUMENT.names or ():
-            table[field] = chosen[field]
-        lengths = table["tokens"].astype(np.int64)
+        """Choose, gather, sort and write the pieces of one bucket."""
+        holdout = load_holdout(payload.layout.drawn)
+        dropped = _contents(payload.dropped)
+        state = STATES.index(payload.split)
+        parts, tallies = [np.zeros(0, dtype=RUN_RECORD)], _Tallies()
+        ranges: list[tuple[str, int]] = []
+        for run in payload.runs:
+            rows = _rows_of(payload, run)
+            states = holdout.states_of(rows, dropped if state == TRAIN else dropped[:0])
+            present = np.bincount(states, minlength=len(STATES))
+            chosen = rows if present[state] == rows.size else rows[states == state]
+            if state == TRAIN:
+                for number in np.flatnonzero(present[len(SPLITS) :]) + len(SPLITS):
+                    tallies.add(STATES[number], rows[states == number])
+            else:
+                whole = chosen
+                chosen = cut_to_given(chosen, holdout, payload.piece_tokens)
+                tallies.add_beyond(whole, chosen)
+            parts.append(chosen)
+            ranges.append((run, chosen.size))
+        rows = np.concatenate(parts)
+        tokens = _tokens_of(payload, rows, ranges)
+        lengths = rows["tokens"].astype(np.int64)
+        starts = np.cumsum(lengths) - lengths
+        order = in_order(rows, rows["key"])
+        table = np.zeros(rows.size, dtype=PIECE)
+        for field in PIECE.names or ():
+            table[field] = rows[field][order]
         files = payload.layout.bucket(payload.source, payload.split, payload.number)
-        tokens_file = write_array(
-            files.tokens,
-            tokens.dtype,
-            int(lengths.sum()),
-            gathered(tokens, chosen["start"].astype(np.int64), lengths),
-        )
         return BucketResult(
             source=payload.source,
             split=payload.split,
             number=payload.number,
-            documents=_per_scope(table, np.ones(table.size, dtype=np.int64)),
-            tokens=_per_scope(table, lengths),
-            decontaminated=decontaminated,
-            tokens_file=tokens_file,
-            documents_file=write_array(files.documents, DOCUMENT, table.size, [table]),
+            documents=per_scope(table, begins(table)),
+            tokens=per_scope(table, table["tokens"]),
+            left_documents=tallies.documents,
+            left_tokens=tallies.tokens,
+            tokens_file=write_array(
+                files.tokens, tokens.dtype, tokens.size, gathered(tokens, starts[order], lengths[order])
+            ),
+            documents_file=write_array(files.documents, PIECE, table.size, [table]),
         )
 
 
+class _Tallies:
+    """Documents and tokens that are left out, by why."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, PerScope] = {}
+        self.tokens: dict[str, PerScope] = {}
+
+    def add(self, why: str, rows: NDArray[np.void]) -> None:
+        self._add(why, per_scope(rows, begins(rows)), per_scope(rows, rows["tokens"]))
+
+    def add_beyond(self, whole: NDArray[np.void], given: NDArray[np.void]) -> None:
+        all_tokens, kept = per_scope(whole, whole["tokens"]), per_scope(given, given["tokens"])
+        beyond = PerScope(global_=all_tokens.global_ - kept.global_, local=all_tokens.local - kept.local)
+        self._add("beyond", PerScope(global_=0, local=0), beyond)
+
+    def _add(self, why: str, documents: PerScope, tokens: PerScope) -> None:
+        for table, more in ((self.documents, documents), (self.tokens, tokens)):
+            before = table.get(why, PerScope(global_=0, local=0))
+            table[why] = PerScope(global_=before.global_ + more.global_, local=before.local + more.local)
+
+
 def plan_buckets(
-    sources: Sequence[str], tokenized: Sequence[TokenizeResult], settings: TokenizeSettings, layout: StoreLayout
+    sources: Sequence[str],
+    tokenized: Sequence[TokenizeResult],
+    holdout: HoldoutResult,
+    settings: TokenizeSettings,
+    layout: StoreLayout,
+    dropped: Path | None = None,
 ) -> list[BucketPayload]:
     """The buckets of a store. ``sources``: all of them, in the order the store is to show.
 
@@ -163,42 +224,66 @@ def plan_buckets(
     dtype = np.dtype(np.uint16 if settings.tokenizer.vocabulary <= 1 << 16 else np.uint32)
     found = []
     for source in sources:
-        # Sorted: in what order shards finished, or were listed, is not to be seen in the store.
-        runs = tuple(sorted(run.name for result in tokenized if result.source == source for run in result.runs))
+        own = [result for result in tokenized if result.source == source]
         for split in SPLITS:
-            size = sum(result.tokens.of(split) for result in tokenized if result.source == source)
+            shards = {result.shard for result in own} if split == SPLITS[TRAIN] else {*holdout.shards[source]}
+            # Sorted: in what order shards finished, or were listed, is not to be seen in the store.
+            runs = tuple(sorted(run.name for result in own if result.shard in shards for run in result.runs))
+            size = split_tokens(source, split, own, holdout)
             buckets = -(-size * dtype.itemsize // settings.bucket_bytes)
             found += [
-                BucketPayload(layout, source, split, number, buckets, runs, dtype.str) for number in range(buckets)
+                BucketPayload(layout, source, split, number, buckets, runs, dtype.str, settings.piece_tokens, dropped)
+                for number in range(buckets)
             ]
     return found
 
 
-def _collected(payload: BucketPayload) -> tuple[NDArray[np.void], NDArray[np.unsignedinteger[Any]]]:
-    """The bucket's documents from all runs, and their tokens; ``start`` counts in the latter."""
-    split = SPLITS.index(payload.split)
-    low, high = (-(-(place << 64) // payload.buckets) for place in (payload.number, payload.number + 1))
-    parts = []
-    for run in payload.runs:
-        rows = map_array(payload.layout.run(payload.source, run).documents)
-        rows = rows[bisect_left(rows["split"], split) : bisect_left(rows["split"], split + 1)]
-        keys = rows["key"]
-        parts.append(np.array(rows[bisect_left(keys, low, key=int) : bisect_left(keys, high, key=int)]))
-    documents = np.concatenate(parts)
-    lengths = documents["tokens"].astype(np.int64)
-    tokens = np.empty(int(lengths.sum()), dtype=np.dtype(payload.dtype))
-    begin = 0
-    for run, part in zip(payload.runs, parts, strict=True):
-        if part.size:
-            end = begin + int(part["tokens"].sum(dtype=np.int64))
-            read_range(payload.layout.run(payload.source, run).tokens, int(part["start"][0]), tokens[begin:end])
-            begin = end
-    documents["start"] = (np.cumsum(lengths) - lengths).astype(np.uint64)
-    return documents, tokens
+def split_tokens(source: str, split: str, own: Sequence[TokenizeResult], holdout: HoldoutResult) -> int:
+    """Tokens that the buckets of a split are made for; those of train also count what is left out."""
+    if split == SPLITS[TRAIN]:
+        return sum(result.all_tokens for result in own)
+    return holdout.account.sources[source].given[split]
 
 
-def _per_scope(documents: NDArray[np.void], weights: NDArray[np.int64]) -> PerScope:
-    """The weights of those that each scope keeps, summed."""
+def runs_digest(tokenized: Sequence[TokenizeResult]) -> str:
+    """A digest of what all runs hold."""
+    return fingerprint([content_digest(result.files) for result in tokenized])
+
+
+def per_scope(rows: NDArray[np.void], weights: NDArray[Any]) -> PerScope:
+    """The weights of the rows that each scope keeps, summed."""
     return PerScope(
-        global_=int(weights[documents["kept_global"]].sum()), local=int(weights[documents["kept_local"]].sum())
+        global_=int(weights[rows["kept_global"]].sum(dtype=np.int64)),
+        local=int(weights[rows["kept_local"]].sum(dtype=np.int64)),
     )
+
+
+def _contents(file: Path | None) -> NDArray[np.uint64]:
+    if file is None:
+        return np.zeros((0, 2), dtype=np.uint64)
+    contents: NDArray[np.uint64] = map_array(file).reshape(-1, 2)
+    return contents
+
+
+def _rows_of(payload: BucketPayload, run: str) -> NDArray[np.void]:
+    """The rows of a run in the bucket's range of the hash, whatever becomes of them."""
+    low, high = (-(-(place << 64) // payload.buckets) for place in (payload.number, payload.number + 1))
+    rows = map_array(payload.layout.run(payload.source, run).documents)
+    keys = rows["key"]
+    return np.array(rows[bisect_left(keys, low, key=int) : bisect_left(keys, high, key=int)])
+
+
+def _tokens_of(
+    payload: BucketPayload, rows: NDArray[np.void], ranges: Sequence[tuple[str, int]]
+) -> NDArray[np.unsignedinteger[Any]]:
+    """The tokens of all rows, which come run by run, in their order."""
+    tokens = np.empty(int(rows["tokens"].sum(dtype=np.int64)), dtype=np.dtype(payload.dtype))
+    first = begin = 0
+    for run, size in ranges:
+        part = rows[first : first + size]
+        lengths = part["tokens"].astype(np.int64)
+        end = begin + int(lengths.sum())
+        file = payload.layout.run(payload.source, run).tokens
+        read_ranges(file, part["start"].astype(np.int64), lengths, tokens[begin:end])
+        first, begin = first + size, end
+    return tokens

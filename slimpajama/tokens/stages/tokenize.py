@@ -1,10 +1,11 @@
-"""Tokenise: the documents of one shard become tokens, written as sorted runs.
+"""Tokenise: the documents of one shard become tokens, written as sorted runs of pieces.
 
-The shard's documents are looked up in the holdout; members of a held-out cluster that are not its survivor are
-counted and go no further. The rest are encoded once, for both scopes, and every document carries what the later
-steps need: its place in the shuffle, its cluster, its flags and a 128-bit hash of its text. Memory: one batch, one
-run (an eighth of ``memory_bytes``) and what the encoder remembers (a quarter). Runs of a
-shard depend on the shard and the settings alone. Rejected: tokenising per scope, which does most of the work twice.
+Every kept document is encoded once, for both scopes and whatever is held out later, and carries what the later steps
+need: the hash of its text (its content), its place in the shuffle, its cluster and its flags. Of the documents that may
+be held out, those that a draw can reach are listed beside the runs. Memory: one batch, one run (an eighth of
+``memory_bytes``) and what the encoder remembers (a quarter). Runs of a shard depend on the shard and the settings
+alone. Rejected: tokenising per scope, which does most of the work twice; and drawing before tokenising, when it is not
+known how many tokens a document has.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import msgspec
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
@@ -23,18 +23,20 @@ from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import ConservationError
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
-from slimpajama.storage.atomic import content_digest
+from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.npy import write_array
+from slimpajama.tokens.contents import is_among
 from slimpajama.tokens.dedup_reader import KeptShard, kept_documents
 from slimpajama.tokens.documents import DocumentBatch
+from slimpajama.tokens.draw import CANDIDATE, CandidateList, HoldoutRule
 from slimpajama.tokens.encoding import Backend, shared_encoder
-from slimpajama.tokens.holdout import SPLITS, TRAIN, Holdout, load_holdout
+from slimpajama.tokens.holdout import SPLITS, TRAIN, read_held_out
 from slimpajama.tokens.layout import StoreLayout
+from slimpajama.tokens.pieces import cut_into_pieces, piece_keys
 from slimpajama.tokens.run_files import RUN_RECORD, RunWriter, SortedRun
-from slimpajama.tokens.seeded_order import seeded_hash
-from slimpajama.tokens.stages.holdout import HoldoutResult
 from slimpajama.tokens.stages.survey import SurveyResult
 from slimpajama.tokens.stages.tokenizer import TokenizerResult
-from slimpajama.tokens.summary import PerScope, PerSplit
+from slimpajama.tokens.summary import PerScope
 from slimpajama.tokens.token_run import TokenRun, shard_key
 from slimpajama.tokens.tokenizer import TokenizerFile
 
@@ -43,7 +45,6 @@ __all__ = [
     "TokenizeResult",
     "TokenizeSettings",
     "TokenizeStage",
-    "TokenizedDocuments",
     "tokenize_documents",
 ]
 
@@ -52,15 +53,18 @@ __all__ = [
 class TokenizeSettings:
     """What tokenising depends on besides the documents.
 
-    ``holdout``: what :meth:`Holdout.save` wrote. ``memory_bytes``: per worker, for runs and the encoder.
-    ``bucket_bytes``: size of the tokens of a bucket, at most, save for the luck of the hash; the order of later epochs
-    depends on the buckets, so it does not follow from memory or workers.
+    ``rule``: of the draw. ``earlier``: a ``holdout.npy`` whose contents are to be held out, instead of a draw.
+    ``piece_tokens``: length of a piece. ``memory_bytes``: per worker, for runs and the encoder. ``bucket_bytes``: size
+    of the tokens of a bucket, at most, save for the luck of the hash; the order of later epochs depends on the buckets,
+    so it does not follow from memory or workers.
     """
 
     tokenizer: TokenizerFile
     backend: Backend
-    holdout: Path
-    seed: int
+    rule: HoldoutRule
+    shuffle_seed: int
+    piece_tokens: int = 2048
+    earlier: Path | None = None
     memory_bytes: int = 1 << 30
     bucket_bytes: int = 1 << 28
 
@@ -72,32 +76,33 @@ class TokenizeSettings:
 
 @dataclass(frozen=True, slots=True)
 class TokenizePayload:
-    """One shard, to become sorted runs in the store ``layout``."""
+    """One shard, to become sorted runs in the store ``layout``. ``split``: the one that it is published for.
+
+    ``drawn``: whether documents of it may be drawn.
+    """
 
     shard: KeptShard
     settings: TokenizeSettings
     layout: StoreLayout
-
-
-class TokenizedDocuments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Documents that came ``in``, went to each split, or were ``excluded`` because their cluster is held out."""
-
-    in_: PerScope = msgspec.field(name="in")
-    train: PerScope
-    validation: PerScope
-    test: PerScope
-    excluded: PerScope
+    split: int
+    drawn: bool
 
 
 class TokenizeResult(StageResult, frozen=True, kw_only=True):
-    """What came of one shard of a source. ``text_bytes``: UTF-8 bytes that were tokenised."""
+    """What came of one shard of a source. ``text_bytes``: UTF-8 bytes that were tokenised.
+
+    ``documents``, ``tokens``: that each scope keeps. ``all_tokens``: that either keeps. ``candidates``: the documents
+    that the draw can hold out, as rows ``CANDIDATE``.
+    """
 
     source: str
     shard: str
     runs: tuple[SortedRun, ...]
     text_bytes: int
-    tokens: PerSplit
-    documents: TokenizedDocuments
+    documents: PerScope
+    tokens: PerScope
+    all_tokens: int
+    candidates: FileRecord
 
 
 @dataclass(frozen=True)
@@ -106,12 +111,11 @@ class TokenizeStage(Stage[TokenizePayload, TokenizeResult]):
 
     tokens: TokenRun
     surveyed: Sequence[SurveyResult]
-    holdout: HoldoutResult
     tokenizer: TokenizerResult
 
     name: ClassVar[str] = "tokenise"
     title: ClassVar[str] = "tokenise"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     result_type = TokenizeResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.tokens.compiled",)
     scales_with: ClassVar[Scale] = "kept text"
@@ -119,33 +123,49 @@ class TokenizeStage(Stage[TokenizePayload, TokenizeResult]):
     @property
     def settings(self) -> TokenizeSettings:
         """What all tasks, and the stages that follow, are given."""
+        config = self.tokens.config
         return TokenizeSettings(
             self.tokenizer.tokenizer,
             self.tokenizer.backend,
-            self.tokens.layout.holdout,
-            self.tokens.config.seed,
+            self.tokens.rule,
+            config.shuffle_seed,
+            config.piece_tokens,
+            self.tokens.earlier_file,
             self.tokens.memory,
         )
 
     def tasks(self) -> Sequence[Task[TokenizePayload]]:
         """One for each shard."""
-        settings = self.settings
+        settings, config = self.settings, self.tokens.config
         inputs = {
             "version": self.version,
-            "settings": {"seed": settings.seed, "backend": settings.backend},
+            "settings": {
+                "backend": settings.backend,
+                **config.model_dump(
+                    include={
+                        "holdout",
+                        "holdout_least",
+                        "holdout_most",
+                        "holdout_seed",
+                        "shuffle_seed",
+                        "piece_tokens",
+                    }
+                ),
+            },
             "tokenizer": settings.tokenizer.digest,
-            "holdout": content_digest([self.holdout.clusters]),
+            "earlier holdout": self.tokens.earlier_digest(),
         }
-        beside = written_files([self.holdout.clusters, self.tokenizer.file])
+        beside = written_files([self.tokenizer.file])
+        splits = self.tokens.published
         return [
             Task(
                 shard_key(shard),
-                TokenizePayload(shard, settings, self.tokens.layout),
-                inputs | {"shard": shard.digest},
+                TokenizePayload(shard, settings, self.tokens.layout, split, not any(splits)),
+                inputs | {"shard": shard.digest, "split": SPLITS[split], "drawn": not any(splits)},
                 survey.text_bytes,
                 (*shard.files, *beside),
             )
-            for shard, survey in zip(self.tokens.documents.shards, self.surveyed, strict=True)
+            for shard, survey, split in zip(self.tokens.documents.shards, self.surveyed, splits, strict=True)
         ]
 
     @staticmethod
@@ -153,49 +173,78 @@ class TokenizeStage(Stage[TokenizePayload, TokenizeResult]):
         """Tokenise one shard."""
         shard = payload.shard
         return tokenize_documents(
-            kept_documents(shard), shard.source, shard.name, payload.settings, payload.layout.runs_of(shard.source)
+            kept_documents(shard),
+            shard.source,
+            shard.name,
+            payload.settings,
+            payload.layout,
+            split=payload.split,
+            drawn=payload.drawn,
         )
 
 
 def tokenize_documents(
-    batches: Iterable[DocumentBatch], source: str, shard: str, settings: TokenizeSettings, folder: Path
+    batches: Iterable[DocumentBatch],
+    source: str,
+    shard: str,
+    settings: TokenizeSettings,
+    layout: StoreLayout,
+    *,
+    split: int = TRAIN,
+    drawn: bool = True,
 ) -> TokenizeResult:
-    """Tokenise the documents of one shard of ``source`` into runs in ``folder``.
+    """Tokenise the documents of one shard of ``source`` into runs of the store ``layout``.
 
-    Raises :class:`ConservationError` where a batch's flags and clusters contradict each other.
+    ``split``: the one that the shard is published for. ``drawn``: whether documents of it may be drawn. Raises
+    :class:`ConservationError` where a batch's flags and clusters contradict each other.
     """
     encoder = shared_encoder(settings.tokenizer, settings.backend, settings.memory_bytes)
-    holdout = load_holdout(settings.holdout)
-    writer = RunWriter(folder, shard, encoder.dtype, settings.run_bytes)
-    counts = {state: {"global": 0, "local": 0} for state in ("in", *SPLITS, "excluded")}
-    text_bytes = 0
+    earlier = None if settings.earlier is None else read_held_out(settings.earlier)["text"]
+    writer = RunWriter(layout.runs_of(source), shard, encoder.dtype, settings.run_bytes)
+    reachable = CandidateList(settings.rule)
+    listed = [np.zeros(0, dtype=CANDIDATE)]
+    counts = {what: {"global": 0, "local": 0} for what in ("documents", "tokens")}
+    text_bytes = all_tokens = 0
     for batch in batches:
         beat()
-        splits, wanted = _assigned(batch, source, holdout)
-        _count(counts, batch, splits, wanted)
-        indices = np.flatnonzero(wanted)
-        texts = batch.texts.chosen(indices)
-        encoded = texts.encoded()
+        _check(batch, source)
+        encoded = batch.texts.encoded()
         tokens, lengths = encoder.encode(encoded)
-        text_bytes += int(texts.sizes.sum())
-        documents = np.empty(indices.size, dtype=RUN_RECORD)
-        documents["split"] = splits[indices]
+        text_bytes += int(batch.texts.sizes.sum())
+        all_tokens += tokens.size
+        documents = np.zeros(len(encoded), dtype=RUN_RECORD)
         for name in ("kept_global", "kept_local", "duplicates_global", "duplicates_local"):
-            documents[name] = getattr(batch, name)[indices]
+            documents[name] = getattr(batch, name)
+        documents["split"] = split
+        documents["ends"] = True
         documents["tokens"] = lengths
-        documents["id"] = batch.ids[indices]
-        documents["cluster"] = batch.clusters[indices]
-        documents["key"] = seeded_hash(documents["id"], settings.seed, "shuffle")
+        documents["id"] = batch.ids
+        documents["cluster"] = batch.clusters
         documents["text"] = text_hashes(encoded)
-        writer.add(documents, tokens)
+        for scope in ("global", "local"):
+            mask = documents[f"kept_{scope}"]
+            counts["documents"][scope] += int(np.count_nonzero(mask))
+            counts["tokens"][scope] += int(lengths[mask].sum())
+        if earlier is not None:
+            listed.append(_candidates(documents[is_among(documents["text"], earlier)]))
+        elif split != TRAIN:
+            listed.append(_candidates(documents[documents["kept_global"]]))
+        elif drawn and settings.rule.share:
+            reachable.add(_candidates(documents))
+        pieces = cut_into_pieces(documents, settings.piece_tokens)
+        pieces["key"] = piece_keys(pieces, settings.shuffle_seed, "shuffle")
+        writer.add(pieces, tokens)
     writer.flush()
+    found = np.concatenate([*listed, reachable.rows()])
     return TokenizeResult(
         source=source,
         shard=shard,
         runs=tuple(writer.runs),
         text_bytes=text_bytes,
-        tokens=PerSplit(**dict(zip(SPLITS, writer.tokens.tolist(), strict=True))),
-        documents=msgspec.convert(counts, TokenizedDocuments),
+        documents=_per_scope(counts["documents"]),
+        tokens=_per_scope(counts["tokens"]),
+        all_tokens=all_tokens,
+        candidates=write_array(layout.candidates(source, shard), CANDIDATE, found.size, [found]),
     )
 
 
@@ -209,8 +258,7 @@ def text_hashes(documents: list[bytes]) -> NDArray[np.uint64]:
     return np.frombuffer(digests, dtype="<u8").reshape(-1, 2).astype(np.uint64)
 
 
-def _assigned(batch: DocumentBatch, source: str, holdout: Holdout) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The split of each document's cluster, and whether the document is in it."""
+def _check(batch: DocumentBatch, source: str) -> None:
     survives = batch.clusters == batch.ids
     wrong = np.flatnonzero(survives != batch.kept_global)
     if wrong.size:
@@ -219,18 +267,15 @@ def _assigned(batch: DocumentBatch, source: str, holdout: Holdout) -> tuple[NDAr
             f"document {document:#x} of source {source} is {'' if survives[wrong[0]] else 'not '}the survivor of its "
             "global cluster but marked otherwise: the decisions are inconsistent; run the deduplication again"
         )
-    splits = holdout.split_of(batch.clusters)
-    return splits, (splits == TRAIN) | survives
 
 
-def _count(
-    counts: dict[str, dict[str, int]],
-    batch: DocumentBatch,
-    splits: NDArray[np.uint8],
-    wanted: NDArray[np.bool_],
-) -> None:
-    for scope, mask in (("global", batch.kept_global), ("local", batch.kept_local)):
-        counts["in"][scope] += int(np.count_nonzero(mask))
-        counts["excluded"][scope] += int(np.count_nonzero(mask & ~wanted))
-        for split, name in enumerate(SPLITS):
-            counts[name][scope] += int(np.count_nonzero(mask & wanted & (splits == split)))
+def _candidates(documents: NDArray[np.void]) -> NDArray[np.void]:
+    rows = np.zeros(documents.size, dtype=CANDIDATE)
+    for name in ("text", "id", "cluster", "tokens", "split"):
+        rows[name] = documents[name]
+    rows["survives"] = documents["kept_global"]
+    return rows
+
+
+def _per_scope(counts: dict[str, int]) -> PerScope:
+    return PerScope(global_=counts["global"], local=counts["local"])

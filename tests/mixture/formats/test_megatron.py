@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from slimpajama.mixture.formats.megatron import MegatronFormat, token_dtype, write_bin, write_idx
 from slimpajama.mixture.packing import pack
 from slimpajama.mixture.stages.build import BuildPayload, BuildStage
+from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import open_store
 from tests.tokens.token_corpus import build, corpus, small_tokenizer
 
@@ -99,7 +100,7 @@ def test_a_file_of_a_mixture_holds_its_slices(tmp_path: Path) -> None:
     expected = [
         row
         for source, (first, last) in zip(item.sources, slices, strict=True)
-        for row in pack(store.stream(source, "train", "local"), first, last, 50).tokens.tolist()
+        for row in pack(store.stream(source, "train", Selection("local"), item.seed), first, last, 50).tokens.tolist()
     ]
     assert Counter(map(tuple, sequences)) == Counter(map(tuple, expected))
     assert sequences != expected

@@ -26,6 +26,7 @@ from slimpajama.mixture.packing import pack
 from slimpajama.mixture.plan import Plan, plan_mixture, share_out
 from slimpajama.mixture.stages.build import BuildPayload, BuildStage
 from slimpajama.storage.file_record import FileRecord
+from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore, open_store
 from tests.tokens.token_corpus import Document, build, corpus, small_tokenizer
 
@@ -48,7 +49,7 @@ def store(made: dict[str, list[Document]], tmp_path_factory: pytest.TempPathFact
 def plan_of(store: TokenStore, scope: str = "global", **settings: Any) -> tuple[Recipe, Plan]:
     given = {"name": "r", "weights": WEIGHTS, "tokens": 60_000, "sequence_length": LENGTH, "scope": scope}
     recipe = Recipe(**{**given, "max_epochs": 100, "file_tokens": 9000, **settings})
-    available = {source: store.stream(source, "train", scope).tokens for source in store.sources}
+    available = {source: store.stream(source, "train", Selection(scope)).tokens for source in store.sources}
     return recipe, plan_mixture(recipe, available)
 
 
@@ -80,7 +81,7 @@ def in_plan_order(store: TokenStore, item: BuildPayload) -> list[tuple[str, tupl
     """Said slowly: the rows of a file before its shuffle, sequence by sequence."""
     rows = []
     for source, (first, last) in zip(item.sources, item.slices, strict=True):
-        stream = store.stream(source, item.split, item.scope)
+        stream = item.stream(store, source)
         for number in range(first, last):
             one = pack(stream, number, number + 1, item.length)
             rows.append((source, tuple(one.tokens[0].tolist()), tuple(one.starts.tolist())))
@@ -158,7 +159,7 @@ def test_joining_a_sources_sequences_in_plan_order_is_its_token_stream(store: To
         BuildStage.run(item)
         rows = Counter((source, tokens) for source, tokens, _ in read(item))
         for source, (first, last) in zip(item.sources, item.slices, strict=True):
-            stream = store.stream(source, "train", "global")
+            stream = store.stream(source, "train", Selection("global"), 1)
             for number in range(first, last):
                 expected = written_out(stream, number * LENGTH, (number + 1) * LENGTH)
                 assert rows[source, expected] > 0
@@ -166,7 +167,7 @@ def test_joining_a_sources_sequences_in_plan_order_is_its_token_stream(store: To
                 joined[source] += expected
         assert not +rows
     for source, tokens in joined.items():
-        stream = store.stream(source, "train", "global")
+        stream = store.stream(source, "train", Selection("global"), 1)
         assert tuple(tokens) == written_out(stream, 0, len(tokens))
         assert len(tokens) // stream.tokens >= 1
 
@@ -214,12 +215,11 @@ def test_one_and_two_workers_write_the_same_bytes(store: TokenStore, tmp_path: P
     assert written[0] == written[1]
 
 
-def test_another_seed_is_another_order_of_the_same_sequences(store: TokenStore, tmp_path: Path) -> None:
+def test_another_seed_chooses_other_sequences(store: TokenStore, tmp_path: Path) -> None:
     first, second = items_of(store, tmp_path / "1")[2], items_of(store, tmp_path / "2", seed=2)[2]
     for item in (first, second):
         BuildStage.run(item)
-    assert read(first) != read(second)
-    assert Counter(read(first)) == Counter(read(second))
+    assert len(Counter(read(first)) & Counter(read(second))) < len(read(first)) / 4
 
 
 def test_each_file_has_an_order_of_its_own(store: TokenStore, tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_file_of_many_row_groups_holds_each_group_in_stream_order(store: Token
             del own[:count]
 
 
-def test_a_document_is_begun_floor_or_ceil_of_the_epochs_times(store: TokenStore, tmp_path: Path) -> None:
+def test_a_piece_is_begun_floor_or_ceil_of_the_epochs_times(store: TokenStore, tmp_path: Path) -> None:
     _, plan = plan_of(store)
     begun = Counter[str]()
     for item in items_of(store, tmp_path):
@@ -254,8 +254,9 @@ def test_a_document_is_begun_floor_or_ceil_of_the_epochs_times(store: TokenStore
         for source, _, starts in read(item):
             begun[source] += len(starts)
     for planned in plan.sources:
-        documents = store.stream(planned.name, "train", "global").documents
-        assert int(planned.epochs) * documents <= begun[planned.name] <= (int(planned.epochs) + 1) * documents
+        stream = store.stream(planned.name, "train", Selection("global"))
+        pieces = stream.read(0, stream.tokens, 0)[1].size
+        assert int(planned.epochs) * pieces <= begun[planned.name] <= (int(planned.epochs) + 1) * pieces
 
 
 @settings(max_examples=25)
