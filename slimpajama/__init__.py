@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from slimpajama.stages.written_files import DamagedFile
     from slimpajama.text.cleaning import clean
     from slimpajama.text.shingles import shingle_hashes
+    from slimpajama.tokens.selection import Selection
     from slimpajama.tokens.store import TokenStore, TokenStream
     from slimpajama.tokens.summary import TokenSummary
 
@@ -131,6 +132,7 @@ _HOMES = {
     "slimpajama.stages.written_files": ("DamagedFile",),
     "slimpajama.text.cleaning": ("clean",),
     "slimpajama.text.shingles": ("shingle_hashes",),
+    "slimpajama.tokens.selection": ("Selection",),
     "slimpajama.tokens.store": ("TokenStore", "TokenStream"),
     "slimpajama.tokens.summary": ("TokenSummary",),
 }
@@ -164,6 +166,7 @@ __all__ = [
     "RunSummary",
     "SampleConfig",
     "SampledRemovals",
+    "Selection",
     "ShardUnreadable",
     "SlimpajamaError",
     "SourceConfig",

@@ -44,6 +44,7 @@ PUBLIC = [
     "RunSummary",
     "SampleConfig",
     "SampledRemovals",
+    "Selection",
     "ShardUnreadable",
     "SlimpajamaError",
     "SourceConfig",
