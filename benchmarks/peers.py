@@ -124,6 +124,7 @@ OURS = {
     "verified": "13 characters, 14 × 8, each removal checked",
     "fineweb": "5 words, 14 × 8, components",
     "dolma3": "5 words, 26 × 11, each removal checked",
+    "quick": "13 characters, one permutation, each removal checked",
     "nemo": "24 characters, 20 × 13, components",
 }
 
