@@ -46,7 +46,7 @@ def rendered() -> str:
 
 
 def _default(value: object) -> str:
-    if value is None or value in ((), ""):
+    if value is None or value in ((), "", {}):
         return "–"
     if repr(value) == "PydanticUndefined":
         return "required"

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from slimpajama.pipeline.evidence import Pair
     from slimpajama.pipeline.explain import Explanation, PathStep, explain
     from slimpajama.pipeline.mix import Mixtures
-    from slimpajama.pipeline.mix_api import load_recipe, mix
+    from slimpajama.pipeline.mix_api import load_ratios, load_recipe, mix
     from slimpajama.pipeline.opening import Decisions, load_mixture, open_decisions, open_store
     from slimpajama.pipeline.plan import plan
     from slimpajama.pipeline.run import RunSummary, run
@@ -101,6 +101,7 @@ _HOMES = {
     ),
     "slimpajama.pipeline.mix": ("Mixtures",),
     "slimpajama.pipeline.mix_api": (
+        "load_ratios",
         "load_recipe",
         "mix",
     ),
@@ -187,6 +188,7 @@ __all__ = [
     "explain",
     "load_config",
     "load_mixture",
+    "load_ratios",
     "load_recipe",
     "load_run_config",
     "mix",

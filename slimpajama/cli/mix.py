@@ -33,7 +33,13 @@ def mix(
         Path,
         typer.Option("--output", **A_PATH, help="Folder for the token store and the mixtures."),
     ],
-    recipe: Annotated[list[Path], typer.Option("--recipe", help="YAML recipe, or a preset, e.g. dc-6; repeatable.")],
+    recipe: Annotated[
+        list[Path] | None, typer.Option("--recipe", help="YAML recipe, or a preset, e.g. dc-6; repeatable.")
+    ] = None,
+    ratios: Annotated[
+        Path | None,
+        typer.Option(help="CSV with a mixture in each row, run,name,index and sources; --recipe then has no weights."),
+    ] = None,
     tokens: Annotated[
         str | None, typer.Option(help="Token budget of each mixture, e.g. 2M (default: the recipe's).")
     ] = None,
@@ -79,10 +85,18 @@ def mix(
         from slimpajama.cli.output import mixture_lines
         from slimpajama.config.tokens import load_token_config
         from slimpajama.engine.choice import EngineChoice
+        from slimpajama.errors import ConfigError
         from slimpajama.pipeline import mix_api
 
         overrides = {"tokens": tokens, "sequence_length": seq_len, "scope": scope and scope.value, "seed": seed}
-        recipes = [mix_api.load_recipe(file, **overrides) for file in recipe]
+        if ratios is not None:
+            if recipe and len(recipe) > 1:
+                raise ConfigError("--ratios takes one --recipe at most, for what its rows have in common; give one")
+            recipes = mix_api.load_ratios(ratios, recipe[0] if recipe else None, **overrides)
+        elif recipe:
+            recipes = [mix_api.load_recipe(file, **overrides) for file in recipe]
+        else:
+            raise ConfigError("nothing says what to mix; give --recipe or --ratios")
         settings = load_token_config(
             set or (), tokenizer=tokenizer, end_of_text=end_of_text, holdout=holdout, holdout_from=holdout_from
         )

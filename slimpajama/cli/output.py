@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["closing_lines", "mixture_lines"]
 
+MOST_TABLES = 12
+"""Mixtures of which each plan is printed as a table; of more, each is a row."""
+
 LARGE_BYTES = 10_000_000
 """Text below which no speed is printed: it would be that of starting up."""
 
@@ -60,7 +63,9 @@ def closing_lines(summary: DedupSummary, output: Path) -> str:
 
 def mixture_lines(made: Mixtures, output: Path) -> str:
     """The token store in a line, then the plan of each recipe and where its mixture lies."""
-    from slimpajama.mixture.plan import plan_table
+    from slimpajama.mixture.layout import HOLDOUT_FOLDER
+    from slimpajama.mixture.plan_text import phase_table, plan_table, swarm_table
+    from slimpajama.mixture.ratios import RATIOS_FILE
     from slimpajama.text_table import aligned
     from slimpajama.tokens.layout import TOKENS_FOLDER
 
@@ -71,11 +76,21 @@ def mixture_lines(made: Mixtures, output: Path) -> str:
             f"token store: {output / TOKENS_FOLDER}, {train:,} training tokens, {made.store.bytes / 1e6:,.1f} MB, "
             f"vocabulary {made.store.vocabulary:,}, tokenised by {made.store.backend}"
         )
-    for name, plan in made.plans.items():
-        lines.append(f"\n{name}: {plan.sequences:,} sequences of {plan.sequence_length:,} tokens")
-        lines.append(aligned(plan_table(plan), rule_before_last=True))
+    if len(made.plans) > MOST_TABLES:
+        lines += ["", aligned(swarm_table(made.plans))]
+        if made.manifests:
+            lines.append(f"{len(made.manifests):,} mixtures in {output}; their ratios: {output / RATIOS_FILE}")
+    for name, plan in made.plans.items() if len(made.plans) <= MOST_TABLES else ():
+        length = plan.sequence_length
+        lines.append(f"\n{name}: {plan.sequences:,} sequences of {length:,} tokens")
+        for phase in plan.phases if len(plan.phases) > 1 else ():
+            lines += [f"phase {phase.name}:", aligned(phase_table(phase, length), rule_before_last=True)]
+        lines += ["all phases:"] if len(plan.phases) > 1 else []
+        lines.append(aligned(plan_table(plan, made.held_out.get(length)), rule_before_last=True))
         if name in made.manifests:
             mixture = made.manifests[name]
-            held_out = f"{mixture.sequences.validation:,} validation, {mixture.sequences.test:,} test"
-            lines.append(f"{output / name}: {len(mixture.files):,} files, {held_out} sequences held out")
+            held_out = ", ".join(f"{count:,} {split}" for split, count in mixture.held_out.items())
+            lines.append(
+                f"{output / name}: {len(mixture.files):,} files; {held_out} sequences in {output / HOLDOUT_FOLDER}"
+            )
     return "\n".join(printable(line, keep="\n") for line in lines)

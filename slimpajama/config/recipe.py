@@ -1,86 +1,236 @@
-"""A recipe: the weight of each source, a token budget, and how sequences are cut; one YAML file each.
+"""A recipe: what each source gives, a token budget, and how sequences are cut; one YAML file each.
 
-Weights are percent of *tokens*. Published tables are rounded to a tenth, so a sum within 0.2 of 100 is taken as it is
-meant and scaled; anything else is a mistake.
+Three things may say what a source gives: its weight, a rule that turns the tokens there are into weights, and for
+single sources the epochs that are wanted of them. A recipe of phases says so for each phase. What this comes to in
+sequences is known when the token store is there (:mod:`slimpajama.mixture.plan`).
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from slimpajama.config.loading import checked, read_yaml
-from slimpajama.config.refusals import shown
+from slimpajama.config.weights import (
+    MaxEpochs,
+    Rule,
+    Tokens,
+    Weight,
+    WeightsAre,
+    budget_of,
+    exact,
+    parse_tokens,
+    shares_of,
+)
 
-__all__ = ["Recipe", "Tokens", "load_recipe", "parse_tokens"]
+__all__ = ["Proportions", "Recipe", "Tokens", "load_recipe", "parse_tokens"]
 
-ROUNDING = Fraction(2, 10)
-"""How far the weights' sum may be from 100: DC-5 as published sums to 100.1."""
+MOST_EPOCHS = 4
+"""How often a source may be gone through where nothing is said; up to four epochs are nearly as good as new text."""
 
-_MULTIPLES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
-
-
-def parse_tokens(value: object) -> object:
-    """``"2M"``, ``"330B"``, ``"1.5e9"`` or a number as a number of tokens; anything else is pydantic's to refuse."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d(?:[\d_]{0,24}\d)?(?:\.\d{1,24})?(?:e\+?\d{1,2})?)\s*([kmbgt]?)\s*", value.lower())
-        if not match:
-            raise ValueError(f"{shown(value)} is not a number of tokens; write for example 2M, 330B or 1.5e9")
-        count = Fraction(match[1].replace("_", "")) * _MULTIPLES[match[2]]
-        if count.denominator != 1:
-            raise ValueError(f"{shown(value)} is not a whole number of tokens")
-        return int(count)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+Named = TypeVar("Named", bound="Proportions")
 
 
-Tokens = Annotated[int, BeforeValidator(parse_tokens), Field(gt=0)]
-
-
-class Recipe(BaseModel):
-    """What one mixture is made of. ``weights``: percent of tokens by source."""
+class Proportions(BaseModel):
+    """What each source gives to a mixture or to one phase of it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="folder of the mixture")
-    description: str = Field(default="", description="a sentence for the dataset card")
-    weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
-        min_length=1, description="percent of tokens by source; they sum to 100 within the rounding of a table"
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="folder of the mixture, or name of a phase")
+    weights: dict[str, Weight] = Field(
+        default={}, description="by source: percent of the tokens (sum 100) or fractions of them (sum 1)"
     )
-    tokens: Tokens = Field(description="budget of the training split")
+    weights_are: WeightsAre = Field(
+        default="shares", description="`ratio`: numbers of any sum; `tokens`: token counts, such as 2M"
+    )
+    rule: Rule = Field(
+        default=None,
+        description="instead of weights: `proportional` to the tokens there are, `{temperature: 0.7}` as that power of "
+        "them, or `unimax`: the same for each source, none above its `max_epochs`",
+    )
+    sources: tuple[str, ...] = Field(default=(), description="sources that the rule is for; default: all there are")
+    epochs: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        default={}, description="by source: take it so often; the others share what is left of the budget"
+    )
+    tokens: Tokens | None = Field(
+        default=None,
+        description="budget of the training split; default: the sum of weights that are tokens, or what `epochs` come "
+        "to where they are all there is",
+    )
+
+    @model_validator(mode="after")
+    def _says_what_sources_give(self) -> Proportions:
+        if self.weights and self.rule:
+            raise ValueError("weights and rule are both given; leave one of them out")
+        if self.sources and not self.rule:
+            raise ValueError("sources are those that a rule is for, and there is no rule; leave sources or give a rule")
+        both = next((name for name in self.epochs if name in self.weights or name in self.sources), None)
+        if both is not None:
+            raise ValueError(f"{both!r} is in epochs and in {'weights' if self.weights else 'sources'}; leave one out")
+        if self.weights:
+            shares_of(self.weights, self.weights_are)
+        return self
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether nothing says what any source gives."""
+        return not (self.weights or self.rule or self.epochs)
+
+    @property
+    def budget(self) -> int | None:
+        """The tokens asked for, ``None`` where that depends on what the sources have."""
+        if self.tokens is None and self.weights_are == "tokens" and self.weights and not self.epochs:
+            return budget_of(self.weights)
+        return self.tokens
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The sources that are named and to give something, in the order written."""
+        return (*self.shares(), *self.sources, *self.epochs)
+
+    def shares(self) -> dict[str, Fraction]:
+        """The exact share that each weight above 0 stands for, in the order written; they sum to 1."""
+        return shares_of(self.weights, self.weights_are) if self.weights else {}
+
+    def with_names(self: Named, renamed: Callable[[str], str]) -> Named:
+        """The same with other names of its sources. Raises :class:`ValueError` where two become one."""
+        return self.model_copy(
+            update={
+                "weights": _renamed(self.weights, renamed),
+                "epochs": _renamed(self.epochs, renamed),
+                "sources": tuple(map(renamed, self.sources)),
+            }
+        )
+
+
+class Recipe(Proportions):
+    """What one mixture is made of."""
+
+    description: str = Field(default="", description="a sentence for the dataset card")
+    max_epochs: MaxEpochs = Field(
+        default=None,
+        description="refuse to go through a source more often, in all phases together: a number, or a mapping of "
+        "sources to numbers with `default` for the others; default: 4, and 1 for a recipe of phases",
+    )
+    phases: tuple[Proportions, ...] = Field(
+        default=(),
+        description="phases that follow each other, each with a name, tokens, and weights, a rule or epochs; no "
+        "sequence comes again in a later one",
+    )
+    repeat_phases: bool = Field(
+        default=False, description="let each phase begin at the beginning of its sources: sequences come again"
+    )
     sequence_length: int = Field(default=2048, ge=2, le=1 << 20, description="tokens of a sequence")
     seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the order within each file")
     scope: Literal["global", "local"] = Field(default="global", description="documents kept globally, or locally")
-    max_epochs: float = Field(default=4.0, gt=0, description="refuse to repeat a source more often than this")
     file_tokens: Tokens = Field(default=1 << 26, description="tokens of an output file, about")
 
     @model_validator(mode="after")
-    def _sums_to_a_hundred(self) -> Recipe:
-        total = sum((_exact(weight) for weight in self.weights.values()), Fraction(0))
-        if abs(total - 100) > ROUNDING:
-            raise ValueError(
-                f"the weights sum to {float(total):g} %; they are shares of the tokens and must sum to 100 "
-                f"(within {float(ROUNDING)} for rounded tables)"
-            )
-        if self.tokens < self.sequence_length:
-            raise ValueError(
-                f"{self.tokens:,} tokens do not fill one sequence of {self.sequence_length:,}; raise tokens"
-            )
+    def _can_be_planned(self) -> Recipe:
+        if self.phases:
+            self._check_phases()
+        elif self.repeat_phases:
+            raise ValueError("repeat_phases is for a recipe of phases, and there are none; leave it out")
+        elif self.says_nothing:
+            raise ValueError("nothing says what the sources give; write weights, a rule, epochs or phases")
+        for phase in self.steps():
+            place = f"phase {phase.name}: " if self.phases else ""
+            if phase.budget is None and (phase.weights or phase.rule):
+                raise ValueError(f"{place}tokens must be given, such as 2M, as weights and rules share out a budget")
+            if phase.budget is not None and phase.budget < self.sequence_length:
+                raise ValueError(
+                    f"{place}{phase.budget:,} tokens do not fill one sequence of {self.sequence_length:,}; raise tokens"
+                )
+        if isinstance(self.max_epochs, dict):
+            for phase in self.steps():
+                self._check_limits(phase.epochs, self.max_epochs)
         return self
 
-    def shares(self) -> dict[str, Fraction]:
-        """The exact share of each source with a weight above 0, in the recipe's order; they sum to 1."""
-        weights = {source: _exact(weight) for source, weight in self.weights.items() if weight}
-        total = sum(weights.values(), Fraction(0))
-        return {source: weight / total for source, weight in weights.items()}
+    def _check_phases(self) -> None:
+        if not self.says_nothing:
+            raise ValueError(
+                "weights, rule and epochs stand in each phase, not beside phases; move them into the phases"
+            )
+        names = [phase.name for phase in self.phases]
+        for phase in self.phases:
+            if names.count(phase.name) > 1:
+                raise ValueError(f"two phases are named {phase.name!r}; give each a name of its own")
+            if phase.says_nothing:
+                raise ValueError(
+                    f"phase {phase.name}: nothing says what the sources give; write weights, a rule or epochs"
+                )
+            if self.tokens is not None and phase.budget is None:
+                raise ValueError(
+                    f"phase {phase.name} has no tokens, so the {self.tokens:,} of the recipe cannot be shared out "
+                    "among the phases; give it tokens"
+                )
+
+    @staticmethod
+    def _check_limits(epochs: Mapping[str, float], limits: Mapping[str, float]) -> None:
+        for source, wanted in epochs.items():
+            if wanted > limits.get(source, wanted):
+                raise ValueError(
+                    f"epochs asks for {wanted:g} of {source!r}, but max_epochs allows {limits[source]:g}; change one"
+                )
+
+    @property
+    def budget(self) -> int | None:
+        """The tokens asked for, of all phases together; ``None`` where that depends on what the sources have."""
+        if not self.phases or self.tokens is not None:
+            return super().budget
+        budgets = [phase.budget for phase in self.phases]
+        return None if None in budgets else sum(budget or 0 for budget in budgets)
+
+    def steps(self) -> tuple[Proportions, ...]:
+        """The phases, or the recipe itself where it has none. ``tokens`` of the recipe is shared out among them."""
+        if not self.phases:
+            return (self,)
+        if self.tokens is None:
+            return self.phases
+        total = sum(phase.budget or 0 for phase in self.phases)
+        ends, asked = [], 0
+        for phase in self.phases:
+            asked += phase.budget or 0
+            ends.append(self.tokens * asked // total)
+        starts = [0, *ends[:-1]]
+        return tuple(
+            phase.model_copy(update={"tokens": end - start})
+            for phase, start, end in zip(self.phases, starts, ends, strict=True)
+        )
+
+    def most_epochs(self, source: str) -> Fraction:
+        """How often a source may be gone through, in all phases together or, if they repeat, in each."""
+        default = 1 if self.phases and not self.repeat_phases else MOST_EPOCHS
+        if isinstance(self.max_epochs, dict):
+            return exact(self.max_epochs.get(source, self.max_epochs.get("default", default)))
+        return exact(default if self.max_epochs is None else self.max_epochs)
+
+    @property
+    def sources_named(self) -> tuple[str, ...]:
+        """All sources that the recipe or its phases name and that give something, each once."""
+        return tuple(dict.fromkeys(name for step in self.steps() for name in step.named))
+
+    def with_names(self, renamed: Callable[[str], str]) -> Recipe:
+        """The same with other names of its sources. Raises :class:`ValueError` where two become one."""
+        recipe = super().with_names(renamed)
+        limits = self.max_epochs
+        if isinstance(limits, dict):
+            limits = _renamed(limits, lambda name: name if name == "default" else renamed(name))
+        phases = tuple(phase.with_names(renamed) for phase in self.phases)
+        return recipe.model_copy(update={"max_epochs": limits, "phases": phases})
 
 
-def _exact(weight: float) -> Fraction:
-    """The decimal number that was written, not its binary neighbour."""
-    return Fraction(repr(weight))
+def _renamed(values: Mapping[str, float], renamed: Callable[[str], str]) -> dict[str, float]:
+    found: dict[str, str] = {}
+    for name in values:
+        other = found.setdefault(renamed(name), name)
+        if other != name:
+            raise ValueError(f"{other!r} and {name!r} are the same source, {renamed(name)!r}; leave one out")
+    return {name: values[given] for name, given in found.items()}
 
 
 def load_recipe(file: Path, **overrides: Any) -> Recipe:

@@ -1,26 +1,24 @@
-"""The dataset card of a mixture: what tells ``datasets`` which files are which split, and a person what is inside."""
+"""Dataset cards: what tells ``datasets`` which files are which split, and a person what is inside."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from slimpajama.config.recipe import Recipe
 from slimpajama.mixture.formats.base import MixtureFormat
-from slimpajama.mixture.manifest import MixtureManifest
-from slimpajama.mixture.plan import Plan, plan_table
+from slimpajama.mixture.manifest import HoldoutManifest, MixtureManifest
+from slimpajama.mixture.plan import Plan
+from slimpajama.mixture.plan_text import phase_table, plan_table
 from slimpajama.text_table import markdown_table
 
-__all__ = ["dataset_card"]
+__all__ = ["dataset_card", "holdout_card"]
 
 
-def dataset_card(recipe: Recipe, plan: Plan, manifest: MixtureManifest, format: MixtureFormat) -> str:
-    """The text of ``README.md``."""
-    import yaml
-
-    rows = {split: count for split, count in manifest.sequences.by_split.items() if count}
-    header: dict[str, object] = {
-        **format.card_header(list(rows)),
-        "task_categories": ["text-generation"],
-        "pretty_name": recipe.name,
-    }
+def dataset_card(recipe: Recipe, plan: Plan, manifest: MixtureManifest, formats: Sequence[MixtureFormat]) -> str:
+    """The text of ``README.md`` of a mixture, which lies there in ``formats``."""
+    header: dict[str, object] = {}
+    for one in reversed(formats):
+        header |= one.card_header(["train"])
     facts = {
         "scope": recipe.scope,
         "seed": recipe.seed,
@@ -28,19 +26,82 @@ def dataset_card(recipe: Recipe, plan: Plan, manifest: MixtureManifest, format: 
         "end of text": manifest.store.end_of_text,
         "token store": manifest.store.fingerprint,
     }
-    lines = ["---", yaml.safe_dump(header, sort_keys=False).strip(), "---", "", f"# {recipe.name}", ""]
+    lines = [*_head(header, recipe.name)]
     lines += [recipe.description.strip() or "A token-exact mixture of deduplicated text.", ""]
     lines += [f"* {name}: {value}" for name, value in facts.items()]
-    lines += [f"* {split}: {count:,} sequences of {plan.sequence_length:,} tokens" for split, count in rows.items()]
+    lines += [f"* train: {plan.sequences:,} sequences of {plan.sequence_length:,} tokens"]
     lines += ["", *markdown_table(plan_table(plan)), ""]
+    begin = 0
+    for phase in plan.phases if len(plan.phases) > 1 else ():
+        lines += [f"Phase {phase.name}, files {begin:,} to {begin + phase.files - 1:,}:", ""]
+        lines += [*markdown_table(phase_table(phase, plan.sequence_length)), ""]
+        begin += phase.files
+    lines += _validation(manifest)
     if manifest.warnings:
         lines += [*(f"* Note: {warning}" for warning in manifest.warnings), ""]
     lines += [
-        "Every file holds each source within one sequence of its share, nothing padded. Validation and test hold",
-        "documents of the same sources, unweighted; train has no document of the clusters of near-duplicates that they",
-        "are of. MinHash-LSH misses some near-duplicates, so train may still hold a few.",
+        "Every file holds each source within one sequence of its share, nothing padded. Train has no document of the",
+        "clusters of near-duplicates that held-out documents are of.",
         "",
-        *format.contents,
-        "",
+        *(line for one in formats for line in (*one.contents, "")),
     ]
     return "\n".join(lines)
+
+
+def _validation(manifest: MixtureManifest) -> list[str]:
+    """How to measure the mixture on what is held out."""
+    rows = [("source", "weight", "validation", "test")]
+    rows += [(one.source, f"{one.weight:.6f}", f"{one.validation:,}", f"{one.test:,}") for one in manifest.holdout]
+    return [
+        "Validation and test are in `../holdout`, by source, the same for all mixtures of this token store. Measure",
+        "this mixture by the mean of the losses of its sources, by these weights; the numbers are sequences.",
+        "",
+        *markdown_table(rows),
+        "",
+    ]
+
+
+def holdout_card(manifest: HoldoutManifest, formats: Sequence[MixtureFormat]) -> str:
+    """The text of ``README.md`` of the shared holdout; each source and length is a configuration of ``datasets``."""
+    header: dict[str, object] = {}
+    shapes = dict.fromkeys((file.source, file.length) for file in manifest.files)
+    if any(one.name == "parquet" for one in formats):
+        configs = []
+        for source, length in shapes:
+            splits = [split for split in ("validation", "test") if manifest.files_of(source, split, length, "parquet")]
+            files = [{"split": split, "path": f"{source}/{split}-{length}-*.parquet"} for split in splits]
+            configs += [{"config_name": f"{source}-{length}", "data_files": files}] if files else []
+        header["configs"] = configs
+    rows = [("source", "tokens of a sequence", "validation", "test")]
+    for source, length in shapes:
+        counts = [
+            max(
+                sum(
+                    file.sequences
+                    for file in manifest.files_of(source, split, length, one.name)
+                    if file.name.endswith(one.endings[0])
+                )
+                for one in formats
+            )
+            for split in ("validation", "test")
+        ]
+        rows.append((source, f"{length:,}", f"{counts[0]:,}", f"{counts[1]:,}"))
+    lines = [*_head(header, "holdout")]
+    lines += [
+        "What is held out of each source, in sequences: the same for all mixtures of this token store, so that every",
+        "mixture is measured on every source. The manifest of a mixture says by which weights it is measured.",
+        "",
+        f"* token store: {manifest.store.fingerprint}",
+        "",
+        *markdown_table(rows),
+        "",
+        *(line for one in formats for line in (*one.contents, "")),
+    ]
+    return "\n".join(lines)
+
+
+def _head(header: dict[str, object], name: str) -> list[str]:
+    import yaml
+
+    header = {**header, "task_categories": ["text-generation"], "pretty_name": name}
+    return ["---", yaml.safe_dump(header, sort_keys=False).strip(), "---", "", f"# {name}", ""]

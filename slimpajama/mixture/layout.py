@@ -1,6 +1,6 @@
-"""Where every file of a mixture lies: all paths below its folder are made here and nowhere else.
+"""Where every file of a mixture and of the shared holdout lies: all paths below their folders are made here.
 
-The folder holds ``manifest.json``, ``README.md``, the files of sequences, and the markers of finished files in
+A folder holds ``manifest.json``, ``README.md``, the files of sequences, and the markers of finished files in
 ``.done/``, which loaders of data sets skip as hidden. Costs nothing, save :attr:`MixtureLayout.is_foreign`, which lists
 the folder.
 """
@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimpajama.registry import MIXTURE_FORMATS
+from slimpajama.storage.paths import relative_name
 from slimpajama.tokens.holdout import SPLITS
 
-__all__ = ["TOKENIZER_FOLDER", "MixtureLayout", "is_output_file"]
+__all__ = ["HOLDOUT_FOLDER", "TOKENIZER_FOLDER", "HoldoutLayout", "MixtureLayout", "is_holdout_file", "is_output_file"]
 
 TOKENIZER_FOLDER = "tokenizer"
 """The folder of a mixture that Transformers opens as a tokenizer."""
+
+HOLDOUT_FOLDER = "holdout"
+"""The folder of the shared holdout in an output of mixtures."""
 
 _CARD, _DONE, _MANIFEST = "README.md", ".done", "manifest.json"
 
@@ -67,8 +71,46 @@ def _folder_names() -> list[str]:
     return [name for one in MIXTURE_FORMATS.names for name in MIXTURE_FORMATS.get(one).folder_names]
 
 
+@dataclass(frozen=True, slots=True)
+class HoldoutLayout:
+    """The paths of the holdout that all mixtures of an output share, in the folder ``root``."""
+
+    root: Path
+
+    @property
+    def manifest(self) -> Path:
+        """What was held out, and the files."""
+        return self.root / _MANIFEST
+
+    @property
+    def card(self) -> Path:
+        """The dataset card."""
+        return self.root / _CARD
+
+    @property
+    def done(self) -> Path:
+        """The folder of markers."""
+        return self.root / _DONE
+
+    def stem(self, source: str, split: str, shape: str, number: int, files: int) -> Path:
+        """The path, without ending, of one of the ``files`` parts of a source's split in sequences of one shape."""
+        return self.root / source / f"{split}-{shape}-{number:05d}-of-{files:05d}"
+
+    def relative(self, path: Path | str) -> str:
+        """A path below the root, with forward slashes."""
+        return relative_name(path, self.root)
+
+
 def is_output_file(name: str) -> bool:
     """Whether a file of that name in the folder of a mixture is one of its files, in any format."""
+    return re.fullmatch(rf"({'|'.join(SPLITS)})-\d+-of-\d+{_endings()}", name) is not None
+
+
+def is_holdout_file(name: str) -> bool:
+    """Whether a path below the folder of the shared holdout is that of one of its files, in any format."""
+    return re.fullmatch(rf"[^/]+/({'|'.join(SPLITS[1:])})-[^/]+-\d+-of-\d+{_endings()}", name) is not None
+
+
+def _endings() -> str:
     endings = (ending for one in MIXTURE_FORMATS.names for ending in MIXTURE_FORMATS.get(one).endings)
-    pattern = rf"({'|'.join(SPLITS)})-\d+-of-\d+({'|'.join(map(re.escape, endings))})(\.tmp)?"
-    return re.fullmatch(pattern, name) is not None
+    return rf"({'|'.join(map(re.escape, endings))})(\.tmp)?"

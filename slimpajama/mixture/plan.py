@@ -1,49 +1,47 @@
 """From a recipe and what there is of each source to whole sequences: how many, how often repeated, in which file.
 
 Sequences are shared out by largest remainder, so each source is within one sequence of its exact share. Every output
-file is itself such a mixture: within one sequence of each source's share of the file, so a reader that takes the files
-one after the other, or only some of them, sees the recipe's proportions. Pure functions; a plan of 5,000 files costs
-milliseconds. Rejected: drawing sources by chance (proportions only in expectation), and one source per file.
+file is itself such a mixture, so a reader that takes the files one after the other, or only some of them, sees the
+recipe's proportions. The phases of a recipe are planned one after the other, and each goes on in each source where the
+one before ended. Pure functions; a plan costs less than a millisecond, and the sharing over its files is made when it
+is asked for.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.config.recipe import Recipe
+from slimpajama.config.recipe import Proportions, Recipe
+from slimpajama.config.source_names import source_named
 from slimpajama.errors import ConfigError
-from slimpajama.tokens.holdout import SPLITS
+from slimpajama.mixture.rules import Allotment, Supply, allotment, called
+from slimpajama.mixture.sharing import apportion, share_out
 from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore
 
-__all__ = [
-    "Plan",
-    "SourcePlan",
-    "apportion",
-    "check_sources",
-    "held_out_tokens",
-    "plan_from_store",
-    "plan_mixture",
-    "plan_table",
-    "plan_warnings",
-    "share_out",
-]
+__all__ = ["FilePlan", "PhasePlan", "Plan", "SourcePlan", "plan_from_store", "plan_mixture", "with_found_names"]
 
 
 @dataclass(frozen=True, slots=True)
 class SourcePlan:
-    """One source's part. ``share``: asked for, exact. ``available``: tokens of one epoch. ``epochs``: how often the
-    source is gone through, fractional. ``unused``: tokens of the source that no sequence holds."""
+    """One source's part of a phase, or of the whole.
+
+    ``share``: asked for, exact. ``first``: the sequence of the source that is its first. ``available``: tokens of one
+    epoch. ``epochs``: how often the source is gone through, fractional. ``unused``: tokens of the source that no
+    sequence holds, here or before.
+    """
 
     name: str
     share: Fraction
+    first: int
     sequences: int
     tokens: int
     available: int
@@ -52,102 +50,122 @@ class SourcePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A whole mixture. ``bounds`` ``int64[files + 1, sources]``: file f holds the sequences
-    ``bounds[f, s] .. bounds[f + 1, s]`` of source s."""
+class PhasePlan:
+    """One phase, in so many ``files``; a recipe without phases is one without a name."""
 
-    sequence_length: int
+    name: str
     sources: tuple[SourcePlan, ...]
-    bounds: NDArray[np.int64]
+    files: int
 
     @property
     def sequences(self) -> int:
         """Of all sources."""
         return sum(source.sequences for source in self.sources)
 
+    def taken_of(self, source: str) -> int:
+        """Sequences of a source."""
+        return sum(one.sequences for one in self.sources if one.name == source)
+
+    @property
+    def bounds(self) -> NDArray[np.int64]:
+        """``int64[files + 1, sources]``: file f holds sequences ``bounds[f, s] .. bounds[f + 1, s]`` of source s."""
+        first = np.array([source.first for source in self.sources], dtype=np.int64)
+        return first + share_out([source.sequences for source in self.sources], self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlan:
+    """One file: sequences ``slices[i] = (first, last)`` of ``sources[i]``."""
+
+    phase: str
+    sources: tuple[str, ...]
+    slices: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole mixture."""
+
+    sequence_length: int
+    phases: tuple[PhasePlan, ...]
+
+    @property
+    def sequences(self) -> int:
+        """Of all phases."""
+        return sum(phase.sequences for phase in self.phases)
+
     @property
     def files(self) -> int:
         """Output files."""
-        return int(self.bounds.shape[0]) - 1
+        return sum(phase.files for phase in self.phases)
+
+    @property
+    def sources(self) -> tuple[SourcePlan, ...]:
+        """Each source's part of all phases together."""
+        return self.phases[0].sources if len(self.phases) == 1 else _together(self.phases)
+
+    def file_plans(self) -> Iterator[FilePlan]:
+        """The files in their order, which is that of training."""
+        for phase in self.phases:
+            bounds, sources = phase.bounds.tolist(), tuple(source.name for source in phase.sources)
+            for first, last in pairwise(bounds):
+                yield FilePlan(phase.name, sources, tuple(zip(first, last, strict=True)))
 
 
-def apportion(shares: Sequence[Fraction], total: int) -> list[int]:
-    """``total`` in whole parts by largest remainder (ties: the earlier), each within one of ``share * total``."""
-    quotas = [share * total for share in shares]
-    parts = [int(quota) for quota in quotas]
-    by_remainder = sorted(range(len(parts)), key=lambda at: (parts[at] - quotas[at], at))
-    for at in by_remainder[: total - sum(parts)]:
-        parts[at] += 1
-    return parts
+def with_found_names(recipe: Recipe, sources: Sequence[str], set_names: Mapping[str, str] | None = None) -> Recipe:
+    """The recipe with its sources by the names they have among ``sources``.
 
-
-def share_out(counts: Sequence[int], files: int) -> NDArray[np.int64]:
-    """Bounds ``int64[files + 1, sources]`` of ``counts`` sequences over files of equal size (to one).
-
-    Each file is within one sequence of its share of every source. Every cell gets its share rounded down; what is left
-    is at most one per cell, and is given, file by file, to the sources that have most left (Gale and Ryser's
-    construction, which succeeds because the fractional shares are a solution).
+    Raises :class:`ConfigError` for a source that the recipe asks for and that is none of them, by any name.
     """
-    parts = np.array(counts, dtype=np.int64)
-    total = int(parts.sum())
-    edges = np.arange(files + 1, dtype=np.int64) * total // files
-    sizes = np.diff(edges)
-    cells = np.array([[int(size) * int(part) // total for part in parts] for size in sizes], dtype=np.int64)
-    left = parts - cells.sum(axis=0)
-    for row, size in zip(cells, sizes, strict=True):
-        extra = int(size - row.sum())
-        chosen = np.argsort(-left, kind="stable")[:extra]
-        row[chosen] += 1
-        left[chosen] -= 1
-    bounds = np.zeros((files + 1, parts.size), dtype=np.int64)
-    np.cumsum(cells, axis=0, out=bounds[1:])
-    return bounds
 
+    def found(name: str) -> str:
+        return source_named(name, sources, set_names) or name
 
-def check_sources(recipe: Recipe, sources: Sequence[str]) -> None:
-    """Raise :class:`ConfigError` for a source that the recipe asks for and that is none of ``sources``."""
-    for source, share in recipe.shares().items():
-        if source not in sources:
-            near = difflib.get_close_matches(source, sources, n=1)
+    try:
+        renamed = recipe.with_names(found)
+    except ValueError as fault:
+        raise ConfigError(f"{recipe.name}: {fault}") from fault
+    limits = renamed.max_epochs if isinstance(renamed.max_epochs, dict) else {}
+    for name in (*renamed.sources_named, *(limit for limit in limits if limit != "default")):
+        if name not in sources:
+            near = difflib.get_close_matches(name, sources, n=1)
             raise ConfigError(
-                f"{recipe.name} asks {float(100 * share):.4g} % of source {source!r}, but there is none; "
-                f"there are {', '.join(sources)}: "
+                f"{recipe.name} asks {_asked(renamed, name)}source {name!r}, but there is none; there are "
+                f"{', '.join(sources)}: "
                 + (f"write {near[0]!r} if you mean that, " if near else "")
                 + "add it to the input, or leave it out of the recipe"
             )
+    return renamed
+
+
+def _asked(recipe: Recipe, source: str) -> str:
+    """How much is asked of a source, where that is a share of the whole."""
+    share = recipe.shares().get(source)
+    return f"{float(100 * share):.4g} % of " if share and not recipe.epochs else "for "
 
 
 def plan_mixture(recipe: Recipe, available: Mapping[str, int]) -> Plan:
     """The plan of ``recipe`` given the tokens of one epoch of each source there is.
 
     Sources come in the order of ``available``. Raises :class:`ConfigError` for a source that does not exist, one
-    without tokens, and a budget that would repeat a source more than ``max_epochs`` times, with the numbers and what to
-    change.
+    without tokens, and a budget that would go through a source more often than ``max_epochs`` allows, with the numbers
+    and what to change.
     """
-    shares = recipe.shares()
-    check_sources(recipe, tuple(available))
-    for source, share in shares.items():
+    recipe = with_found_names(recipe, tuple(available))
+    for source in recipe.sources_named:
         if not available[source]:
             raise ConfigError(
-                f"{recipe.name} asks {float(100 * share):.4g} % of source {source!r}, which has no training document "
-                f"in the {recipe.scope} scope; set its weight to 0 and share it among the others"
+                f"{recipe.name} asks {_asked(recipe, source)}source {source!r}, which has no training document in the "
+                f"{recipe.scope} scope; leave it out and share its part among the others"
             )
-    # In the order of the store: a mapping's order is lost where it is stored, and says nothing of the mixture.
-    shares = {source: shares[source] for source in available if source in shares}
-    length = recipe.sequence_length
-    total = recipe.tokens // length
-    counts = apportion(list(shares.values()), total)
-    sources = []
-    for (source, share), count in zip(shares.items(), counts, strict=True):
-        wanted = count * length
-        epochs = wanted / available[source]
-        unused = max(0, available[source] - wanted)
-        sources.append(SourcePlan(source, share, count, wanted, available[source], epochs, unused))
-    worst = max(sources, key=lambda source: source.epochs)
-    if worst.epochs > recipe.max_epochs:
-        raise _too_many_epochs(recipe, worst, sources)
-    files = max(1, round(total * length / recipe.file_tokens))
-    return Plan(length, tuple(sources), share_out(counts, min(files, total)))
+    used = dict.fromkeys(available, 0)
+    phases = []
+    for phase in recipe.steps():
+        planned = _plan_phase(recipe, phase, available, used)
+        phases.append(planned)
+        if not recipe.repeat_phases:
+            used = {name: count + planned.taken_of(name) for name, count in used.items()}
+    return Plan(recipe.sequence_length, tuple(phases))
 
 
 def plan_from_store(store: TokenStore, recipe: Recipe) -> Plan:
@@ -156,68 +174,101 @@ def plan_from_store(store: TokenStore, recipe: Recipe) -> Plan:
     return plan_mixture(recipe, available)
 
 
-def held_out_tokens(store: TokenStore, scope: str) -> dict[str, dict[str, int]]:
-    """By held-out split, the tokens that each source of the store has in it."""
-    return {
-        split: {source: store.stream(source, split, Selection(scope)).tokens for source in store.sources}
-        for split in SPLITS[1:]
+def _plan_phase(recipe: Recipe, phase: Proportions, available: Mapping[str, int], used: Mapping[str, int]) -> PhasePlan:
+    """``used``: sequences that the phases before took of each source."""
+    length = recipe.sequence_length
+    supplies = {
+        source: Supply(tokens, max(0, int(recipe.most_epochs(source) * tokens) // length - used[source]))
+        for source, tokens in available.items()
     }
+    allotted = allotment(recipe, phase, supplies)
+    # In the order of the store: a mapping's order is lost where it is stored, and says nothing of the mixture.
+    shares = {source: allotted.shares[source] for source in available if source in allotted.shares}
+    counts = dict(zip(shares, apportion(list(shares.values()), allotted.total), strict=True))
+    _check_epochs(recipe, phase, allotted, counts, supplies, used)
+    sources = []
+    for source, share in shares.items():
+        tokens = counts[source] * length
+        unused = max(0, available[source] - used[source] * length - tokens)
+        epochs = tokens / available[source]
+        sources.append(
+            SourcePlan(source, share, used[source], counts[source], tokens, available[source], epochs, unused)
+        )
+    files = max(1, round(allotted.total * length / recipe.file_tokens))
+    name = "" if phase is recipe else phase.name
+    return PhasePlan(name, tuple(sources), min(files, allotted.total))
 
 
-def _too_many_epochs(recipe: Recipe, worst: SourcePlan, sources: Sequence[SourcePlan]) -> ConfigError:
-    """The error for the source that would be repeated most; the budget it names is one that all sources have."""
-    # Whole sequences: below these, rounding a source up to the next one stays within its epochs.
-    most = {one.name: int(recipe.max_epochs * one.available) // recipe.sequence_length for one in sources}
-    tokens = min(int(most[one.name] / one.share) for one in sources) * recipe.sequence_length
-    weight = floor(10_000 * Fraction(most[worst.name], recipe.tokens // recipe.sequence_length)) / 100
-    return ConfigError(
-        f"{recipe.name} asks {worst.tokens:,} tokens of {worst.name}, {worst.epochs:.2f} epochs of the "
-        f"{worst.available:,} there are; max_epochs is {recipe.max_epochs:g}: lower tokens to at most {tokens:,}, its "
-        f"weight to {weight:g} %, or raise max_epochs"
+def _check_epochs(
+    recipe: Recipe,
+    phase: Proportions,
+    allotted: Allotment,
+    counts: Mapping[str, int],
+    supplies: Mapping[str, Supply],
+    used: Mapping[str, int],
+) -> None:
+    """Raise :class:`ConfigError` for the source that would be gone through too often, the worst of them.
+
+    Epochs that are asked for of a single source are what is wanted, unless an earlier phase took of it, too.
+    """
+    length = recipe.sequence_length
+    beyond = [
+        source
+        for source, count in counts.items()
+        if count > supplies[source].most and (source not in allotted.fixed or used[source])
+    ]
+    if not beyond:
+        return
+    epochs = {source: Fraction((used[source] + counts[source]) * length, supplies[source].tokens) for source in beyond}
+    worst = max(beyond, key=lambda source: epochs[source] / recipe.most_epochs(source))
+    before = ", with the phases before" if used[worst] else ","
+    remedies = _remedies(phase, allotted, supplies, worst, length)
+    if recipe.phases and not recipe.repeat_phases:
+        remedies.append("set repeat_phases to let sequences come again in a later phase")
+    raise ConfigError(
+        f"{called(recipe, phase)} asks {counts[worst] * length:,} tokens of {worst}{before} {float(epochs[worst]):.2f} "
+        f"epochs of the {supplies[worst].tokens:,} there are; max_epochs is {float(recipe.most_epochs(worst)):g}: "
+        f"{', '.join([*remedies, 'or raise max_epochs'])}"
     )
 
 
-def plan_warnings(recipe: Recipe, plan: Plan, held_out: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """What of the plan may not be meant: a source without a sequence in train, or in a held-out split.
-
-    ``held_out``: by split, the tokens that each source has in it; empty where nothing was to be held out.
-    """
-    total, length = plan.sequences, plan.sequence_length
-    said = [
-        f"{recipe.name} asks {float(100 * source.share):.4g} % of source {source.name!r}, which is "
-        f"{float(source.share * total):.2g} of {total:,} sequences: it gets no sequence; raise tokens or its weight"
-        for source in plan.sources
-        if not source.sequences
-    ]
-    for split, tokens in held_out.items():
-        without = [source.name for source in plan.sources if tokens[source.name] < length]
-        if without:
-            figures = ", ".join(f"{name!r} ({tokens[name]:,} tokens held out)" for name in without)
-            said.append(
-                f"{recipe.name} has no {split} sequence of {length:,} tokens from {figures}; a larger "
-                "holdout or shorter sequences give some"
-            )
+def _remedies(
+    phase: Proportions, allotted: Allotment, supplies: Mapping[str, Supply], worst: str, length: int
+) -> list[str]:
+    """What to lower, and to which value, so that no source is gone through too often."""
+    if worst in allotted.fixed:
+        epochs = floor(1000 * Fraction(supplies[worst].most * length, supplies[worst].tokens)) / 1000
+        return [f"lower its epochs to at most {epochs:g}"]
+    fixed = sum(allotted.fixed.values())
+    rest = allotted.total - fixed
+    others = {source: share * allotted.total / rest for source, share in allotted.shares.items()}
+    # Whole sequences: below these, rounding a source up to the next one stays within its epochs.
+    most = min(int(supplies[source].most / share) for source, share in others.items() if source not in allotted.fixed)
+    said = [f"lower tokens to at most {(most + fixed) * length:,}"] if most else []
+    if phase.weights:
+        share = floor(10_000 * Fraction(supplies[worst].most, rest)) / 100
+        said.append(f"its share to {share:g} %" if said else f"lower its share to {share:g} %")
     return said
 
 
-def plan_table(plan: Plan) -> list[tuple[str, ...]]:
-    """The plan as rows of text, the heading first: source, share asked and got, sequences, tokens, epochs, unused."""
-    rows: list[tuple[str, ...]] = [
-        ("source", "asked %", "got %", "sequences", "tokens", "epochs", "available", "left unused")
-    ]
-    for source in plan.sources:
-        rows.append(
-            (
-                source.name,
-                f"{float(100 * source.share):.3f}",
-                f"{100 * source.sequences / plan.sequences:.3f}",
-                f"{source.sequences:,}",
-                f"{source.tokens:,}",
-                f"{source.epochs:.3f}",
-                f"{source.available:,}",
-                f"{source.unused:,}",
+def _together(phases: Sequence[PhasePlan]) -> tuple[SourcePlan, ...]:
+    """Each source's part of several phases."""
+    total = sum(phase.sequences for phase in phases)
+    found: dict[str, SourcePlan] = {}
+    for phase in phases:
+        for source in phase.sources:
+            share = source.share * phase.sequences / total
+            before = found.get(source.name)
+            found[source.name] = (
+                replace(source, share=share)
+                if before is None
+                else replace(
+                    before,
+                    share=before.share + share,
+                    sequences=before.sequences + source.sequences,
+                    tokens=before.tokens + source.tokens,
+                    epochs=(before.tokens + source.tokens) / source.available,
+                    unused=min(before.unused, source.unused),
+                )
             )
-        )
-    tokens = plan.sequences * plan.sequence_length
-    rows.append(("total", "100.000", "100.000", f"{plan.sequences:,}", f"{tokens:,}", "", "", ""))
-    return rows
+    return tuple(found.values())

@@ -9,7 +9,7 @@ from slimpajama.mixture.manifest import MixtureManifest
 __all__ = ["MixtureSummary"]
 
 
-class MixtureSummary(MixtureManifest, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class MixtureSummary(MixtureManifest, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A manifest, and the ``seconds`` that the mixture took this time."""
 
     seconds: float

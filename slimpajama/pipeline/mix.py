@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
-
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.engine.machine import PeakMemory
+from slimpajama.errors import ConfigError
 from slimpajama.logging import LOGGER
-from slimpajama.mixture.card import dataset_card
 from slimpajama.mixture.formats.base import MixtureFormat
-from slimpajama.mixture.layout import MixtureLayout, is_output_file
-from slimpajama.mixture.manifest import MixtureFile, MixtureManifest, MixturePlan, SequenceCounts, StoreUsed
-from slimpajama.mixture.plan import Plan, held_out_tokens, plan_from_store, plan_warnings
+from slimpajama.mixture.layout import HOLDOUT_FOLDER, HoldoutLayout, MixtureLayout
+from slimpajama.mixture.manifest import held_out_sources
+from slimpajama.mixture.plan import Plan, plan_from_store
+from slimpajama.mixture.plan_text import HeldOutCounts, plan_warnings
+from slimpajama.mixture.ratios import RATIOS_FILE, ratios_table
 from slimpajama.mixture.stages.build import BuildStage
+from slimpajama.mixture.stages.shared_holdout import held_out_sequences
 from slimpajama.mixture.summary import MixtureSummary
-from slimpajama.pipeline.beside_mixture import check_format, write_beside
+from slimpajama.pipeline.beside_mixture import check_format
+from slimpajama.pipeline.mixture_output import (
+    build_holdout,
+    build_mixture,
+    files_of_holdout,
+    files_of_mixture,
+    finished_mixtures,
+)
 from slimpajama.pipeline.path_overlap import refuse_overlap
-from slimpajama.pipeline.preflight import check_earlier_holdout, check_recipes, check_targets, check_tokenizer
+from slimpajama.pipeline.preflight import check_earlier_holdout, check_targets, check_tokenizer, checked_recipes
 from slimpajama.pipeline.replaced_input import replaced_store
 from slimpajama.pipeline.replacement import announce, replaced_mixtures
 from slimpajama.pipeline.request import REQUEST, DedupRequest, MixRequest, from_anywhere, last_request, write_request
@@ -37,24 +44,27 @@ from slimpajama.storage.file_list import FileList, files_in, read_file_list, wri
 from slimpajama.storage.lock import locked, locked_for_reading
 from slimpajama.storage.paths import is_remote, path_of, relative_name
 from slimpajama.tokens.dedup_reader import DedupOutput, expect_dedup_output, open_dedup_output
-from slimpajama.tokens.holdout import SPLITS
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 from slimpajama.tokens.stages.order import TOKEN_STAGES
-from slimpajama.tokens.store import open_store
+from slimpajama.tokens.store import TokenStore, open_store
 from slimpajama.tokens.summary import TokenSummary
 from slimpajama.tokens.token_run import TokenRun
-from slimpajama.versions import versions
 
 __all__ = ["Mixtures", "make_mixtures", "mix_request"]
+
+MOST_SHOWN = 5
+"""Recipes that cannot be met, of which an error says why; a swarm may have hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mixtures:
     """What :func:`make_mixtures` did: the figures of the token store, each recipe's plan, unless it was a dry run the
-    figures of its mixture, and the most memory it all took. ``store`` is ``None`` where no mixture was asked for."""
+    figures of its mixture, and the most memory it all took. ``store`` is ``None`` where no mixture was asked for.
+    ``held_out``: by tokens of a sequence, what the shared holdout has."""
 
     store: TokenSummary | None
     plans: dict[str, Plan]
+    held_out: dict[int, HeldOutCounts]
     manifests: dict[str, MixtureSummary]
     peak_memory_bytes: int = 0
 
@@ -87,7 +97,7 @@ def make_mixtures(
     cannot be met, and :class:`~slimpajama.errors.InputNotFound` where ``input`` is no finished deduplication.
     """
     chosen = MIXTURE_FORMATS.get(format)
-    written = [TOKENS_FOLDER, *(recipe.name for recipe in recipes)]
+    written = _written(recipes)
     refuse_overlap(input, output, read_as="deduplication", subfolders=written)
     expect_dedup_output(input)
     config = config.model_copy(
@@ -95,12 +105,12 @@ def make_mixtures(
     )
     if stages.inspecting:
         documents = open_dedup_output(input, unwritten_shards)
-        _check(documents, recipes, output)
+        recipes = _checked(documents, recipes, output)
         return _make(documents, recipes, config, output, stages, memory, chosen, dry_run)
     owned = [output / name for name in written]
     with locked_for_reading(input):
         documents = open_dedup_output(input, unwritten_shards)
-        _check(documents, recipes, output)
+        recipes = _checked(documents, recipes, output)
         check_tokenizer(config, output / TOKENS_FOLDER)
         check_earlier_holdout(config, output / TOKENS_FOLDER)
         _check_disk(documents, recipes, output, dry_run)
@@ -142,15 +152,18 @@ def _make(
     dry_run: bool,
 ) -> Mixtures:
     tokens = output / TOKENS_FOLDER
-    stages.count = len(TOKEN_STAGES) + len(recipes)
+    lengths = [] if dry_run else sorted({recipe.sequence_length for recipe in recipes})
+    stages.count = len(TOKEN_STAGES) + len(lengths) + len(recipes)
     store_summary = make_store(documents, config, tokens, stages=stages, memory=memory)
-    stages.count = len(stages.records) + len(recipes)
+    stages.count = len(stages.records) + len(lengths) + len(recipes)
     store = open_store(tokens)
-    plans = {recipe.name: plan_from_store(store, recipe) for recipe in recipes}
+    plans = _plans(store, recipes)
+    held_out: dict[int, HeldOutCounts] = {
+        recipe.sequence_length: held_out_sequences(store, recipe.sequence_length) for recipe in recipes
+    }
+    drawn = any(count for counts in held_out_sequences(store, 1).values() for count in counts.values())
     warnings = {
-        recipe.name: plan_warnings(
-            recipe, plans[recipe.name], held_out_tokens(store, recipe.scope) if config.holdout else {}
-        )
+        recipe.name: plan_warnings(recipe, plans[recipe.name], held_out[recipe.sequence_length] if drawn else {})
         for recipe in recipes
     }
     if not stages.inspecting:
@@ -162,33 +175,67 @@ def _make(
     ]
     for stage in built:
         check_format(stage)
-    for recipe, stage in zip(recipes, built, strict=True) if not dry_run else ():
-        manifests[recipe.name] = _build(stage, warnings[recipe.name], stages)
-    return Mixtures(store_summary, plans, manifests)
+    if lengths:
+        build_holdout(store, lengths, HoldoutLayout(output / HOLDOUT_FOLDER), format, stages)
+    for stage in built if not dry_run else ():
+        recipe = stage.recipe
+        measured = held_out_sources(stage.plan, held_out[recipe.sequence_length])
+        manifests[recipe.name] = build_mixture(stage, measured, warnings[recipe.name], stages)
+    if manifests and not stages.inspecting:
+        stages.write(
+            output / RATIOS_FILE, ratios_table(finished_mixtures(output, store.fingerprint), store.sources).encode()
+        )
+    return Mixtures(store_summary, plans, held_out if drawn else {}, manifests)
+
+
+def _plans(store: TokenStore, recipes: Sequence[Recipe]) -> dict[str, Plan]:
+    """The plan of each recipe. Raises :class:`ConfigError` with what is wrong with any of them."""
+    plans, wrong = {}, []
+    for recipe in recipes:
+        try:
+            plans[recipe.name] = plan_from_store(store, recipe)
+        except ConfigError as fault:
+            wrong.append(str(fault))
+    if wrong:
+        more = f"; and {len(wrong) - MOST_SHOWN:,} more recipes cannot be met" if len(wrong) > MOST_SHOWN else ""
+        raise ConfigError("; ".join(wrong[:MOST_SHOWN]) + more)
+    return plans
 
 
 def _list_files(output: Path, names: Sequence[str], stages: Stages) -> None:
-    """List what the store and these mixtures consist of; mixtures of earlier requests that are there stay listed."""
+    """List what the store, the holdout and these mixtures consist of. Mixtures of earlier requests that are there stay
+    listed, and so do files of these mixtures in other formats."""
     store = StoreLayout(output / TOKENS_FOLDER)
     path = store.file_list
     earlier = read_file_list(path) or FileList({}, frozenset())
+    kept = {f"{name}/{file}" for name in names for file in files_of_mixture(output / name)}
+    kept |= {f"{HOLDOUT_FOLDER}/{file}" for file in files_of_holdout(output / HOLDOUT_FOLDER)}
 
     def stays(name: str) -> bool:
         folder = name.split("/")[0]
-        return folder not in (TOKENS_FOLDER, *names) and MixtureLayout(output / folder).manifest.exists()
+        if folder in (TOKENS_FOLDER, HOLDOUT_FOLDER, *names):
+            return name in kept
+        return MixtureLayout(output / folder).manifest.exists()
 
-    kept = FileList(
+    listed = FileList(
         {name: facts for name, facts in earlier.files.items() if stays(name)}, frozenset(filter(stays, earlier.sealed))
     )
-    folders = [store.done, *(MixtureLayout(output / name).done for name in names)]
+    folders = [store.done, HoldoutLayout(output / HOLDOUT_FOLDER).done]
+    folders += [MixtureLayout(output / name).done for name in names]
     sealed = [REQUEST, *(file for folder in folders for file in files_in(output, relative_name(folder, output)))]
-    write_file_list(path, output, stages.written.values(), sealed, kept)
+    write_file_list(path, output, stages.written.values(), sealed, listed)
 
 
-def _check(documents: DedupOutput, recipes: Sequence[Recipe], output: Path) -> None:
+def _written(recipes: Sequence[Recipe]) -> list[str]:
+    """The folders of an output that mixtures of ``recipes`` write."""
+    return [TOKENS_FOLDER, HOLDOUT_FOLDER, *(recipe.name for recipe in recipes)]
+
+
+def _checked(documents: DedupOutput, recipes: Sequence[Recipe], output: Path) -> list[Recipe]:
+    """The recipes with their sources by the names they have here. Raises where one of them cannot be met."""
     request = last_request(documents.folder)
     if documents.summary.settings.scope == "none" and isinstance(request, DedupRequest):
-        read, written = path_of(request.input), [TOKENS_FOLDER, *(recipe.name for recipe in recipes)]
+        read, written = path_of(request.input), _written(recipes)
         refuse_overlap(read, output, read_as="input of the deduplication, of which texts are read,", subfolders=written)
     check_targets(recipes, output)
     global_only = (
@@ -196,7 +243,8 @@ def _check(documents: DedupOutput, recipes: Sequence[Recipe], output: Path) -> N
         if documents.scope == "global"
         else ""
     )
-    check_recipes(recipes, documents.sources, global_only=global_only)
+    set_names = {source.name: source.set_name for source in documents.summary.settings.sources}
+    return checked_recipes(recipes, documents.sources, set_names, global_only=global_only)
 
 
 def _check_disk(documents: DedupOutput, recipes: Sequence[Recipe], output: Path, dry_run: bool) -> None:
@@ -204,48 +252,4 @@ def _check_disk(documents: DedupOutput, recipes: Sequence[Recipe], output: Path,
     if is_remote(output) or (output / REQUEST).exists():
         return
     text = documents.summary.total.of(documents.scope).kept.bytes
-    warn_if_full(output, mixture_bytes(text, [] if dry_run else [recipe.tokens for recipe in recipes]))
-
-
-def _build(stage: BuildStage, warnings: Sequence[str], stages: Stages) -> MixtureSummary:
-    began = time.perf_counter()
-    store, layout = stage.store, stage.layout
-    results = stages.run(stage, stage.markers)
-    rows = dict.fromkeys(SPLITS, 0)
-    for result in results:
-        rows[result.split] += sum(result.sequences.values())
-    manifest = MixtureManifest(
-        recipe=stage.recipe.model_dump(mode="json"),
-        plan=MixturePlan.of(stage.plan),
-        store=StoreUsed(store.fingerprint, store.vocabulary, store.end_of_text),
-        format=stage.format.name,
-        sequences=SequenceCounts(**rows),
-        warnings=tuple(warnings),
-        empty_splits=tuple(split for split, count in rows.items() if not count),
-        files=tuple(
-            MixtureFile(
-                name=Path(file.path).name,
-                bytes=file.bytes,
-                blake2b=file.blake2b,
-                split=result.split,
-                sequences=result.sequences,
-                documents=result.documents,
-            )
-            for result in results
-            for file in result.written
-        ),
-        versions=versions(),
-    )
-    _remove_outdated(layout, manifest, stages)
-    write_beside(stage, manifest, stages)
-    stages.write(layout.card, dataset_card(stage.recipe, stage.plan, manifest, stage.format).encode())
-    stages.write_json(layout.manifest, msgspec.to_builtins(manifest))
-    return MixtureSummary.of(manifest, time.perf_counter() - began)
-
-
-def _remove_outdated(layout: MixtureLayout, manifest: MixtureManifest, stages: Stages) -> None:
-    """Remove the files of mixtures that this manifest does not list, also of one that was never finished."""
-    current = {file.name for file in manifest.files}
-    for path in layout.root.iterdir():
-        if is_output_file(path.name) and path.name not in current:
-            stages.remove(path)
+    warn_if_full(output, mixture_bytes(text, [] if dry_run else [recipe.budget or 0 for recipe in recipes]))

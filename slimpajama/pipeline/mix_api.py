@@ -11,19 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from slimpajama.config.dedup import load_config
-from slimpajama.config.loading import with_settings
+from slimpajama.config.loading import read_yaml, with_settings
 from slimpajama.config.presets import recipe_file
+from slimpajama.config.ratios import recipes_of_ratios
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.recipe import load_recipe as read_recipe
+from slimpajama.config.refusals import kind_of
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.resources import task_bytes
+from slimpajama.errors import ConfigError
 from slimpajama.pipeline.mix import Mixtures, make_mixtures
 from slimpajama.stages.progress import Progress, progress_for
 from slimpajama.stages.runner import Stages
 from slimpajama.storage.paths import path_of
 
-__all__ = ["load_recipe", "mix"]
+__all__ = ["load_ratios", "load_recipe", "mix"]
 
 
 def load_recipe(recipe: str | Path, **overrides: Any) -> Recipe:
@@ -33,6 +36,19 @@ def load_recipe(recipe: str | Path, **overrides: Any) -> Recipe:
     :class:`~slimpajama.ConfigError`.
     """
     return read_recipe(recipe_file(Path(recipe)), **overrides)
+
+
+def load_ratios(file: str | Path, recipe: str | Path | None = None, **overrides: Any) -> list[Recipe]:
+    """The recipe of each row of a CSV of ratios: ``run,name,index`` and a column of weights for each source.
+
+    ``recipe``: a YAML file without weights, for what all rows have in common. ``overrides``: as of :func:`load_recipe`.
+    Raises :class:`~slimpajama.ConfigError` with every problem there is, each with its row.
+    """
+    values = read_yaml(Path(recipe), "recipe") if recipe is not None else {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{recipe} holds {kind_of(values)}; it must be a mapping of settings to values")
+    values |= {key: value for key, value in overrides.items() if value is not None}
+    return recipes_of_ratios(Path(file), values, str(recipe or "options"))
 
 
 def mix(

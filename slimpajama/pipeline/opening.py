@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from slimpajama.config.loading import checked
+from slimpajama.config.recipe import Recipe
 from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.verdicts import VERDICTS
 from slimpajama.errors import ConfigError, InputNotFound
-from slimpajama.mixture.layout import MixtureLayout
-from slimpajama.mixture.manifest import read_mixture_manifest
+from slimpajama.mixture.layout import HOLDOUT_FOLDER, HoldoutLayout, MixtureLayout
+from slimpajama.mixture.manifest import MixtureManifest, read_holdout_manifest, read_mixture_manifest
 from slimpajama.pipeline.evidence import Pair, finished_layout, open_evidence
 from slimpajama.storage.parquet_dataset import parquet_dataset
 from slimpajama.storage.paths import path_of
@@ -98,8 +100,9 @@ def open_store(path: str | Path) -> TokenStore:
 def load_mixture(path: str | Path, split: Split = "train") -> pads.Dataset:
     """Open one split of the mixture in the folder ``path`` as a ``pyarrow.dataset.Dataset``, in the order of its files.
 
-    Raises :class:`~slimpajama.InputError` where there is no finished mixture, and :class:`~slimpajama.ConfigError` for
-    a split that does not exist or is empty, and for a mixture that is not Parquet.
+    Validation and test are those of the shared holdout beside it, of all sources that the mixture has. Raises
+    :class:`~slimpajama.InputError` where there is no finished mixture, and :class:`~slimpajama.ConfigError` for a split
+    that does not exist or is empty, and for a mixture that is not Parquet.
     """
     if split not in SPLITS:
         raise ConfigError(f"there is no split {split!r}; the splits are {', '.join(SPLITS)}")
@@ -107,15 +110,34 @@ def load_mixture(path: str | Path, split: Split = "train") -> pads.Dataset:
     if not MixtureLayout(folder).manifest.exists():
         raise InputNotFound(f"{folder} is no finished mixture; give a folder named after a recipe in the output of mix")
     manifest = read_mixture_manifest(folder)
-    if manifest.format != "parquet":
+    if "parquet" not in manifest.formats:
         raise ConfigError(
-            f"{folder} is a mixture in the format {manifest.format}, which its own readers open; make one with "
-            "format='parquet' to load it here"
+            f"{folder} is a mixture in the format {' and '.join(manifest.formats)}, which its own readers open; make "
+            "one with format='parquet' to load it here"
         )
-    names = [file.name for file in manifest.files if file.split == split]
-    if not names:
+    if split == "train":
+        return parquet_dataset([folder / file.name for file in manifest.files if file.format == "parquet"])
+    return parquet_dataset(_held_out(folder, manifest, split))
+
+
+def _held_out(folder: Path, manifest: MixtureManifest, split: Split) -> list[Path]:
+    """The Parquet files of the shared holdout that are of the sources of a mixture, in its order."""
+    shared = HoldoutLayout(folder.parent / HOLDOUT_FOLDER)
+    if not any(getattr(source, split) for source in manifest.holdout if source.weight):
         raise ConfigError(f"the split {split} of {folder} is empty; raise holdout and mix again to have one")
-    return parquet_dataset([folder / name for name in names])
+    length = checked(Recipe, manifest.recipe, str(MixtureLayout(folder).manifest)).sequence_length
+    held_out = read_holdout_manifest(shared.root)
+    files = [
+        file
+        for source in manifest.holdout
+        if source.weight
+        for file in held_out.files_of(source.source, split, length, "parquet")
+    ]
+    if not files or held_out.store != manifest.store:
+        raise ConfigError(
+            f"{shared.root} is not what {folder} is measured by; run slimpajama mix with its recipe again to have both"
+        )
+    return [shared.root / file.name for file in files]
 
 
 def _expect(kind: str, given: Sequence[str], known: Sequence[str]) -> None:

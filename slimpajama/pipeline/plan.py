@@ -38,9 +38,10 @@ from slimpajama.engine.resources import worker_count
 from slimpajama.errors import ConfigError
 from slimpajama.logging import captured
 from slimpajama.mixture.stages.build import BuildStage
+from slimpajama.mixture.stages.shared_holdout import SharedHoldoutStage
 from slimpajama.pipeline.dedup import deduplicate_on
 from slimpajama.pipeline.mix import make_mixtures
-from slimpajama.pipeline.preflight import check_recipes, check_tokenizer
+from slimpajama.pipeline.preflight import check_tokenizer, checked_recipes
 from slimpajama.pipeline.run import located, recipes_of, run_config, source_of
 from slimpajama.planning.calibration import linking_speed
 from slimpajama.planning.cost_model import Measured, RunPlan, SourceEstimate, Wanted, run_plan
@@ -128,7 +129,8 @@ def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, progr
         corpus = discover(source, config.dedup.sources, config.dedup.piece_bytes, layout=config.dedup.layout)
         report_left_out(corpus, config.dedup.strict_input)
         if recipes:
-            check_recipes(recipes, [one.name for one in corpus.sources])
+            set_names = {one.name: one.set_name for one in corpus.sources}
+            recipes = checked_recipes(recipes, tuple(set_names), set_names)
             check_tokenizer(config.tokens, scratch)
         expanded = text_bytes(corpus.files)
         part = min(MOST_TEXT, max(SAMPLE_TEXT, expanded // 100)) / max(1, expanded)
@@ -143,16 +145,22 @@ def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, progr
         told = Wanted(
             pieces=round(len(corpus.bundles) * larger),
             scopes=scopes_written(config.dedup.scope),
-            mixed=sum(recipe.tokens for recipe in recipes) if recipes else None,
+            mixed=sum(recipe.budget or 0 for recipe in recipes) if recipes else None,
             kept=assumptions.kept,
             cores=assumptions.cores or worker_count(config.dedup),
             nodes=assumptions.nodes,
         )
-        return replace(run_plan(config.dedup, sources, measured, told), notes=_notes(config.dedup, assumptions))
+        return replace(
+            run_plan(config.dedup, sources, measured, told), notes=_notes(config.dedup, recipes, assumptions)
+        )
 
 
-def _notes(config: Config, assumptions: Assumptions) -> list[str]:
-    notes = []
+def _notes(config: Config, recipes: Sequence[Recipe], assumptions: Assumptions) -> list[str]:
+    notes = [
+        f"the recipe {recipe.name} takes epochs of its sources and no budget, so its tokens are not in these figures"
+        for recipe in recipes
+        if recipe.budget is None
+    ]
     if assumptions.text or assumptions.documents:
         notes.append("text and documents in all are as said, and divided among the sources as what lies here is")
     if assumptions.cores and config.workers is not None and config.workers < assumptions.cores:
@@ -258,14 +266,19 @@ def _measure_mixing(
         make_mixtures(scratch / "out", [], config, scratch / "mix", stages=of_store, memory=1 << 28)
     store = open_store(scratch / "mix" / TOKENS_FOLDER)
     available = {name: store.stream(name, "train", Selection("local")).tokens for name in store.sources}
-    # Repeated documents would compress better than others; but a source may have next to nothing in the sample.
-    once = min(int(available.get(name, 0) / share) for name, share in recipe.shares().items())
-    mixed = min(MOST_MIXED, max(FEWEST_SEQUENCES * recipe.sequence_length, once))
-    small = recipe.model_copy(update={"tokens": mixed, "max_epochs": 1e9, "name": "mixture"})
+    # What a token takes does not depend on the proportions, and a source may have next to nothing in the sample.
+    length = recipe.sequence_length
+    mixed = min(MOST_MIXED, max(FEWEST_SEQUENCES * length, sum(available.values())))
+    asked = {"name": "mixture", "rule": "proportional", "tokens": mixed, "sequence_length": length, "max_epochs": 1e9}
+    small = checked(Recipe, asked, "the recipe that is measured")
     with captured(logging.WARNING):
         make_mixtures(scratch / "out", [small], config, scratch / "mix", stages=of_mixture, memory=1 << 28)
     seconds = {name: record.seconds for name, record in of_store.records.items()}
-    return seconds | {BuildStage.title: of_mixture.records["mix mixture"].seconds}, sum(available.values()), mixed
+    for name, record in of_mixture.records.items():
+        if step_of(name) == SharedHoldoutStage.title:
+            seconds[SharedHoldoutStage.title] = record.seconds
+    seconds[BuildStage.title] = of_mixture.records["mix mixture"].seconds
+    return seconds, sum(available.values()), mixed
 
 
 def _held(out: Path) -> dict[str, dict[str, tuple[int, int]]]:

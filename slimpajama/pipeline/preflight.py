@@ -8,7 +8,7 @@ given. What cannot be known yet (how many tokens a source has) is left to the pl
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slimpajama.config.dedup import Config
@@ -16,15 +16,23 @@ from slimpajama.config.recipe import Recipe
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.corpus.discovery import discover
 from slimpajama.errors import ConfigError, OutputError
-from slimpajama.mixture.layout import MixtureLayout
-from slimpajama.mixture.plan import check_sources
+from slimpajama.mixture.layout import HOLDOUT_FOLDER, MixtureLayout
+from slimpajama.mixture.plan import with_found_names
+from slimpajama.mixture.ratios import RATIOS_FILE
 from slimpajama.storage.atomic import read_json
 from slimpajama.tokens.earlier_holdout import earlier_holdout
 from slimpajama.tokens.holdout import read_held_out
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 from slimpajama.tokens.tokenizer import END_OF_TEXT, declared_beside, fetch_tokenizer, load_tokenizer, local_file
 
-__all__ = ["check_earlier_holdout", "check_recipes", "check_targets", "check_tokenizer", "sources_of"]
+__all__ = ["check_earlier_holdout", "check_targets", "check_tokenizer", "checked_recipes", "sources_of"]
+
+TAKEN = {
+    TOKENS_FOLDER: "the token store lies",
+    HOLDOUT_FOLDER: "what is held out lies",
+    RATIOS_FILE: "the ratios of all mixtures stand",
+}
+"""Names in an output of mixtures that no recipe can have."""
 
 
 def sources_of(config: Config, input: Path) -> tuple[str, ...]:
@@ -33,15 +41,24 @@ def sources_of(config: Config, input: Path) -> tuple[str, ...]:
     return tuple(source.name for source in sources)
 
 
-def check_recipes(recipes: Sequence[Recipe], sources: Sequence[str], *, global_only: str = "") -> None:
-    """Raise :class:`ConfigError` for a recipe that asks for a source or a scope that there is not.
+def checked_recipes(
+    recipes: Sequence[Recipe],
+    sources: Sequence[str],
+    set_names: Mapping[str, str] | None = None,
+    *,
+    global_only: str = "",
+) -> list[Recipe]:
+    """The recipes with their sources by the names they have among ``sources``.
 
-    ``global_only``: where only globally deduplicated shards are written, who says so and what to do.
+    ``set_names``: what records call a source, by its name. ``global_only``: where only globally deduplicated shards are
+    written, who says so and what to do. Raises :class:`ConfigError` for a recipe that asks for a source or a scope that
+    there is not.
     """
-    for recipe in recipes:
-        check_sources(recipe, sources)
+    found = [with_found_names(recipe, sources, set_names) for recipe in recipes]
+    for recipe in found:
         if recipe.scope == "local" and global_only:
             raise ConfigError(f"{recipe.name} asks for the local scope, but {global_only}")
+    return found
 
 
 def check_targets(recipes: Sequence[Recipe], output: Path) -> None:
@@ -50,8 +67,8 @@ def check_targets(recipes: Sequence[Recipe], output: Path) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two recipes are named {name!r}; each needs a folder of its own")
-        if name == TOKENS_FOLDER:
-            raise ConfigError(f"a recipe cannot be named {TOKENS_FOLDER!r}: that folder holds the token store")
+        if name in TAKEN:
+            raise ConfigError(f"a recipe cannot be named {name!r}: that is where {TAKEN[name]}; rename it")
         if MixtureLayout(output / name).is_foreign:
             raise OutputError(
                 f"{output / name} is there already and is no mixture; rename the recipe {name!r}, or choose another "

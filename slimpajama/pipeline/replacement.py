@@ -18,8 +18,10 @@ from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.summary import read_summary
 from slimpajama.errors import InputNotFound, OutputError
 from slimpajama.logging import LOGGER
+from slimpajama.mixture.formats.base import lies_beside
 from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.pipeline.request import DedupRequest, MixRequest, RunRequest, last_request
+from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.stages.markers import changes, reasons
 from slimpajama.storage.atomic import read_json
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
@@ -74,12 +76,22 @@ def replaced_mixtures(output: Path, recipes: Sequence[Recipe], request: MixReque
     for recipe in recipes if build else ():
         manifest = read_json(MixtureLayout(output / recipe.name).manifest)
         if isinstance(manifest, dict) and "recipe" in manifest:
-            old = {"recipe": manifest["recipe"], "format": manifest.get("format")}
-            new = {"recipe": recipe.model_dump(mode="json"), "format": request.format}
-            why = reasons(changes(old, new))
+            differ = changes({"recipe": manifest["recipe"]}, {"recipe": recipe.model_dump(mode="json")})
+            formats = manifest.get("formats")
+            why = reasons(differ or _same_names(formats if isinstance(formats, list) else [], request.format))
             if why:
                 found.append(f"{output / recipe.name} is a finished mixture that would be replaced ({why})")
     return found
+
+
+def _same_names(before: Sequence[str], now: str) -> list[str]:
+    """The formats that cannot lie beside another one."""
+    known = [MIXTURE_FORMATS.get(name) for name in before if name in MIXTURE_FORMATS.names and name != now]
+    return [
+        f"format {one.name} -> {now}, whose files have the same names"
+        for one in known
+        if not lies_beside(one, MIXTURE_FORMATS.get(now))
+    ]
 
 
 def announce(replaced: Sequence[str], keep: bool) -> None:

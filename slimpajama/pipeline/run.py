@@ -24,9 +24,9 @@ from slimpajama.pipeline.mix import Mixtures, make_mixtures, mix_request
 from slimpajama.pipeline.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import (
     check_earlier_holdout,
-    check_recipes,
     check_targets,
     check_tokenizer,
+    checked_recipes,
     sources_of,
 )
 from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
@@ -142,8 +142,8 @@ def run_all(
     if config.sample is None:
         refuse_overlap(source, output)
     if recipes:
-        _check(config, recipes, source, output)
-    mixtures = Mixtures(None, {}, {})
+        recipes = _checked(config, recipes, source, output)
+    mixtures = Mixtures(None, {}, {}, {})
     with (engine or EngineChoice()).opened(config.dedup) as opened, locked(output):
         if keep:
             announce(_replaced(config, recipes, source, output), keep)
@@ -155,7 +155,7 @@ def run_all(
             source,
             output / "dedup",
             config.dedup,
-            mixed=[recipe.tokens for recipe in recipes] if recipes else None,
+            mixed=[recipe.budget or 0 for recipe in recipes] if recipes else None,
             keep=keep,
         )
         stages = Stages(opened, progress_for(progress))
@@ -191,15 +191,17 @@ def _replaced(config: RunConfig, recipes: Sequence[Recipe], source: Path, output
     ]
 
 
-def _check(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: Path) -> None:
-    """Whether all recipes and the tokenizer can be used after hours of deduplication."""
+def _checked(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: Path) -> list[Recipe]:
+    """The recipes with their sources by the names they will have, if they and the tokenizer can be used after hours of
+    deduplication."""
     check_targets(recipes, output / "mixtures")
     of_sample = config.sample is not None and not config.dedup.sources
     names = tuple(REDPAJAMA_SET_NAMES) if of_sample else sources_of(config.dedup, source)
     global_only = "dedup.scope is global, so only globally deduplicated shards are written; set it to both"
-    check_recipes(recipes, names, global_only=global_only if config.dedup.scope == "global" else "")
+    set_names = {one.name: one.set_name for one in config.dedup.sources}
     check_tokenizer(config.tokens, output / "mixtures" / TOKENS_FOLDER)
     check_earlier_holdout(config.tokens, output / "mixtures" / TOKENS_FOLDER)
+    return checked_recipes(recipes, names, set_names, global_only=global_only if config.dedup.scope == "global" else "")
 
 
 def _list_files(output: Path, summary: FileRecord, mixed: bool) -> None:

@@ -21,7 +21,7 @@ from slimpajama.engine import Engine, Item
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.resources import task_bytes
 from slimpajama.errors import InputError, InputNotFound
-from slimpajama.mixture.layout import MixtureLayout
+from slimpajama.mixture.layout import HOLDOUT_FOLDER, MixtureLayout
 from slimpajama.pipeline.request import RunRequest, last_request
 from slimpajama.pipeline.verify_removals import removal_findings
 from slimpajama.stages.progress import SILENT, Progress, StageStart, progress_for
@@ -221,7 +221,8 @@ def _check_mixtures(folder: Path, summary: DedupSummary | None, checks: _Checks)
         known |= _check_store(store, folder, summary, checks, _is_sound(layout.summary, folder, listing))
         for name in names:
             if _is_sound(MixtureLayout(folder / name).manifest, folder, listing):
-                files, findings = mixture_files.file_checks(folder / name, store)
+                checking = mixture_files.holdout_checks if name == HOLDOUT_FOLDER else mixture_files.file_checks
+                files, findings = checking(folder / name, store)
                 checks.found(findings)
                 sizes = [file.entry.bytes for file in files]
                 checks.run(f"files of {name}", files, mixture_files.check_file, sizes)

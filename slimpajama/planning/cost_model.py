@@ -36,6 +36,7 @@ from slimpajama.engine.resources import (
     worker_count,
 )
 from slimpajama.mixture.stages.build import BuildStage
+from slimpajama.mixture.stages.shared_holdout import SharedHoldoutStage
 from slimpajama.planning.calibration import LinkingSpeed
 from slimpajama.planning.estimates import Range
 from slimpajama.planning.stage_rates import Observed, rates_of
@@ -44,7 +45,7 @@ from slimpajama.tokens.stages.order import TOKEN_STAGES
 
 __all__ = ["Measured", "On", "RunPlan", "SourceEstimate", "StageCost", "Wanted", "run_plan"]
 
-STAGES: tuple[type[Stage[Any, Any]], ...] = (*DEDUP_STAGES, *TOKEN_STAGES, BuildStage)
+STAGES: tuple[type[Stage[Any, Any]], ...] = (*DEDUP_STAGES, *TOKEN_STAGES, SharedHoldoutStage, BuildStage)
 """All stages of a run. Each says itself what it scales with, and whether it is a single task."""
 
 On = Literal["all workers", "one machine", "one process"]

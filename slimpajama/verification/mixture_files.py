@@ -13,15 +13,16 @@ from pathlib import Path
 from slimpajama.config.loading import checked
 from slimpajama.config.recipe import Recipe
 from slimpajama.errors import InputError, SlimpajamaError
-from slimpajama.mixture.layout import MixtureLayout
-from slimpajama.mixture.manifest import MixtureFile, read_mixture_manifest
+from slimpajama.mixture.layout import HoldoutLayout, MixtureLayout
+from slimpajama.mixture.manifest import MixtureFile, held_out_sources, read_holdout_manifest, read_mixture_manifest
 from slimpajama.mixture.plan import plan_from_store
 from slimpajama.mixture.stages.build import BuildPayload, BuildStage, file_groups
+from slimpajama.mixture.stages.shared_holdout import SharedHoldoutStage, held_out_sequences
 from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.tokens.store import TokenStore, open_store
 from slimpajama.verification.findings import REMEDY, Checked, damage, found_reading
 
-__all__ = ["FileCheck", "check_file", "file_checks"]
+__all__ = ["FileCheck", "check_file", "file_checks", "holdout_checks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +60,52 @@ def file_checks(out: Path, store: TokenStore) -> tuple[list[FileCheck], list[str
         plan = plan_from_store(store, recipe)
     except SlimpajamaError as fault:
         return [], [*findings, f"{path}: {fault}; {REMEDY}"]
-    stage = BuildStage(store, recipe, plan, layout, MIXTURE_FORMATS.get(manifest.format))
-    planned = {file.name: payload for payload in stage.payloads() for file in payload.output_files}
+    stages = [BuildStage(store, recipe, plan, layout, MIXTURE_FORMATS.get(name)) for name in manifest.formats]
+    planned = {file.name: payload for stage in stages for payload in stage.payloads() for file in payload.output_files}
     sequences = {source.name: source.sequences for source in plan.sources}
     said = {source.source: source.sequences for source in manifest.plan.sources}
     if said != sequences:
         findings.append(f"{path} says {said} sequences, but the plan is {sequences}; {REMEDY}")
+    measured = held_out_sources(plan, held_out_sequences(store, recipe.sequence_length))
+    if measured != manifest.holdout:
+        findings.append(f"{path} says other weights or sequences of the shared holdout than there are; {REMEDY}")
     if set(planned) != set(entries):
         odd = sorted(set(planned) ^ set(entries))
         findings.append(f"{path} lists other files than the plan has, e.g. {odd[0]}; {REMEDY}")
     return [FileCheck(out, entry, planned.get(name)) for name, entry in entries.items()], findings
+
+
+def holdout_checks(folder: Path, store: TokenStore) -> tuple[list[FileCheck], list[str]]:
+    """The files of the shared holdout, and what is wrong with its manifest."""
+    layout = HoldoutLayout(folder)
+    path = layout.manifest
+    try:
+        manifest = read_holdout_manifest(folder)
+    except InputError as fault:
+        return [], [str(fault)]
+    entries = {
+        file.name: MixtureFile(
+            file.name, file.bytes, file.blake2b, file.format, {file.source: file.sequences}, file.documents
+        )
+        for file in manifest.files
+    }
+    if manifest.store.fingerprint != store.fingerprint:
+        finding = (
+            f"{path} is of a token store that is there no more ({manifest.store.fingerprint}); run slimpajama mix with "
+            "any of the recipes again to make the holdout from the store there is"
+        )
+        return [FileCheck(folder, entry, None) for entry in entries.values()], [finding]
+    planned = {
+        layout.relative(file): payload
+        for length, name in dict.fromkeys((file.length, file.format) for file in manifest.files)
+        for payload in SharedHoldoutStage(store, length, layout, MIXTURE_FORMATS.get(name)).payloads()
+        for file in payload.output_files
+    }
+    findings = []
+    if set(planned) != set(entries):
+        odd = sorted(set(planned) ^ set(entries))
+        findings.append(f"{path} lists other files than the store has held out, e.g. {odd[0]}; {REMEDY}")
+    return [FileCheck(folder, entry, planned.get(name)) for name, entry in entries.items()], findings
 
 
 def check_file(check: FileCheck) -> Checked:

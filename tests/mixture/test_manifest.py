@@ -11,11 +11,11 @@ import pytest
 from slimpajama.errors import InputError
 from slimpajama.mixture.layout import MixtureLayout, is_output_file
 from slimpajama.mixture.manifest import (
+    HeldOutSource,
     MixtureFile,
     MixtureManifest,
     MixturePlan,
     MixtureSource,
-    SequenceCounts,
     StoreUsed,
     read_mixture_manifest,
 )
@@ -24,13 +24,12 @@ from slimpajama.storage.atomic import write_json
 
 MANIFEST = MixtureManifest(
     recipe={"name": "web", "weights": {"c4": 100.0}},
-    plan=MixturePlan(10, 640, (MixtureSource("c4", 1.0, 10, 640, 1280, 0.5, 640),)),
+    plan=MixturePlan(10, 640, (MixtureSource("c4", 1.0, 0, 10, 640, 1280, 0.5, 640),)),
     store=StoreUsed("abc", 600, 0),
-    format="parquet",
-    sequences=SequenceCounts(train=10, validation=1, test=0),
+    formats=("parquet",),
+    holdout=(HeldOutSource("c4", 1.0, 1, 0), HeldOutSource("books", 0.0, 5, 5)),
     warnings=("few",),
-    empty_splits=("test",),
-    files=(MixtureFile("train-00000-of-00001.parquet", 99, "ff", "train", {"c4": 10}, 7),),
+    files=(MixtureFile("train-00000-of-00001.parquet", 99, "ff", "parquet", {"c4": 10}, 7),),
     versions={"python": "3.10"},
 )
 
@@ -38,15 +37,15 @@ MANIFEST = MixtureManifest(
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     write_json(MixtureLayout(tmp_path).manifest, msgspec.to_builtins(MANIFEST))
     assert read_mixture_manifest(tmp_path) == MANIFEST
-    assert "version" not in orjson.loads((tmp_path / "manifest.json").read_bytes()), "the first has no number"
+    assert orjson.loads((tmp_path / "manifest.json").read_bytes())["version"] == 2
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "is of version 2, and this slimpajama reads version 1"),
+        ({"version": 3}, "is of version 3, and this slimpajama reads version 2"),
         ({"stores": 1}, "is missing or broken"),
-        ({"format": None}, "is missing or broken"),
+        ({"formats": None}, "is missing or broken"),
         ({"files": [{"name": "a"}]}, "is missing or broken"),
     ],
 )
@@ -64,7 +63,7 @@ def test_none_at_all(tmp_path: Path) -> None:
 def test_a_summary_is_the_manifest_and_the_seconds() -> None:
     summary = MixtureSummary.of(MANIFEST, 1.23456)
     assert summary.as_dict() == {**msgspec.to_builtins(MANIFEST), "seconds": 1.235}
-    assert summary.sequences.by_split == {"train": 10, "validation": 1, "test": 0}
+    assert summary.held_out == {"validation": 1, "test": 0}, "of its own sources alone"
 
 
 def test_which_names_are_files_of_a_mixture() -> None:

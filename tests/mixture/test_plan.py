@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from slimpajama.config.recipe import Recipe, load_recipe
 from slimpajama.errors import ConfigError
-from slimpajama.mixture.plan import apportion, plan_mixture, plan_table, plan_warnings, share_out
+from slimpajama.mixture.plan import plan_mixture
+from slimpajama.mixture.plan_text import plan_table, plan_warnings
+from slimpajama.mixture.sharing import apportion, share_out
 from tests.conftest import REPOSITORY
 
 
@@ -29,10 +31,10 @@ def refusal(wanted: Recipe, available: dict[str, int]) -> str:
 
 def budget_within(wanted: Recipe, most: dict[str, int]) -> bool:
     """Said slowly: whether no source gets more sequences than it has when repeated as often as is allowed."""
-    total = wanted.tokens // wanted.sequence_length
+    total = (wanted.budget or 0) // wanted.sequence_length
     counts = apportion(list(wanted.shares().values()), total)
     return all(
-        count * wanted.sequence_length <= wanted.max_epochs * most[source]
+        count * wanted.sequence_length <= wanted.most_epochs(source) * most[source]
         for source, count in zip(wanted.shares(), counts, strict=True)
     )
 
@@ -128,13 +130,13 @@ def test_a_plan_meets_any_recipe(parts: list[int], length: int, more: int, file_
     plan = plan_mixture(wanted, {f"s{at}": 10 + at for at in range(len(parts))})
     total = (length + more) // length
     assert plan.sequences == total
-    assert plan.sequences * length <= wanted.tokens < (plan.sequences + 1) * length
+    assert plan.sequences * length <= length + more < (plan.sequences + 1) * length
     for source in plan.sources:
         assert abs(source.sequences - source.share * total) < 1
         assert source.tokens == source.sequences * length
         assert source.epochs == source.tokens / source.available
         assert source.unused == max(0, source.available - source.tokens)
-    assert plan.bounds[-1].tolist() == [source.sequences for source in plan.sources]
+    assert plan.phases[0].bounds[-1].tolist() == [source.sequences for source in plan.sources]
     assert plan.files <= total
     assert plan.files == min(total, max(1, round(total * length / file_tokens)))
 
@@ -149,7 +151,7 @@ def test_a_plan_by_hand() -> None:
         ("code", 20, 200, 200 / 205, 5),
     ]
     # 100 sequences in files of 33, 33 and 34: the shares of a third are 3.3, 23.1 and 6.6.
-    assert plan.bounds.tolist() == [[0, 0, 0], [3, 23, 7], [7, 46, 13], [10, 70, 20]]
+    assert plan.phases[0].bounds.tolist() == [[0, 0, 0], [3, 23, 7], [7, 46, 13], [10, 70, 20]]
 
 
 def test_a_plan_does_not_depend_on_the_order_in_which_weights_are_written() -> None:
@@ -159,7 +161,7 @@ def test_a_plan_does_not_depend_on_the_order_in_which_weights_are_written() -> N
         for weights in ({"web": 70.0, "code": 20.0, "wiki": 10.0}, {"code": 20.0, "wiki": 10.0, "web": 70.0})
     ]
     assert plans[0].sources == plans[1].sources
-    assert plans[0].bounds.tolist() == plans[1].bounds.tolist()
+    assert plans[0].phases[0].bounds.tolist() == plans[1].phases[0].bounds.tolist()
 
 
 def test_the_table_of_a_plan_says_asked_got_epochs_and_unused() -> None:
@@ -196,21 +198,21 @@ def test_a_source_that_is_not_there_is_named_with_those_that_are() -> None:
 
 def test_a_source_without_documents_is_named_with_the_scope() -> None:
     assert refusal(recipe({"web": 90, "wiki": 10}, scope="local"), {"web": 1000, "wiki": 0}) == (
-        "r asks 10 % of source 'wiki', which has no training document in the local scope; set its weight to 0 and "
-        "share it among the others"
+        "r asks 10 % of source 'wiki', which has no training document in the local scope; leave it out and share its "
+        "part among the others"
     )
 
 
 def test_too_many_epochs_are_refused_with_the_numbers() -> None:
     assert refusal(recipe({"web": 75, "wiki": 25}, tokens=1_000_000), {"web": 10**6, "wiki": 50_000}) == (
         "r asks 250,000 tokens of wiki, 5.00 epochs of the 50,000 there are; max_epochs is 4: lower tokens to at most "
-        "800,000, its weight to 20 %, or raise max_epochs"
+        "800,000, its share to 20 %, or raise max_epochs"
     )
     assert refusal(
         recipe({"web": 50, "wiki": 50}, tokens=64_000, sequence_length=64, max_epochs=1), {"web": 10**6, "wiki": 1000}
     ) == (
         "r asks 32,000 tokens of wiki, 32.00 epochs of the 1,000 there are; max_epochs is 1: lower tokens to at most "
-        "1,920, its weight to 1.5 %, or raise max_epochs"
+        "1,920, its share to 1.5 %, or raise max_epochs"
     )
     assert (
         plan_mixture(recipe({"web": 75, "wiki": 25}, tokens=800_000), {"web": 10**6, "wiki": 50_000}).sources[1].epochs
@@ -231,7 +233,7 @@ def test_doing_what_the_refusal_says_is_enough(
     if budget_within(wanted, there):
         assert plan_mixture(wanted, there).sequences == tokens // length
         return
-    said = re.search(r"lower tokens to at most ([\d,]+), its weight to ([\d.]+) %", refusal(wanted, there))
+    said = re.search(r"lower tokens to at most ([\d,]+), its share to ([\d.]+) %", refusal(wanted, there))
     assert said is not None
     lower = int(said[1].replace(",", ""))
     assert length <= lower < tokens
@@ -257,13 +259,12 @@ def test_a_source_whose_share_is_too_small_for_a_sequence_is_told_with_the_numbe
 def test_a_source_without_a_held_out_sequence_is_told_with_the_numbers() -> None:
     wanted = recipe({"web": 50, "wiki": 50})
     plan = plan_mixture(wanted, {"web": 10_000, "wiki": 10_000, "code": 1})
-    held_out = {"validation": {"web": 10, "wiki": 9, "code": 0}, "test": {"web": 0, "wiki": 3, "code": 0}}
+    held_out = {"validation": {"web": 1, "wiki": 0, "code": 0}, "test": {"web": 0, "wiki": 0, "code": 0}}
     validation, test = plan_warnings(wanted, plan, held_out)
     assert validation == (
-        "r has no validation sequence of 10 tokens from 'wiki' (9 tokens held out); a larger holdout or shorter "
-        "sequences give some"
+        "r has no validation sequence of 10 tokens from 'wiki'; a larger holdout or shorter sequences give some"
     )
-    assert test.startswith("r has no test sequence of 10 tokens from 'web' (0 tokens held out), 'wiki' (3 tokens held ")
+    assert test.startswith("r has no test sequence of 10 tokens from 'web', 'wiki'; a larger ")
 
 
 @given(weights, st.integers(10, 5000))

@@ -14,7 +14,7 @@ from slimpajama.config.dedup import Config, load_config
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.errors import ConfigError, InputNotFound, OutputError
-from slimpajama.pipeline.preflight import check_recipes, check_targets, check_tokenizer, sources_of
+from slimpajama.pipeline.preflight import check_targets, check_tokenizer, checked_recipes, sources_of
 from tests.corpus.shards import put
 from tests.tokens.token_corpus import small_tokenizer
 
@@ -24,26 +24,26 @@ def recipe(name: str = "mine", scope: Any = "global", **weights: float) -> Recip
 
 
 def test_a_source_that_there_is_not_is_told_with_those_that_there_are() -> None:
-    check_recipes([recipe(), recipe(c4=50, books=50)], ["c4", "books"])
+    checked_recipes([recipe(), recipe(c4=50, books=50)], ["c4", "books"])
     with pytest.raises(ConfigError) as refusal:
-        check_recipes([recipe(), recipe("second", c4=75, wikipeda=25)], ["c4", "wikipedia"])
+        checked_recipes([recipe(), recipe("second", c4=75, wikipeda=25)], ["c4", "wikipedia"])
     assert str(refusal.value) == (
         "second asks 25 % of source 'wikipeda', but there is none; there are c4, wikipedia: write 'wikipedia' if you "
         "mean that, add it to the input, or leave it out of the recipe"
     )
     with pytest.raises(ConfigError, match="there are c4: add it to the input, or leave it out"):
-        check_recipes([recipe(patents=100)], ["c4"])
+        checked_recipes([recipe(patents=100)], ["c4"])
 
 
 def test_a_source_of_weight_nothing_need_not_be_there() -> None:
-    check_recipes([recipe(c4=100, books=0)], ["c4"])
+    checked_recipes([recipe(c4=100, books=0)], ["c4"])
 
 
 def test_a_local_recipe_needs_local_shards() -> None:
-    check_recipes([recipe(scope="local")], ["c4"])
-    check_recipes([recipe()], ["c4"], global_only="so it is")
+    checked_recipes([recipe(scope="local")], ["c4"])
+    checked_recipes([recipe()], ["c4"], global_only="so it is")
     with pytest.raises(ConfigError, match="mine asks for the local scope, but so it is"):
-        check_recipes([recipe(scope="local")], ["c4"], global_only="so it is")
+        checked_recipes([recipe(scope="local")], ["c4"], global_only="so it is")
 
 
 def test_sources_are_those_of_the_config_or_of_the_folders(tmp_path: Path) -> None:

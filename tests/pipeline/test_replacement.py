@@ -66,7 +66,7 @@ RECIPE = Recipe(name="web", weights={"c4": 100}, tokens=1000, sequence_length=64
     ("recipe", "settings", "format", "expected"),
     [
         ({}, {}, "parquet", []),
-        ({}, {}, "megatron", ['web is a finished mixture that would be replaced (format: "parquet" -> "megatron")']),
+        ({}, {}, "megatron", []),
         ({"seed": 2}, {}, "parquet", ["web is a finished mixture that would be replaced (recipe.seed: 1 -> 2)"]),
         (
             {},
@@ -81,7 +81,7 @@ def test_what_other_settings_replace_among_mixtures(
 ) -> None:
     write_request(tmp_path, mix_request(Path("/in"), [RECIPE], TokenConfig(), "parquet"))
     write_json(tmp_path / "tokens" / "store.json", {})
-    write_json(tmp_path / "web" / "manifest.json", {"recipe": RECIPE.model_dump(mode="json"), "format": "parquet"})
+    write_json(tmp_path / "web" / "manifest.json", {"recipe": RECIPE.model_dump(mode="json"), "formats": ["parquet"]})
     recipes = [RECIPE.model_copy(update=recipe)]
     arguments = mix_request(Path("/in"), recipes, TokenConfig(**settings), format)
     assert replaced_mixtures(tmp_path, recipes, arguments, build=True) == [f"{tmp_path}/{one}" for one in expected]

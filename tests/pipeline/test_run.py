@@ -172,8 +172,9 @@ def test_all_recipes_are_read_before_anything_is_started(tmp_path: Path) -> None
     result = run(file, tmp_path / "out")
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (
-        f"error: {tmp_path / 'recipes' / 'both.yaml'}: settings: the weights sum to 75 %; they are shares of the "
-        "tokens and must sum to 100 (within 0.2 for rounded tables)"
+        f"error: {tmp_path / 'recipes' / 'both.yaml'}: settings: the weights sum to 75; as percent they must "
+        "sum to 100 (within 0.2 for rounded tables), as fractions to 1 (within 0.002); for other numbers set "
+        "weights_are to ratio or tokens"
     )
     assert not (tmp_path / "out").exists()
 
@@ -192,7 +193,14 @@ def test_a_run_makes_sample_deduplication_store_mixtures_and_summary(done: tuple
         "request.json",
         "files.json",
     }
-    assert {path.name for path in (out / "mixtures").iterdir()} == {"tokens", "web", "both", "request.json"}
+    assert {path.name for path in (out / "mixtures").iterdir()} == {
+        "tokens",
+        "holdout",
+        "web",
+        "both",
+        "ratios.csv",
+        "request.json",
+    }
     summary = orjson.loads((out / "summary.json").read_bytes())
     assert summary["config"]["sample"] == {"docs": 300, "seed": 4}
     assert summary["dedup"] == orjson.loads((out / "dedup" / "summary.json").read_bytes())
@@ -203,14 +211,15 @@ def test_a_run_makes_sample_deduplication_store_mixtures_and_summary(done: tuple
         "tokenise",
         "holdout",
         "shuffle",
+        "holdout files 64",
         "token store",
         "mix web",
         "mix both",
     }
     for name in RECIPES:
         manifest = orjson.loads((out / "mixtures" / name / "manifest.json").read_bytes())
-        assert manifest["sequences"]["train"] == 40_000 // 64
-        assert summary["mixtures"][name]["sequences"] == manifest["sequences"]
+        assert manifest["plan"]["sequences"] == 40_000 // 64
+        assert summary["mixtures"][name]["holdout"] == manifest["holdout"]
         assert summary["mixtures"][name]["plan"] == manifest["plan"]
 
 
@@ -235,7 +244,7 @@ def test_a_second_run_reuses_everything(config: Path, done: tuple[Path, Result])
     assert times(out) == before
     assert len(before) > 30
     summary = orjson.loads(result.stdout)
-    assert list(summary["stages"]) == ["token store", "mix web", "mix both"]
+    assert list(summary["stages"]) == ["token store", "holdout files 64", "mix web", "mix both"]
     for stages in (summary["stages"], summary["dedup"]["stages"]):
         assert all(stage["reused"] == stage["items"] for stage in stages.values())
 
@@ -265,7 +274,7 @@ def test_another_budget_keeps_the_store(config: Path, done: tuple[Path, Result],
     words += ["--input", str(done[0] / "sample")]
     assert run(config, out, *words).exit_code == 0
     assert {path: at for path, at in times(out).items() if path in before} == before
-    assert orjson.loads((out / "mixtures" / "web" / "manifest.json").read_bytes())["sequences"]["train"] == 312
+    assert orjson.loads((out / "mixtures" / "web" / "manifest.json").read_bytes())["plan"]["sequences"] == 312
 
 
 def test_an_input_is_found_beside_the_config_and_another_by_the_flag(done: tuple[Path, Result], tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "SequenceWriter",
     "WrittenPart",
     "filled_tokens",
+    "lies_beside",
 ]
 
 
@@ -111,3 +112,8 @@ class MixtureFormat(ABC):
     def card_header(self, splits: Sequence[str]) -> Mapping[str, object]:
         """What the YAML head of the dataset card says, so that ``datasets`` finds the files of each split."""
         return {}
+
+
+def lies_beside(one: MixtureFormat, other: MixtureFormat) -> bool:
+    """Whether a mixture can lie in one folder in both formats: no file of the one has the name of one of the other."""
+    return not set(one.endings) & set(other.endings)

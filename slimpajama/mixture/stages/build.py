@@ -9,7 +9,7 @@ quarter slower for touching it), and a shuffle over all files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from slimpajama.engine.heartbeat import beat
 from slimpajama.mixture.formats.base import MixtureFormat, SequenceGroup, SequenceShape
 from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.mixture.packing import pack
-from slimpajama.mixture.plan import Plan, share_out
+from slimpajama.mixture.plan import Plan
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import WrittenFile
@@ -33,7 +33,7 @@ from slimpajama.tokens.seeded_order import seeded_hash
 from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore, TokenStream, open_store
 
-__all__ = ["GROUP_TOKENS", "BuildPayload", "BuildResult", "BuildStage", "file_groups"]
+__all__ = ["GROUP_TOKENS", "BuildPayload", "BuildResult", "BuildStage", "build_task", "file_groups"]
 
 GROUP_TOKENS = 1 << 22
 """Tokens of a group of sequences: 16 MiB, which a writer and a streaming reader hold at once."""
@@ -92,7 +92,7 @@ class BuildResult(StageResult, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class BuildStage(Stage[BuildPayload, BuildResult]):
-    """All files of the mixture of ``recipe``."""
+    """All files of the mixture of ``recipe``: its training split, as what is held out is shared by all mixtures."""
 
     store: TokenStore
     recipe: Recipe
@@ -102,7 +102,7 @@ class BuildStage(Stage[BuildPayload, BuildResult]):
 
     name: ClassVar[str] = "mix"
     title: ClassVar[str] = "mixtures"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     result_type = BuildResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.tokens.compiled",)
     scales_with: ClassVar[Scale] = "mixed tokens"
@@ -118,69 +118,27 @@ class BuildStage(Stage[BuildPayload, BuildResult]):
         return Markers(self.layout.done, self.layout.root, BuildResult)
 
     def tasks(self) -> Sequence[Task[BuildPayload]]:
-        """One for each file, split by split."""
-        inputs = {
-            "version": self.version,
-            "store": self.store.fingerprint,
-            "recipe": self.recipe.model_dump(mode="json"),
-            "format": self.format.name,
-        }
-        return [
-            Task(
-                payload.stem.name,
-                payload,
-                inputs | {"sequences": dict(zip(payload.sources, map(list, payload.slices), strict=True))},
-                4 * payload.length * sum(payload.sequences.values()),
-                self._reads(payload),
-            )
-            for payload in self.payloads()
-        ]
+        """One for each file."""
+        inputs = {"version": self.version, "recipe": self.recipe.model_dump(mode="json")}
+        return [build_task(payload, self.store, inputs, payload.stem.name) for payload in self.payloads()]
 
     def payloads(self) -> list[BuildPayload]:
-        """What each file holds, split by split."""
-        return [payload for split in SPLITS for payload in self._of_split(split)]
-
-    def _of_split(self, split: str) -> list[BuildPayload]:
-        """Validation and test take all whole sequences that their streams have, once."""
-        store, recipe, plan = self.store, self.recipe, self.plan
-        sources = tuple(source.name for source in plan.sources)
-        bounds = plan.bounds
-        if split != "train":
-            selection = Selection(recipe.scope)
-            counts = [store.stream(source, split, selection).tokens // plan.sequence_length for source in sources]
-            total = sum(counts)
-            if not total:
-                return []
-            files = max(1, round(total * plan.sequence_length / recipe.file_tokens))
-            bounds = share_out(counts, min(files, total))
-        files = bounds.shape[0] - 1
+        """What each file holds, in the order of training."""
         return [
             BuildPayload(
-                store=store.path,
-                stem=self.layout.stem(split, number, files),
-                split=split,
-                scope=recipe.scope,
+                store=self.store.path,
+                stem=self.layout.stem("train", number, self.plan.files),
+                split="train",
+                scope=self.recipe.scope,
                 number=number,
-                seed=recipe.seed,
-                length=plan.sequence_length,
-                sources=sources,
-                slices=tuple(zip(bounds[number].tolist(), bounds[number + 1].tolist(), strict=True)),
+                seed=self.recipe.seed,
+                length=self.plan.sequence_length,
+                sources=file.sources,
+                slices=file.slices,
                 format=self.format,
             )
-            for number in range(files)
+            for number, file in enumerate(self.plan.file_plans())
         ]
-
-    def _reads(self, payload: BuildPayload) -> tuple[WrittenFile, ...]:
-        """The files of the store that one file of a mixture is made of."""
-        found: list[WrittenFile] = []
-        for source, (first, last) in zip(payload.sources, payload.slices, strict=True):
-            stream = payload.stream(self.store, source)
-            buckets = self.store.buckets(source, payload.split)
-            for number in stream.buckets_between(first * payload.length, last * payload.length):
-                files, digests = self.store.layout.bucket(source, payload.split, number), buckets[number].digests
-                found.append(WrittenFile(files.tokens, digests.tokens, REMAKE_STORE))
-                found.append(WrittenFile(files.documents, digests.documents, REMAKE_STORE))
-        return tuple(found)
 
     @staticmethod
     def run(payload: BuildPayload) -> BuildResult:
@@ -201,6 +159,31 @@ class BuildStage(Stage[BuildPayload, BuildResult]):
             documents=documents,
             written=tuple(file.record for file in files),
         )
+
+
+def build_task(payload: BuildPayload, store: TokenStore, inputs: Mapping[str, object], name: str) -> Task[BuildPayload]:
+    """The task that writes one file, called ``name`` without its format; ``inputs``: what else it depends on."""
+    depends = {
+        **inputs,
+        "store": store.fingerprint,
+        "format": payload.format.name,
+        "sequences": dict(zip(payload.sources, map(list, payload.slices), strict=True)),
+    }
+    size = 4 * payload.length * sum(payload.sequences.values())
+    return Task(f"{name}.{payload.format.name}", payload, depends, size, _reads(payload, store))
+
+
+def _reads(payload: BuildPayload, store: TokenStore) -> tuple[WrittenFile, ...]:
+    """The files of the store that one file of a mixture is made of."""
+    found: list[WrittenFile] = []
+    for source, (first, last) in zip(payload.sources, payload.slices, strict=True):
+        stream = payload.stream(store, source)
+        buckets = store.buckets(source, payload.split)
+        for number in stream.buckets_between(first * payload.length, last * payload.length):
+            files, digests = store.layout.bucket(source, payload.split, number), buckets[number].digests
+            found.append(WrittenFile(files.tokens, digests.tokens, REMAKE_STORE))
+            found.append(WrittenFile(files.documents, digests.documents, REMAKE_STORE))
+    return tuple(found)
 
 
 def file_groups(payload: BuildPayload, store: TokenStore) -> Iterator[SequenceGroup]:

@@ -23,7 +23,8 @@ from slimpajama.engine.local import LocalEngine
 from slimpajama.mixture.formats.base import SequenceGroup, SequenceShape
 from slimpajama.mixture.formats.parquet import ParquetFormat, ParquetWriter, schema
 from slimpajama.mixture.packing import pack
-from slimpajama.mixture.plan import Plan, plan_mixture, share_out
+from slimpajama.mixture.plan import Plan, plan_mixture
+from slimpajama.mixture.sharing import share_out
 from slimpajama.mixture.stages.build import BuildPayload, BuildStage
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.tokens.selection import Selection
@@ -55,6 +56,7 @@ def plan_of(store: TokenStore, scope: str = "global", **settings: Any) -> tuple[
 
 def items_of(store: TokenStore, out: Path, scope: str = "global", **settings: Any) -> list[BuildPayload]:
     recipe, plan = plan_of(store, scope, **settings)
+    bounds = plan.phases[0].bounds.tolist()
     return [
         BuildPayload(
             store=store.path,
@@ -65,7 +67,7 @@ def items_of(store: TokenStore, out: Path, scope: str = "global", **settings: An
             seed=recipe.seed,
             length=recipe.sequence_length,
             sources=tuple(source.name for source in plan.sources),
-            slices=tuple(zip(plan.bounds[number].tolist(), plan.bounds[number + 1].tolist(), strict=True)),
+            slices=tuple(zip(bounds[number], bounds[number + 1], strict=True)),
             format=ParquetFormat(),
         )
         for number in range(plan.files)
