@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from slimpajama.config.dedup import Config, SourceConfig
-from slimpajama.config.recipe import Recipe
+from slimpajama.config.recipe import Recipe, Repeat
 from slimpajama.config.run import MixtureConfig, SampleConfig
 from slimpajama.config.tokens import TokenConfig
 
@@ -29,6 +29,7 @@ PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("mixtures", MixtureConfig),
     ("sample", SampleConfig),
     ("A recipe", Recipe),
+    ("A recipe, `repeat`", Repeat),
 )
 
 

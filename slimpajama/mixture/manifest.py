@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from slimpajama.config.part import part_of
 from slimpajama.errors import InputError
 from slimpajama.mixture.layout import HoldoutLayout, MixtureLayout
 from slimpajama.mixture.plan import Plan, SourcePlan
@@ -49,6 +50,7 @@ class MixtureSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sequences: int
     tokens: int
     available: int
+    distinct: int
     epochs: float
     unused: int
 
@@ -62,6 +64,7 @@ class MixtureSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             sequences=source.sequences,
             tokens=source.tokens,
             available=source.available,
+            distinct=source.distinct,
             epochs=source.epochs,
             unused=source.unused,
         )
@@ -115,7 +118,10 @@ class HeldOutSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def held_out_sources(plan: Plan, held_out: HeldOutCounts) -> tuple[HeldOutSource, ...]:
     """All sources of the shared holdout, weighed by what the plan takes of them."""
-    weights = {source.name: source.sequences / plan.sequences for source in plan.sources}
+    weights: dict[str, float] = {}
+    for one in plan.sources:
+        source = part_of(one.name).source
+        weights[source] = weights.get(source, 0.0) + one.sequences / plan.sequences
     validation, test = (held_out[split] for split in ("validation", "test"))
     return tuple(
         HeldOutSource(source, weights.get(source, 0.0), count, test[source]) for source, count in validation.items()

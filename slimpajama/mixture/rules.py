@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from slimpajama.config.part import part_of
 from slimpajama.config.recipe import Proportions, Recipe
 from slimpajama.config.weights import exact, power
 from slimpajama.errors import ConfigError
@@ -84,7 +85,7 @@ def _others(recipe: Recipe, phase: Proportions, supplies: Mapping[str, Supply], 
         return {}
     chosen = {
         source: supplies[source]
-        for source in (phase.sources or supplies)
+        for source in (phase.sources or (name for name in supplies if not part_of(name).duplicates))
         if source not in phase.epochs and supplies[source].tokens
     }
     if not chosen:

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
 
 import numpy as np
 
+from slimpajama.config.part import part_of
 from slimpajama.config.recipe import Recipe
 from slimpajama.engine.heartbeat import beat
 from slimpajama.mixture.formats.base import MixtureFormat, SequenceGroup, SequenceShape
 from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.mixture.packing import pack
-from slimpajama.mixture.plan import Plan
+from slimpajama.mixture.plan import Plan, selection_of
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import WrittenFile
@@ -30,10 +31,11 @@ from slimpajama.storage.atomic import atomic_file
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.tokens.holdout import SPLITS, TRAIN
 from slimpajama.tokens.seeded_order import seeded_hash
+from slimpajama.tokens.selected_sizes import SelectedSizes
 from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore, TokenStream, open_store
 
-__all__ = ["GROUP_TOKENS", "BuildPayload", "BuildResult", "BuildStage", "build_task", "file_groups"]
+__all__ = ["GROUP_TOKENS", "BuildPayload", "BuildResult", "BuildStage", "SourcePart", "build_task", "file_groups"]
 
 GROUP_TOKENS = 1 << 22
 """Tokens of a group of sequences: 16 MiB, which a writer and a streaming reader hold at once."""
@@ -42,11 +44,20 @@ REMAKE_STORE = "remove it and run the same command again: the token store is mad
 
 
 @dataclass(frozen=True, slots=True)
+class SourcePart:
+    """What a name in a recipe stands for: a source of the store, a selection of it, and its sizes, if counted."""
+
+    source: str
+    selection: Selection
+    sizes: SelectedSizes | None
+
+
+@dataclass(frozen=True, slots=True)
 class BuildPayload:
     """One file: sequences ``slices[i] = (first, last)`` of ``sources[i]`` of the store in the folder ``store``.
 
     ``stem``: path without ending; ``number`` and ``seed`` shuffle it. ``group_tokens``: how many tokens are gathered,
-    shuffled and written at once.
+    shuffled and written at once. ``parts``: the ``sources`` that are not all that ``scope`` keeps, once.
     """
 
     store: Path
@@ -60,6 +71,7 @@ class BuildPayload:
     slices: tuple[tuple[int, int], ...]
     format: MixtureFormat
     group_tokens: int = GROUP_TOKENS
+    parts: Mapping[str, SourcePart] = field(default_factory=dict)
 
     @property
     def sequences(self) -> dict[str, int]:
@@ -74,7 +86,8 @@ class BuildPayload:
     def stream(self, store: TokenStore, source: str) -> TokenStream:
         """A source as the recipe's seed orders it; held-out splits are the same for all seeds."""
         seed = self.seed if self.split == SPLITS[TRAIN] else None
-        return store.stream(source, self.split, Selection(self.scope), seed)
+        part = self.parts.get(source) or SourcePart(source, Selection(self.scope), None)
+        return store.stream(part.source, self.split, part.selection, seed, part.sizes)
 
     def shape(self, store: TokenStore) -> SequenceShape:
         """What the file's sequences share."""
@@ -124,6 +137,7 @@ class BuildStage(Stage[BuildPayload, BuildResult]):
 
     def payloads(self) -> list[BuildPayload]:
         """What each file holds, in the order of training."""
+        parts = self._parts()
         return [
             BuildPayload(
                 store=self.store.path,
@@ -136,9 +150,19 @@ class BuildStage(Stage[BuildPayload, BuildResult]):
                 sources=file.sources,
                 slices=file.slices,
                 format=self.format,
+                parts={name: parts[name] for name in file.sources if name in parts},
             )
             for number, file in enumerate(self.plan.file_plans())
         ]
+
+    def _parts(self) -> dict[str, SourcePart]:
+        """The sources that are not all that the scope keeps; their sizes are counted once for all files."""
+        found = {}
+        for planned in self.plan.sources:
+            source, selection = part_of(planned.name).source, selection_of(self.recipe, planned.name)
+            if not selection.is_whole:
+                found[planned.name] = SourcePart(source, selection, self.store.sizes(source, "train", selection))
+        return found
 
     @staticmethod
     def run(payload: BuildPayload) -> BuildResult:
@@ -178,6 +202,7 @@ def _reads(payload: BuildPayload, store: TokenStore) -> tuple[WrittenFile, ...]:
     found: list[WrittenFile] = []
     for source, (first, last) in zip(payload.sources, payload.slices, strict=True):
         stream = payload.stream(store, source)
+        source = payload.parts[source].source if source in payload.parts else source
         buckets = store.buckets(source, payload.split)
         for number in stream.buckets_between(first * payload.length, last * payload.length):
             files, digests = store.layout.bucket(source, payload.split, number), buckets[number].digests
