@@ -54,6 +54,8 @@ def closing_lines(summary: DedupSummary, output: Path) -> str:
         lines.append(f"held out, neither deduplicated nor kept: {counts}")
     if summary.total.bad.documents:
         lines.append(f"bad records: {output / 'quarantine'}")
+    if summary.decontamination is not None:
+        lines.append(f"documents that hold evaluation items: {layout.matches}")
     shards = " and ".join(str(output / name) for name in scopes_written(summary.settings.scope))
     lines.append(
         f"shards: {shards or 'none, as asked for'}\ndecisions: {output / 'decisions'}\nsummary: {layout.summary}"

@@ -54,7 +54,7 @@ class Decisions:
         return self.dataset.to_table(columns=columns and list(columns), filter=_field(f"kept_{scope}"))
 
     def with_status(
-        self, status: Literal["kept", "duplicate", "short", "bad"], columns: Sequence[str] | None = None
+        self, status: Literal["kept", "duplicate", "short", "bad", "contaminated"], columns: Sequence[str] | None = None
     ) -> pa.Table:
         """The rows of a verdict. It is that of the global scope: a duplicate may be kept locally.
 
