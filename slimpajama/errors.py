@@ -87,7 +87,7 @@ class WorkerDied(SlimpajamaError):
 
 
 class ConservationError(SlimpajamaError):
-    """Records read do not equal kept + short + duplicate + bad + contaminated."""
+    """Records read do not equal kept + short + duplicate + bad."""
 
     exit_code = 6
 

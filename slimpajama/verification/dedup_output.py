@@ -35,14 +35,12 @@ from slimpajama.verification.findings import REMEDY, Checked, damage, found_read
 
 __all__ = ["STATES", "PartChecked", "PartItem", "check_part", "compare_totals", "part_items"]
 
-STATES = ("read", "short", "bad", "global kept", "local kept", "global exact", "local exact", "contaminated")
+STATES = ("read", "short", "bad", "global kept", "local kept", "global exact", "local exact")
 
 LONGEST = 1 << 40
 _VERDICTS, _MATCHES = pa.array(VERDICTS), pa.array(MATCHES)
 _EXACT = MATCHES.index("exact")
-_KEPT, _DUPLICATE, _SHORT, _BAD, _CONTAMINATED = map(
-    VERDICTS.index, ("kept", "duplicate", "short", "bad", "contaminated")
-)
+_KEPT, _DUPLICATE, _SHORT, _BAD = (VERDICTS.index(name) for name in ("kept", "duplicate", "short", "bad"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +165,7 @@ def _check_decisions(item: PartItem, path: Path, account: _Account) -> Iterator[
             if wrong.any():
                 yield f"{path}: verdict and flags of document {int(ids[wrong][0]):#x} contradict; {REMEDY}"
             every = np.ones(ids.size, dtype=np.bool_)
-            states = (
-                *(every, verdict == _SHORT, verdict == _BAD, kept_global, kept_local),
-                *exact,
-                verdict == _CONTAMINATED,
-            )
+            states = (every, verdict == _SHORT, verdict == _BAD, kept_global, kept_local, *exact)
             names = batch.column("source")
             for name in pc.unique(names).to_pylist():
                 own = inside & pc.equal(names, name).to_numpy(zero_copy_only=False)
@@ -227,10 +221,7 @@ def compare_totals(root: Path, results: Sequence[PartChecked]) -> list[str]:
             continue
         counted = totals.get(source, np.zeros((len(STATES), 2), dtype=np.int64)).tolist()
         scopes = [figures.of(scope) for scope in BOTH]
-        said = [
-            *(figures.read, figures.short, figures.bad, *(one.kept for one in scopes), *(one.exact for one in scopes)),
-            figures.contaminated,
-        ]
+        said = [figures.read, figures.short, figures.bad, *(one.kept for one in scopes), *(one.exact for one in scopes)]
         for state, (documents, size), one in zip(STATES, counted, said, strict=True):
             if Count(documents, size) != one:
                 findings.append(
@@ -240,10 +231,7 @@ def compare_totals(root: Path, results: Sequence[PartChecked]) -> list[str]:
         for scope in BOTH:
             kept_and_not = figures.of(scope)
             wholes = [
-                (
-                    figures.read,
-                    [figures.short, figures.bad, figures.contaminated, kept_and_not.kept, kept_and_not.duplicate],
-                ),
+                (figures.read, [figures.short, figures.bad, kept_and_not.kept, kept_and_not.duplicate]),
                 (kept_and_not.duplicate, [kept_and_not.exact, kept_and_not.near]),
             ]
             for unit in Count.__struct_fields__:
