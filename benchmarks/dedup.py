@@ -93,6 +93,7 @@ def one_core(corpus: Corpus, runs: int) -> None:
                 settings=settings,
                 rows_file=Path(folder, f"{number}.arrow"),
                 quarantine_file=Path(folder, f"{number}.jsonl"),
+                matches_file=Path(folder, f"{number}.matches"),
                 part_bytes=0,
                 parts=Markers(Path(folder), Path(folder), SketchPart),
                 inputs={},

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from slimpajama.config.decontaminate import DecontaminateConfig, EvaluationSet
 from slimpajama.config.dedup import Config, SourceConfig
-from slimpajama.config.recipe import Recipe
+from slimpajama.config.recipe import Recipe, Repeat
 from slimpajama.config.run import MixtureConfig, SampleConfig
 from slimpajama.config.tokens import TokenConfig
 
@@ -25,10 +26,13 @@ mix` takes the settings of `tokens` by `--set tokens.key=value`. Sizes are writt
 PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("dedup", Config),
     ("dedup, each of `sources`: a name, or", SourceConfig),
+    ("dedup, `decontaminate`", DecontaminateConfig),
+    ("dedup, each of `decontaminate.against`: a path, or", EvaluationSet),
     ("tokens", TokenConfig),
     ("mixtures", MixtureConfig),
     ("sample", SampleConfig),
     ("A recipe", Recipe),
+    ("A recipe, `repeat`", Repeat),
 )
 
 

@@ -87,7 +87,7 @@ class WorkerDied(SlimpajamaError):
 
 
 class ConservationError(SlimpajamaError):
-    """Records read do not equal kept + short + duplicate + bad."""
+    """Records read do not equal kept + short + duplicate + bad + contaminated."""
 
     exit_code = 6
 

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 import yaml
 
+from slimpajama.config.decontaminate import KNOWN_FIELDS
 from slimpajama.config.dedup import REDPAJAMA_SET_NAMES, load_config
 from slimpajama.config.run import load_run_config
 from slimpajama.dedup.banding import catch_probability
@@ -35,6 +36,12 @@ def test_a_rendered_page_is_what_the_code_says(page: str) -> None:
 def test_the_schemas_of_the_summaries_are_what_the_code_says() -> None:
     shipped = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "schemas").iterdir()}
     assert shipped == renderer("api").schemas(), "run python docs/render_api.py"
+
+
+def test_the_page_on_decontamination_names_the_fields_of_all_known_sets() -> None:
+    page = (ROOT / "docs" / "decontamination.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `(\w+)` \| (`\w+`(?:, `\w+`)*) \|$", page, re.MULTILINE)
+    assert {name: tuple(re.findall(r"\w+", fields)) for name, fields in named} == KNOWN_FIELDS
 
 
 def test_the_catch_table_is_the_formula() -> None:

@@ -202,9 +202,8 @@ def run_word_number(word: str) -> int:
 
 
 def run_hash_of(words: Sequence[str]) -> int:
-    """Of one run: a polynomial of the numbers of its words, mixed."""
+    """Of one run: a polynomial of the numbers of its words."""
     run = 0
     for word in words:
         run = (run * BASE + run_word_number(word)) % MODULUS
-    run = (run ^ (run >> 32)) * 0xD6E8FEB86659FD93 % MODULUS
-    return run ^ (run >> 29)
+    return run

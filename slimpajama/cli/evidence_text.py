@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from slimpajama.dedup.decision_tables import Decision, OneScope
+from slimpajama.dedup.files.matches_table import HeldItem
 from slimpajama.pipeline.duplicates import SampledRemovals
 from slimpajama.pipeline.evidence import Pair, place_of
 from slimpajama.pipeline.explain import Explanation, PathStep
@@ -22,6 +23,9 @@ __all__ = ["explanation_text", "marked_differences", "pairs_text", "where"]
 WIDTH = 100
 MOST_PLACES = 40
 """Places where two texts differ that are shown."""
+
+MOST_ITEMS = 20
+"""Evaluation items that are shown."""
 
 MOST_CHARACTERS = 600
 """Of a stretch that only one text has; the rest is counted."""
@@ -50,6 +54,8 @@ def explanation_text(found: Explanation) -> str:
     lines += _aligned(facts)
     if found.namesakes:
         lines += ["", f"{found.namesakes:,} more record(s) hold this id; this is the first"]
+    if found.evaluation_items:
+        lines += ["", typer.style("Evaluation items that it holds:", bold=True), *_held(found.evaluation_items)]
     for pair in found.pairs:
         lines += ["", typer.style(_heading(pair), bold=True), *_aligned(_figures(pair, found.bands, bool(found.path)))]
         if pair.scope == "global":
@@ -69,10 +75,21 @@ def _verdict(found: Explanation) -> str:
         return f"bad: the record is broken ({printable_text(found.reason)})" if found.reason else "bad: it is broken"
     if document.status == "short":
         return f"short: it has {document.cleaned_chars or 0:,} cleaned characters, which is too few to take part"
+    if document.status == "contaminated":
+        return "contaminated: removed, as it holds evaluation items"
     kept = [name for name, stays in (("global", document.kept_global), ("local", document.kept_local)) if stays]
     if len(kept) == 2:
         return "kept in both scopes"
     return f"kept in the {kept[0]} scope only" if kept else "a duplicate in both scopes"
+
+
+def _held(items: Sequence[HeldItem]) -> list[str]:
+    lines = [
+        f"  {one.overlap:.0%} of {printable(one.set_name)}, {printable(one.file)} line {one.line:,}, from byte "
+        f"{one.position:,}: {printable(one.excerpt[:WIDTH])}"
+        for one in items[:MOST_ITEMS]
+    ]
+    return lines + ([f"  and {len(items) - MOST_ITEMS:,} more"] if len(items) > MOST_ITEMS else [])
 
 
 def _size(document: Decision) -> str:

@@ -54,6 +54,8 @@ def closing_lines(summary: DedupSummary, output: Path) -> str:
         lines.append(f"held out, neither deduplicated nor kept: {counts}")
     if summary.total.bad.documents:
         lines.append(f"bad records: {output / 'quarantine'}")
+    if summary.decontamination is not None:
+        lines.append(f"documents that hold evaluation items: {layout.matches}")
     shards = " and ".join(str(output / name) for name in scopes_written(summary.settings.scope))
     lines.append(
         f"shards: {shards or 'none, as asked for'}\ndecisions: {output / 'decisions'}\nsummary: {layout.summary}"
@@ -87,11 +89,6 @@ def mixture_lines(made: Mixtures, output: Path) -> str:
             lines += [f"phase {phase.name}:", aligned(phase_table(phase, length), rule_before_last=True)]
         lines += ["all phases:"] if len(plan.phases) > 1 else []
         lines.append(aligned(plan_table(plan, made.held_out.get(length)), rule_before_last=True))
-        lines += [
-            f"packing {packing}: {100 * shares.cut_share:.2f} % of the documents are not whole in one sequence, "
-            f"{100 * shares.padding_share:.3f} % of the tokens are padding"
-            for packing, shares in made.packing.get(name, {}).items()
-        ]
         if name in made.manifests:
             mixture = made.manifests[name]
             held_out = ", ".join(f"{count:,} {split}" for split, count in mixture.held_out.items())

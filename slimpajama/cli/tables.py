@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slimpajama.config.dedup import Scope
 from slimpajama.dedup.banding import catch_probability
-from slimpajama.dedup.summary import DedupSummary, Overlap, SourceFigures
+from slimpajama.dedup.summary import DecontaminationFigures, DedupSummary, Overlap, SourceFigures
 from slimpajama.text_table import aligned
 
 __all__ = ["catch_line", "summary_table"]
@@ -38,7 +38,10 @@ def catch_line(bands: int, rows: int) -> str:
 def summary_table(summary: DedupSummary) -> str:
     """The table of sources, and below it the tables of overlaps."""
     rows = [_HEADING, *(_row(name, figures) for name, figures in summary.sources.items())]
-    return "\n\n".join((aligned(rows, rule_before_last=True), _removed(summary.overlap), _shared(summary)))
+    parts = [aligned(rows, rule_before_last=True), _removed(summary.overlap), _shared(summary)]
+    if summary.decontamination is not None:
+        parts.append(_evaluation_items(summary, summary.decontamination))
+    return "\n\n".join(parts)
 
 
 def _row(name: str, figures: SourceFigures) -> tuple[str, ...]:
@@ -60,7 +63,7 @@ def _row(name: str, figures: SourceFigures) -> tuple[str, ...]:
 
 
 def _cut(figures: SourceFigures, scope: Scope) -> str:
-    cut = figures.of(scope).duplicate.bytes + figures.short.bytes
+    cut = figures.of(scope).duplicate.bytes + figures.short.bytes + figures.contaminated.bytes
     return f"{100 * cut / figures.read.bytes:.2f}" if figures.read.bytes else "-"
 
 
@@ -83,3 +86,22 @@ def _shared(summary: DedupSummary) -> str:
         "Percent of a source's documents that have a copy in each source (in its own: another one), whichever stays:\n"
         + aligned(lines)
     )
+
+
+def _evaluation_items(summary: DedupSummary, figures: DecontaminationFigures) -> str:
+    """What was found of each evaluation set, and in how many documents of each source."""
+    chosen = summary.settings.decontaminate
+    fate = "marked" if chosen is not None and chosen.action == "mark" else "removed"
+    sources = list(figures.documents)
+    lines = [("evaluation set", "items", "too short", "found", *sources)]
+    for name, one in figures.sets.items():
+        counts = (one.documents[source] for source in sources)
+        lines.append((name, f"{one.items:,}", f"{one.not_checkable:,}", f"{one.found:,}", *map(_or_dot, counts)))
+    lines.append(("any", "", "", "", *(_or_dot(figures.documents[source]) for source in sources)))
+    return f"Evaluation items, and documents that hold them, which are {fate}:\n" + aligned(
+        lines, rule_before_last=True
+    )
+
+
+def _or_dot(count: int) -> str:
+    return f"{count:,}" if count else "."

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from slimpajama.config.decontaminate import DecontaminateConfig
 from slimpajama.config.dedup_presets import DEDUP_PRESETS, PRESET_THRESHOLD, DedupPreset, PresetName
 from slimpajama.config.loading import assigned, checked, put_at, read_yaml
 from slimpajama.config.preference import preference
@@ -226,6 +227,11 @@ class Config(BaseModel):
     )
     against: str | None = Field(
         default=None, description="output of an earlier deduplication; what is there is not kept again"
+    )
+    decontaminate: DecontaminateConfig | None = Field(
+        default=None,
+        description="evaluation sets whose items are looked for in all documents, and what becomes of documents that "
+        "hold them: see docs/decontamination.md",
     )
     workers: int | None = Field(
         default=None,

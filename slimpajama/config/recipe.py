@@ -12,9 +12,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from slimpajama.config.loading import checked, read_yaml
+from slimpajama.config.part import overlapping, ranges_of
 from slimpajama.config.weights import (
     MaxEpochs,
     Rule,
@@ -27,12 +28,17 @@ from slimpajama.config.weights import (
     shares_of,
 )
 
-__all__ = ["Proportions", "Recipe", "Tokens", "load_recipe", "parse_tokens"]
+__all__ = ["Proportions", "Recipe", "Repeat", "Tokens", "load_recipe", "parse_tokens"]
 
 MOST_EPOCHS = 4
 """How often a source may be gone through where nothing is said; up to four epochs are nearly as good as new text."""
 
 Named = TypeVar("Named", bound="Proportions")
+
+
+def _text_of_number(value: object) -> object:
+    """YAML reads ``1:`` as a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Proportions(BaseModel):
@@ -107,6 +113,24 @@ class Proportions(BaseModel):
         )
 
 
+class Repeat(BaseModel):
+    """How often a document comes in an epoch of its source, by the documents that it stands for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: Literal["duplicates"] = Field(
+        default="duplicates", description="documents of its cluster in the recipe's scope"
+    )
+    buckets: dict[Annotated[str, BeforeValidator(_text_of_number)], Annotated[int, Field(ge=1, le=1000)]] = Field(
+        description="by range of duplicates (`1`, `2-5`, `101-`), how often a document comes"
+    )
+
+    @model_validator(mode="after")
+    def _covers_all(self) -> Repeat:
+        ranges_of(self.buckets)
+        return self
+
+
 class Recipe(Proportions):
     """What one mixture is made of."""
 
@@ -124,17 +148,10 @@ class Recipe(Proportions):
     repeat_phases: bool = Field(
         default=False, description="let each phase begin at the beginning of its sources: sequences come again"
     )
+    repeat: Repeat | None = Field(
+        default=None, description="repeat documents within an epoch by their duplicates; default: each comes once"
+    )
     sequence_length: int = Field(default=2048, ge=2, le=1 << 20, description="tokens of a sequence")
-    extra_token: bool = Field(
-        default=False, description="one token more in each sequence, for trainers whose labels are the inputs shifted"
-    )
-    packing: Literal["concat", "best-fit"] = Field(
-        default="concat",
-        description="`concat` joins documents and cuts; `best-fit` cuts only what is longer than a sequence, and pads",
-    )
-    provenance: bool = Field(
-        default=False, description="tell the documents of each sequence, and how many tokens of each"
-    )
     seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the order within each file")
     scope: Literal["global", "local"] = Field(default="global", description="documents kept globally, or locally")
     file_tokens: Tokens = Field(default=1 << 26, description="tokens of an output file, about")
@@ -151,20 +168,17 @@ class Recipe(Proportions):
             place = f"phase {phase.name}: " if self.phases else ""
             if phase.budget is None and (phase.weights or phase.rule):
                 raise ValueError(f"{place}tokens must be given, such as 2M, as weights and rules share out a budget")
-            if phase.budget is not None and phase.budget < self.tokens_per_sequence:
+            if phase.budget is not None and phase.budget < self.sequence_length:
                 raise ValueError(
-                    f"{place}{phase.budget:,} tokens do not fill one sequence of {self.tokens_per_sequence:,}; raise "
-                    "tokens"
+                    f"{place}{phase.budget:,} tokens do not fill one sequence of {self.sequence_length:,}; raise tokens"
                 )
         if isinstance(self.max_epochs, dict):
             for phase in self.steps():
                 self._check_limits(phase.epochs, self.max_epochs)
+        both = overlapping(name for name in self.sources_named)
+        if both is not None:
+            raise ValueError(f"{both[0]!r} and {both[1]!r} have documents in common; give parts that do not overlap")
         return self
-
-    @property
-    def tokens_per_sequence(self) -> int:
-        """With the extra one."""
-        return self.sequence_length + self.extra_token
 
     def _check_phases(self) -> None:
         if not self.says_nothing:

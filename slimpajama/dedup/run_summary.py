@@ -19,6 +19,7 @@ from slimpajama.dedup.stages.group import LARGEST, GroupResult, LargeCluster, Ma
 from slimpajama.dedup.summary import (
     ClusterFigures,
     Count,
+    DecontaminationFigures,
     DedupSummary,
     LshFigures,
     Overlap,
@@ -43,7 +44,8 @@ def source_figures(tally: Tally, names: Sequence[str], replaced: Sequence[int] |
     total = tally.counts.sum(axis=0)
     known = [None] * (len(names) + 1) if replaced is None else [*replaced, sum(replaced)]
     for name, counts, values in zip((*names, "total"), (*tally.counts, total), known, strict=True):
-        read, short, bad, kept_global, kept_local, sound, *exact = (Count(*pair) for pair in counts.tolist())
+        read, short, bad, kept_global, kept_local, sound, *rest = (Count(*pair) for pair in counts.tolist())
+        *exact, contaminated = rest
         figures[name] = SourceFigures(
             read,
             short,
@@ -51,6 +53,7 @@ def source_figures(tally: Tally, names: Sequence[str], replaced: Sequence[int] |
             _scope(kept_global, sound, exact[0]),
             _scope(kept_local, sound, exact[1]),
             values,
+            contaminated,
         )
     return figures
 
@@ -85,6 +88,7 @@ def run_summary(
     peak_memory_bytes: int,
     looked_at: RemovalSample | None,
     checks: CheckFigures | None,
+    decontamination: DecontaminationFigures | None,
 ) -> DedupSummary:
     """The summary of a finished run.
 
@@ -132,6 +136,7 @@ def run_summary(
         peak_memory_bytes=peak_memory_bytes,
         looked_at=looked_at,
         checks=checks,
+        decontamination=decontamination,
     )
 
 

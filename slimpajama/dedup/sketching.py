@@ -25,7 +25,8 @@ from slimpajama.corpus.lines import LineReader
 from slimpajama.corpus.pieces import Bundle
 from slimpajama.corpus.records import BadRecord, RecordBatch
 from slimpajama.dedup.careful import Care, leave_out, sketch_one_by_one
-from slimpajama.dedup.files.sketches import BAD, DOCUMENT_ID, SHORT, SOUND, Rows, RowShape, RowsWriter
+from slimpajama.dedup.contamination import MatchesWriter, Screen
+from slimpajama.dedup.files.sketches import BAD, CONTAMINATED, DOCUMENT_ID, SHORT, SOUND, Rows, RowShape, RowsWriter
 from slimpajama.dedup.key_methods import KeyMethod, TextSketcher
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.ranks import UNRANKED, ranks_of
@@ -48,7 +49,7 @@ COMPRESSION = 8
 @dataclass(frozen=True, slots=True)
 class SketchSettings:
     """All that rows depend on besides their bundle. ``max_bad_fraction``: of records; more of them stop the run.
-    ``preferences``: of which rows hold ranks."""
+    ``preferences``: of which rows hold ranks. ``screen``: of evaluation items, if documents are held against any."""
 
     reader: LineReader
     fields: Fields
@@ -56,6 +57,7 @@ class SketchSettings:
     method: KeyMethod
     max_bad_fraction: float
     preferences: tuple[Preference, ...] = ()
+    screen: Screen | None = None
 
     def sketcher(self) -> TextSketcher:
         """What turns texts into keys."""
@@ -104,6 +106,7 @@ class Sketched:
 
     sketches: FileRecord
     quarantine: FileRecord | None
+    matches: FileRecord | None
     head: RecordBatch | None
 
 
@@ -121,6 +124,7 @@ def sketch_part(
     counts: Sequence[PieceCounts],
     rows_file: Path,
     quarantine_file: Path,
+    matches_file: Path,
     *,
     part_bytes: int = 0,
     care: Care | None = None,
@@ -140,6 +144,7 @@ def sketch_part(
     with ExitStack() as stack:
         file = stack.enter_context(atomic_file(rows_file))
         writer = stack.enter_context(RowsWriter(file, settings.shape))
+        matches = MatchesWriter(matches_file, stack)
         for batch in batches:
             beat()
             if part_bytes and size >= part_bytes and batch.ids.size:
@@ -156,7 +161,7 @@ def sketch_part(
                     quarantine.write(_quarantined(bad, bundle.pieces[numbers[index]]))
             if settings.fields.document_id and len(identified) < len(counts):
                 identified.update(numbers[[one is not None for one in batch.document_ids]].tolist())
-            rows = _rows(batch, sketcher, settings, care)
+            rows = _rows(batch, sketcher, settings, care, matches)
             _count(rows, batch, numbers, counts)
             writer.append(rows)
             if len(counts) == 1:
@@ -167,9 +172,16 @@ def sketch_part(
                     raise too_many_bad(file_read, earlier, settings.max_bad_fraction, settings.fields.text_name)
     if quarantine is None:
         remove_file(quarantine_file)
+    if matches.file is None:
+        remove_file(matches_file)
     if settings.fields.document_id:
         _warn_of_unidentified(bundle, counts, identified, settings.fields)
-    return Sketched(file.record, quarantine.record if quarantine is not None else None, head)
+    return Sketched(
+        file.record,
+        quarantine.record if quarantine is not None else None,
+        matches.file.record if matches.file is not None else None,
+        head,
+    )
 
 
 def _count(rows: Rows, batch: RecordBatch, numbers: NDArray[np.int64], counts: Sequence[PieceCounts]) -> None:
@@ -212,7 +224,9 @@ def too_many_bad(file: ShardFile, counts: PieceCounts, allowed: float, text_fiel
     )
 
 
-def _rows(batch: RecordBatch, sketcher: TextSketcher, settings: SketchSettings, care: Care | None) -> Rows:
+def _rows(
+    batch: RecordBatch, sketcher: TextSketcher, settings: SketchSettings, care: Care | None, matches: MatchesWriter
+) -> Rows:
     count, sound = batch.ids.size, batch.sound
     sketches = sketch_one_by_one(batch, sketcher, care.at) if care else sketcher.sketch(batch.texts)
     status = np.full(count, BAD, dtype=np.uint8)
@@ -232,6 +246,16 @@ def _rows(batch: RecordBatch, sketcher: TextSketcher, settings: SketchSettings, 
     if sketches.minima is not None:
         minima = np.zeros((count, settings.shape.minima), dtype=np.uint8)
         minima[sound] = sketches.minima
+    if settings.screen is not None:
+        taking_part = status[sound] == SOUND
+        found = settings.screen.found(
+            batch.texts.chosen(taking_part), sketches.rewritten[taking_part], settings.params.normalisation
+        )
+        places = sound[taking_part][found.texts]
+        matches.append(batch.ids[places], batch.sources[places], found)
+        if settings.screen.action == "remove":
+            status[places] = CONTAMINATED
+            keys[places] = 0
     return Rows(
         ids=batch.ids,
         sources=batch.sources,

@@ -18,12 +18,14 @@ from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.removal_sample import RemovalSample
 from slimpajama.dedup.stages.checked import CheckFigures
 from slimpajama.dedup.stages.group import LargeCluster, Matrix
+from slimpajama.dedup.stages.matches import SetFigures
 from slimpajama.errors import ConfigError, InputNotFound
 from slimpajama.storage.atomic import read_json
 
 __all__ = [
     "ClusterFigures",
     "Count",
+    "DecontaminationFigures",
     "DedupSummary",
     "LshFigures",
     "Overlap",
@@ -54,12 +56,13 @@ class ScopeFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     near: Count
 
 
-class SourceFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One source, or the total: read = short + bad + kept + duplicate, in each scope.
+class SourceFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One source, or the total: read = short + bad + contaminated + kept + duplicate, in each scope.
 
     ``short``: dropped before LSH. ``bad``: records that are broken. ``global_`` and ``local``: the two scopes.
     ``replaced_values``: values beside the texts that JSON cannot hold and that were replaced; ``None`` where it is not
-    known, as no shards were written (``scope: none``).
+    known, as no shards were written (``scope: none``). ``contaminated``: documents that were removed as they hold
+    evaluation items; not written where there are none.
     """
 
     read: Count
@@ -68,6 +71,7 @@ class SourceFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     global_: ScopeFigures = msgspec.field(name="global")
     local: ScopeFigures
     replaced_values: int | None
+    contaminated: Count = Count(0, 0)
 
     def of(self, scope: Scope) -> ScopeFigures:
         """The figures of the scope ``"global"`` or ``"local"``."""
@@ -129,12 +133,20 @@ class StageFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     mb_per_second: float | None = None
 
 
+class DecontaminationFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was found of evaluation items. ``documents``: of each source, how many match an item; ``sets``: by name."""
+
+    documents: dict[str, int]
+    sets: dict[str, SetFigures]
+
+
 class DedupSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The figures of a finished deduplication.
 
     ``sources``: by name, and ``"total"``. ``mb_per_second``: of text, without the time to compile kernels; ``None``
     where an earlier run had done a part. ``settings``: those of this run, with the number of workers it had.
-    ``looked_at``: removals that were compared with what stays for them; ``checks``: where each of them was.
+    ``looked_at``: removals that were compared with what stays for them; ``checks``: where each of them was;
+    ``decontamination``: where evaluation items were looked for.
     """
 
     input: str
@@ -152,6 +164,7 @@ class DedupSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     peak_memory_bytes: int
     looked_at: RemovalSample | None = None
     checks: CheckFigures | None = None
+    decontamination: DecontaminationFigures | None = None
 
     @property
     def total(self) -> SourceFigures:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND
+from slimpajama.dedup.files.sketches import BAD, CONTAMINATED, SHORT, SOUND
 from slimpajama.dedup.verdicts import Verdicts
 from slimpajama.errors import ConservationError
 
@@ -28,11 +28,11 @@ _REPORT = "nothing of this run may be used: please report it with the run's summ
 class Tally:
     """Documents and bytes by source.
 
-    ``counts`` ``int64[sources, 8, 2]``: read, short, bad, kept globally, kept locally, sound, removed as exact copies
-    globally, and locally, each as documents and bytes. ``removed`` ``int64[sources, owners, 2]``: global duplicates of
-    the row's source whose survivor is of the column's; the last of ``owners`` may be an earlier run. ``stood_for``
-    ``int64[sources, 2, 2]``, globally and locally: documents in clusters of survivors of the source, and documents of
-    the source whose survivor an earlier run has.
+    ``counts`` ``int64[sources, 9, 2]``: read, short, bad, kept globally, kept locally, sound, removed as exact copies
+    globally, and locally, contaminated, each as documents and bytes. ``removed`` ``int64[sources, owners, 2]``: global
+    duplicates of the row's source whose survivor is of the column's; the last of ``owners`` may be an earlier run.
+    ``stood_for`` ``int64[sources, 2, 2]``, globally and locally: documents in clusters of survivors of the source, and
+    documents of the source whose survivor an earlier run has.
     """
 
     sources: int
@@ -42,7 +42,7 @@ class Tally:
     stood_for: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.counts = np.zeros((self.sources, 8, 2), dtype=np.int64)
+        self.counts = np.zeros((self.sources, 9, 2), dtype=np.int64)
         self.removed = np.zeros((self.sources, self.owners, 2), dtype=np.int64)
         self.stood_for = np.zeros((self.sources, 2, 2), dtype=np.int64)
 
@@ -63,6 +63,7 @@ class Tally:
             *(scope.kept for scope in scopes),
             status == SOUND,
             *(scope.exact for scope in scopes),
+            status == CONTAMINATED,
         )
         for column, flag in enumerate(flags):
             self.counts[:, column] += _sums(sources[flag], sizes[flag], self.sources)
@@ -85,17 +86,18 @@ class Tally:
         ``checked``: removals are, so that what is kept globally need not be kept locally.
         """
         for name, columns, removed in zip(names, self.counts, self.removed.sum(axis=1), strict=True):
-            read, short, bad, kept, kept_locally, sound, exact, exact_locally = columns
+            read, short, bad, kept, kept_locally, sound, exact, exact_locally, contaminated = columns
             if not (
-                np.array_equal(read, kept + short + bad + removed)
-                and np.array_equal(read, sound + short + bad)
+                np.array_equal(read, kept + short + bad + contaminated + removed)
+                and np.array_equal(read, sound + short + bad + contaminated)
                 and (checked or (kept <= kept_locally).all())
                 and (kept_locally + exact_locally <= sound).all()
                 and (exact <= removed).all()
             ):
                 raise ConservationError(
                     f"source {name!r}: read {read.tolist()} (documents, bytes) is not kept {kept.tolist()} + short "
-                    f"{short.tolist()} + bad {bad.tolist()} + duplicate {removed.tolist()}; {_REPORT}"
+                    f"{short.tolist()} + bad {bad.tolist()} + contaminated {contaminated.tolist()} + duplicate "
+                    f"{removed.tolist()}; {_REPORT}"
                 )
 
     def check_sizes(self) -> None:

@@ -15,11 +15,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.dedup.files.groups import Groups
-from slimpajama.dedup.files.sketches import BAD, SHORT, SOUND
+from slimpajama.dedup.files.sketches import BAD, CONTAMINATED, SHORT, SOUND
 
 __all__ = ["MATCHES", "SCHEMA", "VERDICTS", "InScope", "Verdicts", "decide", "source_lists"]
 
-VERDICTS = ("kept", "short", "bad", "duplicate")
+VERDICTS = ("kept", "short", "bad", "duplicate", "contaminated")
 
 MATCHES = ("near", "exact")
 """How a removed document matches its survivor: in some of its bands, or in all of its cleaned text."""
@@ -99,6 +99,7 @@ def decide(
     verdict[in_global.kept] = VERDICTS.index("kept")
     verdict[status == SHORT] = VERDICTS.index("short")
     verdict[status == BAD] = VERDICTS.index("bad")
+    verdict[status == CONTAMINATED] = VERDICTS.index("contaminated")
     present = np.zeros((ids.size, sources), dtype=np.bool_)
     alone = np.flatnonzero(in_global.kept & ~in_global.grouped)
     present[alone, own_sources[alone]] = True

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from slimpajama.config.part import part_of
 from slimpajama.errors import InputError
 from slimpajama.mixture.layout import HoldoutLayout, MixtureLayout
 from slimpajama.mixture.plan import Plan, SourcePlan
@@ -30,7 +31,6 @@ __all__ = [
     "MixturePhase",
     "MixturePlan",
     "MixtureSource",
-    "PackedDocuments",
     "StoreUsed",
     "held_out_sources",
     "read_holdout_manifest",
@@ -50,6 +50,7 @@ class MixtureSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sequences: int
     tokens: int
     available: int
+    distinct: int
     epochs: float
     unused: int
 
@@ -63,6 +64,7 @@ class MixtureSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             sequences=source.sequences,
             tokens=source.tokens,
             available=source.available,
+            distinct=source.distinct,
             epochs=source.epochs,
             unused=source.unused,
         )
@@ -116,7 +118,10 @@ class HeldOutSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def held_out_sources(plan: Plan, held_out: HeldOutCounts) -> tuple[HeldOutSource, ...]:
     """All sources of the shared holdout, weighed by what the plan takes of them."""
-    weights = {source.name: source.sequences / plan.sequences for source in plan.sources}
+    weights: dict[str, float] = {}
+    for one in plan.sources:
+        source = part_of(one.name).source
+        weights[source] = weights.get(source, 0.0) + one.sequences / plan.sequences
     validation, test = (held_out[split] for split in ("validation", "test"))
     return tuple(
         HeldOutSource(source, weights.get(source, 0.0), count, test[source]) for source, count in validation.items()
@@ -142,15 +147,6 @@ class MixtureFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     documents: int
 
 
-class PackedDocuments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What packing did: ``documents`` that begin in train, those of them that are ``cut``, so not whole in one
-    sequence, and tokens of ``padding``."""
-
-    documents: int
-    cut: int
-    padding: int
-
-
 class MixtureManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole mixture. ``recipe``: its fields, as in the YAML file; ``versions``: of programs, by name. ``formats``:
     that it is there in, the one of the last command first. ``holdout``: how the shared one measures it."""
@@ -160,7 +156,6 @@ class MixtureManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     store: StoreUsed
     formats: tuple[str, ...]
     holdout: tuple[HeldOutSource, ...]
-    packed: PackedDocuments
     warnings: tuple[str, ...]
     files: tuple[MixtureFile, ...]
     versions: dict[str, str]

@@ -19,15 +19,25 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
+from slimpajama.config.part import overlapping, part_of, ranges_of
 from slimpajama.config.recipe import Proportions, Recipe
 from slimpajama.config.source_names import source_named
 from slimpajama.errors import ConfigError
 from slimpajama.mixture.rules import Allotment, Supply, allotment, called
 from slimpajama.mixture.sharing import apportion, share_out
-from slimpajama.mixture.train_windows import available_tokens
+from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore
 
-__all__ = ["FilePlan", "PhasePlan", "Plan", "SourcePlan", "plan_from_store", "plan_mixture", "with_found_names"]
+__all__ = [
+    "FilePlan",
+    "PhasePlan",
+    "Plan",
+    "SourcePlan",
+    "plan_from_store",
+    "plan_mixture",
+    "selection_of",
+    "with_found_names",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +45,8 @@ class SourcePlan:
     """One source's part of a phase, or of the whole.
 
     ``share``: asked for, exact. ``first``: the sequence of the source that is its first. ``available``: tokens of one
-    epoch. ``epochs``: how often the source is gone through, fractional. ``unused``: tokens of the source that no
-    sequence holds, here or before.
+    epoch, ``distinct`` of them where documents that come several times in an epoch count once. ``unused``: tokens of an
+    epoch that no sequence holds, here or before.
     """
 
     name: str
@@ -45,8 +55,13 @@ class SourcePlan:
     sequences: int
     tokens: int
     available: int
-    epochs: float
+    distinct: int
     unused: int
+
+    @property
+    def epochs(self) -> float:
+        """How often its deduplicated tokens are gone through, fractional."""
+        return self.tokens / self.distinct
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +134,8 @@ def with_found_names(recipe: Recipe, sources: Sequence[str], set_names: Mapping[
     """
 
     def found(name: str) -> str:
-        return source_named(name, sources, set_names) or name
+        part = part_of(name)
+        return (source_named(part.source, sources, set_names) or part.source) + part.written
 
     try:
         renamed = recipe.with_names(found)
@@ -127,7 +143,7 @@ def with_found_names(recipe: Recipe, sources: Sequence[str], set_names: Mapping[
         raise ConfigError(f"{recipe.name}: {fault}") from fault
     limits = renamed.max_epochs if isinstance(renamed.max_epochs, dict) else {}
     for name in (*renamed.sources_named, *(limit for limit in limits if limit != "default")):
-        if name not in sources:
+        if part_of(name).source not in sources:
             near = difflib.get_close_matches(name, sources, n=1)
             raise ConfigError(
                 f"{recipe.name} asks {_asked(renamed, name)}source {name!r}, but there is none; there are "
@@ -135,6 +151,13 @@ def with_found_names(recipe: Recipe, sources: Sequence[str], set_names: Mapping[
                 + (f"write {near[0]!r} if you mean that, " if near else "")
                 + "add it to the input, or leave it out of the recipe"
             )
+    everything = sources if any(step.rule and not step.sources for step in renamed.steps()) else ()
+    both = overlapping((*renamed.sources_named, *everything))
+    if both is not None:
+        raise ConfigError(
+            f"{recipe.name} takes {both[0]!r} and {both[1]!r}, which have documents in common; give parts that do not "
+            "overlap, or name the sources of its rule"
+        )
     return renamed
 
 
@@ -144,8 +167,9 @@ def _asked(recipe: Recipe, source: str) -> str:
     return f"{float(100 * share):.4g} % of " if share and not recipe.epochs else "for "
 
 
-def plan_mixture(recipe: Recipe, available: Mapping[str, int]) -> Plan:
-    """The plan of ``recipe`` given the tokens of one epoch of each source there is.
+def plan_mixture(recipe: Recipe, available: Mapping[str, int], distinct: Mapping[str, int] | None = None) -> Plan:
+    """The plan of ``recipe`` given the tokens of one epoch of each source there is, ``distinct`` ones if documents come
+    several times in an epoch.
 
     Sources come in the order of ``available``. Raises :class:`ConfigError` for a source that does not exist, one
     without tokens, and a budget that would go through a source more often than ``max_epochs`` allows, with the numbers
@@ -161,22 +185,38 @@ def plan_mixture(recipe: Recipe, available: Mapping[str, int]) -> Plan:
     used = dict.fromkeys(available, 0)
     phases = []
     for phase in recipe.steps():
-        planned = _plan_phase(recipe, phase, available, used)
+        planned = _plan_phase(recipe, phase, available, distinct or available, used)
         phases.append(planned)
         if not recipe.repeat_phases:
             used = {name: count + planned.taken_of(name) for name, count in used.items()}
-    return Plan(recipe.tokens_per_sequence, tuple(phases))
+    return Plan(recipe.sequence_length, tuple(phases))
 
 
 def plan_from_store(store: TokenStore, recipe: Recipe) -> Plan:
     """The recipe's plan, given what the store has. Raises :class:`ConfigError`."""
-    available = {source: available_tokens(store, source, recipe) for source in store.sources}
-    return plan_mixture(recipe, available)
+    recipe = with_found_names(recipe, store.sources)
+    parts = [name for name in recipe.sources_named if part_of(name).duplicates]
+    names = [name for source in store.sources for name in (source, *(p for p in parts if part_of(p).source == source))]
+    sizes = {name: store.sizes(part_of(name).source, "train", selection_of(recipe, name)) for name in names}
+    available = {name: sum(own.tokens) for name, own in sizes.items()}
+    return plan_mixture(recipe, available, {name: own.distinct for name, own in sizes.items()})
 
 
-def _plan_phase(recipe: Recipe, phase: Proportions, available: Mapping[str, int], used: Mapping[str, int]) -> PhasePlan:
+def selection_of(recipe: Recipe, name: str) -> Selection:
+    """What a recipe takes of a source or a part of one."""
+    repeats = ranges_of(recipe.repeat.buckets) if recipe.repeat else ()
+    return Selection(recipe.scope, part_of(name).duplicates, repeats)
+
+
+def _plan_phase(
+    recipe: Recipe,
+    phase: Proportions,
+    available: Mapping[str, int],
+    distinct: Mapping[str, int],
+    used: Mapping[str, int],
+) -> PhasePlan:
     """``used``: sequences that the phases before took of each source."""
-    length = recipe.tokens_per_sequence
+    length = recipe.sequence_length
     supplies = {
         source: Supply(tokens, max(0, int(recipe.most_epochs(source) * tokens) // length - used[source]))
         for source, tokens in available.items()
@@ -190,10 +230,8 @@ def _plan_phase(recipe: Recipe, phase: Proportions, available: Mapping[str, int]
     for source, share in shares.items():
         tokens = counts[source] * length
         unused = max(0, available[source] - used[source] * length - tokens)
-        epochs = tokens / available[source]
-        sources.append(
-            SourcePlan(source, share, used[source], counts[source], tokens, available[source], epochs, unused)
-        )
+        there = available[source]
+        sources.append(SourcePlan(source, share, used[source], counts[source], tokens, there, distinct[source], unused))
     files = max(1, round(allotted.total * length / recipe.file_tokens))
     name = "" if phase is recipe else phase.name
     return PhasePlan(name, tuple(sources), min(files, allotted.total))
@@ -211,7 +249,7 @@ def _check_epochs(
 
     Epochs that are asked for of a single source are what is wanted, unless an earlier phase took of it, too.
     """
-    length = recipe.tokens_per_sequence
+    length = recipe.sequence_length
     beyond = [
         source
         for source, count in counts.items()
@@ -267,7 +305,6 @@ def _together(phases: Sequence[PhasePlan]) -> tuple[SourcePlan, ...]:
                     share=before.share + share,
                     sequences=before.sequences + source.sequences,
                     tokens=before.tokens + source.tokens,
-                    epochs=(before.tokens + source.tokens) / source.available,
                     unused=min(before.unused, source.unused),
                 )
             )

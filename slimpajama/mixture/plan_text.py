@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from slimpajama.config.part import part_of
 from slimpajama.config.recipe import Recipe
 from slimpajama.mixture.plan import PhasePlan, Plan, SourcePlan
 
@@ -19,8 +20,11 @@ def plan_table(plan: Plan, held_out: HeldOutCounts | None = None) -> list[tuple[
     """The plan of the whole as rows of text, the heading first: share asked and got, sequences, tokens, true epochs,
     and where ``held_out`` is given the sequences that validate and test each source."""
     splits = held_out or {}
-    rows = [(*row, *(f"{counts[row[0]]:,}" for counts in splits.values())) for row in _rows(plan.sources)]
-    sums = [f"{sum(counts[source.name] for source in plan.sources):,}" for counts in splits.values()]
+    rows = [
+        (*row, *(f"{counts[part_of(row[0]).source]:,}" for counts in splits.values())) for row in _rows(plan.sources)
+    ]
+    measured = _measured(plan)
+    sums = [f"{sum(counts[source] for source in measured):,}" for counts in splits.values()]
     return [(*_HEADING, *splits), *rows, (*_total(plan.sequences, plan.sequence_length), *sums)]
 
 
@@ -40,6 +44,11 @@ def swarm_table(plans: Mapping[str, Plan]) -> list[tuple[str, ...]]:
         tokens = plan.sequences * plan.sequence_length
         rows.append((mixture, f"{plan.sequences:,}", f"{tokens:,}", *shares, f"{most.epochs:.3f}", most.name))
     return rows
+
+
+def _measured(plan: Plan) -> list[str]:
+    """The sources that the plan takes whole or in parts."""
+    return list(dict.fromkeys(part_of(source.name).source for source in plan.sources))
 
 
 def _rows(sources: Sequence[SourcePlan]) -> list[tuple[str, ...]]:
@@ -77,7 +86,7 @@ def plan_warnings(recipe: Recipe, plan: Plan, held_out: HeldOutCounts) -> list[s
             if not source.sequences
         ]
     for split, counts in held_out.items():
-        without = [source.name for source in plan.sources if not counts[source.name]]
+        without = [source for source in _measured(plan) if not counts[source]]
         if without:
             said.append(
                 f"{recipe.name} has no {split} sequence of {plan.sequence_length:,} tokens from "

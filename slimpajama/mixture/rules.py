@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from slimpajama.config.part import part_of
 from slimpajama.config.recipe import Proportions, Recipe
 from slimpajama.config.weights import exact, power
 from slimpajama.errors import ConfigError
@@ -49,7 +50,7 @@ def allotment(recipe: Recipe, phase: Proportions, supplies: Mapping[str, Supply]
 
     Raises :class:`ConfigError` where epochs do not fit the budget, and where UniMax cannot fill it.
     """
-    length = recipe.tokens_per_sequence
+    length = recipe.sequence_length
     fixed = {source: int(exact(epochs) * supplies[source].tokens) // length for source, epochs in phase.epochs.items()}
     taken = sum(fixed.values())
     asks = f"{called(recipe, phase)} asks for epochs of {', '.join(fixed)} that"
@@ -84,7 +85,7 @@ def _others(recipe: Recipe, phase: Proportions, supplies: Mapping[str, Supply], 
         return {}
     chosen = {
         source: supplies[source]
-        for source in (phase.sources or supplies)
+        for source in (phase.sources or (name for name in supplies if not part_of(name).duplicates))
         if source not in phase.epochs and supplies[source].tokens
     }
     if not chosen:
@@ -96,7 +97,7 @@ def _others(recipe: Recipe, phase: Proportions, supplies: Mapping[str, Supply], 
         return by_temperature({source: supply.tokens for source, supply in chosen.items()}, exponent)
     most = sum(supply.most for supply in chosen.values())
     if most < rest:
-        length = recipe.tokens_per_sequence
+        length = recipe.sequence_length
         raise ConfigError(
             f"{called(recipe, phase)} asks {rest * length:,} tokens by unimax, but within max_epochs there are "
             f"{most * length:,}: lower tokens by {(rest - most) * length:,}, or raise max_epochs"

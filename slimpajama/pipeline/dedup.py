@@ -23,7 +23,7 @@ from slimpajama.dedup.banding import warn_of_missed_pairs
 from slimpajama.dedup.card import shards_card
 from slimpajama.dedup.checking.rounds import LOOK, PairWork
 from slimpajama.dedup.dedup_run import DedupRun, WorkSizes
-from slimpajama.dedup.files.key_index import Index, open_index, write_index
+from slimpajama.dedup.files.key_index import Index, write_index
 from slimpajama.dedup.files.layout import BOTH, OWNED_FOLDERS, DedupLayout, scopes_written
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.removal_sample import RemovalSample
@@ -37,24 +37,30 @@ from slimpajama.dedup.stages.diff import DiffStage
 from slimpajama.dedup.stages.exact import ExactResult, ExactStage
 from slimpajama.dedup.stages.group import GroupStage
 from slimpajama.dedup.stages.link import LinkResult, LinkStage
-from slimpajama.dedup.stages.order import DEDUP_STAGES
 from slimpajama.dedup.stages.sketch import SketchResult, SketchStage, documents_in
 from slimpajama.dedup.stages.write import WriteResult, WriteStage
 from slimpajama.dedup.summary import DedupSummary
 from slimpajama.dedup.tally import Tally
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.machine import PeakMemory
-from slimpajama.errors import ConfigError
 from slimpajama.logging import LOGGER
 from slimpajama.pipeline.checked_clusters import checked_clusters
+from slimpajama.pipeline.decontamination import (
+    gathered_matches,
+    indexed_items,
+    refuse_missing_sets,
+    stage_count,
+    with_places,
+)
 from slimpajama.pipeline.dedup_outputs import Outputs
+from slimpajama.pipeline.earlier_run import earlier_run
 from slimpajama.pipeline.output_names import refuse_long_names
-from slimpajama.pipeline.path_overlap import lies_inside, refuse_overlap, refuse_shards_in_output
+from slimpajama.pipeline.path_overlap import refuse_overlap, refuse_shards_in_output
 from slimpajama.pipeline.removal_guards import beginnings_of, refuse_too_much_removed, warn_of_lost_sources
 from slimpajama.pipeline.removal_sample import sample_of_removals
 from slimpajama.pipeline.replaced_input import replaced_by_input
 from slimpajama.pipeline.replacement import announce, replaced_dedup
-from slimpajama.pipeline.request import REQUEST, DedupRequest, from_anywhere, write_request
+from slimpajama.pipeline.request import REQUEST, DedupRequest, write_request
 from slimpajama.pipeline.text_sources import earlier_text_sources, own_text_sources
 from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
 from slimpajama.stages.progress import Progress, progress_for
@@ -109,12 +115,12 @@ def deduplicate_on(
     ``mixed``: tokens of each mixture that will be made beside the output, for which the disk needs room too.
     """
     refuse_overlap(input, output, subfolders=OWNED_FOLDERS)
-    config = config.model_copy(update={"against": from_anywhere(config.against)})
+    config = with_places(config)
     with contextlib.ExitStack() as holding:
-        earlier = _earlier(config, output)
+        earlier = earlier_run(config, output)
         if earlier:
-            for earlier_run in earlier.runs if not stages.inspecting else ():
-                holding.enter_context(locked_for_reading(path_of(earlier_run)))
+            for run_before in earlier.runs if not stages.inspecting else ():
+                holding.enter_context(locked_for_reading(path_of(run_before)))
             earlier.check(config)
         first_shard = earlier.shards if earlier else 0
         work = sizes or WorkSizes()
@@ -128,6 +134,7 @@ def deduplicate_on(
         refuse_long_names(layout, corpus.bundles, config.part_bytes)
         if stages.inspecting:
             return run.run()
+        refuse_missing_sets(config)
         report_left_out(corpus, config.strict_input)
         warn_of_missed_pairs(config)
         if not (output / REQUEST).exists():
@@ -154,17 +161,6 @@ def dedup_request(input: Path, config: Config) -> DedupRequest:
     return DedupRequest(input=str(input.resolve()), settings=config.model_dump(mode="json"))
 
 
-def _earlier(config: Config, output: Path) -> Index | None:
-    if config.against is None:
-        return None
-    earlier = open_index(path_of(config.against))
-    for run in map(path_of, earlier.runs):
-        if lies_inside(run, output) and lies_inside(output, run):
-            raise ConfigError(f"{output} cannot be deduplicated against itself; choose another output")
-        refuse_overlap(run, output, read_as="earlier run", subfolders=OWNED_FOLDERS)
-    return earlier
-
-
 FEW_DOCUMENTS = 20
 MOSTLY_SHORT = 0.9
 """A source of at least so many documents, of which more than this share is short, is warned of."""
@@ -181,13 +177,15 @@ class _Run:
         outputs = Outputs(dedup, stages)
         outputs.announce()
         # How many rounds of checks and passes over texts there will be is not known.
-        stages.count = 0 if dedup.config.checked or dedup.config.sampled_removals else len(DEDUP_STAGES)
+        stages.count = 0 if dedup.config.checked or dedup.config.sampled_removals else stage_count(dedup.config)
         stages.index = layout.index  # from the first changed result until the end, nobody may compare with it
         with PeakMemory() as memory:
-            sketching = SketchStage(dedup)
+            items = indexed_items(dedup, stages)
+            sketching = SketchStage(dedup, items)
             sketched = stages.run(sketching, dedup.markers(sketching))
             self._judge_bad_records(sketched)
             self._warn_of_unranked(sketched)
+            matches = gathered_matches(dedup, stages, items, sketched)
             stages.write_json(layout.rows_list, rows_paths(dedup))
             equating = ExactStage(dedup, sketched)
             exact = stages.run(equating, dedup.markers(equating))
@@ -228,6 +226,7 @@ class _Run:
             peak_memory_bytes=memory.bytes,
             looked_at=looked_at,
             checks=clusters.checks if isinstance(clusters, CheckedResult) else None,
+            decontamination=matches,
         )
         self._warn_of_short_sources(summary)
         if not stages.inspecting:

@@ -9,6 +9,7 @@ import orjson
 
 from slimpajama.dedup.cluster_path import path_between
 from slimpajama.dedup.decision_tables import Decision, OneScope
+from slimpajama.dedup.files.matches_table import HeldItem, held_items
 from slimpajama.errors import ConfigError, InputError
 from slimpajama.pipeline.evidence import Evidence, Pair, open_evidence
 from slimpajama.storage.paths import opened
@@ -34,8 +35,9 @@ class Explanation:
     ``survivor_global`` and ``survivor_local``: what stays for it, where it was removed. ``pairs``: the document beside
     each survivor, once where both scopes have the same. ``path``: links from the document to the global survivor, where
     no band of the two agrees. ``members``: of its global cluster, as many as were asked for. ``reason``: of a bad
-    record. ``bands``: how many the run has. ``namesakes``: how many more records hold the id that was asked for.
-    ``problem``: why texts could not be read; ``pairs`` is empty then.
+    record. ``evaluation_items``: that it holds, if the run looked for any. ``bands``: how many the run has.
+    ``namesakes``: how many more records hold the id that was asked for. ``problem``: why texts could not be read;
+    ``pairs`` is empty then.
     """
 
     document: Decision
@@ -45,6 +47,7 @@ class Explanation:
     path: tuple[PathStep, ...]
     members: tuple[Decision, ...]
     reason: str
+    evaluation_items: tuple[HeldItem, ...]
     bands: int
     namesakes: int
     problem: str
@@ -77,6 +80,7 @@ def explain(output: str | Path, document: str | int, *, members: int = 0) -> Exp
         path=_path(evidence, pairs),
         members=tuple(evidence.tables.members("global", cluster, members)) if members and cluster is not None else (),
         reason=_reason(evidence, decision) if decision.status == "bad" else "",
+        evaluation_items=held_items(evidence.layout, decision.id),
         bands=evidence.params.bands,
         namesakes=len(others),
         problem=problem,

@@ -54,7 +54,7 @@ class Decisions:
         return self.dataset.to_table(columns=columns and list(columns), filter=_field(f"kept_{scope}"))
 
     def with_status(
-        self, status: Literal["kept", "duplicate", "short", "bad"], columns: Sequence[str] | None = None
+        self, status: Literal["kept", "duplicate", "short", "bad", "contaminated"], columns: Sequence[str] | None = None
     ) -> pa.Table:
         """The rows of a verdict. It is that of the global scope: a duplicate may be kept locally.
 
@@ -125,7 +125,7 @@ def _held_out(folder: Path, manifest: MixtureManifest, split: Split) -> list[Pat
     shared = HoldoutLayout(folder.parent / HOLDOUT_FOLDER)
     if not any(getattr(source, split) for source in manifest.holdout if source.weight):
         raise ConfigError(f"the split {split} of {folder} is empty; raise holdout and mix again to have one")
-    length = checked(Recipe, manifest.recipe, str(MixtureLayout(folder).manifest)).tokens_per_sequence
+    length = checked(Recipe, manifest.recipe, str(MixtureLayout(folder).manifest)).sequence_length
     held_out = read_holdout_manifest(shared.root)
     files = [
         file

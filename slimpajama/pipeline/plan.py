@@ -189,7 +189,7 @@ def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages
     bands, _ = banding(config.dedup)
     speed = linking_speed(scratch, bands, KEYED_DOCUMENTS * made)
     out = scratch / "out"
-    settings = config.dedup.model_copy(update={"workers": 1, "memory": None, "against": None})
+    settings = config.dedup.model_copy(update={"workers": 1, "memory": None, "against": None, "decontaminate": None})
     plain = settings.model_copy(
         update={
             "sources": (),

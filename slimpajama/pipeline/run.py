@@ -19,12 +19,12 @@ from slimpajama.engine import Engine
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.resources import task_bytes
 from slimpajama.errors import ConfigError
+from slimpajama.pipeline.decontamination import refuse_missing_sets, with_places
 from slimpajama.pipeline.dedup import dedup_request, deduplicate_on
 from slimpajama.pipeline.mix import Mixtures, make_mixtures, mix_request
 from slimpajama.pipeline.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import (
     check_earlier_holdout,
-    check_packing,
     check_targets,
     check_tokenizer,
     checked_recipes,
@@ -144,7 +144,7 @@ def run_all(
         refuse_overlap(source, output)
     if recipes:
         recipes = _checked(config, recipes, source, output)
-    mixtures = Mixtures(None, {}, {}, {}, {})
+    mixtures = Mixtures(None, {}, {}, {})
     with (engine or EngineChoice()).opened(config.dedup) as opened, locked(output):
         if keep:
             announce(_replaced(config, recipes, source, output), keep)
@@ -195,8 +195,8 @@ def _replaced(config: RunConfig, recipes: Sequence[Recipe], source: Path, output
 def _checked(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: Path) -> list[Recipe]:
     """The recipes with their sources by the names they will have, if they and the tokenizer can be used after hours of
     deduplication."""
+    refuse_missing_sets(config.dedup)
     check_targets(recipes, output / "mixtures")
-    check_packing(recipes, config.tokens)
     of_sample = config.sample is not None and not config.dedup.sources
     names = tuple(REDPAJAMA_SET_NAMES) if of_sample else sources_of(config.dedup, source)
     global_only = "dedup.scope is global, so only globally deduplicated shards are written; set it to both"
@@ -217,8 +217,8 @@ def _list_files(output: Path, summary: FileRecord, mixed: bool) -> None:
 
 
 def located(config: RunConfig, folder: Path) -> RunConfig:
-    """With the places of earlier runs and a tokenizer that lie below ``folder``, or here, as absolute paths."""
-    dedup = config.dedup.model_copy(update={"against": from_anywhere(config.dedup.against, folder)})
+    """With earlier runs, evaluation sets and a tokenizer that lie below ``folder``, or here, by absolute paths."""
+    dedup = with_places(config.dedup, folder)
     tokens = config.tokens.model_copy(
         update={
             "tokenizer": from_anywhere(config.tokens.tokenizer, folder),

@@ -43,7 +43,7 @@ _WORD_BASE = np.uint64(_BASE)
 _START = np.uint64(0xA0761D6478BD642F)
 _FACTOR = np.uint64(0xD6E8FEB86659FD93)
 _OTHER_FACTOR = np.uint64(0x94D049BB133111EB)
-_HALF, _THIRD, _LAST = np.uint64(32), np.uint64(29), np.uint64(63)
+_HALF, _LAST = np.uint64(32), np.uint64(63)
 
 _PIECE = 4096
 """Bytes whose words are looked for at a time: their places stay in the innermost cache."""
@@ -78,9 +78,7 @@ def _mixed(word: np.uint64, first: np.uint64, second: np.uint64) -> np.uint64:
 @kernel
 def run_hash(prefixes: NDArray[np.uint64], first: int, length: int, raised: np.uint64) -> np.uint64:
     """The hash of the ``length`` words from number ``first`` on; ``raised`` is :func:`power` of ``length``."""
-    run = prefixes[first + length] - prefixes[first] * raised
-    run = (run ^ (run >> _HALF)) * _FACTOR
-    return run ^ (run >> _THIRD)  # type: ignore[no-any-return]
+    return prefixes[first + length] - prefixes[first] * raised  # type: ignore[no-any-return]
 
 
 @kernel

@@ -43,10 +43,20 @@ def begins(rows: NDArray[np.void]) -> NDArray[np.bool_]:
     return first
 
 
-def piece_keys(rows: NDArray[np.void], seed: int, purpose: str) -> NDArray[np.uint64]:
-    """``uint64[n]``: the place of each of n rows with ``text`` and ``piece`` in the order of ``purpose``."""
+def piece_keys(
+    rows: NDArray[np.void], seed: int, purpose: str, copies: NDArray[np.int64] | None = None
+) -> NDArray[np.uint64]:
+    """``uint64[n]``: the place of each of n rows with ``text`` and ``piece`` in the order of ``purpose``.
+
+    ``copies``: which time each row comes, from 0, where rows come several times; each time has a place of its own.
+    """
     # Steps of one odd number apart: the pieces of a document never share a key.
-    return seeded_hash(rows["text"][:, 0] + rows["piece"].astype(np.uint64) * _STEP, seed, purpose)
+    keys = seeded_hash(rows["text"][:, 0] + rows["piece"].astype(np.uint64) * _STEP, seed, purpose)
+    if copies is None:
+        return keys
+    again = copies > 0
+    keys[again] = seeded_hash(keys[again] + copies[again].astype(np.uint64) * _STEP, seed, f"copies, {purpose}")
+    return keys
 
 
 def in_order(rows: NDArray[np.void], keys: NDArray[np.uint64]) -> NDArray[np.int64]:

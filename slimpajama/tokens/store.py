@@ -15,7 +15,7 @@ the recipe's and the epoch; which pieces share a bucket is itself chance, so tha
 source. So recipes of other seeds use other sequences, where they do not use all.
 
 Files are memory-mapped. A position costs one search in the bucket list and, once per bucket and epoch, the order of
-its pieces; the last two such orders are remembered, so reading in sequence is fastest. Memory: 42 bytes for each
+its pieces; the last two such orders are remembered, so reading in sequence is fastest. Memory: 24 bytes for each
 piece of two buckets, and what a read returns. Rejected: a stream per scope (twice the disk), storing each order (a
 recomputable sort), and Arrow files (as fast to map, but a run of one column of fixed width is what ``.npy`` is).
 """
@@ -36,10 +36,10 @@ from slimpajama.storage.atomic import read_json
 from slimpajama.storage.npy import MappedArray, map_array
 from slimpajama.tokens.holdout import SPLITS
 from slimpajama.tokens.layout import StoreLayout
-from slimpajama.tokens.piece_spans import PieceSpans
-from slimpajama.tokens.pieces import begins, piece_keys
+from slimpajama.tokens.pieces import piece_keys
 from slimpajama.tokens.run_files import copy_documents
 from slimpajama.tokens.seeded_order import seeded_hash
+from slimpajama.tokens.selected_sizes import SelectedSizes, selected_sizes
 from slimpajama.tokens.selection import SCOPES, Selection
 from slimpajama.tokens.summary import PerScope
 
@@ -106,7 +106,6 @@ class _Layout:
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     ends: NDArray[np.int64]
-    spans: PieceSpans
 
 
 class TokenStream:
@@ -123,10 +122,10 @@ class TokenStream:
         split: str,
         selection: Selection,
         seed: int | None,
+        sizes: SelectedSizes,
     ) -> None:
-        buckets = store.buckets(source, split)
-        self.documents = sum(bucket.documents.of(selection.scope) for bucket in buckets)
-        self._sizes = np.array([bucket.tokens.of(selection.scope) for bucket in buckets], dtype=np.int64)
+        self.documents, self.distinct = sizes.documents, sizes.distinct
+        self._sizes = np.array(sizes.tokens, dtype=np.int64)
         self.tokens = int(self._sizes.sum())
         self._files = store.layout
         self._where = (source, split)
@@ -163,20 +162,6 @@ class TokenStream:
             place += 1
         return out, np.concatenate(begins) if begins else np.zeros(0, dtype=np.int64)
 
-    def pieces(self, start: int, stop: int, epoch: int) -> PieceSpans:
-        """The pieces of which tokens ``start`` to ``stop`` of an epoch are, whole ones, in their order."""
-        order, ends = self._bucket_order(epoch)
-        place = int(np.searchsorted(ends, start, side="right"))
-        found: list[PieceSpans] = []
-        while place < order.size and int(ends[place] - self._sizes[order[place]]) < stop:
-            begin = int(ends[place] - self._sizes[order[place]])
-            part = self._layout(int(order[place]), epoch)
-            first = int(np.searchsorted(part.ends, start - begin, side="right"))
-            last = int(np.searchsorted(part.ends, stop - begin, side="left")) + 1
-            found.append(part.spans.part(first, last, begin))
-            place += 1
-        return PieceSpans.joined(found)
-
     def buckets_between(self, start: int, stop: int) -> list[int]:
         """The buckets that tokens ``start`` to ``stop`` lie in, where the epochs of the stream follow each other."""
         if not self.tokens or stop <= start:
@@ -201,7 +186,7 @@ class TokenStream:
         return self._order[1:]
 
     def _is_as_written(self, epoch: int) -> bool:
-        return epoch == 0 and self._seed is None
+        return epoch == 0 and self._seed is None and not self._selection.repeats
 
     def _purpose(self, what: str, epoch: int) -> str:
         return f"{what} of epoch {epoch}" + ("" if self._seed is None else f" of seed {self._seed}")
@@ -222,17 +207,14 @@ class TokenStream:
             ) from fault
         lengths = pieces["tokens"].astype(np.int64)
         starts = np.cumsum(lengths) - lengths
-        chosen = self._selection.chosen(pieces)
+        selected = self._selection.chosen(pieces)
+        chosen = selected.places
         if not self._is_as_written(epoch):
             # Pieces of one key have one text, so that it does not matter in which order they come.
-            keys = piece_keys(pieces[chosen], self._shuffle_seed, self._purpose("pieces", epoch))
+            keys = piece_keys(pieces[chosen], self._shuffle_seed, self._purpose("pieces", epoch), selected.copies)
             chosen = chosen[np.argsort(keys)]
         lengths = lengths[chosen]
-        ends = np.cumsum(lengths)
-        spans = PieceSpans(
-            ends - lengths, lengths, pieces["id"][chosen], begins(pieces)[chosen], pieces["ends"][chosen]
-        )
-        layout = _Layout(tokens, starts[chosen], lengths, ends, spans)
+        layout = _Layout(tokens, starts[chosen], lengths, np.cumsum(lengths))
         self._layouts[bucket, epoch] = layout
         return layout
 
@@ -283,11 +265,25 @@ class TokenStore:
         """What the index says of the buckets of a source's split, in their order."""
         return self.index.sources[source][split]
 
-    def stream(self, source: str, split: str, selection: Selection, seed: int | None = None) -> TokenStream:
+    def stream(
+        self,
+        source: str,
+        split: str,
+        selection: Selection,
+        seed: int | None = None,
+        sizes: SelectedSizes | None = None,
+    ) -> TokenStream:
         """The stream of the pieces of a source's split that are chosen by ``selection``.
 
-        ``seed``: of a recipe, which says in what order they come; ``None``: as they lie in the files. Raises
-        :class:`ConfigError` where there is no such source, split or scope.
+        ``seed``: of a recipe, which says in what order they come; ``None``: as they lie in the files. ``sizes``: what
+        :meth:`sizes` says, if that is known. Raises :class:`ConfigError` where there is no such source, split or scope.
+        """
+        return TokenStream(self, source, split, selection, seed, sizes or self.sizes(source, split, selection))
+
+    def sizes(self, source: str, split: str, selection: Selection) -> SelectedSizes:
+        """What ``selection`` takes of a source's split; counted from its rows where the index does not say it.
+
+        Raises :class:`ConfigError` where there is no such source, split or scope.
         """
         for value, known, what in (
             (source, self.sources, "source"),
@@ -296,7 +292,11 @@ class TokenStore:
         ):
             if value not in known:
                 raise ConfigError(f"there is no {what} {value!r} in {self.path}; it has {', '.join(known)}")
-        return TokenStream(self, source, split, selection, seed)
+        buckets = self.buckets(source, split)
+        if not selection.is_whole:
+            return selected_sizes(self.layout, source, split, len(buckets), selection)
+        tokens = tuple(bucket.tokens.of(selection.scope) for bucket in buckets)
+        return SelectedSizes(tokens, sum(bucket.documents.of(selection.scope) for bucket in buckets), sum(tokens))
 
 
 def open_store(path: Path) -> TokenStore:

@@ -35,12 +35,14 @@ from slimpajama.verification.findings import REMEDY, Checked, damage, found_read
 
 __all__ = ["STATES", "PartChecked", "PartItem", "check_part", "compare_totals", "part_items"]
 
-STATES = ("read", "short", "bad", "global kept", "local kept", "global exact", "local exact")
+STATES = ("read", "short", "bad", "global kept", "local kept", "global exact", "local exact", "contaminated")
 
 LONGEST = 1 << 40
 _VERDICTS, _MATCHES = pa.array(VERDICTS), pa.array(MATCHES)
 _EXACT = MATCHES.index("exact")
-_KEPT, _DUPLICATE, _SHORT, _BAD = (VERDICTS.index(name) for name in ("kept", "duplicate", "short", "bad"))
+_KEPT, _DUPLICATE, _SHORT, _BAD, _CONTAMINATED = map(
+    VERDICTS.index, ("kept", "duplicate", "short", "bad", "contaminated")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,11 @@ def _check_decisions(item: PartItem, path: Path, account: _Account) -> Iterator[
             if wrong.any():
                 yield f"{path}: verdict and flags of document {int(ids[wrong][0]):#x} contradict; {REMEDY}"
             every = np.ones(ids.size, dtype=np.bool_)
-            states = (every, verdict == _SHORT, verdict == _BAD, kept_global, kept_local, *exact)
+            states = (
+                *(every, verdict == _SHORT, verdict == _BAD, kept_global, kept_local),
+                *exact,
+                verdict == _CONTAMINATED,
+            )
             names = batch.column("source")
             for name in pc.unique(names).to_pylist():
                 own = inside & pc.equal(names, name).to_numpy(zero_copy_only=False)
@@ -221,7 +227,10 @@ def compare_totals(root: Path, results: Sequence[PartChecked]) -> list[str]:
             continue
         counted = totals.get(source, np.zeros((len(STATES), 2), dtype=np.int64)).tolist()
         scopes = [figures.of(scope) for scope in BOTH]
-        said = [figures.read, figures.short, figures.bad, *(one.kept for one in scopes), *(one.exact for one in scopes)]
+        said = [
+            *(figures.read, figures.short, figures.bad, *(one.kept for one in scopes), *(one.exact for one in scopes)),
+            figures.contaminated,
+        ]
         for state, (documents, size), one in zip(STATES, counted, said, strict=True):
             if Count(documents, size) != one:
                 findings.append(
@@ -231,7 +240,10 @@ def compare_totals(root: Path, results: Sequence[PartChecked]) -> list[str]:
         for scope in BOTH:
             kept_and_not = figures.of(scope)
             wholes = [
-                (figures.read, [figures.short, figures.bad, kept_and_not.kept, kept_and_not.duplicate]),
+                (
+                    figures.read,
+                    [figures.short, figures.bad, figures.contaminated, kept_and_not.kept, kept_and_not.duplicate],
+                ),
                 (kept_and_not.duplicate, [kept_and_not.exact, kept_and_not.near]),
             ]
             for unit in Count.__struct_fields__:

@@ -33,6 +33,7 @@ def refusal_of(values: dict[str, Any]) -> str:
 def test_the_defaults_are_the_published_ones() -> None:
     assert Config().model_dump() == {
         "preset": "slimpajama",
+        "decontaminate": None,
         "sources": (),
         "layout": "auto",
         "strict_input": False,

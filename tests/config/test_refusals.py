@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from slimpajama.config.decontaminate import DecontaminateConfig, EvaluationSet
 from slimpajama.config.dedup import Config, SourceConfig
 from slimpajama.config.loading import checked
 from slimpajama.config.recipe import Recipe
@@ -20,6 +21,8 @@ from slimpajama.errors import ConfigError
 MODELS: tuple[type[BaseModel], ...] = (
     Config,
     SourceConfig,
+    DecontaminateConfig,
+    EvaluationSet,
     TokenConfig,
     RunConfig,
     MixtureConfig,
@@ -62,6 +65,8 @@ FOREIGN = re.compile(
 
 GOOD: dict[type[BaseModel], dict[str, Any]] = {
     SourceConfig: {"name": "web"},
+    DecontaminateConfig: {"against": ["mmlu"]},
+    EvaluationSet: {"path": "mmlu"},
     RunConfig: {"input": "in"},
     Recipe: {"name": "mine", "weights": {"web": 100}, "tokens": "1M"},
 }

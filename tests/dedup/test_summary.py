@@ -54,6 +54,7 @@ def test_the_file_holds_what_the_function_returned(finished: tuple[Path, slimpaj
     assert list(summary.as_dict()) == [
         *("input", "sources", "overlap", "clusters", "lsh", "versions", "shards", "stages", "seconds"),
         *("compile_seconds", "mb_per_second", "settings", "peak_memory_bytes", "looked_at", "checks"),
+        "decontamination",
     ]
     assert summary.as_dict()["stages"]["link"].keys() == {"seconds", "items", "reused", "mb_per_second"}
     assert summary.as_dict()["settings"]["workers"] == 1

@@ -16,7 +16,6 @@ from slimpajama.mixture.manifest import (
     MixtureManifest,
     MixturePlan,
     MixtureSource,
-    PackedDocuments,
     StoreUsed,
     read_mixture_manifest,
 )
@@ -25,11 +24,10 @@ from slimpajama.storage.atomic import write_json
 
 MANIFEST = MixtureManifest(
     recipe={"name": "web", "weights": {"c4": 100.0}},
-    plan=MixturePlan(10, 640, (MixtureSource("c4", 1.0, 0, 10, 640, 1280, 0.5, 640),)),
+    plan=MixturePlan(10, 640, (MixtureSource("c4", 1.0, 0, 10, 640, 1280, 1280, 0.5, 640),)),
     store=StoreUsed("abc", 600, 0),
     formats=("parquet",),
     holdout=(HeldOutSource("c4", 1.0, 1, 0), HeldOutSource("books", 0.0, 5, 5)),
-    packed=PackedDocuments(7, 2, 0),
     warnings=("few",),
     files=(MixtureFile("train-00000-of-00001.parquet", 99, "ff", "parquet", {"c4": 10}, 7),),
     versions={"python": "3.10"},

@@ -219,3 +219,24 @@ def test_names_that_other_things_have_are_refused(deduplicated: Path, tmp_path: 
             f"a recipe cannot be named '{name}': that is where "
             in mix(deduplicated, tmp_path / "out", "--recipe", recipe).stderr
         )
+
+
+def test_parts_by_duplicates_and_repeats_are_planned_built_and_verified(deduplicated: Path, copy: Path) -> None:
+    few, many = "common_crawl[duplicates=1]", "common_crawl[duplicates>1]"
+    parts = write_recipe(copy / "recipes", "parts", weights={"CommonCrawl[duplicates=1]": 60, many: 40})
+    repeat = {"by": "duplicates", "buckets": {1: 1, "2-3": 3, "4-": 5}}
+    often = write_recipe(copy / "recipes", "often", weights={"common_crawl": 100}, repeat=repeat)
+    result = mix(deduplicated, copy, "--recipe", parts, "--recipe", often)
+    assert result.exit_code == 0, result.stderr
+    total = COMMON["tokens"] // LENGTH
+    rows = Counter(slimpajama.load_mixture(copy / "parts").to_table().column("source").to_pylist())
+    assert [rows[few], rows[many]] == [281, total - 281]
+    assert [one["source"] for one in manifest(copy / "parts")["holdout"] if one["weight"]] == ["common_crawl"]
+    once, again = (manifest(copy / name)["plan"]["sources"] for name in ("parts", "often"))
+    assert sum(one["distinct"] for one in once) == again[0]["distinct"] < again[0]["available"]
+    assert again[0]["epochs"] == again[0]["tokens"] / again[0]["distinct"]
+    assert findings(copy) == []
+    assert slimpajama.status(copy).finished
+    both = write_recipe(copy / "recipes", "both", rule="unimax", epochs={many: 1})
+    said = mix(deduplicated, copy, "--recipe", both).stderr
+    assert f"both takes '{many}' and 'common_crawl', which have documents in common; give parts that do not" in said

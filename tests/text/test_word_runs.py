@@ -68,7 +68,7 @@ def test_words(text: str, words: list[str]) -> None:
 def test_hashes_are_these_forever() -> None:
     words = ["the", "quick", "brown", "fox"]
     assert runs("The quick brown fox", 3) == [run_hash_of(words[:3]), run_hash_of(words[1:])]
-    assert runs("The quick brown 狐", 4) == [15707933657958553241]
+    assert runs("The quick brown 狐", 4) == [12617044730461979680]
 
 
 @given(st.lists(st.text("abcdefghijklmnopqrstuvwxyzé0123456789", min_size=1, max_size=20), max_size=30), st.data())

@@ -24,7 +24,7 @@ BOTH: tuple[Scope, ...] = ("global", "local")
 WORK = "work"
 """The folder of what is between input and output."""
 
-OWNED_FOLDERS = ("decisions", "global", "local", "quarantine", WORK)
+OWNED_FOLDERS = ("decisions", "global", "local", "quarantine", "decontamination", WORK)
 """Folders of an output that hold nothing but what runs wrote."""
 
 
@@ -91,6 +91,16 @@ class DedupLayout:
         return self.work / "rows"
 
     @property
+    def evaluation(self) -> Path:
+        """The folder of the index of evaluation items."""
+        return self.work / "evaluation"
+
+    @property
+    def matches(self) -> Path:
+        """The table of documents that hold evaluation items."""
+        return self.root / "decontamination" / "matches.parquet"
+
+    @property
     def rows_list(self) -> Path:
         """The list of all rows files, an earlier run's among them."""
         return self.work / "rows.json"
@@ -137,6 +147,10 @@ class DedupLayout:
     def rows_file(self, bundle: Bundle) -> Path:
         """What the first stage found in a bundle."""
         return self.rows / f"{bundle.name}.arrow"
+
+    def matches_file(self, bundle: Bundle) -> Path:
+        """Which documents of a bundle hold evaluation items, if any does."""
+        return self.work / "matches" / f"{bundle.name}.arrow"
 
     def exact_links(self, number: int) -> Path:
         """The links between documents of equal text, of one range of the hashes."""

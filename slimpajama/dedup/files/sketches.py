@@ -23,6 +23,7 @@ from slimpajama.storage.local_cache import local_copy
 __all__ = [
     "BAD",
     "BATCH_ROWS",
+    "CONTAMINATED",
     "DOCUMENT_ID",
     "MINIMA",
     "RANK",
@@ -36,8 +37,9 @@ __all__ = [
     "row_batches",
 ]
 
-SOUND, SHORT, BAD = 0, 1, 2
-"""Values of ``status``: a document that takes part, one below the length filter, a broken record."""
+SOUND, SHORT, BAD, CONTAMINATED = 0, 1, 2, 3
+"""Values of ``status``: a document that takes part, one below the length filter, a broken record, and a document that
+is removed because it holds evaluation items."""
 
 BATCH_ROWS = 1 << 18
 

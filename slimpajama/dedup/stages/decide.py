@@ -3,7 +3,7 @@
 One row per non-blank input line: what it is, whose cluster it is in, and whether it is kept, globally and locally; how
 many documents one that is kept stands for; with ``id_field``, also its own id. The tables are the evidence for all that
 follows; shards, mixtures and reports are read off them. What is counted here is counted from the rows written, and
-checked: records read = kept + short + duplicate + bad, in both scopes.
+checked: records read = kept + short + duplicate + bad + contaminated, in both scopes.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
 
     name: ClassVar[str] = "decide"
     title: ClassVar[str] = "decide"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     result_type = DecideResult
     scales_with: ClassVar[Scale] = "documents"
 

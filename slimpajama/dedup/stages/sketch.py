@@ -23,16 +23,19 @@ from slimpajama.corpus.pieces import POSITION_BITS, Bundle
 from slimpajama.corpus.records import read_records
 from slimpajama.dedup import sketching
 from slimpajama.dedup.careful import DOCUMENT_SECONDS, Care, next_care
+from slimpajama.dedup.contamination import Screen, join_matches
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.sketches import join_rows
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.ranks import rank_keys
 from slimpajama.dedup.sketching import PieceCounts, SketchSettings, has_parts
+from slimpajama.dedup.stages.evaluation import EvaluationResult, index_files
 from slimpajama.engine import Death, Retry, Trial
 from slimpajama.logging import LOGGER
 from slimpajama.registry import KEY_METHODS
 from slimpajama.stages.markers import ANY_BYTES, Markers
 from slimpajama.stages.stage import Stage, StageResult, Task
+from slimpajama.stages.written_files import written_files
 from slimpajama.storage.atomic import atomic_file
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import is_remote, opened, path_of, remove_file, remove_tree
@@ -67,6 +70,7 @@ class SketchPart(StageResult, frozen=True, kw_only=True):
     next: int | None
     sketches: FileRecord
     quarantine: FileRecord | None
+    matches: FileRecord | None = None
 
 
 class SketchResult(StageResult, frozen=True, kw_only=True):
@@ -74,7 +78,7 @@ class SketchResult(StageResult, frozen=True, kw_only=True):
 
     ``pieces``: what each of its pieces held. ``parts``: positions at which the parts of its only piece begin, or 0.
     ``content``: digests of what was read of each part, or of each of several pieces. ``quarantine``: its broken
-    records, if it has any.
+    records, if it has any; ``matches``: its documents that hold evaluation items, if any was looked for and found.
     """
 
     pieces: tuple[PieceCounts, ...]
@@ -82,11 +86,12 @@ class SketchResult(StageResult, frozen=True, kw_only=True):
     content: tuple[str, ...]
     sketches: FileRecord
     quarantine: FileRecord | None
+    matches: FileRecord | None = None
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
-        """Both of them; the counts of a thousand pieces are not searched for more."""
-        return (self.sketches,) if self.quarantine is None else (self.sketches, self.quarantine)
+        """All of them; the counts of a thousand pieces are not searched for more."""
+        return tuple(file for file in (self.sketches, self.quarantine, self.matches) if file is not None)
 
     @property
     def counts(self) -> PieceCounts:
@@ -106,6 +111,7 @@ class SketchPayload:
     settings: SketchSettings
     rows_file: Path
     quarantine_file: Path
+    matches_file: Path
     part_bytes: int
     parts: Markers[SketchPart]
     inputs: Mapping[str, object]
@@ -114,9 +120,10 @@ class SketchPayload:
 
 @dataclass(frozen=True)
 class SketchStage(Stage[SketchPayload, SketchResult]):
-    """The sketches of all documents of a deduplication."""
+    """The sketches of all documents of a deduplication, held against ``evaluation`` items if there are any."""
 
     dedup: DedupRun
+    evaluation: EvaluationResult | None = None
 
     name: ClassVar[str] = "sketch"
     title: ClassVar[str] = "read and sketch"
@@ -140,6 +147,7 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
             method=KEY_METHODS.get(config.method),
             max_bad_fraction=config.max_bad_fraction,
             preferences=rank_keys(config.prefer),
+            screen=self._screen(),
         )
         shown = {name: getattr(config, name) for name in READING} | {
             "bands": params.bands,
@@ -148,6 +156,7 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
             "ranks": [key for key in config.prefer if key != "source"],
             "method_version": params.method_version,
         }
+        reads = written_files(self.evaluation.arrays) if self.evaluation is not None else ()
         tasks = []
         for bundle, identity in zip(dedup.corpus.bundles, dedup.identities(), strict=True):
             part_bytes = config.part_bytes if has_parts(bundle, config.part_bytes) else 0
@@ -158,17 +167,27 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
                 "input": identity,
                 "ids": [[shard.index for shard in bundle.shards], first.start, first.stop],
             }
+            if settings.screen is not None:
+                inputs["decontaminate"] = settings.screen.described
             payload = SketchPayload(
                 bundle=bundle,
                 settings=settings,
                 rows_file=dedup.layout.rows_file(bundle),
                 quarantine_file=dedup.layout.quarantine(bundle.name),
+                matches_file=dedup.layout.matches_file(bundle),
                 part_bytes=part_bytes,
                 parts=dedup.part_markers(self.name, bundle, SketchPart),
                 inputs=inputs,
             )
-            tasks.append(Task(bundle.name, payload, inputs, bundle.input_bytes))
+            tasks.append(Task(bundle.name, payload, inputs, bundle.input_bytes, reads))
         return tasks
+
+    def _screen(self) -> Screen | None:
+        """What documents are held against."""
+        chosen = self.dedup.config.decontaminate
+        if self.evaluation is None or chosen is None:
+            return None
+        return Screen(index_files(self.dedup, self.evaluation), chosen.action)
 
     @staticmethod
     def run(payload: SketchPayload) -> SketchResult:
@@ -185,6 +204,7 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
                 every,
                 payload.rows_file,
                 payload.quarantine_file,
+                payload.matches_file,
                 care=payload.care,
             )
             return SketchResult(
@@ -193,6 +213,7 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
                 content=tuple(contents),
                 sketches=sketched.sketches,
                 quarantine=sketched.quarantine,
+                matches=sketched.matches,
             )
         whole, content = PieceCounts(), ContentDigest()
         parts: list[SketchPart] = []
@@ -216,6 +237,7 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
                 [counts],
                 stem.with_suffix(".arrow"),
                 stem.with_suffix(".jsonl"),
+                stem.with_suffix(".matches"),
                 part_bytes=payload.part_bytes,
                 care=payload.care,
                 before=whole,
@@ -227,6 +249,7 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
                 next=head.start if head is not None else None,
                 sketches=sketched.sketches,
                 quarantine=sketched.quarantine,
+                matches=sketched.matches,
             )
             payload.parts.finish(key, payload.inputs, part)
             parts.append(part)
@@ -242,6 +265,7 @@ class SketchStage(Stage[SketchPayload, SketchResult]):
             content=tuple(part.content for part in parts),
             sketches=sketches,
             quarantine=quarantine,
+            matches=_joined_matches(payload, parts),
         )
 
 
@@ -292,3 +316,12 @@ def _joined(payload: SketchPayload, parts: Sequence[SketchPart]) -> tuple[FileRe
             with opened(path) as quarantine:
                 shutil.copyfileobj(quarantine, joined)
     return file.record, joined.record
+
+
+def _joined_matches(payload: SketchPayload, parts: Sequence[SketchPart]) -> FileRecord | None:
+    """One file of matches out of those of the parts."""
+    found = [path_of(part.matches.path) for part in parts if part.matches is not None]
+    if not found:
+        remove_file(payload.matches_file)
+        return None
+    return join_matches(found, payload.matches_file)

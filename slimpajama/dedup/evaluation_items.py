@@ -1,0 +1,144 @@
+"""The items of evaluation sets, out of files of JSON lines.
+
+An item is what lies at the set's fields in one record, joined by newlines: texts, and lists of texts such as the
+choices of a question. All items of a set are held at once; the largest sets have some hundred thousand. A line that is
+not JSON is an error, since a set that is read by half gives a clean bill to what was never looked for.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+
+from slimpajama.config.decontaminate import DecontaminateConfig, EvaluationSet
+from slimpajama.corpus.codecs import Codec
+from slimpajama.corpus.file_formats import kind_of, suffix_of
+from slimpajama.errors import ConfigError, InputNotFound, ShardUnreadable
+from slimpajama.storage.paths import is_remote, opened, path_of, statuses_below
+
+__all__ = ["EvaluationFile", "EvaluationItem", "evaluation_files", "read_items"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFile:
+    """One file of a set. ``name``: its path below the set's folder; ``fields``: paths that make up an item."""
+
+    set_name: str
+    path: str
+    name: str
+    fields: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationItem:
+    """The text of the item in one ``line``, counted from 1; empty where the record has none of the fields."""
+
+    line: int
+    text: str
+
+
+def evaluation_files(config: DecontaminateConfig) -> list[EvaluationFile]:
+    """All files of all sets, in order. Raises :class:`InputNotFound` where a set has none."""
+    found = []
+    for one in config.against:
+        fields = tuple(tuple(field.split(".")) for field in config.fields_of(one))
+        found += [EvaluationFile(one.name, str(path), name, fields) for path, name in _files_of(one)]
+    return found
+
+
+def _files_of(one: EvaluationSet) -> list[tuple[Path, str]]:
+    path = path_of(one.path)
+    if _codec(path.name) is not None and (path.is_file() if not is_remote(path) else path.exists()):
+        return [(path, path.name)]
+    if is_remote(path):
+        names = sorted(statuses_below(path))
+    else:
+        names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    files = [(path / name, name) for name in names if _codec(name) is not None]
+    if not files:
+        state = "holds no file of JSON lines" if path.exists() else "does not exist"
+        raise InputNotFound(
+            f"the evaluation set {one.path} {state}; give a file that ends in .jsonl, plain or compressed, or a folder "
+            "of such files"
+        )
+    return files
+
+
+def _codec(name: str) -> Codec | None:
+    """How a file of JSON lines is compressed; ``None`` for other files."""
+    suffix = suffix_of(name)
+    kind = kind_of(suffix) if suffix else None
+    return kind.codec if kind is not None and kind.format.name == "jsonl" else None
+
+
+def read_items(file: EvaluationFile) -> list[EvaluationItem]:
+    """The items of a file.
+
+    Raises :class:`ShardUnreadable` for a line that is not JSON, :class:`ConfigError` where no record has the fields.
+    """
+    items, keys = [], list[str]()
+    for number, line in enumerate(_lines(file), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError as fault:
+            raise ShardUnreadable(
+                f"{file.path}: line {number:,} is not JSON ({fault}); export the evaluation set again as JSON lines"
+            ) from fault
+        items.append(EvaluationItem(number, "\n".join(_texts_at(record, file.fields))))
+        if not keys and isinstance(record, dict):
+            keys = list(record)
+    if items and not any(item.text for item in items):
+        names = " or ".join(repr(".".join(field)) for field in file.fields)
+        raise ConfigError(
+            f"{file.path}: no record has a text at {names}; set fields of the evaluation set {file.set_name} to some "
+            f"of {', '.join(keys) or 'the fields of its records'}"
+        )
+    return items
+
+
+def _lines(file: EvaluationFile) -> Iterator[bytes]:
+    path = path_of(file.path)
+    codec = cast(Codec, _codec(path.name))
+    try:
+        with opened(path) as raw:
+            yield from io.BufferedReader(_DecodedItems(codec.decoded(raw)))
+    except OSError as fault:
+        raise ShardUnreadable(f"cannot read the evaluation set {file.path}: {fault}; replace the file") from fault
+
+
+class _DecodedItems(io.RawIOBase):
+    """A stream of a codec as Python's buffered files want it."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        read: int = self._stream.readinto(memoryview(target).cast("B"))
+        return read
+
+
+def _texts_at(record: object, fields: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    for field in fields:
+        value = record
+        for name in field:
+            value = value.get(name) if isinstance(value, dict) else None
+        yield from _texts_in(value)
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts_in(one)

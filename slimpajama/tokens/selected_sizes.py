@@ -1,0 +1,49 @@
+"""What a selection takes of each bucket of a source, counted from the rows of its pieces.
+
+The index of a store says what each scope keeps; what a range of duplicates or repeats come to is counted here, once
+when a mixture is planned, and handed to the workers. Costs reading the rows of a source: 75 bytes a piece.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from slimpajama.errors import InputError
+from slimpajama.storage.npy import map_array
+from slimpajama.tokens.layout import StoreLayout
+from slimpajama.tokens.pieces import begins
+from slimpajama.tokens.selection import Selection
+
+__all__ = ["SelectedSizes", "selected_sizes"]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedSizes:
+    """By bucket, the ``tokens`` of an epoch; in all, the ``documents``, each time they come, and the ``distinct``
+    tokens, each once."""
+
+    tokens: tuple[int, ...]
+    documents: int
+    distinct: int
+
+
+def selected_sizes(layout: StoreLayout, source: str, split: str, buckets: int, selection: Selection) -> SelectedSizes:
+    """Count the pieces of a source's split that ``selection`` takes. Raises :class:`InputError` for a broken store."""
+    tokens: list[int] = []
+    documents = distinct = 0
+    for number in range(buckets):
+        try:
+            rows = map_array(layout.bucket(source, split, number).documents)
+        except (OSError, ValueError) as fault:
+            raise InputError(
+                f"cannot read the token store: {fault}; remove it and run the same command again"
+            ) from fault
+        chosen = selection.chosen(rows)
+        places, first = chosen.places, slice(None) if chosen.copies is None else chosen.copies == 0
+        lengths = rows["tokens"].astype(np.int64)
+        tokens.append(int(lengths[places].sum()))
+        distinct += int(lengths[places[first]].sum())
+        documents += int(begins(rows)[places].sum())
+    return SelectedSizes(tuple(tokens), documents, distinct)
