@@ -1,11 +1,12 @@
 """The draw of validation and test: by tokens, source by source, in the order of a keyed hash of the content.
 
-A split of a source gets the share of its tokens that is asked for, within a least and a most, and never more than a
-tenth of the source. One bit of a second hash says whether a document is for validation or for test; each split takes
-documents until they give enough. A document gives at most a sixteenth of that, so that no split is one long book. The
-documents that follow, a quarter as much again, are the reserve: in no split, so that what was held out stays out of
-train when the corpus grows by a little. So does a document that would be drawn but stands behind a survivor of another
-source: its cluster goes nowhere. A document that would take more than a tenth of the source is passed over.
+A split of a source gets the share of its tokens that is asked for, within a least and a most. One bit of a second hash
+says whether a document is for validation or for test; each split takes documents until they give enough. A document
+gives at most a sixteenth of what is wanted, so that no split is one long book. The documents of a split are no more than
+a tenth of the source, or one document of at most a third of it; one that would exceed that is passed over. The documents
+that follow, a quarter as much again, are the reserve: in no split, so that what was held out stays out of train when the
+corpus grows by a little. A document that would be drawn but stands behind a survivor of another source takes its
+cluster with it: it goes nowhere.
 
 Per shard, only ``candidates`` are left for the draw, the lowest hashes that can be reached: the rows of documents of a
 million tokens or so, however large the shard. Rejected: a share of the documents (on a small corpus, books fill the
@@ -58,8 +59,8 @@ PARTS = 16
 WITH_RESERVE = 1.25
 """Documents are kept out of train up to so many times what a split needs."""
 
-LARGEST_SHARE = 0.1
-"""Of a source, for a split."""
+LARGEST_SHARE, LARGEST_DOCUMENT = 0.1, 1 / 3
+"""Of the tokens of a source, the documents of a split, or its only one."""
 
 _LEAST_PENDING = 8192
 
@@ -210,8 +211,9 @@ def _draw_source(
     rows: NDArray[np.void], tokens: int, rule: HoldoutRule, taken: set[bytes]
 ) -> list[tuple[NDArray[np.void], int, int]]:
     """Rows with their states and the tokens that they give; ``taken``: contents that other sources hold out."""
-    wanted, largest = min(rule.wanted(tokens), int(LARGEST_SHARE * tokens)), int(LARGEST_SHARE * tokens)
-    gives = rule.gives(rows["tokens"].astype(np.int64), wanted)
+    largest, largest_alone = int(LARGEST_SHARE * tokens), int(LARGEST_DOCUMENT * tokens)
+    gives = rule.gives(rows["tokens"].astype(np.int64), rule.wanted(tokens))
+    wanted = min(rule.wanted(tokens), largest)
     bits = _bits(rows, rule.seed)
     drawn = []
     for bit, split in ((0, VALIDATION), (1, TEST)):
@@ -227,7 +229,7 @@ def _draw_source(
                     drawn.append((row, EXCLUDED, 0))
             elif content in taken:
                 continue
-            elif given < wanted and used + size <= largest:
+            elif given < wanted and used + size <= (largest if used else largest_alone):
                 given, used = given + part, used + size
                 taken.add(content)
                 drawn.append((row, split, part))

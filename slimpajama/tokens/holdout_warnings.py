@@ -25,13 +25,14 @@ def _of_source(source: str, one: SourceHoldout) -> str:
         return ""
     if none:
         return (
-            f"source {source} has no held-out document for {' and '.join(none)}: a split takes at most a tenth of the "
-            f"{one.tokens:,} tokens of a source, and no document is that short; a larger corpus gives some"
+            f"source {source} has no held-out document for {' and '.join(none)}, as its {one.tokens:,} tokens are few "
+            "documents: a split takes at most a tenth of a source, or one document of at most a third; a larger corpus "
+            "gives some"
         )
     if all(one.given[split] >= one.wanted for split in SPLITS[1:]):
         return ""
     given = " and ".join(f"{one.given[split]:,} tokens for {split}" for split in SPLITS[1:])
     return (
-        f"source {source} holds out {given}, all it can give of {one.wanted:,} wanted: a split takes at most a tenth "
-        f"of the {one.tokens:,} tokens of a source, and a document gives at most a sixteenth of a split"
+        f"source {source} holds out {given}, all it can give of {one.wanted:,} wanted: the documents of a split are at "
+        f"most a tenth of its {one.tokens:,} tokens, and each gives at most a sixteenth of what is wanted"
     )

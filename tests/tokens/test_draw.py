@@ -80,14 +80,19 @@ def test_a_large_source_gives_what_is_wanted_in_at_least_sixteen_documents() -> 
 def test_a_split_takes_no_more_than_a_tenth_of_a_source() -> None:
     drawn = drawn_of(rows_of([100] * 50), replace(RULE, least=5_000))
     assert drawn.account.sources["s"].documents == {"validation": 5, "test": 5}
-    assert drawn.account.sources["s"].given == {"validation": 5 * 31, "test": 5 * 31}  # 500 tokens wanted, a sixteenth
+    assert drawn.account.sources["s"].given == {"validation": 500, "test": 500}
+    capped = drawn_of(rows_of([100] * 50), replace(RULE, least=1_000))
+    assert capped.account.sources["s"].given == {"validation": 5 * 62, "test": 5 * 62}  # a sixteenth of 1,000 each
 
 
 def test_a_document_that_is_more_than_a_tenth_is_passed_over() -> None:
     drawn = drawn_of(rows_of([100_000] + [100] * 400), replace(RULE, least=2_000))
     assert 0 not in states_of(drawn)
     assert min(drawn.account.sources["s"].given.values()) >= 2_000
-    none = drawn_of(rows_of([100] * 5), RULE)
+    few = drawn_of(rows_of([100_000] * 4), RULE)
+    assert few.account.sources["s"].documents == {"validation": 1, "test": 1}
+    assert few.account.sources["s"].given == {"validation": 2_048, "test": 2_048}
+    none = drawn_of(rows_of([100] * 2), RULE)
     assert none.account.without_validation == none.account.without_test == ("s",)
     assert not none.rows.size
 
@@ -117,7 +122,8 @@ def slow_draw(rows: NDArray[np.void], rule: HoldoutRule) -> dict[int, tuple[int,
     """Said slowly, of survivors of different texts: cluster -> state, tokens."""
     total = int(rows["tokens"].sum())
     tenth = int(0.1 * total)
-    wanted = min(max(int(rule.share * total), rule.least), rule.most, tenth)
+    asked = min(max(int(rule.share * total), rule.least), rule.most)
+    wanted = min(asked, tenth)
     order = sorted(rows, key=lambda row: int(seeded_hash(row["text"][:1], rule.seed, "holdout")[0]))
     found = {}
     for bit, split in ((0, VALIDATION), (1, TEST)):
@@ -126,10 +132,10 @@ def slow_draw(rows: NDArray[np.void], rule: HoldoutRule) -> dict[int, tuple[int,
             if int(seeded_hash(row["text"][:1], rule.seed, "validation or test")[0]) % 2 != bit:
                 continue
             size = int(row["tokens"])
-            part = min(size, max(1, wanted // 16))
+            part = min(size, max(1, asked // 16))
             if given + next_given >= 1.25 * wanted:
                 continue
-            if given < wanted and used + size <= tenth:
+            if given < wanted and used + size <= (tenth if used else total // 3):
                 found[int(row["cluster"])] = (split, part)
                 given, used = given + part, used + size
             elif used + next_used + size <= 1.25 * tenth:

@@ -418,3 +418,29 @@ def test_batches_may_be_empty(tokenizer: TokenizerFile, tmp_path: Path) -> None:
     options = TokenizeSettings(tokenizer, "gigatoken", RULE, 1)
     result = tokenize_documents([batch_of([])], "s", "p", options, StoreLayout(tmp_path))
     assert (result.runs, result.documents) == ((), PerScope(global_=0, local=0))
+
+
+def test_long_documents_are_shuffled_as_their_sequences_would_be(tokenizer: TokenizerFile, tmp_path: Path) -> None:
+    rng = random.Random(8)
+    words = ["ta", "ke", "mi", "no", "su", "ra"]
+    books = [single(number, f"{number} " + " ".join(rng.choices(words, k=1_200))) for number in range(80)]
+    build(tmp_path, {"s": books}, tokenizer, rule=replace_rule(RULE, share=0), piece_tokens=32, memory=1 << 20)
+    store = open_store(tmp_path)
+    where = {str(piece): book.id for book in books for piece in pieces_of(tokenizer, [book], 32, {})}
+    tokens = [part for book in books for part in pieces_of(tokenizer, [book], 1 << 20, {})]
+    length_of = [len(part) for part in tokens]
+    owners = np.repeat([book.id for book in books], length_of)
+    sequences = [set(owners[begin : begin + 32].tolist()) for begin in range(0, owners.size - 31, 32)]
+    some = len(sequences) // 40
+    assert some > 60
+
+    ours, shuffled = [], []
+    for seed in range(12):
+        stream = store.stream("s", "train", Selection("local"), seed)
+        read, starts = stream.read(0, some * 32, 0)
+        parts = np.split(read, starts[1:])
+        ours.append(len({where[str(part.tolist())] for part in parts[:-1]}))  # the last may be cut
+        shuffled.append(len(set().union(*random.Random(seed).sample(sequences, some))))
+    assert abs(np.mean(ours) / np.mean(shuffled) - 1) < 0.05
+    # Whole documents would be a handful.
+    assert np.mean(ours) > 10 * some * 32 / np.mean(length_of)
