@@ -2,9 +2,9 @@
 
 A split of a source gets the share of its tokens that is asked for, within a least and a most. One bit of a second hash
 says whether a document is for validation or for test; each split takes documents until they give enough. A document
-gives at most a sixteenth of what is wanted, so that no split is one long book. The documents of a split are no more than
-a tenth of the source, or one document of at most a third of it; one that would exceed that is passed over. The documents
-that follow, a quarter as much again, are the reserve: in no split, so that what was held out stays out of train when the
+gives at most a sixteenth of what is wanted, so that no split is one long book. The documents of a split are at most a
+tenth of the source, or one document of at most a third of it; one that would exceed that is passed over. Those that
+follow, a quarter as much again, are the reserve: in no split, so that what was held out stays out of train when the
 corpus grows by a little. A document that would be drawn but stands behind a survivor of another source takes its
 cluster with it: it goes nowhere.
 
@@ -63,6 +63,7 @@ LARGEST_SHARE, LARGEST_DOCUMENT = 0.1, 1 / 3
 """Of the tokens of a source, the documents of a split, or its only one."""
 
 _LEAST_PENDING = 8192
+_HIGHEST = np.uint64(2**64 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +145,12 @@ class CandidateList:
         self._rows = np.zeros(0, dtype=CANDIDATE)
         self._pending: list[NDArray[np.void]] = []
         self._size = 0
+        self._limits = np.full((2, 2), _HIGHEST)
 
     def add(self, rows: NDArray[np.void]) -> None:
         """Take rows ``CANDIDATE``."""
+        limits = self._limits[_bits(rows, self._rule.seed), rows["survives"].astype(np.intp)]
+        rows = rows[_keys(rows, self._rule.seed) <= limits]
         self._pending.append(rows)
         self._size += rows.size
         if self._size > max(_LEAST_PENDING, 2 * self._rows.size):
@@ -160,6 +164,7 @@ class CandidateList:
     def _reduce(self) -> None:
         self._rows = candidates(np.concatenate([self._rows, *self._pending]), self._rule)
         self._pending, self._size = [], 0
+        self._limits = _limits(self._rows, self._rule)
 
 
 def draw(found: Mapping[str, NDArray[np.void]], tokens: Mapping[str, int], rule: HoldoutRule) -> Drawn:
@@ -285,16 +290,37 @@ def _result(
     return Drawn(rows, shards, account)
 
 
+def _limits(rows: NDArray[np.void], rule: HoldoutRule) -> NDArray[np.uint64]:
+    """``uint64[2, 2]``, by bit and whether it survives: the highest key that a draw can still reach.
+
+    ``rows``: candidates in their order; where those of a kind are a full set, nothing after them is reached.
+    """
+    limits = np.full((2, 2), _HIGHEST)
+    keys, bits = _keys(rows, rule.seed), _bits(rows, rule.seed)
+    gives = rule.gives(rows["tokens"].astype(np.int64), rule.most)
+    for bit in (0, 1):
+        for survives in (0, 1):
+            own = (bits == bit) & (rows["survives"] == survives)
+            if gives[own].sum() >= WITH_RESERVE * rule.most:
+                limits[bit, survives] = keys[own][-1]
+    return limits
+
+
+def _keys(rows: NDArray[np.void], seed: int) -> NDArray[np.uint64]:
+    return seeded_hash(rows["text"][:, 0], seed, "holdout")
+
+
 def _in_order(rows: NDArray[np.void], seed: int) -> NDArray[np.void]:
     """By the hash of their contents; of survivors of one content, only the one of the lowest id."""
-    keys = seeded_hash(rows["text"][:, 0], seed, "holdout")
+    keys = _keys(rows, seed)
     rows = rows[np.lexsort((rows["id"], rows["survives"], rows["text"][:, 1], keys))]
     again = np.zeros(rows.size, dtype=np.bool_)
     again[1:] = (rows["text"][1:] == rows["text"][:-1]).all(axis=1) & (rows["survives"][1:] & rows["survives"][:-1])
     return rows[~again]
 
 
-def _bits(rows: NDArray[np.void], seed: int) -> NDArray[np.uint64]:
+def _bits(rows: NDArray[np.void], seed: int) -> NDArray[np.intp]:
     """0 for validation, 1 for test."""
-    bits: NDArray[np.uint64] = seeded_hash(rows["text"][:, 0], seed, "validation or test") & np.uint64(1)
+    second = seeded_hash(rows["text"][:, 0], seed, "validation or test")
+    bits: NDArray[np.intp] = (second & np.uint64(1)).astype(np.intp)
     return bits

@@ -9,6 +9,7 @@ import pytest
 
 from slimpajama.dedup.stages.order import DEDUP_STAGES
 from slimpajama.mixture.stages.build import BuildStage
+from slimpajama.mixture.stages.shared_holdout import SharedHoldoutStage
 from slimpajama.planning.cost_model import STAGES
 from slimpajama.stages.stage import Stage, StageResult
 from slimpajama.tokens.stages.order import TOKEN_STAGES
@@ -34,7 +35,7 @@ def test_plans_take_how_a_stage_scales_from_the_stage() -> None:
         ("kept text", False),
         ("kept text", True),
     ]
-    assert (*DEDUP_STAGES, *TOKEN_STAGES, BuildStage) == STAGES
+    assert (*DEDUP_STAGES, *TOKEN_STAGES, SharedHoldoutStage, BuildStage) == STAGES
     assert len({stage.title for stage in STAGES}) == len(STAGES)
 
 
