@@ -65,6 +65,7 @@ PUBLIC = [
     "explain",
     "load_config",
     "load_mixture",
+    "load_ratios",
     "load_recipe",
     "load_run_config",
     "mix",
