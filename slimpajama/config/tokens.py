@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from slimpajama.config.loading import assigned, checked
+from slimpajama.config.refusals import shown
 from slimpajama.errors import ConfigError
 
 __all__ = ["TokenConfig", "load_token_config"]
+
+
+def _name_or_truth(value: object) -> object:
+    if isinstance(value, bool | str):
+        return value
+    raise ValueError(f"must be true, false or the name of a token (given: {shown(value)})")
 
 
 class TokenConfig(BaseModel):
@@ -26,7 +33,7 @@ class TokenConfig(BaseModel):
         description="special token after each document; default: the one that tokenizer_config.json, "
         "generation_config.json or config.json beside the tokenizer names, or the usual ones",
     )
-    bos: bool | str = Field(
+    bos: Annotated[bool | str, BeforeValidator(_name_or_truth)] = Field(
         default=False,
         description="special token before each document: its name, or `true` for the usual ones, such as `<s>`",
     )
