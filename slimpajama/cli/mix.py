@@ -44,6 +44,13 @@ def mix(
         str | None, typer.Option(help="Token budget of each mixture, e.g. 2M (default: the recipe's).")
     ] = None,
     seq_len: Annotated[int | None, typer.Option(help="Sequence length (default: the recipe's).")] = None,
+    packing: Annotated[
+        str | None,
+        typer.Option(help="concat, or best-fit, which cuts only what is longer than a sequence and pads."),
+    ] = None,
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Tell the documents of each sequence, and how many tokens of each.")
+    ] = False,
     scope: Annotated[OneScope | None, typer.Option(help="Scope of deduplication (default: the recipe's).")] = None,
     tokenizer: Annotated[
         str | None, typer.Option(help="tokenizer.json or hub name (default: train one on the corpus).")
@@ -88,7 +95,14 @@ def mix(
         from slimpajama.errors import ConfigError
         from slimpajama.pipeline import mix_api
 
-        overrides = {"tokens": tokens, "sequence_length": seq_len, "scope": scope and scope.value, "seed": seed}
+        overrides = {
+            "tokens": tokens,
+            "sequence_length": seq_len,
+            "packing": packing,
+            "provenance": provenance or None,
+            "scope": scope and scope.value,
+            "seed": seed,
+        }
         if ratios is not None:
             if recipe and len(recipe) > 1:
                 raise ConfigError("--ratios takes one --recipe at most, for what its rows have in common; give one")

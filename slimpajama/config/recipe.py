@@ -152,6 +152,16 @@ class Recipe(Proportions):
         default=None, description="repeat documents within an epoch by their duplicates; default: each comes once"
     )
     sequence_length: int = Field(default=2048, ge=2, le=1 << 20, description="tokens of a sequence")
+    extra_token: bool = Field(
+        default=False, description="one token more in each sequence, for trainers whose labels are the inputs shifted"
+    )
+    packing: Literal["concat", "best-fit"] = Field(
+        default="concat",
+        description="`concat` joins documents and cuts; `best-fit` cuts only what is longer than a sequence, and pads",
+    )
+    provenance: bool = Field(
+        default=False, description="tell the documents of each sequence, and how many tokens of each"
+    )
     seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the order within each file")
     scope: Literal["global", "local"] = Field(default="global", description="documents kept globally, or locally")
     file_tokens: Tokens = Field(default=1 << 26, description="tokens of an output file, about")
@@ -168,9 +178,10 @@ class Recipe(Proportions):
             place = f"phase {phase.name}: " if self.phases else ""
             if phase.budget is None and (phase.weights or phase.rule):
                 raise ValueError(f"{place}tokens must be given, such as 2M, as weights and rules share out a budget")
-            if phase.budget is not None and phase.budget < self.sequence_length:
+            if phase.budget is not None and phase.budget < self.tokens_per_sequence:
                 raise ValueError(
-                    f"{place}{phase.budget:,} tokens do not fill one sequence of {self.sequence_length:,}; raise tokens"
+                    f"{place}{phase.budget:,} tokens do not fill one sequence of {self.tokens_per_sequence:,}; raise "
+                    "tokens"
                 )
         if isinstance(self.max_epochs, dict):
             for phase in self.steps():
@@ -179,6 +190,11 @@ class Recipe(Proportions):
         if both is not None:
             raise ValueError(f"{both[0]!r} and {both[1]!r} have documents in common; give parts that do not overlap")
         return self
+
+    @property
+    def tokens_per_sequence(self) -> int:
+        """With the extra one."""
+        return self.sequence_length + self.extra_token
 
     def _check_phases(self) -> None:
         if not self.says_nothing:

@@ -30,6 +30,7 @@ def dataset_card(recipe: Recipe, plan: Plan, manifest: MixtureManifest, formats:
     lines += [recipe.description.strip() or "A token-exact mixture of deduplicated text.", ""]
     lines += [f"* {name}: {value}" for name, value in facts.items()]
     lines += [f"* train: {plan.sequences:,} sequences of {plan.sequence_length:,} tokens"]
+    lines += [f"* packing: {recipe.packing}; {_packing(manifest, plan)}"]
     lines += ["", *markdown_table(plan_table(plan)), ""]
     begin = 0
     for phase in plan.phases if len(plan.phases) > 1 else ():
@@ -40,12 +41,37 @@ def dataset_card(recipe: Recipe, plan: Plan, manifest: MixtureManifest, formats:
     if manifest.warnings:
         lines += [*(f"* Note: {warning}" for warning in manifest.warnings), ""]
     lines += [
-        "Every file holds each source within one sequence of its share, nothing padded. Train has no document of the",
-        "clusters of near-duplicates that held-out documents are of.",
+        "Every file holds each source within one sequence of its share. Train has no document of the clusters of",
+        "near-duplicates that held-out documents are of.",
         "",
+        *(_PADDING if recipe.packing != "concat" else ()),
+        *(_PROVENANCE if recipe.provenance else ()),
         *(line for one in formats for line in (*one.contents, "")),
     ]
     return "\n".join(lines)
+
+
+_PADDING = (
+    "Sequences end in padding where nothing fitted: end-of-text tokens after the one of the last document. In Parquet",
+    "and MDS, `padding_start` is where it begins, the length of the sequence where there is none.",
+    "",
+)
+
+_PROVENANCE = (
+    "`document_ids` are the documents of each sequence, by their ids in the decisions, and `document_tokens` how many",
+    "tokens are of each: columns of Parquet, or, for other formats, of the Parquet files that end in `.provenance`.",
+    "",
+)
+
+
+def _packing(manifest: MixtureManifest, plan: Plan) -> str:
+    """What packing did, in percent."""
+    packed = manifest.packed
+    tokens = plan.sequences * plan.sequence_length
+    return (
+        f"{100 * packed.cut / max(1, packed.documents):.2f} % of {packed.documents:,} documents are not whole in one "
+        f"sequence, {100 * packed.padding / tokens:.3f} % of the tokens are padding"
+    )
 
 
 def _validation(manifest: MixtureManifest) -> list[str]:

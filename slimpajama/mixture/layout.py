@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from slimpajama.mixture.formats.provenance import PROVENANCE_ENDING
 from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.storage.paths import relative_name
 from slimpajama.tokens.holdout import SPLITS
@@ -112,5 +113,6 @@ def is_holdout_file(name: str) -> bool:
 
 
 def _endings() -> str:
-    endings = (ending for one in MIXTURE_FORMATS.names for ending in MIXTURE_FORMATS.get(one).endings)
+    endings = [ending for one in MIXTURE_FORMATS.names for ending in MIXTURE_FORMATS.get(one).endings]
+    endings.append(PROVENANCE_ENDING)
     return rf"({'|'.join(map(re.escape, endings))})(\.tmp)?"

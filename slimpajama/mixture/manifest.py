@@ -31,6 +31,7 @@ __all__ = [
     "MixturePhase",
     "MixturePlan",
     "MixtureSource",
+    "PackedDocuments",
     "StoreUsed",
     "held_out_sources",
     "read_holdout_manifest",
@@ -147,6 +148,15 @@ class MixtureFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     documents: int
 
 
+class PackedDocuments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What packing did: ``documents`` that begin in train, those of them that are ``cut``, so not whole in one
+    sequence, and tokens of ``padding``."""
+
+    documents: int
+    cut: int
+    padding: int
+
+
 class MixtureManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole mixture. ``recipe``: its fields, as in the YAML file; ``versions``: of programs, by name. ``formats``:
     that it is there in, the one of the last command first. ``holdout``: how the shared one measures it."""
@@ -156,6 +166,7 @@ class MixtureManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     store: StoreUsed
     formats: tuple[str, ...]
     holdout: tuple[HeldOutSource, ...]
+    packed: PackedDocuments
     warnings: tuple[str, ...]
     files: tuple[MixtureFile, ...]
     versions: dict[str, str]

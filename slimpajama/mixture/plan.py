@@ -25,6 +25,7 @@ from slimpajama.config.source_names import source_named
 from slimpajama.errors import ConfigError
 from slimpajama.mixture.rules import Allotment, Supply, allotment, called
 from slimpajama.mixture.sharing import apportion, share_out
+from slimpajama.mixture.train_windows import TrainStream
 from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore
 
@@ -189,7 +190,7 @@ def plan_mixture(recipe: Recipe, available: Mapping[str, int], distinct: Mapping
         phases.append(planned)
         if not recipe.repeat_phases:
             used = {name: count + planned.taken_of(name) for name, count in used.items()}
-    return Plan(recipe.sequence_length, tuple(phases))
+    return Plan(recipe.tokens_per_sequence, tuple(phases))
 
 
 def plan_from_store(store: TokenStore, recipe: Recipe) -> Plan:
@@ -199,7 +200,18 @@ def plan_from_store(store: TokenStore, recipe: Recipe) -> Plan:
     names = [name for source in store.sources for name in (source, *(p for p in parts if part_of(p).source == source))]
     sizes = {name: store.sizes(part_of(name).source, "train", selection_of(recipe, name)) for name in names}
     available = {name: sum(own.tokens) for name, own in sizes.items()}
-    return plan_mixture(recipe, available, {name: own.distinct for name, own in sizes.items()})
+    distinct = {name: own.distinct for name, own in sizes.items()}
+    if recipe.packing != "concat":
+        padded = {name: train_stream(recipe, name).padded_tokens(store) for name in names}
+        distinct = {name: distinct[name] * padded[name] // max(1, available[name]) for name in names}
+        available = padded
+    return plan_mixture(recipe, available, distinct)
+
+
+def train_stream(recipe: Recipe, name: str) -> TrainStream:
+    """What a recipe reads of a source or a part of one."""
+    selection = selection_of(recipe, name)
+    return TrainStream(part_of(name).source, selection, recipe.seed, recipe.tokens_per_sequence)
 
 
 def selection_of(recipe: Recipe, name: str) -> Selection:
@@ -216,7 +228,7 @@ def _plan_phase(
     used: Mapping[str, int],
 ) -> PhasePlan:
     """``used``: sequences that the phases before took of each source."""
-    length = recipe.sequence_length
+    length = recipe.tokens_per_sequence
     supplies = {
         source: Supply(tokens, max(0, int(recipe.most_epochs(source) * tokens) // length - used[source]))
         for source, tokens in available.items()
@@ -249,7 +261,7 @@ def _check_epochs(
 
     Epochs that are asked for of a single source are what is wanted, unless an earlier phase took of it, too.
     """
-    length = recipe.sequence_length
+    length = recipe.tokens_per_sequence
     beyond = [
         source
         for source, count in counts.items()

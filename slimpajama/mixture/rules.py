@@ -50,7 +50,7 @@ def allotment(recipe: Recipe, phase: Proportions, supplies: Mapping[str, Supply]
 
     Raises :class:`ConfigError` where epochs do not fit the budget, and where UniMax cannot fill it.
     """
-    length = recipe.sequence_length
+    length = recipe.tokens_per_sequence
     fixed = {source: int(exact(epochs) * supplies[source].tokens) // length for source, epochs in phase.epochs.items()}
     taken = sum(fixed.values())
     asks = f"{called(recipe, phase)} asks for epochs of {', '.join(fixed)} that"
@@ -97,7 +97,7 @@ def _others(recipe: Recipe, phase: Proportions, supplies: Mapping[str, Supply], 
         return by_temperature({source: supply.tokens for source, supply in chosen.items()}, exponent)
     most = sum(supply.most for supply in chosen.values())
     if most < rest:
-        length = recipe.sequence_length
+        length = recipe.tokens_per_sequence
         raise ConfigError(
             f"{called(recipe, phase)} asks {rest * length:,} tokens by unimax, but within max_epochs there are "
             f"{most * length:,}: lower tokens by {(rest - most) * length:,}, or raise max_epochs"

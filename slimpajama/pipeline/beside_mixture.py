@@ -6,6 +6,7 @@ Also whether a format can hold a mixture at all, which is known when the token s
 from __future__ import annotations
 
 from slimpajama.errors import ConfigError
+from slimpajama.logging import LOGGER
 from slimpajama.mixture.formats.base import WrittenPart
 from slimpajama.mixture.layout import TOKENIZER_FOLDER
 from slimpajama.mixture.manifest import MixtureManifest
@@ -23,6 +24,13 @@ def check_format(stage: BuildStage) -> None:
         return
     largest = max(payloads, key=lambda payload: sum(payload.sequences.values()))
     refusal = stage.format.refusal(largest.shape(stage.store))
+    if stage.recipe.packing != "concat" and not stage.format.says_padding:
+        LOGGER.warning(
+            "%s is padded, and %s files do not say where: what follows the first end-of-text token of a run of them is "
+            "padding; another format says it, or packing: concat pads nothing",
+            stage.recipe.name,
+            stage.format.name,
+        )
     if refusal:
         raise ConfigError(f"{stage.recipe.name} cannot be written as {stage.format.name}: {refusal}")
 

@@ -15,12 +15,15 @@ from slimpajama.logging import LOGGER
 from slimpajama.mixture.formats.base import MixtureFormat
 from slimpajama.mixture.layout import HOLDOUT_FOLDER, HoldoutLayout, MixtureLayout
 from slimpajama.mixture.manifest import held_out_sources
-from slimpajama.mixture.plan import Plan, plan_from_store
+from slimpajama.mixture.packing import Packing
+from slimpajama.mixture.packing_shares import PackingShares
+from slimpajama.mixture.plan import Plan, plan_from_store, train_stream
 from slimpajama.mixture.plan_text import HeldOutCounts, plan_warnings
 from slimpajama.mixture.ratios import RATIOS_FILE, ratios_table
 from slimpajama.mixture.stages.build import BuildStage
 from slimpajama.mixture.stages.shared_holdout import held_out_sequences
 from slimpajama.mixture.summary import MixtureSummary
+from slimpajama.mixture.train_windows import mixture_packing
 from slimpajama.pipeline.beside_mixture import check_format
 from slimpajama.pipeline.mixture_output import (
     build_holdout,
@@ -30,7 +33,13 @@ from slimpajama.pipeline.mixture_output import (
     finished_mixtures,
 )
 from slimpajama.pipeline.path_overlap import refuse_overlap
-from slimpajama.pipeline.preflight import check_earlier_holdout, check_targets, check_tokenizer, checked_recipes
+from slimpajama.pipeline.preflight import (
+    check_earlier_holdout,
+    check_packing,
+    check_targets,
+    check_tokenizer,
+    checked_recipes,
+)
 from slimpajama.pipeline.replaced_input import replaced_store
 from slimpajama.pipeline.replacement import announce, replaced_mixtures
 from slimpajama.pipeline.request import REQUEST, DedupRequest, MixRequest, from_anywhere, last_request, write_request
@@ -60,12 +69,14 @@ MOST_SHOWN = 5
 class Mixtures:
     """What :func:`make_mixtures` did: the figures of the token store, each recipe's plan, unless it was a dry run the
     figures of its mixture, and the most memory it all took. ``store`` is ``None`` where no mixture was asked for.
-    ``held_out``: by tokens of a sequence, what the shared holdout has."""
+    ``held_out``: by tokens of a sequence, what the shared holdout has. ``packing``: of each mixture, what either
+    packing does to it."""
 
     store: TokenSummary | None
     plans: dict[str, Plan]
     held_out: dict[int, HeldOutCounts]
     manifests: dict[str, MixtureSummary]
+    packing: dict[str, dict[Packing, PackingShares]]
     peak_memory_bytes: int = 0
 
     def as_dict(self) -> dict[str, object]:
@@ -111,6 +122,7 @@ def make_mixtures(
     with locked_for_reading(input):
         documents = open_dedup_output(input, unwritten_shards)
         recipes = _checked(documents, recipes, output)
+        check_packing(recipes, config)
         check_tokenizer(config, output / TOKENS_FOLDER)
         check_earlier_holdout(config, output / TOKENS_FOLDER)
         _check_disk(documents, recipes, output, dry_run)
@@ -152,18 +164,18 @@ def _make(
     dry_run: bool,
 ) -> Mixtures:
     tokens = output / TOKENS_FOLDER
-    lengths = [] if dry_run else sorted({recipe.sequence_length for recipe in recipes})
+    lengths = [] if dry_run else sorted({recipe.tokens_per_sequence for recipe in recipes})
     stages.count = len(TOKEN_STAGES) + len(lengths) + len(recipes)
     store_summary = make_store(documents, config, tokens, stages=stages, memory=memory)
     stages.count = len(stages.records) + len(lengths) + len(recipes)
     store = open_store(tokens)
     plans = _plans(store, recipes)
     held_out: dict[int, HeldOutCounts] = {
-        recipe.sequence_length: held_out_sequences(store, recipe.sequence_length) for recipe in recipes
+        recipe.tokens_per_sequence: held_out_sequences(store, recipe.tokens_per_sequence) for recipe in recipes
     }
     drawn = any(count for counts in held_out_sequences(store, 1).values() for count in counts.values())
     warnings = {
-        recipe.name: plan_warnings(recipe, plans[recipe.name], held_out[recipe.sequence_length] if drawn else {})
+        recipe.name: plan_warnings(recipe, plans[recipe.name], held_out[recipe.tokens_per_sequence] if drawn else {})
         for recipe in recipes
     }
     if not stages.inspecting:
@@ -179,13 +191,19 @@ def _make(
         build_holdout(store, lengths, HoldoutLayout(output / HOLDOUT_FOLDER), format, stages)
     for stage in built if not dry_run else ():
         recipe = stage.recipe
-        measured = held_out_sources(stage.plan, held_out[recipe.sequence_length])
+        measured = held_out_sources(stage.plan, held_out[recipe.tokens_per_sequence])
         manifests[recipe.name] = build_mixture(stage, measured, warnings[recipe.name], stages)
     if manifests and not stages.inspecting:
         stages.write(
             output / RATIOS_FILE, ratios_table(finished_mixtures(output, store.fingerprint), store.sources).encode()
         )
-    return Mixtures(store_summary, plans, held_out if drawn else {}, manifests)
+    packing = {
+        recipe.name: mixture_packing(
+            store, [(train_stream(recipe, one.name), one.sequences) for one in plans[recipe.name].sources]
+        )
+        for recipe in recipes
+    }
+    return Mixtures(store_summary, plans, held_out if drawn else {}, manifests, packing)
 
 
 def _plans(store: TokenStore, recipes: Sequence[Recipe]) -> dict[str, Plan]:

@@ -125,7 +125,7 @@ def _held_out(folder: Path, manifest: MixtureManifest, split: Split) -> list[Pat
     shared = HoldoutLayout(folder.parent / HOLDOUT_FOLDER)
     if not any(getattr(source, split) for source in manifest.holdout if source.weight):
         raise ConfigError(f"the split {split} of {folder} is empty; raise holdout and mix again to have one")
-    length = checked(Recipe, manifest.recipe, str(MixtureLayout(folder).manifest)).sequence_length
+    length = checked(Recipe, manifest.recipe, str(MixtureLayout(folder).manifest)).tokens_per_sequence
     held_out = read_holdout_manifest(shared.root)
     files = [
         file

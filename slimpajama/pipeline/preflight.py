@@ -25,7 +25,14 @@ from slimpajama.tokens.holdout import read_held_out
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 from slimpajama.tokens.tokenizer import END_OF_TEXT, declared_beside, fetch_tokenizer, load_tokenizer, local_file
 
-__all__ = ["check_earlier_holdout", "check_targets", "check_tokenizer", "checked_recipes", "sources_of"]
+__all__ = [
+    "check_earlier_holdout",
+    "check_packing",
+    "check_targets",
+    "check_tokenizer",
+    "checked_recipes",
+    "sources_of",
+]
 
 TAKEN = {
     TOKENS_FOLDER: "the token store lies",
@@ -73,6 +80,18 @@ def check_targets(recipes: Sequence[Recipe], output: Path) -> None:
             raise OutputError(
                 f"{output / name} is there already and is no mixture; rename the recipe {name!r}, or choose another "
                 "output"
+            )
+
+
+def check_packing(recipes: Sequence[Recipe], config: TokenConfig) -> None:
+    """Raise :class:`ConfigError` for a recipe whose documents the token store would cut although they fit."""
+    for recipe in recipes:
+        length = recipe.tokens_per_sequence
+        if recipe.packing == "best-fit" and config.piece_tokens % length:
+            raise ConfigError(
+                f"{recipe.name} asks for best-fit packing of {length:,} tokens, but the token store cuts documents "
+                f"into pieces of {config.piece_tokens:,}: set tokens.piece_tokens to {length} or a multiple of it, or "
+                "packing to concat"
             )
 
 

@@ -25,6 +25,7 @@ from slimpajama.pipeline.mix import Mixtures, make_mixtures, mix_request
 from slimpajama.pipeline.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import (
     check_earlier_holdout,
+    check_packing,
     check_targets,
     check_tokenizer,
     checked_recipes,
@@ -144,7 +145,7 @@ def run_all(
         refuse_overlap(source, output)
     if recipes:
         recipes = _checked(config, recipes, source, output)
-    mixtures = Mixtures(None, {}, {}, {})
+    mixtures = Mixtures(None, {}, {}, {}, {})
     with (engine or EngineChoice()).opened(config.dedup) as opened, locked(output):
         if keep:
             announce(_replaced(config, recipes, source, output), keep)
@@ -197,6 +198,7 @@ def _checked(config: RunConfig, recipes: Sequence[Recipe], source: Path, output:
     deduplication."""
     refuse_missing_sets(config.dedup)
     check_targets(recipes, output / "mixtures")
+    check_packing(recipes, config.tokens)
     of_sample = config.sample is not None and not config.dedup.sources
     names = tuple(REDPAJAMA_SET_NAMES) if of_sample else sources_of(config.dedup, source)
     global_only = "dedup.scope is global, so only globally deduplicated shards are written; set it to both"

@@ -15,7 +15,7 @@ the recipe's and the epoch; which pieces share a bucket is itself chance, so tha
 source. So recipes of other seeds use other sequences, where they do not use all.
 
 Files are memory-mapped. A position costs one search in the bucket list and, once per bucket and epoch, the order of
-its pieces; the last two such orders are remembered, so reading in sequence is fastest. Memory: 24 bytes for each
+its pieces; the last two such orders are remembered, so reading in sequence is fastest. Memory: 42 bytes for each
 piece of two buckets, and what a read returns. Rejected: a stream per scope (twice the disk), storing each order (a
 recomputable sort), and Arrow files (as fast to map, but a run of one column of fixed width is what ``.npy`` is).
 """
@@ -36,7 +36,8 @@ from slimpajama.storage.atomic import read_json
 from slimpajama.storage.npy import MappedArray, map_array
 from slimpajama.tokens.holdout import SPLITS
 from slimpajama.tokens.layout import StoreLayout
-from slimpajama.tokens.pieces import piece_keys
+from slimpajama.tokens.piece_spans import PieceSpans
+from slimpajama.tokens.pieces import begins, piece_keys
 from slimpajama.tokens.run_files import copy_documents
 from slimpajama.tokens.seeded_order import seeded_hash
 from slimpajama.tokens.selected_sizes import SelectedSizes, selected_sizes
@@ -106,6 +107,7 @@ class _Layout:
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     ends: NDArray[np.int64]
+    spans: PieceSpans
 
 
 class TokenStream:
@@ -162,6 +164,20 @@ class TokenStream:
             place += 1
         return out, np.concatenate(begins) if begins else np.zeros(0, dtype=np.int64)
 
+    def pieces(self, start: int, stop: int, epoch: int) -> PieceSpans:
+        """The pieces of which tokens ``start`` to ``stop`` of an epoch are, whole ones, in their order."""
+        order, ends = self._bucket_order(epoch)
+        place = int(np.searchsorted(ends, start, side="right"))
+        found: list[PieceSpans] = []
+        while place < order.size and int(ends[place] - self._sizes[order[place]]) < stop:
+            begin = int(ends[place] - self._sizes[order[place]])
+            part = self._layout(int(order[place]), epoch)
+            first = int(np.searchsorted(part.ends, start - begin, side="right"))
+            last = int(np.searchsorted(part.ends, stop - begin, side="left")) + 1
+            found.append(part.spans.part(first, last, begin))
+            place += 1
+        return PieceSpans.joined(found)
+
     def buckets_between(self, start: int, stop: int) -> list[int]:
         """The buckets that tokens ``start`` to ``stop`` lie in, where the epochs of the stream follow each other."""
         if not self.tokens or stop <= start:
@@ -214,7 +230,11 @@ class TokenStream:
             keys = piece_keys(pieces[chosen], self._shuffle_seed, self._purpose("pieces", epoch), selected.copies)
             chosen = chosen[np.argsort(keys)]
         lengths = lengths[chosen]
-        layout = _Layout(tokens, starts[chosen], lengths, np.cumsum(lengths))
+        ends = np.cumsum(lengths)
+        spans = PieceSpans(
+            ends - lengths, lengths, pieces["id"][chosen], begins(pieces)[chosen], pieces["ends"][chosen]
+        )
+        layout = _Layout(tokens, starts[chosen], lengths, ends, spans)
         self._layouts[bucket, epoch] = layout
         return layout
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from slimpajama.config.loading import checked
 from slimpajama.config.recipe import Recipe
 from slimpajama.errors import InputError, SlimpajamaError
+from slimpajama.mixture.formats.provenance import PROVENANCE_ENDING, provenance_differences
 from slimpajama.mixture.layout import HoldoutLayout, MixtureLayout
 from slimpajama.mixture.manifest import MixtureFile, held_out_sources, read_holdout_manifest, read_mixture_manifest
 from slimpajama.mixture.plan import plan_from_store
@@ -66,7 +67,7 @@ def file_checks(out: Path, store: TokenStore) -> tuple[list[FileCheck], list[str
     said = {source.source: source.sequences for source in manifest.plan.sources}
     if said != sequences:
         findings.append(f"{path} says {said} sequences, but the plan is {sequences}; {REMEDY}")
-    measured = held_out_sources(plan, held_out_sequences(store, recipe.sequence_length))
+    measured = held_out_sources(plan, held_out_sequences(store, recipe.tokens_per_sequence))
     if measured != manifest.holdout:
         findings.append(f"{path} says other weights or sequences of the shared holdout than there are; {REMEDY}")
     if set(planned) != set(entries):
@@ -125,4 +126,6 @@ def check_file(check: FileCheck) -> Checked:
 def _differences(path: Path, payload: BuildPayload) -> list[str]:
     store = open_store(payload.store)
     groups = file_groups(payload, store)
+    if path.name.endswith(PROVENANCE_ENDING):
+        return [f"{path} {clause}; {REMEDY}" for clause in provenance_differences(path, groups)]
     return [f"{path} {clause}; {REMEDY}" for clause in payload.format.differences(path, payload.shape(store), groups)]

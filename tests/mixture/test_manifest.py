@@ -16,6 +16,7 @@ from slimpajama.mixture.manifest import (
     MixtureManifest,
     MixturePlan,
     MixtureSource,
+    PackedDocuments,
     StoreUsed,
     read_mixture_manifest,
 )
@@ -28,6 +29,7 @@ MANIFEST = MixtureManifest(
     store=StoreUsed("abc", 600, 0),
     formats=("parquet",),
     holdout=(HeldOutSource("c4", 1.0, 1, 0), HeldOutSource("books", 0.0, 5, 5)),
+    packed=PackedDocuments(7, 2, 0),
     warnings=("few",),
     files=(MixtureFile("train-00000-of-00001.parquet", 99, "ff", "parquet", {"c4": 10}, 7),),
     versions={"python": "3.10"},

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from slimpajama.mixture.packing import pack
+from slimpajama.tokens.piece_spans import PieceSpans
 
 
 @dataclass
@@ -42,6 +43,14 @@ class Epochs:
         tokens, begins = self.written_out(epoch)
         inside = [begin - start for begin in begins if start <= begin < stop]
         return np.array(tokens[start:stop], dtype=np.uint32), np.array(inside, dtype=np.int64)
+
+    def pieces(self, start: int, stop: int, epoch: int) -> PieceSpans:
+        tokens, begins = self.written_out(epoch)
+        found = [begin for begin in begins if begin < stop and begin + self.lengths[tokens[begin]] > start]
+        documents = [tokens[begin] for begin in found]
+        whole = np.ones(len(found), dtype=np.bool_)
+        lengths = np.array([self.lengths[document] for document in documents], dtype=np.int64)
+        return PieceSpans(np.array(found, dtype=np.int64), lengths, np.array(documents, dtype=np.uint64), whole, whole)
 
 
 def all_epochs(stream: Epochs, tokens: int) -> tuple[list[int], list[int]]:

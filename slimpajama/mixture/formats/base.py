@@ -26,6 +26,7 @@ __all__ = [
     "WrittenPart",
     "filled_tokens",
     "lies_beside",
+    "stretches",
 ]
 
 
@@ -33,31 +34,50 @@ __all__ = [
 class SequenceShape:
     """What all sequences of a file share: ``length`` in tokens, the ``sources`` that a group's numbers name, and the
     ``vocabulary``, one more than the largest token id. ``padded``: whether sequences may end in padding.
-    ``sequences``: how many the file holds."""
+    ``sequences``: how many the file holds. ``provenance``: whether the documents of each sequence are told."""
 
     length: int
     sources: tuple[str, ...]
     vocabulary: int
     padded: bool = False
     sequences: int = 0
+    provenance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceGroup:
     """Successive sequences of a file. ``tokens`` ``uint32[n, length]``; ``starts`` ``int64[m]``, ascending: places in
     ``tokens.ravel()`` at which documents begin; ``sources`` ``int32[n]``: the source of each sequence, by number;
-    ``filled`` ``int64[n]``: tokens of each sequence before its padding, or ``None`` where nothing is padded."""
+    ``filled`` ``int64[n]``: tokens of each sequence before its padding, or ``None`` where nothing is padded;
+    ``ids`` ``uint64``: the document of each of the :func:`stretches`, or ``None`` where nobody asks; ``documents``: how
+    many begin in them, and ``cut``: those of them that are not whole in one sequence."""
 
     tokens: NDArray[np.uint32]
     starts: NDArray[np.int64]
     sources: NDArray[np.int32]
     filled: NDArray[np.int64] | None = None
+    ids: NDArray[np.uint64] | None = None
+    documents: int = 0
+    cut: int = 0
 
 
 def filled_tokens(group: SequenceGroup) -> NDArray[np.int64]:
     """``int64[n]``: tokens of each sequence before its padding."""
     rows, length = group.tokens.shape
     return np.full(rows, length, dtype=np.int64) if group.filled is None else group.filled
+
+
+def stretches(group: SequenceGroup) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each stretch of one document inside one sequence begins and ends: places in ``tokens.ravel()``.
+
+    Padding is in no stretch.
+    """
+    rows, length = group.tokens.shape
+    edges = np.arange(rows, dtype=np.int64) * length
+    filled = filled_tokens(group)
+    begins = np.union1d(group.starts, edges[filled > 0])
+    ends = np.minimum(np.append(begins[1:], rows * length), (edges + filled)[begins // length])
+    return begins, ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +102,7 @@ class MixtureFormat(ABC):
     ``name``: what ``--format`` and a manifest call it. ``endings``: of the files that one part of a split becomes.
     ``contents``: lines for the dataset card that say what the files hold.
     ``says_padding``: whether a reader can tell where padding begins. ``folder_names``: of the :meth:`folder_files`.
+    ``holds_provenance``: whether its own files tell the documents of a sequence, where that is asked for.
     """
 
     name: ClassVar[str]
@@ -89,6 +110,7 @@ class MixtureFormat(ABC):
     contents: ClassVar[tuple[str, ...]]
     says_padding: ClassVar[bool] = False
     folder_names: ClassVar[tuple[str, ...]] = ()
+    holds_provenance: ClassVar[bool] = False
 
     @abstractmethod
     def writer(self, files: Sequence[BinaryIO], shape: SequenceShape) -> AbstractContextManager[SequenceWriter]:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from slimpajama.mixture.formats.base import SequenceGroup, SequenceShape
-from slimpajama.mixture.formats.streamed import Part, StreamedFormat, Tokens, stretches, token_width
+from slimpajama.mixture.formats.base import SequenceGroup, SequenceShape, stretches
+from slimpajama.mixture.formats.streamed import Part, StreamedFormat, Tokens, token_width
 
 __all__ = ["OlmoFormat"]
 

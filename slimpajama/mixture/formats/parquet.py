@@ -2,10 +2,11 @@
 
 Columns: ``input_ids`` (fixed-size list of int32), ``source`` (dictionary of strings), ``doc_starts`` (list of int16, or
 int32 for long sequences): where documents begin inside the sequence, for who wants to mask across them. Where sequences
-may be padded, ``padding_start``: the tokens of the sequence before its padding, its length where it has none. Row
-groups of 4 Mi tokens, so a streaming reader holds 16 MiB. Token ids are stored with their bytes split (the upper two of
-four are nearly always 0) and snappy: 300 MB/s and 2.4 times smaller on one core, where plain pages of int32 reach 115
-MB/s unpacked and zstd 250 MB/s for 3.6 times. Rejected: a dictionary (as large as the vocabulary in each row group).
+may be padded, ``padding_start``: the tokens of the sequence before its padding, its length where it has none. On
+request, the columns of :mod:`slimpajama.mixture.formats.provenance`. Row groups of 4 Mi tokens, so a streaming reader
+holds 16 MiB. Token ids are stored with their bytes split (the upper two of four are nearly always 0) and snappy: 300
+MB/s and 2.4 times smaller on one core, where plain pages of int32 reach 115 MB/s unpacked and zstd 250 MB/s for 3.6
+times. Rejected: a dictionary (as large as the vocabulary in each row group).
 """
 
 from __future__ import annotations
@@ -20,28 +21,31 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slimpajama.mixture.formats.base import MixtureFormat, SequenceGroup, SequenceShape, filled_tokens
+from slimpajama.mixture.formats.provenance import PROVENANCE_FIELDS, provenance_arrays, provenance_difference
 from slimpajama.storage.paths import opened
 
 __all__ = ["ParquetFormat", "ParquetWriter", "schema"]
 
 
-def schema(length: int, padded: bool = False) -> pa.Schema:
-    """The columns for sequences of ``length`` tokens, which may be ``padded``."""
+def schema(length: int, padded: bool = False, provenance: bool = False) -> pa.Schema:
+    """The columns for sequences of ``length`` tokens, which may be ``padded``, and for their ``provenance``."""
     place = pa.int16() if length <= np.iinfo(np.int16).max else pa.int32()
     columns = [
         pa.field("input_ids", pa.list_(pa.int32(), length), nullable=False),
         pa.field("source", pa.dictionary(pa.int32(), pa.string()), nullable=False),
         pa.field("doc_starts", pa.list_(place), nullable=False),
     ]
-    return pa.schema([*columns, pa.field("padding_start", place, nullable=False)] if padded else columns)
+    if padded:
+        columns.append(pa.field("padding_start", place, nullable=False))
+    return pa.schema([*columns, *PROVENANCE_FIELDS] if provenance else columns)
 
 
 class ParquetWriter:
     """Appends sequences to a Parquet file, a row group at a time; use as a context."""
 
     def __init__(self, file: BinaryIO, shape: SequenceShape) -> None:
-        self._columns = schema(shape.length, shape.padded)
-        self._padded = shape.padded
+        self._columns = schema(shape.length, shape.padded, shape.provenance)
+        self._shape = shape
         self._length = shape.length
         self._names = pa.array(list(shape.sources), pa.string())
         options: dict[str, object] = {"compression": "snappy", "use_dictionary": ["source"], "write_statistics": False}
@@ -64,8 +68,10 @@ class ParquetWriter:
             pa.DictionaryArray.from_arrays(pa.array(group.sources), self._names),
             pa.ListArray.from_arrays(pa.array(_edges(group, self._length).astype(np.int32)), starts),
         ]
-        if self._padded:
+        if self._shape.padded:
             columns.append(pa.array(filled_tokens(group).astype(offset)))
+        if self._shape.provenance:
+            columns += provenance_arrays(group)
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._columns), row_group_size=rows)
 
 
@@ -87,6 +93,7 @@ class ParquetFormat(MixtureFormat):
         "begin in it.",
     )
     says_padding = True
+    holds_provenance = True
 
     def writer(self, files: Sequence[BinaryIO], shape: SequenceShape) -> ParquetWriter:
         """See :meth:`MixtureFormat.writer`."""
@@ -100,7 +107,7 @@ class ParquetFormat(MixtureFormat):
     def differences(self, path: Path, shape: SequenceShape, groups: Iterator[SequenceGroup]) -> Iterator[str]:
         """See :meth:`MixtureFormat.differences`; stops at the first row group that differs."""
         with opened(path) as source, pq.ParquetFile(source) as file:
-            if not file.schema_arrow.equals(schema(shape.length, shape.padded)):
+            if not file.schema_arrow.equals(schema(shape.length, shape.padded, shape.provenance)):
                 yield "has other columns than a mixture has"
                 return
             row = 0
@@ -139,4 +146,4 @@ def _difference(table: pa.Table, group: SequenceGroup, shape: SequenceShape) -> 
             return f"differs from plan and store in column {name}"
     if not np.array_equal(columns["doc_starts"].value_lengths().to_numpy(), np.diff(_edges(group, shape.length))):
         return "has documents that begin in other sequences than planned, in column doc_starts"
-    return ""
+    return provenance_difference(table, group) if shape.provenance else ""

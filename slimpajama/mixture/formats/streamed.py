@@ -16,30 +16,16 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, ClassVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slimpajama.mixture.formats.base import MixtureFormat, SequenceGroup, SequenceShape, SequenceWriter, filled_tokens
+from slimpajama.mixture.formats.base import MixtureFormat, SequenceGroup, SequenceShape, SequenceWriter
 from slimpajama.storage.paths import opened
 
-__all__ = ["Part", "StreamedFormat", "Tokens", "stretches", "token_width"]
+__all__ = ["Part", "StreamedFormat", "Tokens", "token_width"]
 
 
 def token_width(vocabulary: int) -> np.dtype[np.unsignedinteger[Any]]:
     """Two bytes where every id fits into them, else four."""
     return np.dtype("<u2") if vocabulary <= 1 << 16 else np.dtype("<u4")
-
-
-def stretches(group: SequenceGroup) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each stretch of one document inside one sequence begins and ends: places in ``tokens.ravel()``.
-
-    Padding is in no stretch.
-    """
-    rows, length = group.tokens.shape
-    edges = np.arange(rows, dtype=np.int64) * length
-    filled = filled_tokens(group)
-    begins = np.union1d(group.starts, edges[filled > 0])
-    ends = np.minimum(np.append(begins[1:], rows * length), (edges + filled)[begins // length])
-    return begins, ends
 
 
 class Part:

@@ -16,14 +16,23 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slimpajama.config.part import part_of
 from slimpajama.config.recipe import Recipe
 from slimpajama.engine.heartbeat import beat
-from slimpajama.mixture.formats.base import MixtureFormat, SequenceGroup, SequenceShape
+from slimpajama.mixture.formats.base import (
+    MixtureFormat,
+    SequenceGroup,
+    SequenceShape,
+    SequenceWriter,
+    filled_tokens,
+)
+from slimpajama.mixture.formats.provenance import PROVENANCE_ENDING, ProvenanceWriter
 from slimpajama.mixture.layout import MixtureLayout
-from slimpajama.mixture.packing import pack
-from slimpajama.mixture.plan import Plan, selection_of
+from slimpajama.mixture.packing import BestFit, Concat, Packer, Windows
+from slimpajama.mixture.packing_shares import Place
+from slimpajama.mixture.plan import FilePlan, Plan, selection_of, train_stream
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import WrittenFile
@@ -56,8 +65,9 @@ class SourcePart:
 class BuildPayload:
     """One file: sequences ``slices[i] = (first, last)`` of ``sources[i]`` of the store in the folder ``store``.
 
-    ``stem``: path without ending; ``number`` and ``seed`` shuffle it. ``group_tokens``: how many tokens are gathered,
-    shuffled and written at once. ``parts``: the ``sources`` that are not all that ``scope`` keeps, once.
+    ``stem``: path without ending; ``number`` and ``seed`` shuffle it. ``places``: under best-fit packing, where the
+    sequences of each source lie. ``group_tokens``: how many tokens are gathered, shuffled and written at once.
+    ``parts``: the ``sources`` that are not all that ``scope`` keeps, once.
     """
 
     store: Path
@@ -70,6 +80,8 @@ class BuildPayload:
     sources: tuple[str, ...]
     slices: tuple[tuple[int, int], ...]
     format: MixtureFormat
+    places: tuple[Place, ...] | None = None
+    provenance: bool = False
     group_tokens: int = GROUP_TOKENS
     parts: Mapping[str, SourcePart] = field(default_factory=dict)
 
@@ -81,7 +93,13 @@ class BuildPayload:
     @property
     def output_files(self) -> tuple[Path, ...]:
         """The files that come of it."""
-        return tuple(self.stem.with_name(self.stem.name + ending) for ending in self.format.endings)
+        return tuple(self.stem.with_name(self.stem.name + ending) for ending in self.endings)
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Of these files."""
+        beside = self.provenance and not self.format.holds_provenance
+        return (*self.format.endings, PROVENANCE_ENDING) if beside else self.format.endings
 
     def stream(self, store: TokenStore, source: str) -> TokenStream:
         """A source as the recipe's seed orders it; held-out splits are the same for all seeds."""
@@ -91,15 +109,20 @@ class BuildPayload:
 
     def shape(self, store: TokenStore) -> SequenceShape:
         """What the file's sequences share."""
-        return SequenceShape(self.length, self.sources, store.vocabulary, sequences=sum(self.sequences.values()))
+        sequences = sum(self.sequences.values())
+        padded = self.places is not None
+        return SequenceShape(self.length, self.sources, store.vocabulary, padded, sequences, self.provenance)
 
 
 class BuildResult(StageResult, frozen=True, kw_only=True):
-    """One file of each ending. ``sequences``: by source. ``documents``: that begin in it."""
+    """One file of each ending. ``sequences``: by source. ``documents``: that begin in it; ``cut``: those of them that
+    are not whole in one sequence; ``padding``: tokens of it."""
 
     split: str
     sequences: dict[str, int]
     documents: int
+    cut: int
+    padding: int
     written: tuple[FileRecord, ...]
 
 
@@ -115,9 +138,9 @@ class BuildStage(Stage[BuildPayload, BuildResult]):
 
     name: ClassVar[str] = "mix"
     title: ClassVar[str] = "mixtures"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     result_type = BuildResult
-    kernels: ClassVar[tuple[str, ...]] = ("slimpajama.tokens.compiled",)
+    kernels: ClassVar[tuple[str, ...]] = ("slimpajama.mixture.compiled",)
     scales_with: ClassVar[Scale] = "mixed tokens"
 
     @property
@@ -151,6 +174,8 @@ class BuildStage(Stage[BuildPayload, BuildResult]):
                 slices=file.slices,
                 format=self.format,
                 parts={name: parts[name] for name in file.sources if name in parts},
+                places=self._places(file),
+                provenance=self.recipe.provenance,
             )
             for number, file in enumerate(self.plan.file_plans())
         ]
@@ -164,23 +189,38 @@ class BuildStage(Stage[BuildPayload, BuildResult]):
                 found[planned.name] = SourcePart(source, selection, self.store.sizes(source, "train", selection))
         return found
 
+    def _places(self, file: FilePlan) -> tuple[Place, ...] | None:
+        """Where the sequences of each source lie under best-fit packing."""
+        if self.recipe.packing == "concat":
+            return None
+        indexes = [train_stream(self.recipe, name).index(self.store) for name in file.sources]
+        return tuple(index.places(*one) for index, one in zip(indexes, file.slices, strict=True))
+
     @staticmethod
     def run(payload: BuildPayload) -> BuildResult:
         """Write one file."""
         store = open_store(payload.store)
-        documents = 0
+        documents = cut = padding = 0
         with ExitStack() as stack:
             files = [stack.enter_context(atomic_file(path)) for path in payload.output_files]
-            writer = stack.enter_context(
-                payload.format.writer([cast(BinaryIO, file) for file in files], payload.shape(store))
-            )
+            own = [cast(BinaryIO, file) for file in files]
+            beside = own[len(payload.format.endings) :]
+            writers: list[SequenceWriter] = [
+                stack.enter_context(payload.format.writer(own[: len(payload.format.endings)], payload.shape(store))),
+                *(stack.enter_context(ProvenanceWriter(file)) for file in beside),
+            ]
             for group in file_groups(payload, store):
-                writer.write(group)
-                documents += group.starts.size
+                for writer in writers:
+                    writer.write(group)
+                documents += group.documents
+                cut += group.cut
+                padding += group.tokens.size - int(filled_tokens(group).sum())
         return BuildResult(
             split=payload.split,
             sequences=payload.sequences,
             documents=documents,
+            cut=cut,
+            padding=padding,
             written=tuple(file.record for file in files),
         )
 
@@ -200,11 +240,15 @@ def build_task(payload: BuildPayload, store: TokenStore, inputs: Mapping[str, ob
 def _reads(payload: BuildPayload, store: TokenStore) -> tuple[WrittenFile, ...]:
     """The files of the store that one file of a mixture is made of."""
     found: list[WrittenFile] = []
-    for source, (first, last) in zip(payload.sources, payload.slices, strict=True):
+    for at, (source, (first, last)) in enumerate(zip(payload.sources, payload.slices, strict=True)):
         stream = payload.stream(store, source)
         source = payload.parts[source].source if source in payload.parts else source
         buckets = store.buckets(source, payload.split)
-        for number in stream.buckets_between(first * payload.length, last * payload.length):
+        begin, end = first * payload.length, last * payload.length
+        if payload.places is not None and last > first:
+            windows = Windows.of(stream, payload.length)
+            begin, end = windows.span(payload.places[at].first)[0], windows.span(payload.places[at].last)[1]
+        for number in stream.buckets_between(begin, end):
             files, digests = store.layout.bucket(source, payload.split, number), buckets[number].digests
             found.append(WrittenFile(files.tokens, digests.tokens, REMAKE_STORE))
             found.append(WrittenFile(files.documents, digests.documents, REMAKE_STORE))
@@ -219,7 +263,7 @@ def file_groups(payload: BuildPayload, store: TokenStore) -> Iterator[SequenceGr
     labels = labels[
         np.argsort(seeded_hash(np.arange(labels.size, dtype=np.uint64), payload.seed, purpose), kind="stable")
     ]
-    streams = [payload.stream(store, source) for source in payload.sources]
+    packers = _packers(payload, store)
     following = [first for first, _ in payload.slices]
     size = max(1, payload.group_tokens // payload.length)
     buffer = np.empty((min(size, labels.size), payload.length), dtype=np.uint32)
@@ -227,16 +271,49 @@ def file_groups(payload: BuildPayload, store: TokenStore) -> Iterator[SequenceGr
         sources = labels[begin : begin + size]
         tokens = buffer[: sources.size]
         starts = [np.empty(0, dtype=np.int64)]
-        for number, stream in enumerate(streams):
+        places, ids = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.uint64)]
+        filled = np.full(sources.size, payload.length, dtype=np.int64) if payload.places is not None else None
+        documents = cut = 0
+        for number, packer in enumerate(packers):
             rows = np.flatnonzero(sources == number)
             if not rows.size:
                 continue
             numbers = np.arange(following[number], following[number] + rows.size, dtype=np.uint64)
             rows = rows[np.argsort(seeded_hash(numbers, payload.seed, f"{purpose} source {number}"), kind="stable")]
-            packed = pack(stream, following[number], following[number] + rows.size, payload.length)
+            packed = packer.take(rows.size)
             following[number] += rows.size
             tokens[rows] = packed.tokens
-            sequence, inside = np.divmod(packed.starts, payload.length)
-            starts.append(rows[sequence] * payload.length + inside)
+            starts.append(_moved(packed.starts, rows, payload.length))
+            if filled is not None and packed.filled is not None:
+                filled[rows] = packed.filled
+            if payload.provenance:
+                edges = np.arange(rows.size, dtype=np.int64) * payload.length
+                places.append(_moved(np.union1d(packed.starts, edges), rows, payload.length))
+                ids.append(packed.ids)
+            documents += packed.documents
+            cut += packed.cut
         beat()
-        yield SequenceGroup(tokens, np.sort(np.concatenate(starts)), sources)
+        of_stretches = np.concatenate(ids)[np.argsort(np.concatenate(places))] if payload.provenance else None
+        yield SequenceGroup(
+            tokens, np.sort(np.concatenate(starts)), sources, filled, of_stretches, documents=documents, cut=cut
+        )
+
+
+def _packers(payload: BuildPayload, store: TokenStore) -> list[Packer]:
+    """What gives the sequences of each source, from its first one on."""
+    found: list[Packer] = []
+    for at, (source, (first, _)) in enumerate(zip(payload.sources, payload.slices, strict=True)):
+        stream = payload.stream(store, source)
+        if payload.places is None:
+            found.append(Concat(stream, first, payload.length))
+        else:
+            place = payload.places[at]
+            windows = Windows.of(stream, payload.length)
+            found.append(BestFit(windows, place.first, place.skip, store.end_of_text, payload.seed))
+    return found
+
+
+def _moved(places: NDArray[np.int64], rows: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Places in sequences one after the other, where sequence i goes to row ``rows[i]``."""
+    sequence, inside = np.divmod(places, length)
+    return rows[sequence] * length + inside

@@ -52,7 +52,7 @@ class SharedHoldoutStage(Stage[BuildPayload, BuildResult]):
 
     name: ClassVar[str] = "holdout files"
     title: ClassVar[str] = "holdout files"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     result_type = BuildResult
     kernels: ClassVar[tuple[str, ...]] = BuildStage.kernels
     scales_with: ClassVar[Scale] = "fixed"

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimpajama.mixture.formats.base import SequenceGroup, SequenceShape
-from slimpajama.mixture.formats.streamed import stretches
+from slimpajama.mixture.formats.base import SequenceGroup, SequenceShape, stretches
 from slimpajama.mixture.stages.build import BuildPayload, BuildStage, file_groups
 from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.tokens.store import open_store
