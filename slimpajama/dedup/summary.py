@@ -56,13 +56,13 @@ class ScopeFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     near: Count
 
 
-class SourceFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class SourceFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One source, or the total: read = short + bad + contaminated + kept + duplicate, in each scope.
 
     ``short``: dropped before LSH. ``bad``: records that are broken. ``global_`` and ``local``: the two scopes.
     ``replaced_values``: values beside the texts that JSON cannot hold and that were replaced; ``None`` where it is not
     known, as no shards were written (``scope: none``). ``contaminated``: documents that were removed as they hold
-    evaluation items; not written where there are none.
+    evaluation items.
     """
 
     read: Count

@@ -210,6 +210,7 @@ def test_the_summary_counts_documents_and_bytes(example: tuple[Path, dict[str, A
             "global": {"kept": both(2, a + b), "duplicate": both(1, a), "exact": both(1, a), "near": both(0, 0)},
             "local": {"kept": both(2, a + b), "duplicate": both(1, a), "exact": both(1, a), "near": both(0, 0)},
             "replaced_values": 0,
+            "contaminated": both(0, 0),
         },
         "wikipedia": {
             "read": both(4, b + 2 * c + short),
@@ -218,6 +219,7 @@ def test_the_summary_counts_documents_and_bytes(example: tuple[Path, dict[str, A
             "global": {"kept": both(1, c), "duplicate": both(2, b + c), "exact": both(1, c), "near": both(1, b)},
             "local": {"kept": both(2, b + c), "duplicate": both(1, c), "exact": both(1, c), "near": both(0, 0)},
             "replaced_values": 0,
+            "contaminated": both(0, 0),
         },
         "total": {
             "read": both(9, 2 * a + 2 * b + 2 * c + 6 + 2 * short),
@@ -236,6 +238,7 @@ def test_the_summary_counts_documents_and_bytes(example: tuple[Path, dict[str, A
                 "near": both(0, 0),
             },
             "replaced_values": 0,
+            "contaminated": both(0, 0),
         },
     }
     assert summary["overlap"]["sources"] == ["c4", "wikipedia"]
