@@ -8,6 +8,7 @@ hold gigabytes. Rejected: HDF5 or zarr (a library and a format for what is a hea
 from __future__ import annotations
 
 import mmap
+import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -86,7 +87,13 @@ class MappedArray:
 
 
 def _header(file: BinaryIO) -> tuple[int, np.dtype[Any]]:
-    """Elements and type; the file is left where the elements begin."""
-    np.lib.format.read_magic(file)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    return int(shape[0]), dtype
+    """Elements and type; the file is left where the elements begin. Raises :class:`ValueError` for no such file."""
+    try:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        size = int(shape[0])
+    except (tokenize.TokenError, SyntaxError, TypeError, IndexError) as fault:  # numpy reads the header as Python
+        raise ValueError(f"its header cannot be read: {fault}") from fault
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, which are not read")
+    return size, dtype

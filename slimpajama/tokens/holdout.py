@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.errors import InputError
-from slimpajama.storage.local_cache import local_copy
+from slimpajama.storage.npy import map_array
 from slimpajama.tokens.contents import is_among, sorted_contents
 
 __all__ = [
@@ -131,8 +131,8 @@ def read_held_out(path: Path) -> NDArray[np.void]:
 def _rows(path: Path, dtype: np.dtype[Any]) -> NDArray[np.void]:
     remedy = "give one that this version wrote, or remove it and run the same command again to make it anew"
     try:
-        rows: NDArray[np.void] = np.load(local_copy(path), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as fault:
+        rows: NDArray[np.void] = map_array(path)
+    except (OSError, ValueError) as fault:
         raise InputError(f"cannot read the holdout {path}: {fault}; {remedy}") from fault
     if rows.dtype != dtype:
         raise InputError(f"{path} is no holdout, as it has other columns; {remedy}")

@@ -35,6 +35,21 @@ def test_numpy_reads_what_was_written_in_parts(tmp_path: Path, dtype: np.dtype, 
     assert path.read_bytes() == (tmp_path / "numpy.npy").read_bytes()
 
 
+def test_a_damaged_header_is_a_value_error_or_another_array(tmp_path: Path) -> None:
+    path = tmp_path / "array.npy"
+    write_array(path, RECORD, 2, [np.zeros(2, dtype=RECORD)])
+    sound, refused = path.read_bytes(), 0
+    for bit in range(8 * (len(sound) - 2 * RECORD.itemsize)):
+        damaged = bytearray(sound)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            assert map_array(path).dtype.hasobject is False
+        except ValueError:
+            refused += 1
+    assert refused > 300
+
+
 def test_a_range_and_one_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "array.npy"
     write_array(path, np.dtype("<u4"), 10, [np.arange(10, dtype="<u4")])
