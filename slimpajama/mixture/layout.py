@@ -28,14 +28,14 @@ _CARD, _DONE, _MANIFEST = "README.md", ".done", "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
-class MixtureLayout:
-    """The paths of the mixture in the folder ``root``."""
+class _SequencesLayout:
+    """What the folder ``root`` of a mixture and that of the shared holdout have in common."""
 
     root: Path
 
     @property
     def manifest(self) -> Path:
-        """What the mixture was made of, and its files."""
+        """What its files were made of, and which they are."""
         return self.root / _MANIFEST
 
     @property
@@ -47,6 +47,11 @@ class MixtureLayout:
     def done(self) -> Path:
         """The folder of markers."""
         return self.root / _DONE
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureLayout(_SequencesLayout):
+    """The paths of the mixture in the folder ``root``."""
 
     def stem(self, split: str, number: int, files: int) -> Path:
         """The path, without ending, of one of the ``files`` parts of a split."""
@@ -73,25 +78,8 @@ def _folder_names() -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldoutLayout:
+class HoldoutLayout(_SequencesLayout):
     """The paths of the holdout that all mixtures of an output share, in the folder ``root``."""
-
-    root: Path
-
-    @property
-    def manifest(self) -> Path:
-        """What was held out, and the files."""
-        return self.root / _MANIFEST
-
-    @property
-    def card(self) -> Path:
-        """The dataset card."""
-        return self.root / _CARD
-
-    @property
-    def done(self) -> Path:
-        """The folder of markers."""
-        return self.root / _DONE
 
     def stem(self, source: str, split: str, shape: str, number: int, files: int) -> Path:
         """The path, without ending, of one of the ``files`` parts of a source's split in sequences of one shape."""
