@@ -201,7 +201,7 @@ def _make(
         recipe.name: mixture_packing(
             store, [(train_stream(recipe, one.name), one.sequences) for one in plans[recipe.name].sources]
         )
-        for recipe in recipes
+        for recipe in (recipes if not stages.inspecting else ())  # status prints no plans
     }
     return Mixtures(store_summary, plans, held_out if drawn else {}, manifests, packing)
 
