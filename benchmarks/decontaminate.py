@@ -18,21 +18,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.dedup import sketch_payloads
 from benchmarks.machine import describe
 from benchmarks.quality import CORPUS
 from benchmarks.truth import documents
 from slimpajama.corpus.discovery import Corpus, discover
 from slimpajama.corpus.fields import TEXT_ALONE
 from slimpajama.corpus.lines import LineReader
-from slimpajama.corpus.pieces import Bundle
 from slimpajama.corpus.texts import Texts
 from slimpajama.dedup.contamination import Screen
 from slimpajama.dedup.evaluation_index import EvaluationIndex, IndexFiles, item_runs, table_entries
 from slimpajama.dedup.key_methods import MinHash
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.sketching import SketchSettings
-from slimpajama.dedup.stages.sketch import SketchPart, SketchPayload, SketchStage
-from slimpajama.stages.markers import Markers
+from slimpajama.dedup.stages.sketch import SketchStage
 from slimpajama.text_table import aligned
 
 NGRAM, OVERLAP = 13, 0.8
@@ -86,19 +85,7 @@ def cost(corpus: Corpus, screen: Screen, runs: int) -> str:
     """The sketch stage with and without the items."""
     with tempfile.TemporaryDirectory() as folder:
         plain = SketchSettings(LineReader(), TEXT_ALONE, MinHashParams(), MinHash(), 0.01)
-        payloads = [
-            SketchPayload(
-                bundle=Bundle((piece,)),
-                settings=plain,
-                rows_file=Path(folder, f"{number}.arrow"),
-                quarantine_file=Path(folder, f"{number}.jsonl"),
-                matches_file=Path(folder, f"{number}.matches"),
-                part_bytes=0,
-                parts=Markers(Path(folder), Path(folder), SketchPart),
-                inputs={},
-            )
-            for number, piece in enumerate(corpus.pieces)
-        ]
+        payloads = sketch_payloads(corpus, Path(folder), plain)
         screened = [replace(payload, settings=replace(plain, screen=screen)) for payload in payloads]
         for payload in (payloads[0], screened[0]):
             SketchStage.run(payload)

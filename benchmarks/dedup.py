@@ -63,6 +63,23 @@ def published_signature(text: str) -> datasketch.MinHash:
     return sketch
 
 
+def sketch_payloads(corpus: Corpus, folder: Path, settings: SketchSettings) -> list[SketchPayload]:
+    """The stage that reads and sketches, for each piece of a corpus; its files go to ``folder``."""
+    return [
+        SketchPayload(
+            bundle=Bundle((piece,)),
+            settings=settings,
+            rows_file=folder / f"{number}.arrow",
+            quarantine_file=folder / f"{number}.jsonl",
+            matches_file=folder / f"{number}.matches",
+            part_bytes=0,
+            parts=Markers(folder, folder, SketchPart),
+            inputs={},
+        )
+        for number, piece in enumerate(corpus.pieces)
+    ]
+
+
 def one_core(corpus: Corpus, runs: int) -> None:
     """Rates of the parts of the pass over the text, and its ratio to the published loop."""
     reader = LineReader()
@@ -87,19 +104,7 @@ def one_core(corpus: Corpus, runs: int) -> None:
             method=MinHash(),
             max_bad_fraction=0.01,
         )
-        payloads = [
-            SketchPayload(
-                bundle=Bundle((piece,)),
-                settings=settings,
-                rows_file=Path(folder, f"{number}.arrow"),
-                quarantine_file=Path(folder, f"{number}.jsonl"),
-                matches_file=Path(folder, f"{number}.matches"),
-                part_bytes=0,
-                parts=Markers(Path(folder), Path(folder), SketchPart),
-                inputs={},
-            )
-            for number, piece in enumerate(corpus.pieces)
-        ]
+        payloads = sketch_payloads(corpus, Path(folder), settings)
         report("all of it: zst shards to rows files", lambda: [SketchStage.run(payload) for payload in payloads])
     some: list[str] = []
     for text in (text for texts in batches for text in texts.decoded()):
