@@ -27,6 +27,7 @@ ROOMS = (
     {"tokens"},
     {"mixture"},
     {"verification", "planning"},
+    {"report"},
     {"pipeline"},
     {"cli"},
     {"__main__"},
