@@ -183,6 +183,46 @@ def test_no_class_is_named_twice() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
+READERS = {"opened", "file_record", "map_array", "damage_of", "statuses_below", "pq.read_table", "pq.ParquetFile"}
+"""What opens a file of an output, and raises OSError."""
+BESIDE_STAGES = ("pipeline", "cli", "planning", "mixture")
+"""Rooms whose code runs beside the stages, where no runner makes an error of a failing disk."""
+
+
+def called(node: ast.AST) -> str:
+    """The last name of what is called; empty for what is no call."""
+    function = node.func if isinstance(node, ast.Call) else None
+    return getattr(function, "attr", "") or getattr(function, "id", "")
+
+
+def bare_reads(node: ast.AST, guarded: bool = False) -> Iterator[int]:
+    """Lines that read a file outside of ``with reading(…)`` and of ``try``."""
+    if isinstance(node, ast.With):
+        guarded = guarded or called(node.items[0].context_expr) == "reading"
+    elif isinstance(node, ast.Try):
+        guarded = guarded or "OSError" in "".join(map(ast.unparse, node.handlers))
+    elif isinstance(node, ast.Call) and ast.unparse(node.func) in READERS and not guarded:
+        yield node.lineno
+    for child in ast.iter_child_nodes(node):
+        yield from bare_reads(child, guarded)
+
+
+def test_a_bare_read_is_found() -> None:
+    bare = "with opened(path) as file:\n    file.read()"
+    guarded = "with reading(path), opened(path) as file:\n    file.read()"
+    tried = "try:\n    map_array(path)\nexcept (OSError, ValueError):\n    pass"
+    assert [list(bare_reads(ast.parse(code))) for code in (bare, guarded, tried)] == [[1], [], []]
+
+
+def test_no_read_beside_the_stages_lets_the_error_of_a_disk_through() -> None:
+    found = {
+        name: list(bare_reads(ast.parse(file.read_bytes())))
+        for name, file in MODULES.items()
+        if "." in name and room(name) in BESIDE_STAGES and ".stages" not in name and ".formats" not in name
+    }
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
 def test_few_lines_are_loosely_typed() -> None:
     lines = [line for file in FILES for line in file.read_text("utf-8").splitlines() if "dict[str, Any]" in line]
     assert len(lines) <= 15, "\n".join(lines)

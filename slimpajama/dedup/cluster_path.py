@@ -18,6 +18,7 @@ from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.lsh import read_links
 from slimpajama.storage.local_cache import local_copy
 from slimpajama.storage.paths import is_remote, statuses_below
+from slimpajama.storage.reading import reading
 
 __all__ = ["path_between"]
 
@@ -55,13 +56,18 @@ def path_between(layout: DedupLayout, start: int, goal: int) -> list[int]:
 def _link_files(layout: DedupLayout) -> list[Path]:
     folder = layout.links(0, 0).parent
     if is_remote(folder):
-        return [folder / name for name in sorted(statuses_below(folder)) if name.endswith(".arrow")]
+        with reading(folder):
+            return [folder / name for name in sorted(statuses_below(folder)) if name.endswith(".arrow")]
     return sorted(folder.rglob("*.arrow"))
 
 
 def _members(clusters_file: Path, document: int) -> NDArray[np.uint64]:
     """The ids of all documents in the cluster of ``document``, ascending; none where it is in no cluster."""
-    with pa.memory_map(str(local_copy(clusters_file))) as source, pa.ipc.open_file(source) as file:
+    with (
+        reading(clusters_file),
+        pa.memory_map(str(local_copy(clusters_file))) as source,
+        pa.ipc.open_file(source) as file,
+    ):
         batches = [file.get_batch(number) for number in range(file.num_record_batches)]
         root = None
         for batch in batches:
@@ -79,7 +85,8 @@ def _members(clusters_file: Path, document: int) -> NDArray[np.uint64]:
 
 def _links_of(path: Path, members: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The links of ``members`` in a file: documents and what they are linked to."""
-    links = read_links(path)
+    with reading(path):
+        links = read_links(path)
     first = np.searchsorted(links.documents, members, side="left")
     last = np.searchsorted(links.documents, members, side="right")
     counts = last - first

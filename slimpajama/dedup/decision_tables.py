@@ -22,6 +22,7 @@ from slimpajama.corpus.pieces import POSITION_BITS
 from slimpajama.dedup.files.manifest import Manifest, ManifestPart
 from slimpajama.storage.parquet_dataset import parquet_dataset
 from slimpajama.storage.paths import opened
+from slimpajama.storage.reading import reading
 
 __all__ = ["Decision", "DecisionTables", "OneScope"]
 
@@ -166,9 +167,10 @@ class DecisionTables:
         """The first ``most`` rows of all tables with a value in a column."""
         import pyarrow.compute as pc
 
-        dataset = parquet_dataset(self.tables)
-        alike = pc.field(column) == pa.scalar(value, dataset.schema.field(column).type)
-        ids = dataset.scanner(columns=["id"], filter=alike).head(most).column("id").to_pylist()
+        with reading(self.root):
+            dataset = parquet_dataset(self.tables)
+            alike = pc.field(column) == pa.scalar(value, dataset.schema.field(column).type)
+            ids = dataset.scanner(columns=["id"], filter=alike).head(most).column("id").to_pylist()
         found = self.by_ids(ids)
         return [found[one] for one in ids]
 
@@ -176,7 +178,7 @@ class DecisionTables:
 def _schema(path: Path) -> pa.Schema:
     import pyarrow.parquet as pq
 
-    with opened(path) as source, pq.ParquetFile(source) as file:
+    with reading(path), opened(path) as source, pq.ParquetFile(source) as file:
         return file.schema_arrow
 
 
@@ -186,7 +188,7 @@ def _rows_of(path: Path, ids: set[int]) -> list[Decision]:
 
     found: list[Decision] = []
     wanted = np.array(sorted(ids), dtype=np.uint64)
-    with opened(path, range_bytes=1 << 20) as source, pq.ParquetFile(source) as file:
+    with reading(path), opened(path, range_bytes=1 << 20) as source, pq.ParquetFile(source) as file:
         metadata = file.metadata
         names = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
         column = names.index("id")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import orjson
 
-from slimpajama.storage.paths import opened
+from slimpajama.storage.reading import own_bytes
 from slimpajama.tokens.document_frame import BEGIN_OF_TEXT
 from slimpajama.tokens.store import TokenStore
 
@@ -18,9 +18,11 @@ __all__ = ["tokenizer_files"]
 
 
 def tokenizer_files(store: TokenStore, length: int) -> dict[str, bytes]:
-    """The files of the folder by name, for a mixture of sequences of ``length`` tokens."""
-    with opened(store.layout.tokenizer) as file:
-        content = file.read()
+    """The files of the folder by name, for a mixture of sequences of ``length`` tokens.
+
+    Raises :class:`OutputError` where the tokenizer of the store cannot be read.
+    """
+    content = own_bytes(store.layout.tokenizer)
     parsed = orjson.loads(content)
     special = {token["id"]: str(token["content"]) for token in parsed["added_tokens"] if token.get("special")}
     end = special[store.end_of_text]

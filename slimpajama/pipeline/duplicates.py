@@ -24,6 +24,7 @@ from slimpajama.dedup.decision_tables import Decision, OneScope
 from slimpajama.errors import ConfigError
 from slimpajama.pipeline.evidence import Evidence, Pair, open_evidence
 from slimpajama.storage.paths import opened
+from slimpajama.storage.reading import reading
 
 __all__ = ["SampledRemovals", "duplicates"]
 
@@ -122,7 +123,7 @@ def _fitting(evidence: Evidence, draw: _Draw) -> Iterator[NDArray[np.uint64]]:
     names = np.array([name for name, _ in evidence.index.ranges])
     firsts = np.array([first for _, first in evidence.index.ranges], dtype=np.uint64)
     for path in evidence.tables.tables:
-        with opened(path) as source, pq.ParquetFile(source) as file:
+        with reading(path), opened(path) as source, pq.ParquetFile(source) as file:
             columns = ["id", "source", kept, cluster]
             columns += [f"match_{draw.scope}"] if draw.match or draw.below is not None else []
             columns += [f"similarity_{draw.scope}"] if draw.below is not None else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from slimpajama.dedup.files.matches_table import HeldItem, held_items
 from slimpajama.errors import ConfigError, InputError
 from slimpajama.pipeline.evidence import Evidence, Pair, open_evidence
 from slimpajama.storage.paths import opened
+from slimpajama.storage.reading import reading
 
 __all__ = ["Explanation", "PathStep", "explain"]
 
@@ -129,12 +131,10 @@ def _reason(evidence: Evidence, decision: Decision) -> str:
     part = evidence.tables.part(decision.shard, decision.position)
     if part is None:
         return ""
-    try:
-        with opened(evidence.layout.quarantine(part.bundle)) as lines:
-            for line in lines:
-                record = orjson.loads(line)
-                if record["shard"] == decision.shard and record["position"] == decision.position:
-                    return str(record["reason"])
-    except FileNotFoundError:
-        pass
+    path = evidence.layout.quarantine(part.bundle)
+    with reading(path), contextlib.suppress(FileNotFoundError), opened(path) as lines:
+        for line in lines:
+            record = orjson.loads(line)
+            if record["shard"] == decision.shard and record["position"] == decision.position:
+                return str(record["reason"])
     return ""

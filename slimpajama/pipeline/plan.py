@@ -53,6 +53,7 @@ from slimpajama.planning.stage_rates import Observed
 from slimpajama.sample import write_sample
 from slimpajama.stages.progress import SILENT, Progress, progress_for
 from slimpajama.stages.runner import Stages, step_of
+from slimpajama.storage.reading import reading
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import open_store
@@ -285,7 +286,8 @@ def _held(out: Path) -> dict[str, dict[str, tuple[int, int]]]:
     """By input file and source, documents and bytes of text that were read."""
     held: dict[str, dict[str, tuple[int, int]]] = {}
     for name in dict.fromkeys(part.decisions for part in read_manifest(DedupLayout(out)).parts):
-        table = pq.read_table(out / name, columns=["shard", "source", "bytes"])
+        with reading(out / name):
+            table = pq.read_table(out / name, columns=["shard", "source", "bytes"])
         for row in table.group_by(["shard", "source"]).aggregate([("bytes", "sum"), ("bytes", "count")]).to_pylist():
             documents, size = held.setdefault(row["shard"], {}).get(row["source"], (0, 0))
             held[row["shard"]][row["source"]] = (documents + row["bytes_count"], size + row["bytes_sum"])

@@ -35,12 +35,13 @@ from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_m
 from slimpajama.pipeline.request import REQUEST, RunRequest, from_anywhere, write_request
 from slimpajama.stages.progress import Progress, progress_for
 from slimpajama.stages.runner import StageRecord, Stages
-from slimpajama.storage.atomic import file_record, write_json
+from slimpajama.storage.atomic import write_json
 from slimpajama.storage.file_list import FILE_LIST, files_in, write_file_list
 from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.lock import locked
 from slimpajama.storage.paths import is_remote, path_of, relative_name
+from slimpajama.storage.reading import own_record
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 
 __all__ = ["RunSummary", "recipes_of", "run", "run_all", "run_config", "source_of"]
@@ -210,7 +211,7 @@ def _checked(config: RunConfig, recipes: Sequence[Recipe], source: Path, output:
 
 def _list_files(output: Path, summary: FileRecord, mixed: bool) -> None:
     """List what lies beside ``dedup`` and ``mixtures``, which have lists of their own."""
-    records = [summary, *(file_record(output / name) for name in files_in(output, "sample"))]
+    records = [summary, *(own_record(output / name) for name in files_in(output, "sample"))]
     lists = [DedupLayout(output / "dedup").file_list]
     if mixed:
         lists.append(StoreLayout(output / "mixtures" / TOKENS_FOLDER).file_list)

@@ -16,6 +16,7 @@ from slimpajama.stages.runner import Stages, Unfinished
 from slimpajama.stages.written_files import damage_of, written_files
 from slimpajama.storage.file_list import files_in
 from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.reading import reading
 from slimpajama.tokens.dedup_reader import DedupOutput
 from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.stages.finish import FinishResult, FinishStage, KeptFile, store_inputs, write_holdout
@@ -86,7 +87,10 @@ def _restored(finished: FinishResult, tokenizer: TokenizerResult, layout: StoreL
 
 def _hold(records: Sequence[FileRecord], stages: Stages) -> bool:
     """Whether these few files of the store are as they were written; damaged ones are removed."""
-    damaged = [file for file in written_files(records) if damage_of(file)]
+    damaged = []
+    for file in written_files(records):
+        with reading(file.path):
+            damaged += [file] if damage_of(file) else []
     stages.list_files(records)
     for file in damaged:
         stages.remove(file.path)

@@ -22,7 +22,7 @@ from slimpajama.pipeline.request import DedupRequest, read_request
 from slimpajama.pipeline.text_sources import earlier_text_sources, own_text_sources
 from slimpajama.stages.progress import Progress
 from slimpajama.stages.runner import Stages
-from slimpajama.storage.atomic import file_record
+from slimpajama.storage.reading import own_record
 
 __all__ = ["removal_findings"]
 
@@ -54,7 +54,7 @@ def removal_findings(folder: Path, engine: Engine, progress: Progress) -> tuple[
 
 def _sample(finished: FinishedRun, engine: Engine, progress: Progress) -> RemovalSample:
     dedup, sketched = finished.dedup, finished.sketched
-    decisions = [file_record(dedup.layout.decisions(bundle)) for bundle in dedup.corpus.bundles]
+    decisions = [own_record(dedup.layout.decisions(bundle)) for bundle in dedup.corpus.bundles]
     earlier = earlier_text_sources(dedup.earlier) if dedup.earlier else ()
     sources = [*own_text_sources(dedup, sketched, forgets=False), *earlier]
     with tempfile.TemporaryDirectory(prefix="slimpajama-") as scratch:

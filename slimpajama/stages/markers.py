@@ -10,6 +10,7 @@ exists" (it reuses what another setting made).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +20,9 @@ import msgspec
 import orjson
 
 from slimpajama.stages.stage import ResultType, map_files
-from slimpajama.storage.atomic import file_record
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import FileStatus, is_remote, relative_name, requests_at_once, status_of, statuses_below
+from slimpajama.storage.reading import own_record, reading
 from slimpajama.storage.sealed_json import read_sealed, write_sealed
 
 __all__ = ["ANY_BYTES", "Markers", "changes", "reasons"]
@@ -85,7 +86,10 @@ class Markers(Generic[ResultType]):
         self, keys: Sequence[str], inputs: Sequence[Mapping[str, object]]
     ) -> Iterator[tuple[ResultType | None, str]]:
         """:meth:`result` of many tasks, in their order; from a store, which is listed once, many at a time."""
-        markers = replace(self, _listing=statuses_below(self.root)) if is_remote(self.root) and keys else self
+        markers = self
+        if is_remote(self.root) and keys:
+            with reading(self.root):
+                markers = replace(self, _listing=statuses_below(self.root))
         with requests_at_once(self.root) as threads:
             yield from threads.map(markers.result, keys, inputs)
 
@@ -97,7 +101,8 @@ class Markers(Generic[ResultType]):
     def others(self, keys: Collection[str]) -> Iterator[tuple[Path, list[str]]]:
         """The markers of tasks not among ``keys``, and the files that those wrote, by their paths below the root."""
         if is_remote(self.folder):
-            names = [name for name in statuses_below(self.folder) if name.endswith(".json")]
+            with reading(self.folder):
+                names = [name for name in statuses_below(self.folder) if name.endswith(".json")]
         else:
             names = [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.json")]
         wanted = {f"{key}.json" for key in keys}
@@ -118,10 +123,10 @@ class Markers(Generic[ResultType]):
         """Of a file below the root, in bytes; ``None`` if there is none."""
         if self._listing is not None:
             return self._listing[relative].size if relative in self._listing else None
-        try:
-            return status_of(self.root / relative).size
-        except FileNotFoundError:
-            return None
+        path = self.root / relative
+        with reading(path), contextlib.suppress(FileNotFoundError):
+            return status_of(path).size
+        return None
 
 
 def _paths_in(value: object) -> Iterator[str]:
@@ -144,7 +149,7 @@ def _missing(path: Path, file: FileRecord, size: int | None) -> str:
 
 
 def _altered(path: Path, file: FileRecord, small: int) -> str:
-    if file.bytes > small or file_record(path).blake2b == file.blake2b:
+    if file.bytes > small or own_record(path).blake2b == file.blake2b:
         return ""
     return f"{path} is not what was written"
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slimpajama.errors import InputError
 from slimpajama.storage.npy import map_array
 from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.pieces import begins
+from slimpajama.tokens.reading_store import reading_store
 from slimpajama.tokens.selection import Selection
 
 __all__ = ["SelectedSizes", "selected_sizes"]
@@ -34,12 +34,8 @@ def selected_sizes(layout: StoreLayout, source: str, split: str, buckets: int, s
     tokens: list[int] = []
     documents = distinct = 0
     for number in range(buckets):
-        try:
+        with reading_store():
             rows = map_array(layout.bucket(source, split, number).documents)
-        except (OSError, ValueError) as fault:
-            raise InputError(
-                f"cannot read the token store: {fault}; remove it and run the same command again"
-            ) from fault
         chosen = selection.chosen(rows)
         places, first = chosen.places, slice(None) if chosen.copies is None else chosen.copies == 0
         lengths = rows["tokens"].astype(np.int64)

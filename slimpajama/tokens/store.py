@@ -38,6 +38,7 @@ from slimpajama.tokens.holdout import SPLITS
 from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.piece_spans import PieceSpans
 from slimpajama.tokens.pieces import begins, piece_keys
+from slimpajama.tokens.reading_store import reading_store
 from slimpajama.tokens.run_files import copy_documents
 from slimpajama.tokens.seeded_order import seeded_hash
 from slimpajama.tokens.selected_sizes import SelectedSizes, selected_sizes
@@ -215,12 +216,8 @@ class TokenStream:
         while len(self._layouts) >= _REMEMBERED:
             self._layouts.popitem(last=False)
         files = self._files.bucket(*self._where, bucket)
-        try:
+        with reading_store():
             pieces, tokens = map_array(files.documents), MappedArray(files.tokens)
-        except (OSError, ValueError) as fault:
-            raise InputError(
-                f"cannot read the token store: {fault}; remove it and run the same command again"
-            ) from fault
         lengths = pieces["tokens"].astype(np.int64)
         starts = np.cumsum(lengths) - lengths
         selected = self._selection.chosen(pieces)

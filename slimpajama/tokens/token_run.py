@@ -11,7 +11,8 @@ from pathlib import Path
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.stage import Payload, ResultType, Stage
-from slimpajama.storage.atomic import file_record, fingerprint
+from slimpajama.storage.atomic import fingerprint
+from slimpajama.storage.reading import own_record
 from slimpajama.tokens.dedup_reader import DedupOutput, KeptShard
 from slimpajama.tokens.draw import HoldoutRule
 from slimpajama.tokens.earlier_holdout import earlier_holdout
@@ -58,7 +59,7 @@ class TokenRun:
     def earlier_digest(self) -> str | None:
         """A digest of the holdout that is taken over, if there is one."""
         file = self.earlier_file
-        return None if file is None else file_record(file).blake2b
+        return None if file is None else own_record(file).blake2b
 
     def given_tokenizer(self) -> str | None:
         """A digest of a tokenizer given as a file and of the end that is declared with it.
@@ -68,7 +69,7 @@ class TokenRun:
         path = local_file(self.config.tokenizer) if self.config.tokenizer is not None else None
         if path is None:
             return None
-        return fingerprint(file_record(path).blake2b, declared_beside(path))
+        return fingerprint(own_record(path).blake2b, declared_beside(path))
 
 
 def shard_key(shard: KeptShard) -> str:

@@ -9,6 +9,7 @@ for. Rows that a worker replaced just before it failed are told by their digest,
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from slimpajama.errors import ConfigError, InputChanged, InputNotFound
 from slimpajama.storage.atomic import content_digest
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.paths import path_of, status_of
+from slimpajama.storage.reading import reading
 from slimpajama.storage.sealed_json import read_sealed, write_sealed
 
 __all__ = ["Index", "IndexRows", "open_index", "read_index", "write_index"]
@@ -106,10 +108,9 @@ class Index:
                     f"{row.run} was deduplicated again since {self.folder} was compared with it, and {row.file.path} "
                     f"holds other keys now: run the deduplication in {self.folder} again"
                 )
-            try:
+            size = -1
+            with reading(path_of(row.file.path)), contextlib.suppress(FileNotFoundError):
                 size = status_of(path_of(row.file.path)).size
-            except FileNotFoundError:
-                size = -1
             if size != row.file.bytes:
                 state = "is missing" if size < 0 else f"has {size:,} bytes instead of {row.file.bytes:,}"
                 raise InputChanged(

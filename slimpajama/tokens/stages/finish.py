@@ -29,6 +29,7 @@ from slimpajama.tokens.holdout import HELD_OUT, LEFT_OUT, SPLITS, TRAIN
 from slimpajama.tokens.holdout_warnings import holdout_warnings
 from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.pieces import PIECE, begins
+from slimpajama.tokens.reading_store import reading_store
 from slimpajama.tokens.seeded_order import seeded_hash
 from slimpajama.tokens.stages.holdout import HoldoutResult, HoldoutStage
 from slimpajama.tokens.stages.shuffle import BucketResult, ShuffleStage
@@ -265,12 +266,16 @@ def write_holdout(layout: StoreLayout, entries: Entries) -> FileRecord:
 
 
 def held_out_rows(layout: StoreLayout, entries: Entries) -> NDArray[np.void]:
-    """The contents that lie in the buckets of validation and test, as rows ``HELD_OUT``, by content."""
+    """The contents that lie in the buckets of validation and test, as rows ``HELD_OUT``, by content.
+
+    Raises :class:`InputError` where one cannot be read.
+    """
     found = [np.zeros(0, dtype=HELD_OUT)]
     for source, splits in entries.items():
         for split in SPLITS[1:]:
             files = [layout.bucket(source, split, number).documents for number in range(len(splits[split]))]
-            rows = np.concatenate([np.zeros(0, dtype=PIECE), *map(map_array, files)])
+            with reading_store():
+                rows = np.concatenate([np.zeros(0, dtype=PIECE), *map(map_array, files)])
             contents, which = np.unique(rows["text"], axis=0, return_inverse=True)
             table = np.zeros(contents.shape[0], dtype=HELD_OUT)
             table["text"], table["split"] = contents, SPLITS.index(split)
