@@ -30,7 +30,7 @@ from slimpajama.dedup.files.manifest import Manifest, ManifestInput, ManifestPar
 from slimpajama.dedup.files.sketches import BATCH_ROWS, DOCUMENT_ID
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.verdicts import SCHEMA
-from slimpajama.pipeline.request import DedupRequest, write_request
+from slimpajama.evidence.request import DedupRequest, write_request
 from slimpajama.storage.atomic import write_json
 
 DOCUMENT_BYTES = 5000

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
         WorkerDied,
         WorkspaceLocked,
     )
+    from slimpajama.evidence.duplicates import SampledRemovals, duplicates
+    from slimpajama.evidence.opened_output import Pair
     from slimpajama.mixture.summary import MixtureSummary
     from slimpajama.pipeline.dedup import deduplicate
-    from slimpajama.pipeline.duplicates import SampledRemovals, duplicates
-    from slimpajama.pipeline.evidence import Pair
     from slimpajama.pipeline.explain import Explanation, PathStep, explain
     from slimpajama.pipeline.mix import Mixtures
     from slimpajama.pipeline.mix_api import load_ratios, load_recipe, mix
@@ -89,11 +89,11 @@ _HOMES = {
     ),
     "slimpajama.mixture.summary": ("MixtureSummary",),
     "slimpajama.pipeline.dedup": ("deduplicate",),
-    "slimpajama.pipeline.duplicates": (
+    "slimpajama.evidence.duplicates": (
         "SampledRemovals",
         "duplicates",
     ),
-    "slimpajama.pipeline.evidence": ("Pair",),
+    "slimpajama.evidence.opened_output": ("Pair",),
     "slimpajama.pipeline.explain": (
         "Explanation",
         "PathStep",

@@ -27,6 +27,7 @@ ROOMS = (
     {"tokens"},
     {"mixture"},
     {"verification", "planning"},
+    {"evidence"},
     {"report"},
     {"pipeline"},
     {"cli"},

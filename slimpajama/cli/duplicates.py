@@ -46,7 +46,7 @@ def duplicates(
         import orjson
 
         from slimpajama.cli.evidence_text import pairs_text
-        from slimpajama.pipeline.duplicates import duplicates as draw
+        from slimpajama.evidence.duplicates import duplicates as draw
 
         found = draw(
             output,

@@ -12,8 +12,8 @@ import typer
 
 from slimpajama.dedup.decision_tables import Decision, OneScope
 from slimpajama.dedup.files.matches_table import HeldItem
-from slimpajama.pipeline.duplicates import SampledRemovals
-from slimpajama.pipeline.evidence import Pair, place_of
+from slimpajama.evidence.duplicates import SampledRemovals
+from slimpajama.evidence.opened_output import Pair, place_of
 from slimpajama.pipeline.explain import Explanation, PathStep
 from slimpajama.printable import printable, printable_text
 from slimpajama.text.differences import Difference, differences

@@ -13,8 +13,8 @@ from slimpajama.dedup.stages.matches import MatchesStage
 from slimpajama.dedup.stages.order import DEDUP_STAGES
 from slimpajama.dedup.stages.sketch import SketchResult
 from slimpajama.dedup.summary import DecontaminationFigures
+from slimpajama.evidence.request import from_anywhere
 from slimpajama.logging import LOGGER
-from slimpajama.pipeline.request import from_anywhere
 from slimpajama.stages.runner import Stages
 
 __all__ = ["gathered_matches", "indexed_items", "refuse_missing_sets", "stage_count", "with_places"]

@@ -43,6 +43,7 @@ from slimpajama.dedup.summary import DedupSummary
 from slimpajama.dedup.tally import Tally
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.machine import PeakMemory
+from slimpajama.evidence.request import REQUEST, DedupRequest, write_request
 from slimpajama.logging import LOGGER
 from slimpajama.pipeline.checked_clusters import checked_clusters
 from slimpajama.pipeline.decontamination import (
@@ -60,7 +61,6 @@ from slimpajama.pipeline.removal_guards import beginnings_of, refuse_too_much_re
 from slimpajama.pipeline.removal_sample import sample_of_removals
 from slimpajama.pipeline.replaced_input import replaced_by_input
 from slimpajama.pipeline.replacement import announce, replaced_dedup
-from slimpajama.pipeline.request import REQUEST, DedupRequest, write_request
 from slimpajama.pipeline.text_sources import earlier_text_sources, own_text_sources
 from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
 from slimpajama.stages.progress import Progress, progress_for

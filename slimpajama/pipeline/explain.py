@@ -12,7 +12,7 @@ from slimpajama.dedup.cluster_path import path_between
 from slimpajama.dedup.decision_tables import Decision, OneScope
 from slimpajama.dedup.files.matches_table import HeldItem, held_items
 from slimpajama.errors import ConfigError, InputError
-from slimpajama.pipeline.evidence import Evidence, Pair, open_evidence
+from slimpajama.evidence.opened_output import Evidence, Pair, open_evidence
 from slimpajama.storage.paths import opened
 from slimpajama.storage.reading import reading
 

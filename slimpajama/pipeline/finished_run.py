@@ -21,7 +21,7 @@ from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.files.manifest import Manifest, read_manifest
 from slimpajama.dedup.stages.sketch import SketchResult, SketchStage
 from slimpajama.errors import InputChanged
-from slimpajama.pipeline.request import DedupRequest, read_request
+from slimpajama.evidence.request import DedupRequest, read_request
 from slimpajama.storage.paths import path_of
 
 __all__ = ["FinishedRun", "finished_run"]

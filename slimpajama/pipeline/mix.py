@@ -11,6 +11,7 @@ from slimpajama.config.recipe import Recipe
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.engine.machine import PeakMemory
 from slimpajama.errors import ConfigError
+from slimpajama.evidence.request import REQUEST, DedupRequest, MixRequest, from_anywhere, last_request, write_request
 from slimpajama.logging import LOGGER
 from slimpajama.mixture.formats.base import MixtureFormat
 from slimpajama.mixture.layout import HOLDOUT_FOLDER, HoldoutLayout, MixtureLayout
@@ -42,7 +43,6 @@ from slimpajama.pipeline.preflight import (
 )
 from slimpajama.pipeline.replaced_input import replaced_store
 from slimpajama.pipeline.replacement import announce, replaced_mixtures
-from slimpajama.pipeline.request import REQUEST, DedupRequest, MixRequest, from_anywhere, last_request, write_request
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.pipeline.unwritten_shards import unwritten_shards
 from slimpajama.planning.disk_need import mixture_bytes, warn_if_full

@@ -16,9 +16,9 @@ from slimpajama.config.recipe import Recipe
 from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.verdicts import VERDICTS
 from slimpajama.errors import ConfigError, InputNotFound
+from slimpajama.evidence.opened_output import Pair, finished_layout, open_evidence
 from slimpajama.mixture.layout import HOLDOUT_FOLDER, HoldoutLayout, MixtureLayout
 from slimpajama.mixture.manifest import MixtureManifest, read_holdout_manifest, read_mixture_manifest
-from slimpajama.pipeline.evidence import Pair, finished_layout, open_evidence
 from slimpajama.storage.parquet_dataset import parquet_dataset
 from slimpajama.storage.paths import path_of
 from slimpajama.tokens.holdout import SPLITS

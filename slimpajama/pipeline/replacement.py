@@ -17,10 +17,10 @@ from slimpajama.config.run import SampleConfig
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.summary import read_summary
 from slimpajama.errors import InputNotFound, OutputError
+from slimpajama.evidence.request import DedupRequest, MixRequest, RunRequest, last_request
 from slimpajama.logging import LOGGER
 from slimpajama.mixture.formats.base import lies_beside
 from slimpajama.mixture.layout import MixtureLayout
-from slimpajama.pipeline.request import DedupRequest, MixRequest, RunRequest, last_request
 from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.stages.markers import changes, reasons
 from slimpajama.storage.atomic import read_json

@@ -19,6 +19,7 @@ from slimpajama.engine import Engine
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.resources import task_bytes
 from slimpajama.errors import ConfigError
+from slimpajama.evidence.request import REQUEST, RunRequest, from_anywhere, write_request
 from slimpajama.pipeline.decontamination import refuse_missing_sets, with_places
 from slimpajama.pipeline.dedup import dedup_request, deduplicate_on
 from slimpajama.pipeline.mix import Mixtures, make_mixtures, mix_request
@@ -32,7 +33,6 @@ from slimpajama.pipeline.preflight import (
     sources_of,
 )
 from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
-from slimpajama.pipeline.request import REQUEST, RunRequest, from_anywhere, write_request
 from slimpajama.stages.progress import Progress, progress_for
 from slimpajama.stages.runner import StageRecord, Stages
 from slimpajama.storage.atomic import write_json

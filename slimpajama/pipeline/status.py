@@ -18,9 +18,9 @@ from slimpajama.config.tokens import TokenConfig
 from slimpajama.engine.local import LocalEngine
 from slimpajama.engine.resources import task_bytes, worker_count
 from slimpajama.errors import SlimpajamaError
+from slimpajama.evidence.request import REQUEST, DedupRequest, MixRequest, RunRequest, command_of, read_request
 from slimpajama.pipeline.dedup import deduplicate_on
 from slimpajama.pipeline.mix import make_mixtures
-from slimpajama.pipeline.request import REQUEST, DedupRequest, MixRequest, RunRequest, command_of, read_request
 from slimpajama.pipeline.run import recipes_of, source_of
 from slimpajama.stages.runner import StageRecord, Stages, Unfinished
 from slimpajama.storage.paths import path_of

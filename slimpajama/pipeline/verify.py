@@ -21,8 +21,8 @@ from slimpajama.engine import Engine, Item
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.resources import task_bytes
 from slimpajama.errors import InputError, InputNotFound
+from slimpajama.evidence.request import RunRequest, last_request
 from slimpajama.mixture.layout import HOLDOUT_FOLDER, MixtureLayout
-from slimpajama.pipeline.request import RunRequest, last_request
 from slimpajama.pipeline.verify_removals import removal_findings
 from slimpajama.stages.progress import SILENT, Progress, StageStart, progress_for
 from slimpajama.storage.file_list import FILE_LIST, FileList, read_file_list

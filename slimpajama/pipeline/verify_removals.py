@@ -15,10 +15,10 @@ from slimpajama.dedup.checking.rounds import PairWork
 from slimpajama.dedup.removal_sample import RemovalSample
 from slimpajama.engine import Engine
 from slimpajama.errors import InputError, OutputError
+from slimpajama.evidence.request import DedupRequest, read_request
 from slimpajama.logging import LOGGER
 from slimpajama.pipeline.finished_run import FinishedRun, finished_run
 from slimpajama.pipeline.removal_sample import sample_of_removals
-from slimpajama.pipeline.request import DedupRequest, read_request
 from slimpajama.pipeline.text_sources import earlier_text_sources, own_text_sources
 from slimpajama.stages.progress import Progress
 from slimpajama.stages.runner import Stages

@@ -20,7 +20,7 @@ from slimpajama.dedup.stages.greedy import GreedyStage
 from slimpajama.dedup.stages.texts import TextsStage
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import InputChanged
-from slimpajama.pipeline.request import DedupRequest, read_request, write_request
+from slimpajama.evidence.request import DedupRequest, read_request, write_request
 from slimpajama.pipeline.verify_removals import removal_findings
 from slimpajama.stages.progress import SILENT
 from tests.corpus.shards import decompressed, files_below, jsonl, put

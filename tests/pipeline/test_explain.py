@@ -12,7 +12,7 @@ import slimpajama
 from slimpajama import ConfigError, InputChanged, InputNotFound
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.summary import read_summary
-from slimpajama.pipeline.evidence import open_evidence
+from slimpajama.evidence.opened_output import open_evidence
 from slimpajama.pipeline.explain import explain
 from tests.corpus.shards import jsonl, put
 

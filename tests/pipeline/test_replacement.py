@@ -14,10 +14,10 @@ from slimpajama.cli.main import app
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.run import SampleConfig
 from slimpajama.config.tokens import TokenConfig
+from slimpajama.evidence.request import RunRequest, write_request
 from slimpajama.pipeline.dedup import dedup_request
 from slimpajama.pipeline.mix import mix_request
 from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
-from slimpajama.pipeline.request import RunRequest, write_request
 from slimpajama.storage.atomic import write_json
 from tests.corpus.shards import files_below, put
 from tests.dedup.summaries import dedup_summary

@@ -22,8 +22,8 @@ from slimpajama.config.tokens import TokenConfig
 from slimpajama.dedup.stages.write import WriteStage
 from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import WorkspaceLocked
+from slimpajama.evidence.duplicates import SampledRemovals, duplicates
 from slimpajama.pipeline.dedup import deduplicate_on
-from slimpajama.pipeline.duplicates import SampledRemovals, duplicates
 from slimpajama.pipeline.explain import Explanation, explain
 from slimpajama.pipeline.mix import make_mixtures
 from slimpajama.pipeline.status import run_status

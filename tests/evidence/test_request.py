@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slimpajama.pipeline.request import from_anywhere
+from slimpajama.evidence.request import from_anywhere
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from slimpajama.corpus.pieces import POSITION_BITS
 from slimpajama.dedup.decision_tables import Decision, OneScope
 from slimpajama.errors import ConfigError
-from slimpajama.pipeline.evidence import Evidence, Pair, open_evidence
+from slimpajama.evidence.opened_output import Evidence, Pair, open_evidence
 from slimpajama.storage.paths import opened
 from slimpajama.storage.reading import reading
 

@@ -10,7 +10,7 @@ import pytest
 
 import slimpajama
 from slimpajama import ConfigError
-from slimpajama.pipeline.duplicates import SampledRemovals, duplicates
+from slimpajama.evidence.duplicates import SampledRemovals, duplicates
 from tests.corpus.shards import put
 
 

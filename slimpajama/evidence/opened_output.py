@@ -24,7 +24,7 @@ from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.text_comparison import compare_texts
 from slimpajama.errors import ConfigError, InputChanged, InputNotFound
-from slimpajama.pipeline.request import DedupRequest, read_request
+from slimpajama.evidence.request import DedupRequest, read_request
 from slimpajama.storage.paths import path_of
 
 __all__ = ["Evidence", "Pair", "finished_layout", "open_evidence", "place_of"]

@@ -1,0 +1,1 @@
+"""Finished outputs looked into: what was asked for, what was decided on a document, and texts side by side."""
