@@ -4,11 +4,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
 
-.PHONY: run test test-all test-pythons lint types docs clean
+# The study has an environment of its own, as PyTorch is large. TORCH is what pip installs as PyTorch: the path of a
+# wheel, or a requirement; the one for a CPU suffices.
+STUDY_VENV := .venv-study
+STUDY_BIN := $(STUDY_VENV)/bin
+TORCH ?= torch
+
+.PHONY: run test test-all test-study test-pythons lint types docs clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(STUDY_VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(STUDY_VENV)
+	$(STUDY_BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(STUDY_BIN)/pip install --quiet --disable-pip-version-check --editable '.[study]' hypothesis pytest pytest-xdist
 	@touch $@
 
 run: $(VENV)/installed  ## sample, deduplication and the six mixtures, into $(OUT)
@@ -19,6 +31,9 @@ test: $(VENV)/installed lint types  ## lint, types and all tests but the slow sw
 
 test-all: $(VENV)/installed lint types  ## lint, types and every test, with more examples of each property
 	$(BIN)/pytest -n auto --hypothesis-profile=thorough
+
+test-study: $(STUDY_VENV)/installed  ## what needs PyTorch: the study, and reading a mixture to train on it
+	$(STUDY_BIN)/pytest -n auto tests/study tests/training
 
 test-pythons:  ## the quick tests on the oldest and the newest Python that are installed
 	./scripts/test_pythons
@@ -39,5 +54,5 @@ docs: $(VENV)/installed  ## the site of docs/ in build/site; rendered pages are 
 	@echo "open build/site/index.html"
 
 clean:
-	rm -rf $(VENV) $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(STUDY_VENV) $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -30,6 +30,7 @@ ROOMS = (
     {"evidence"},
     {"report"},
     {"pipeline"},
+    {"study"},
     {"cli"},
     {"__main__"},
 )
@@ -105,6 +106,12 @@ def test_imports_only_go_down_the_list_of_rooms() -> None:
         and (one.imported == "slimpajama" or height(one.imported) > height(one.importer))
     ]
     assert upward == []
+
+
+def test_only_commands_import_the_study() -> None:
+    users = {one.importer for one in imports(MODULES) if room(one.imported) == "study"}
+    outside = {user for user in users if room(user) != "study"}
+    assert outside <= {"slimpajama.cli.measure", "slimpajama.cli.study"}
 
 
 def circle(graph: dict[str, set[str]]) -> list[str]:
