@@ -50,8 +50,8 @@ def closing_lines(summary: DedupSummary, output: Path) -> str:
         lines.append(f"not read: {len(ignored)} file(s) or folder(s), e.g. {printable(ignored[0])}")
     held_out = summary.shards.held_out
     if held_out:
-        counts = " and ".join(f"{count:,} shard(s) of {folder}/" for folder, count in sorted(held_out.items()))
-        lines.append(f"held out, neither deduplicated nor kept: {counts}")
+        counts = " and ".join(f"{count:,} shard(s) of {split}" for split, count in held_out.items())
+        lines.append(f"the input comes with a split, which mixtures take: {counts}")
     if summary.total.bad.documents:
         lines.append(f"bad records: {output / 'quarantine'}")
     if summary.decontamination is not None:
@@ -78,6 +78,12 @@ def mixture_lines(made: Mixtures, output: Path) -> str:
             f"token store: {output / TOKENS_FOLDER}, {train:,} training tokens, {made.store.bytes / 1e6:,.1f} MB, "
             f"vocabulary {made.store.vocabulary:,}, tokenised by {made.store.backend}"
         )
+        if made.store.holdout.how == "published":
+            counts = ((split, made.store.holdout.documents(split)) for split in ("validation", "test"))
+            lines.append(
+                "held out: the split that the input comes with, "
+                + " and ".join(f"{count:,} documents for {split}" for split, count in counts)
+            )
     if len(made.plans) > MOST_TABLES:
         lines += ["", aligned(swarm_table(made.plans))]
         if made.manifests:

@@ -54,6 +54,11 @@ class TokenConfig(BaseModel):
     holdout_from: str | None = Field(
         default=None, description="earlier output or token store whose holdout is taken over, instead of a draw"
     )
+    published_split: bool = Field(
+        default=True,
+        description="shards in folders `validation` and `test` beside one called `train` are these splits, and nothing "
+        "is drawn; false: they are documents like others",
+    )
     shuffle_seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the order of the token store")
     piece_tokens: int = Field(
         default=2048,

@@ -1,4 +1,4 @@
-"""Bundles: what one task reads, which is one piece, or many small shards of one source.
+"""Bundles: what one task reads, which is one piece, or many small shards of one source and one published split.
 
 A shard of three documents costs a few milliseconds to start with and a handful of files, however little it holds. So
 where a source has many shards that are each small, successive ones are taken together: they leave one file where each
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slimpajama.corpus.pieces import Bundle, Piece
+from slimpajama.corpus.published_split import published_splits
 
 __all__ = ["USUAL_LIMITS", "BundleLimits", "bundled"]
 
@@ -45,10 +46,11 @@ USUAL_LIMITS = BundleLimits()
 
 def bundled(pieces: Sequence[Piece], limits: BundleLimits) -> tuple[Bundle, ...]:
     """All ``pieces`` in bundles, in the order of the first piece of each."""
-    by_source: dict[tuple[int, ...], list[int]] = {}
-    for number, piece in enumerate(pieces):
+    splits = published_splits([piece.file.relative for piece in pieces])
+    by_source: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    for number, (piece, split) in enumerate(zip(pieces, splits, strict=True)):
         if piece.parts == 1 and _text_bytes(piece) < limits.small_bytes:
-            by_source.setdefault(tuple(shard.source for shard in piece.shards), []).append(number)
+            by_source.setdefault((split, tuple(shard.source for shard in piece.shards)), []).append(number)
     found = {number: [number] for number in range(len(pieces))}
     for small in by_source.values():
         if len(small) > limits.fewest:

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from slimpajama.config.dedup import LayoutName, SourceConfig
 from slimpajama.corpus.bundles import USUAL_LIMITS, BundleLimits, bundled
-from slimpajama.corpus.layout import held_out_folders, layout_of
+from slimpajama.corpus.layout import folders_of_split, layout_of
 from slimpajama.corpus.lone_objects import lone_objects
 from slimpajama.corpus.pieces import POSITION_BITS, Corpus, Piece, Shard, ShardFile, cut, with_entries
+from slimpajama.corpus.published_split import HELD_OUT, TRAIN, published_splits
 from slimpajama.corpus.shard_listing import list_shards
 from slimpajama.errors import ConfigError, InputChanged, InputNotFound, ShardUnreadable
 from slimpajama.storage.paths import opened, path_of
@@ -49,22 +50,19 @@ def discover(
     """
     listing = list_shards(root)
     descriptions = lone_objects(listing.shards) if len(listing.shards) > 1 else []
-    files, held_out = [file for file in listing.shards if file.relative not in {*descriptions}], []
+    files = [file for file in listing.shards if file.relative not in {*descriptions}]
     if not files:
         raise InputNotFound(
             f"no shard below {root}: its .json files hold one indented object each, e.g. {descriptions[0]}; give "
             "JSON lines (jq -c .) or an array of records"
         )
-    folders = held_out_folders(files) if not sources else ()
-    if folders:
-        held_out = [file.relative for file in files if file.relative.split("/")[0] in folders]
-        files = [file for file in files if file.relative.split("/")[0] not in folders]
     found = layout_of(root, files, sources, layout)
     chosen = found.sources
     if found.in_records:
         placed = [(order, file, _stem(file, "")) for order in range(len(chosen)) for file in files]
     else:
-        members = {source.name: _matching(files, source.paths) for source in chosen}
+        whole = folders_of_split(files) if not sources else ()
+        members = {source.name: _matching(files, source.paths, whole) for source in chosen}
         empty = [source for source in chosen if not members[source.name]]
         if empty:
             raise InputNotFound(
@@ -84,7 +82,9 @@ def discover(
     used = [with_entries(file, piece_bytes) for file in used]
     unassigned = {file.relative for file in files} - {file.relative for file in used}
     position = {file.relative: index for index, file in enumerate(used)}
-    placed.sort(key=lambda place: (place[0], place[1].relative))
+    splits = dict(zip(position, published_splits([*position]), strict=True))
+    # What is held out comes before what is near it in train, so that it stays.
+    placed.sort(key=lambda place: (place[0], splits[place[1].relative] == TRAIN, place[1].relative))
     shards = tuple(
         Shard(index, source, position[file.relative], stem)
         for index, (source, file, stem) in enumerate(placed, first_shard)
@@ -104,7 +104,7 @@ def discover(
         unassigned=tuple(sorted(unassigned)),
         repeated=tuple(listing.repeated),
         descriptions=tuple(descriptions),
-        held_out=tuple(held_out),
+        held_out={split: count for split in HELD_OUT if (count := [*splits.values()].count(split))},
         in_records=found.in_records,
         first_shard=first_shard,
     )
@@ -148,8 +148,9 @@ def _content_sample(file: ShardFile) -> str:
     return digest.hexdigest()
 
 
-def _matching(files: Sequence[ShardFile], patterns: Sequence[str]) -> list[tuple[ShardFile, str]]:
-    """The files that match a pattern, with the path their outputs get: what lies below the pattern's fixed part."""
+def _matching(files: Sequence[ShardFile], patterns: Sequence[str], whole: Sequence[str]) -> list[tuple[ShardFile, str]]:
+    """The files that match a pattern, with the path their outputs get: what lies below the pattern's fixed part, or all
+    of it in the folders ``whole`` at the top."""
     found: dict[str, tuple[ShardFile, str]] = {}
     for pattern in patterns:
         fixed = []
@@ -157,7 +158,7 @@ def _matching(files: Sequence[ShardFile], patterns: Sequence[str]) -> list[tuple
             if any(mark in part for mark in "*?["):
                 break
             fixed.append(part)
-        prefix = "/".join(fixed) + "/" if fixed else ""
+        prefix = "/".join(fixed) + "/" if fixed and fixed[0] not in whole else ""
         wanted = f"{pattern[:-2]}*" if pattern.endswith("/**") else pattern
         for file in files:
             if fnmatch.fnmatchcase(file.relative, wanted) and file.relative not in found:

@@ -3,8 +3,9 @@
 In RedPajama's layout each source has a folder. In SlimPajama's, each record names its source in
 ``meta.redpajama_set_name``, and folders mean nothing. Folders alone do not tell which it is, so the first records are
 looked at (:mod:`~slimpajama.corpus.labels`). A name that a record comes with is never replaced, unless a setting asks
-for it; where folders and records contradict each other the run is refused, with the settings that decide it. Rejected:
-guessing by the names of folders, which gave records of SlimPajama's ``train/chunk1`` the source "chunk1".
+for it; where folders and records contradict each other the run is refused, with the settings that decide it. Folders
+``train``, ``validation`` and ``test`` of a published split count as one. Rejected: guessing by the names of folders,
+which gave records of SlimPajama's ``train/chunk1`` the source "chunk1".
 """
 
 from __future__ import annotations
@@ -22,13 +23,11 @@ from slimpajama.config.dedup import REDPAJAMA_SET_NAMES, LayoutName, SourceConfi
 from slimpajama.corpus.file_formats import suffix_of
 from slimpajama.corpus.labels import FileLabels, read_labels, spread
 from slimpajama.corpus.pieces import ShardFile
+from slimpajama.corpus.published_split import HELD_OUT, TRAIN
 from slimpajama.errors import ConfigError
 from slimpajama.storage.paths import is_remote
 
-__all__ = ["Layout", "held_out_folders", "layout_of"]
-
-HELD_OUT = ("validation", "test")
-"""SlimPajama's folders that are not for training."""
+__all__ = ["Layout", "folders_of_split", "layout_of"]
 
 _PUBLISHED = {label: name for name, label in REDPAJAMA_SET_NAMES.items()}
 
@@ -43,10 +42,11 @@ class Layout:
     keeping: tuple[bool, ...]
 
 
-def held_out_folders(files: Iterable[ShardFile]) -> tuple[str, ...]:
-    """The folders ``validation`` and ``test`` at the top, where they stand beside a folder ``train``."""
+def folders_of_split(files: Iterable[ShardFile]) -> tuple[str, ...]:
+    """The folders ``train``, ``validation`` and ``test`` at the top, where there is such a split."""
     folders = {_folder(file.relative) for file in files}
-    return tuple(name for name in HELD_OUT if name in folders and "train" in folders)
+    held_out = tuple(name for name in HELD_OUT if name in folders)
+    return (TRAIN, *held_out) if held_out and TRAIN in folders else ()
 
 
 def layout_of(root: Path, files: Sequence[ShardFile], configured: Sequence[SourceConfig], wanted: LayoutName) -> Layout:
@@ -67,10 +67,11 @@ def layout_of(root: Path, files: Sequence[ShardFile], configured: Sequence[Sourc
         return _by_records(labels, configured)
     if not labelled:
         return _by_folders(root, files, {}, keeping=True)
+    whole = folders_of_split(files)
     of_folder: dict[str, set[str]] = {}
     for one in labelled:
-        of_folder.setdefault(one.folder, set()).update(one.labels)
-    if _agree(of_folder, {_folder(file.relative) for file in files}):
+        of_folder.setdefault(_joined(one.folder, whole), set()).update(one.labels)
+    if _agree(of_folder, _folders(files)):
         return _by_folders(root, files, {folder: label for folder, (label,) in of_folder.items()}, keeping=True)
     _refuse_disagreement(found, labelled)
     return _by_records(labels, ())
@@ -122,7 +123,8 @@ def _refuse_unlabelled(found: Sequence[FileLabels], labels: frozenset[str]) -> N
 
 def _by_folders(root: Path, files: Sequence[ShardFile], labels: dict[str, str], *, keeping: bool) -> Layout:
     """RedPajama's folders that exist, then other folders by name; without a folder, one source of all files."""
-    folders = sorted({_folder(file.relative) for file in files} - {""})
+    folders = sorted(_folders(files) - {""})
+    whole = folders_of_split(files)
     if not folders:
         label = labels.get("")
         sources = [_renamed(SourceConfig(name=_name_of(root, label), paths=("*",)), label)]
@@ -134,6 +136,9 @@ def _by_folders(root: Path, files: Sequence[ShardFile], labels: dict[str, str], 
         ]
         known = {_folder(path) for source in published for path in source.paths}
         others = [_source(folder) for folder in folders if folder not in known]
+        if whole:
+            paths = tuple(f"{folder}/**" for folder in whole)
+            others = [one.model_copy(update={"paths": paths}) if one.name == TRAIN else one for one in others]
         sources = [*published, *(_renamed(source, labels.get(source.name)) for source in others)]
     return Layout(tuple(sources), False, (keeping,) * len(sources))
 
@@ -208,6 +213,16 @@ def _is_name(text: str) -> bool:
 
 def _source_name(folder: str) -> str:
     return "books" if folder == "book" else folder
+
+
+def _folders(files: Sequence[ShardFile]) -> set[str]:
+    """The first folders of all files; those of a split are one."""
+    whole = folders_of_split(files)
+    return {_joined(_folder(file.relative), whole) for file in files}
+
+
+def _joined(folder: str, whole: Sequence[str]) -> str:
+    return TRAIN if folder in whole else folder
 
 
 def _folder(path: str) -> str:

@@ -7,15 +7,13 @@ Three kinds are worth a warning: files with an ending that is none of a shard's,
 
 from __future__ import annotations
 
-from collections import Counter
-
 from slimpajama.corpus.file_formats import endings_in_words
 from slimpajama.corpus.pieces import Corpus
 from slimpajama.errors import InputNotFound
 from slimpajama.logging import LOGGER
 from slimpajama.printable import printable
 
-__all__ = ["held_out_counts", "left_out", "report_left_out"]
+__all__ = ["left_out", "report_left_out"]
 
 
 def left_out(corpus: Corpus) -> list[str]:
@@ -47,10 +45,5 @@ def report_left_out(corpus: Corpus, strict: bool) -> None:
     for sentence in sentences:
         LOGGER.warning("not read: %s", sentence)
     if corpus.held_out:
-        counts = " and ".join(f"{count:,} of {folder}/" for folder, count in sorted(held_out_counts(corpus).items()))
-        LOGGER.info("held out as they are, not used for training: %s", counts)
-
-
-def held_out_counts(corpus: Corpus) -> dict[str, int]:
-    """How many shards of each folder are held out."""
-    return dict(Counter(relative.split("/")[0] for relative in corpus.held_out))
+        counts = " and ".join(f"{count:,} shard(s) of {split}" for split, count in corpus.held_out.items())
+        LOGGER.info("the input comes with a split, which mixtures take: %s", counts)

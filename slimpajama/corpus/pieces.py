@@ -9,7 +9,7 @@ Rejected: numbering documents in a first pass, and ids of random digits (they na
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,7 +165,7 @@ class Corpus:
 
     ``unknown`` are files whose ending is none of a shard's, ``unassigned`` shards of no source, ``repeated`` folders
     that were reached a second time by a link, ``descriptions`` ``.json`` files of one object that is no record,
-    ``held_out`` shards of ``validation`` and ``test`` beside ``train``.
+    ``held_out``: for each split that the input comes with, ``validation`` or ``test``, how many shards it has.
     ``in_records``: each record names its source. Shards are numbered from ``first_shard`` on.
     """
 
@@ -179,13 +179,13 @@ class Corpus:
     unassigned: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
     descriptions: tuple[str, ...] = ()
-    held_out: tuple[str, ...] = ()
+    held_out: Mapping[str, int] = field(default_factory=dict)
     in_records: bool = False
     first_shard: int = 0
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """All that is not read, but for what is held out."""
+        """All that is not read."""
         return tuple(sorted((*self.unknown, *self.unassigned, *self.repeated, *self.descriptions)))
 
     @property

@@ -7,13 +7,13 @@ object. Rejected: writing only what all sources share, which loses the rest, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from slimpajama.config.dedup import Scope
 from slimpajama.dedup.summary import SourceFigures
 from slimpajama.text_table import markdown_table
 
-__all__ = ["shards_card"]
+__all__ = ["shards_by_split", "shards_card"]
 
 _HEADER = {
     "dataset_info": {
@@ -24,10 +24,29 @@ _HEADER = {
 }
 
 
-def shards_card(scope: Scope, ending: str, sources: Mapping[str, SourceFigures], duplicate_counts: bool = True) -> str:
+def shards_by_split(shards: Sequence[tuple[str, str]], ending: str) -> dict[str, list[str]]:
+    """By split, patterns that match its shards; ``shards``: the path and the published split of each."""
+    folders: dict[str, set[str]] = {}
+    for path, split in shards:
+        folders.setdefault(path.rpartition("/")[0], set()).add(split)
+    found: dict[str, dict[str, None]] = {}
+    for path, split in shards:
+        folder = path.rpartition("/")[0]
+        found.setdefault(split, {})[f"{folder}/*{ending}" if len(folders[folder]) == 1 else path] = None
+    return {split: [*patterns] for split, patterns in found.items()}
+
+
+def shards_card(
+    scope: Scope,
+    ending: str,
+    sources: Mapping[str, SourceFigures],
+    duplicate_counts: bool = True,
+    splits: Mapping[str, Sequence[str]] | None = None,
+) -> str:
     """The text of ``README.md`` for the shards of one scope, whose names end in ``ending``.
 
-    ``duplicate_counts``: whether records say what they stand for.
+    ``duplicate_counts``: whether records say what they stand for. ``splits``: of each split of the input, patterns for
+    its shards; all are train without it.
     """
     import yaml
 
@@ -36,8 +55,9 @@ def shards_card(scope: Scope, ending: str, sources: Mapping[str, SourceFigures],
         kept = figures.of(scope).kept
         rows.append((name, f"{kept.documents:,}", f"{kept.bytes:,}"))
     where = "across all sources" if scope == "global" else "within each source"
-    files = {"split": "train", "path": f"**/*{ending}"}
-    header = {"configs": [{"config_name": "default", "data_files": [files]}], **_HEADER}
+    paths: Mapping[str, str | Sequence[str]] = splits or {"train": f"**/*{ending}"}
+    files = [{"split": split, "path": path} for split, path in paths.items()]
+    header = {"configs": [{"config_name": "default", "data_files": files}], **_HEADER}
     lines = ["---", yaml.safe_dump(header, sort_keys=False).strip(), "---", "", f"# Deduplicated {where}", ""]
     lines += [f"Documents of which no near-duplicate that comes first was found {where}.", ""]
     lines += ["* `text`: the document", "* `meta`: its other fields, and `redpajama_set_name`, its source"]

@@ -11,7 +11,6 @@ import numpy as np
 
 from slimpajama.config.dedup import Config, Scope
 from slimpajama.corpus.discovery import Corpus
-from slimpajama.corpus.left_out import held_out_counts
 from slimpajama.dedup.banding import banding, catch_probability
 from slimpajama.dedup.removal_sample import RemovalSample
 from slimpajama.dedup.stages.checked import CheckFigures
@@ -127,7 +126,7 @@ def run_summary(
             {f"{at / 100:.2f}": round(catch_probability(at / 100, bands, rows), 4) for at in range(50, 100, 5)},
         ),
         versions=versions(),
-        shards=ShardFigures(len(corpus.files), len(corpus.pieces), tuple(corpus.ignored), held_out_counts(corpus)),
+        shards=ShardFigures(len(corpus.files), len(corpus.pieces), tuple(corpus.ignored), dict(corpus.held_out)),
         stages={name: _stage_figures(record, megabytes) for name, record in stages.items()},
         seconds=round(seconds, 3),
         compile_seconds=round(compile_seconds, 3),

@@ -115,7 +115,7 @@ class LshFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ShardFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The input: its ``files``, the ``pieces`` they are read in, and which paths are not read.
 
-    ``held_out``: shards of validation and test folders, by folder.
+    ``held_out``: how many shards each split has that the input comes with, ``validation`` or ``test``.
     """
 
     files: int

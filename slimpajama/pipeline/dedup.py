@@ -20,11 +20,10 @@ from slimpajama.corpus.discovery import ShardFile, discover
 from slimpajama.corpus.left_out import report_left_out
 from slimpajama.corpus.shard_formats import shard_format
 from slimpajama.dedup.banding import warn_of_missed_pairs
-from slimpajama.dedup.card import shards_card
 from slimpajama.dedup.checking.rounds import LOOK, PairWork
 from slimpajama.dedup.dedup_run import DedupRun, WorkSizes
 from slimpajama.dedup.files.key_index import Index, write_index
-from slimpajama.dedup.files.layout import BOTH, OWNED_FOLDERS, DedupLayout, scopes_written
+from slimpajama.dedup.files.layout import OWNED_FOLDERS, DedupLayout, scopes_written
 from slimpajama.dedup.params import MinHashParams
 from slimpajama.dedup.removal_sample import RemovalSample
 from slimpajama.dedup.run_summary import largest_clusters, run_summary
@@ -61,6 +60,7 @@ from slimpajama.pipeline.removal_guards import beginnings_of, refuse_too_much_re
 from slimpajama.pipeline.removal_sample import sample_of_removals
 from slimpajama.pipeline.replaced_input import replaced_by_input
 from slimpajama.pipeline.replacement import announce, replaced_dedup
+from slimpajama.pipeline.shard_cards import write_cards
 from slimpajama.pipeline.text_sources import earlier_text_sources, own_text_sources
 from slimpajama.planning.disk_need import dedup_bytes, mixture_bytes, text_bytes, warn_if_full
 from slimpajama.stages.progress import Progress, progress_for
@@ -232,7 +232,7 @@ class _Run:
         if not stages.inspecting:
             warn_of_lost_sources(dedup, tally)
         stages.write_json(layout.summary, summary.as_dict())
-        self._write_cards(current, summary)
+        write_cards(dedup, summary, current, stages)
         self._list_files(current)
         return summary
 
@@ -337,17 +337,6 @@ class _Run:
         )
         table = [clusters.table] if dedup.config.checked else []
         write_index(index, [result.sketches for result in sketched], table)
-
-    def _write_cards(self, current: set[str], summary: DedupSummary) -> None:
-        """For the scopes that have shards."""
-        for scope in BOTH:
-            card = self.dedup.layout.card(scope)
-            if any(path.startswith(f"{scope}/") for path in current):
-                ending, counts = self.dedup.layout.shard_ending, self.dedup.config.duplicate_counts
-                text = shards_card(scope, ending, summary.sources, counts)
-                self.stages.write(card, text.encode())
-            else:
-                self.stages.remove(card)
 
     def _list_files(self, current: set[str]) -> None:
         """Shards of a scope that an earlier run wrote from the same decisions stay listed."""

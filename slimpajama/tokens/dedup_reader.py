@@ -24,6 +24,7 @@ from slimpajama.corpus.discovery import Piece, Shard, ShardFile
 from slimpajama.corpus.fields import TEXT_ALONE
 from slimpajama.corpus.line_stream import LineStream
 from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
+from slimpajama.corpus.published_split import published_splits
 from slimpajama.corpus.records import RecordBatch, parse_lines, read_records
 from slimpajama.corpus.shard_formats import written_shard
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
@@ -49,7 +50,8 @@ class KeptShard:
     """One written shard of one source, and the decisions on records ``[start, stop)`` that say what is in it.
 
     ``digest``: of what the shard and those decisions hold; ``shard_digest`` and ``decided``: of each of the two files.
-    ``file``: the shard, as it is read. ``rest``: of its documents only those are wanted that local ones do not hold.
+    ``split``: that the input was published for. ``file``: the shard, as it is read. ``rest``: of its documents only
+    those are wanted that local ones do not hold.
     ``unwritten``: what the shard is made of while it is read, if it was not written.
     """
 
@@ -63,6 +65,7 @@ class KeptShard:
     digest: str
     shard_digest: str
     decided: str
+    split: str
     file: ShardFile
     rest: bool = False
     unwritten: UnwrittenShard | None = None
@@ -115,9 +118,10 @@ def open_dedup_output(
     scope: Literal["local", "global"] = "global" if summary.settings.scope == "global" else "local"
     checked = summary.settings.checked and summary.settings.scope in ("both", "none")
     made = _unwritten(folder, summary, unwritten)
+    splits = published_splits([part.inputs[0].path for part in manifest.parts])
     shards = tuple(
-        _kept_shard(folder, part, shard, made.get(shard.path), rest=shard.scope != scope)
-        for part in manifest.parts
+        _kept_shard(folder, part, shard, made.get(shard.path), split, rest=shard.scope != scope)
+        for part, split in zip(manifest.parts, splits, strict=True)
         for shard in part.shards
         if (shard.scope == scope or checked) and (shard.path in made or shard.blake2b is not None)
     )
@@ -143,7 +147,13 @@ def _unwritten(
 
 
 def _kept_shard(
-    folder: Path, part: ManifestPart, shard: ManifestShard, unwritten: UnwrittenShard | None, *, rest: bool
+    folder: Path,
+    part: ManifestPart,
+    shard: ManifestShard,
+    unwritten: UnwrittenShard | None,
+    split: str,
+    *,
+    rest: bool,
 ) -> KeptShard:
     name = shard.path.split("/", 1)[1]
     digest = unwritten.digest if unwritten is not None else shard.blake2b or ""
@@ -158,6 +168,7 @@ def _kept_shard(
         fingerprint(part.decided, [part.start, part.stop], digest),
         digest,
         part.decided,
+        split,
         written_shard(folder / shard.path, name),
         rest,
         unwritten,

@@ -110,6 +110,10 @@ class HoldoutAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     without_validation: tuple[str, ...]
     without_test: tuple[str, ...]
 
+    def documents(self, split: str) -> int:
+        """That all sources hold out for a split."""
+        return sum(source.documents[split] for source in self.sources.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:

@@ -16,9 +16,8 @@ from slimpajama.storage.reading import own_record
 from slimpajama.tokens.dedup_reader import DedupOutput, KeptShard
 from slimpajama.tokens.draw import HoldoutRule
 from slimpajama.tokens.earlier_holdout import earlier_holdout
-from slimpajama.tokens.holdout import TRAIN
+from slimpajama.tokens.holdout import SPLITS, TRAIN
 from slimpajama.tokens.layout import StoreLayout
-from slimpajama.tokens.published_split import published_splits
 from slimpajama.tokens.tokenizer import declared_beside, local_file
 
 __all__ = ["TokenRun", "shard_key"]
@@ -51,10 +50,10 @@ class TokenRun:
 
     @property
     def published(self) -> tuple[int, ...]:
-        """For each shard, the split that it is published for; all train where another holdout is taken over."""
-        if self.config.holdout_from is not None:
+        """For each shard, the split that it is published for; all train where that is not to be taken."""
+        if self.config.holdout_from is not None or not self.config.published_split:
             return (TRAIN,) * len(self.documents.shards)
-        return published_splits([shard.name for shard in self.documents.shards])
+        return tuple(SPLITS.index(shard.split) for shard in self.documents.shards)
 
     def earlier_digest(self) -> str | None:
         """A digest of the holdout that is taken over, if there is one."""

@@ -181,3 +181,15 @@ def test_the_records_of_a_bundle_are_those_of_its_pieces_in_order(tmp_path: Path
     for single in discover(tmp_path).bundles:
         assert list(bundle_records(single, reader, TEXT_ALONE, singly)) or single.first.file.size < 40
     assert contents == singly, "the digest of each shard does not depend on what it is read with"
+
+
+def test_a_bundle_holds_shards_of_one_published_split(tmp_path: Path) -> None:
+    """What is read together leaves one file, which is of one split."""
+    names = [f"{folder}/{name}.jsonl" for folder in ("train", "validation", "test") for name in "abc"]
+    labels = [{"text": "t", "meta": {"redpajama_set_name": f"RedPajama{name}"}} for name in ("C4", "Wikipedia")]
+    for root, records in (("one", ["t"]), ("mixed", labels)):
+        corpus = discover(put(tmp_path / root, dict.fromkeys(names, records)), bundles=USUAL_LIMITS)
+        assert len(corpus.bundles) == 9
+        corpus = discover(tmp_path / root, bundles=BundleLimits(fewest=2, small_bytes=1000))
+        of_bundles = [{piece.file.relative.split("/")[0] for piece in bundle.pieces} for bundle in corpus.bundles]
+        assert of_bundles == [{"test"}, {"train"}, {"validation"}]

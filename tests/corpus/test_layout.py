@@ -199,20 +199,66 @@ def test_sources_of_a_config_may_be_named_by_records(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------ what is held out
 
 
-def test_validation_and_test_beside_train_are_held_out(tmp_path: Path) -> None:
-    tree = {f"{folder}/a.jsonl": named(C4, WIKI) for folder in ("train", "validation", "test")}
-    corpus = found(tmp_path / "in", {**tree, "validation/b.jsonl": named(C4)})
-    assert [file.relative for file in corpus.files] == ["train/a.jsonl"]
-    assert corpus.held_out == ("test/a.jsonl", "validation/a.jsonl", "validation/b.jsonl")
-    assert corpus.ignored == ()
+def stems(corpus: Corpus) -> list[str]:
+    """Of all shards, below their sources, in the order of precedence."""
+    return [f"{corpus.sources[shard.source].name}/{shard.stem}" for shard in corpus.shards]
 
 
-def test_validation_and_test_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+SPLIT = {"train/chunk1/a.jsonl": ["t"], "validation/chunk1/a.jsonl": ["t"], "test/chunk1/a.jsonl": ["t"]}
+
+
+@pytest.mark.parametrize("layout", ["auto", "records"])
+def test_a_split_at_the_top_is_read_and_each_record_names_its_source(tmp_path: Path, layout: LayoutName) -> None:
+    tree = {path: named(C4, WIKI) for path in SPLIT}
+    corpus = found(tmp_path / "in", {**tree, "validation/b.jsonl": named(C4)}, layout)
+    assert corpus.in_records
+    assert by_source(corpus)["c4"] == [
+        "test/chunk1/a.jsonl", "validation/b.jsonl", "validation/chunk1/a.jsonl", "train/chunk1/a.jsonl",
+    ]  # fmt: skip
+    assert (corpus.held_out, corpus.ignored) == ({"validation": 2, "test": 1}, ())
+
+
+ONE_NAME = [["t"], named("X"), named(C4)]
+
+
+@pytest.mark.parametrize("records", ONE_NAME, ids=["nameless", "own name", "published name"])
+def test_the_folders_of_a_split_are_no_sources(tmp_path: Path, records: list[Any]) -> None:
+    corpus = found(tmp_path, dict.fromkeys(SPLIT, records))
+    if records is ONE_NAME[-1]:
+        assert by_source(corpus)["c4"] == ["test/chunk1/a.jsonl", "validation/chunk1/a.jsonl", "train/chunk1/a.jsonl"]
+    else:
+        assert [source.name for source in corpus.sources] == ["train"]
+        assert stems(corpus) == ["train/test/chunk1/a", "train/validation/chunk1/a", "train/train/chunk1/a"]
+    assert corpus.held_out == {"validation": 1, "test": 1}
+
+
+def test_a_split_whose_parts_name_other_sources_is_told_by_its_records(tmp_path: Path) -> None:
+    corpus = found(tmp_path, {"train/a.jsonl": named("X"), "test/a.jsonl": named("Y")})
+    assert by_source(corpus) == {name: ["test/a.jsonl", "train/a.jsonl"] for name in "XY"}
+
+
+def test_a_split_at_the_top_may_stand_beside_other_sources(tmp_path: Path) -> None:
+    corpus = found(tmp_path, {**SPLIT, "web/b.jsonl": ["t"], "web/test/c.jsonl": ["t"]})
+    assert by_source(corpus) == {
+        "train": ["test/chunk1/a.jsonl", "validation/chunk1/a.jsonl", "train/chunk1/a.jsonl"],
+        "web": ["web/b.jsonl", "web/test/c.jsonl"],
+    }
+    assert (corpus.held_out, corpus.ignored) == ({"validation": 1, "test": 1}, ())
+
+
+def test_the_folders_of_a_split_are_sources_where_they_are_asked_for(tmp_path: Path) -> None:
     tree = {f"{folder}/a.jsonl": ["t"] for folder in ("train", "test")}
     chosen = [SourceConfig(name="train"), SourceConfig(name="test")]
-    assert found(tmp_path, tree, "auto", chosen).held_out == ()
+    corpus = found(tmp_path, tree, "auto", chosen)
+    assert (stems(corpus), corpus.held_out) == (["train/a", "test/a"], {"test": 1})
     corpus = found(tmp_path / "alone", {"test/a.jsonl": ["t"], "web/a.jsonl": ["t"]})
-    assert (by_source(corpus), corpus.held_out) == ({"test": ["test/a.jsonl"], "web": ["web/a.jsonl"]}, ())
+    assert (by_source(corpus), corpus.held_out) == ({"test": ["test/a.jsonl"], "web": ["web/a.jsonl"]}, {})
+
+
+def test_a_split_below_a_source_is_counted_and_comes_first(tmp_path: Path) -> None:
+    corpus = found(tmp_path, {"c4/train/a.jsonl": ["t"], "c4/validation/a.jsonl": ["t"], "web/b.jsonl": ["t"]})
+    assert stems(corpus) == ["c4/validation/a", "c4/train/a", "web/b"]
+    assert corpus.held_out == {"validation": 1}
 
 
 # --------------------------------------------------------------------------------------------- the first records

@@ -9,7 +9,7 @@ import pytest
 from slimpajama import InputNotFound
 from slimpajama.corpus.discovery import discover
 from slimpajama.corpus.file_formats import endings_in_words
-from slimpajama.corpus.left_out import held_out_counts, left_out, report_left_out
+from slimpajama.corpus.left_out import left_out, report_left_out
 from tests.corpus.shards import put
 
 UNKNOWN = f"2 file(s) have an ending that is not read, e.g. a.tar; shards end in {endings_in_words()}"
@@ -53,7 +53,7 @@ def test_a_link_to_a_folder_that_is_read_anyway_leaves_nothing_out(tmp_path: Pat
 def test_what_is_held_out_is_counted_and_no_fault(tmp_path: Path) -> None:
     names = ["train/a.jsonl", "test/a.jsonl", "validation/a.jsonl", "validation/b.jsonl"]
     corpus = discover(put(tmp_path, dict.fromkeys(names, b"")))
-    assert held_out_counts(corpus) == {"test": 1, "validation": 2}
+    assert corpus.held_out == {"validation": 2, "test": 1}
     report_left_out(corpus, strict=True)
 
 

@@ -9,7 +9,7 @@ import datasets
 import pytest
 
 import slimpajama
-from slimpajama.dedup.card import shards_card
+from slimpajama.dedup.card import shards_by_split, shards_card
 from slimpajama.dedup.summary import Count, ScopeFigures, SourceFigures
 
 
@@ -52,6 +52,32 @@ def test_a_scope_that_is_no_longer_written_loses_its_card_and_its_shards_of_othe
     slimpajama.deduplicate(tmp_path / "in", tmp_path / "out", workers=1, scope="global")
     assert not [path for path in (tmp_path / "out/local").rglob("*") if path.is_file()]
     assert (tmp_path / "out/global/README.md").exists()
+
+
+@pytest.mark.filterwarnings("default")  # of a library
+def test_the_split_that_the_input_comes_with_is_that_of_the_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    put(tmp_path / "in/c4/train/a.jsonl", {"text": text("a")})
+    put(tmp_path / "in/c4/test/a.jsonl", {"text": text("b")})
+    put(tmp_path / "in/web/a.jsonl", {"text": text("c")})
+    slimpajama.deduplicate(tmp_path / "in", tmp_path / "out", workers=1)
+    loaded = datasets.load_dataset(str(tmp_path / "out/global"), cache_dir=str(tmp_path / "cache"))
+    texts = {split: sorted(row["text"] for row in rows) for split, rows in loaded.items()}
+    assert texts == {"train": [text("a"), text("c")], "test": [text("b")]}
+
+
+def test_a_folder_of_one_split_is_one_pattern() -> None:
+    shards = [
+        ("c4/test/a.x", "test"),
+        ("c4/test/b.x", "test"),
+        ("c4/a.x", "train"),
+        ("w/a.x", "train"),
+        ("w/b.x", "test"),
+    ]
+    assert shards_by_split(shards, ".x") == {"test": ["c4/test/*.x", "w/b.x"], "train": ["c4/*.x", "w/a.x"]}
+    assert shards_by_split([], ".x") == {}
 
 
 def test_the_card_explains_the_counts_where_records_have_them() -> None:
