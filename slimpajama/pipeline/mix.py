@@ -13,6 +13,7 @@ from slimpajama.engine.machine import PeakMemory
 from slimpajama.errors import ConfigError
 from slimpajama.evidence.request import REQUEST, DedupRequest, MixRequest, from_anywhere, last_request, write_request
 from slimpajama.logging import LOGGER
+from slimpajama.mixture.finished import finished_mixtures
 from slimpajama.mixture.formats.base import MixtureFormat
 from slimpajama.mixture.layout import HOLDOUT_FOLDER, HoldoutLayout, MixtureLayout
 from slimpajama.mixture.manifest import held_out_sources
@@ -31,7 +32,6 @@ from slimpajama.pipeline.mixture_output import (
     build_mixture,
     files_of_holdout,
     files_of_mixture,
-    finished_mixtures,
 )
 from slimpajama.pipeline.path_overlap import refuse_overlap
 from slimpajama.pipeline.preflight import (

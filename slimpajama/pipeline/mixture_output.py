@@ -15,7 +15,7 @@ import msgspec
 from slimpajama.errors import InputError
 from slimpajama.mixture.card import dataset_card, holdout_card
 from slimpajama.mixture.formats.base import MixtureFormat, lies_beside
-from slimpajama.mixture.layout import HOLDOUT_FOLDER, HoldoutLayout, MixtureLayout, is_holdout_file, is_output_file
+from slimpajama.mixture.layout import HoldoutLayout, is_holdout_file, is_output_file
 from slimpajama.mixture.manifest import (
     HeldOutSource,
     HoldoutFile,
@@ -35,11 +35,10 @@ from slimpajama.pipeline.beside_mixture import write_beside
 from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.stages.runner import Stages
 from slimpajama.storage.file_list import files_in
-from slimpajama.tokens.layout import TOKENS_FOLDER
 from slimpajama.tokens.store import TokenStore
 from slimpajama.versions import versions
 
-__all__ = ["build_holdout", "build_mixture", "files_of_holdout", "files_of_mixture", "finished_mixtures"]
+__all__ = ["build_holdout", "build_mixture", "files_of_holdout", "files_of_mixture"]
 
 
 def build_holdout(
@@ -180,18 +179,3 @@ def files_of_holdout(folder: Path) -> list[str]:
     """The paths of the files that the manifest of the shared holdout in ``folder`` lists, if there is one."""
     earlier = _earlier_holdout(folder)
     return [file.name for file in earlier.files] if earlier else []
-
-
-def finished_mixtures(output: Path, fingerprint: str) -> dict[str, MixtureManifest]:
-    """The mixtures in ``output`` that are of the token store with that ``fingerprint``, by name."""
-    found = {}
-    for folder in sorted(output.iterdir()):
-        if folder.name in (TOKENS_FOLDER, HOLDOUT_FOLDER) or not MixtureLayout(folder).manifest.exists():
-            continue
-        try:
-            manifest = read_mixture_manifest(folder)
-        except InputError:
-            continue  # of another version; verify says so
-        if manifest.store.fingerprint == fingerprint:
-            found[folder.name] = manifest
-    return found

@@ -50,8 +50,9 @@ class ScopeAmounts(Figures, frozen=True, kw_only=True):
 
 
 class Glance(Figures, frozen=True, kw_only=True):
-    """The whole run in numbers. ``command``: words that make it again; ``read`` = short + bad + contaminated + kept +
-    removed, in each scope. ``mb_per_second``: of text; ``None`` where an earlier run had done a part."""
+    """The whole run in numbers. ``command``: what makes it again, a line for each command; ``finished``: when, in UTC.
+    ``read`` = short + bad + contaminated + kept + removed, in each scope. ``mb_per_second``: of text; ``None`` where an
+    earlier run had done a part."""
 
     input: str
     output: str

@@ -48,7 +48,8 @@ class TimeSection(Figures, frozen=True, kw_only=True):
 
 
 class Report(Figures, frozen=True, kw_only=True):
-    """A whole report. ``missing``: by the name of a section that is ``None``, why it is."""
+    """A whole report. ``title``: name of the output's folder; ``made``: the version that made the output.
+    ``missing``: by the name of a section that is ``None``, why it is."""
 
     title: str
     made: str

@@ -1,0 +1,68 @@
+"""The report of an output: opens what there is, measures every section, and says why one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from slimpajama.errors import InputError
+from slimpajama.report.figures.whole import Report
+from slimpajama.report.opened_output import OpenedOutput, open_output
+from slimpajama.report.sections.glance import glance
+from slimpajama.report.sections.overlap import overlap
+from slimpajama.report.sections.sources import sources
+from slimpajama.report.sections.time import time_spent
+
+__all__ = ["measured"]
+
+
+def measured(output: str | Path) -> Report:
+    """Measure a finished output.
+
+    Raises :class:`~slimpajama.InputNotFound` where there is none, or one that is not finished.
+    """
+    opened = open_output(output)
+    found: dict[str, Any] = {}
+    missing: dict[str, str] = {}
+    for name, measure in {**_of_dedup(opened), **_of_mixtures(opened)}.items():
+        if isinstance(measure, str):
+            missing[name] = measure
+            continue
+        try:
+            found[name] = measure()
+        except InputError as fault:
+            missing[name] = str(fault)
+    return Report(title=opened.root.name, made=_made(opened), missing=missing, **found)
+
+
+def _of_dedup(opened: OpenedOutput) -> dict[str, Callable[[], object] | str]:
+    """By section, what measures it, or why there is none."""
+    dedup = opened.dedup
+    names = ("glance", "sources", "overlap", "clusters", "evidence", "lsh", "time")
+    if dedup is None:
+        return dict.fromkeys(names, opened.missing["dedup"])
+    return {
+        "glance": lambda: glance(opened, dedup),
+        "sources": lambda: sources(dedup.summary),
+        "overlap": lambda: overlap(dedup.summary),
+        "clusters": "not measured yet",
+        "evidence": "not measured yet",
+        "lsh": "not measured yet",
+        "time": lambda: time_spent(opened, dedup),
+    }
+
+
+def _of_mixtures(opened: OpenedOutput) -> dict[str, Callable[[], object] | str]:
+    mixtures = opened.mixtures
+    if mixtures is None:
+        return dict.fromkeys(("tokens", "mixtures"), opened.missing["mixtures"])
+    return {"tokens": "not measured yet", "mixtures": "not measured yet"}
+
+
+def _made(opened: OpenedOutput) -> str:
+    """By which version the output was made."""
+    versions = opened.dedup.summary.versions if opened.dedup else {}
+    for manifest in opened.mixtures.mixtures.values() if opened.mixtures else ():
+        versions = versions or manifest.versions
+    return f"slimpajama {versions['slimpajama']}" if "slimpajama" in versions else "slimpajama"

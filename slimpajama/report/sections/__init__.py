@@ -1,0 +1,1 @@
+"""The sections of a report: each file computes one struct of ``figures/`` from an opened output."""
