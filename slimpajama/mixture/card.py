@@ -88,30 +88,30 @@ def _validation(manifest: MixtureManifest) -> list[str]:
 
 
 def holdout_card(manifest: HoldoutManifest, formats: Sequence[MixtureFormat]) -> str:
-    """The text of ``README.md`` of the shared holdout; each source and length is a configuration of ``datasets``."""
+    """The text of ``README.md`` of the shared holdout; each source and shape is a configuration of ``datasets``."""
     header: dict[str, object] = {}
-    shapes = dict.fromkeys((file.source, file.length) for file in manifest.files)
+    shapes = dict.fromkeys((file.source, file.shape) for file in manifest.files)
     if any(one.name == "parquet" for one in formats):
         configs = []
-        for source, length in shapes:
-            splits = [split for split in ("validation", "test") if manifest.files_of(source, split, length, "parquet")]
-            files = [{"split": split, "path": f"{source}/{split}-{length}-*.parquet"} for split in splits]
-            configs += [{"config_name": f"{source}-{length}", "data_files": files}] if files else []
+        for source, shape in shapes:
+            splits = [split for split in ("validation", "test") if manifest.files_of(source, split, shape, "parquet")]
+            files = [{"split": split, "path": f"{source}/{split}-{shape.name}-*.parquet"} for split in splits]
+            configs += [{"config_name": f"{source}-{shape.name}", "data_files": files}] if files else []
         header["configs"] = configs
     rows = [("source", "tokens of a sequence", "validation", "test")]
-    for source, length in shapes:
+    for source, shape in shapes:
         counts = [
             max(
                 sum(
                     file.sequences
-                    for file in manifest.files_of(source, split, length, one.name)
+                    for file in manifest.files_of(source, split, shape, one.name)
                     if file.name.endswith(one.endings[0])
                 )
                 for one in formats
             )
             for split in ("validation", "test")
         ]
-        rows.append((source, f"{length:,}", f"{counts[0]:,}", f"{counts[1]:,}"))
+        rows.append((source, shape.in_words, f"{counts[0]:,}", f"{counts[1]:,}"))
     lines = [*_head(header, "holdout")]
     lines += [
         "What is held out of each source, in sequences: the same for all mixtures of this token store, so that every",

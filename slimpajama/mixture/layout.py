@@ -81,9 +81,15 @@ def _folder_names() -> list[str]:
 class HoldoutLayout(_SequencesLayout):
     """The paths of the holdout that all mixtures of an output share, in the folder ``root``."""
 
-    def stem(self, source: str, split: str, shape: str, number: int, files: int) -> Path:
-        """The path, without ending, of one of the ``files`` parts of a source's split in sequences of one shape."""
-        return self.root / source / f"{split}-{shape}-{number:05d}-of-{files:05d}"
+    def stem(self, source: str, split: str, shape: str, number: int, files: int, *, indexed: bool = False) -> Path:
+        """The path, without ending, of one of the ``files`` parts of a source's split in sequences of one shape.
+
+        ``indexed``: the format has an index beside its files, so that each split and shape needs a folder.
+        """
+        part = f"{number:05d}-of-{files:05d}"
+        if indexed:
+            return self.root / source / f"{split}-{shape}" / f"{split}-{part}"
+        return self.root / source / f"{split}-{shape}-{part}"
 
     def relative(self, path: Path | str) -> str:
         """A path below the root, with forward slashes."""
@@ -97,7 +103,10 @@ def is_output_file(name: str) -> bool:
 
 def is_holdout_file(name: str) -> bool:
     """Whether a path below the folder of the shared holdout is that of one of its files, in any format."""
-    return re.fullmatch(rf"[^/]+/({'|'.join(SPLITS[1:])})-[^/]+-\d+-of-\d+{_endings()}", name) is not None
+    split, folder, indexes = rf"({'|'.join(SPLITS[1:])})", "[^/]+", "|".join(map(re.escape, _folder_names()))
+    part = rf"\d+-of-\d+{_endings()}"
+    forms = (rf"{split}-{folder}-{part}", rf"{split}-{folder}/({split}-{part}|({indexes})(\.tmp)?)")
+    return any(re.fullmatch(f"{folder}/{form}", name) for form in forms)
 
 
 def _endings() -> str:

@@ -15,7 +15,9 @@ import msgspec
 
 from slimpajama.config.part import part_of
 from slimpajama.errors import InputError
+from slimpajama.mixture.holdout_shape import HoldoutShape
 from slimpajama.mixture.layout import HoldoutLayout, MixtureLayout
+from slimpajama.mixture.packing import Packing
 from slimpajama.mixture.plan import Plan, SourcePlan
 from slimpajama.mixture.plan_text import HeldOutCounts
 from slimpajama.storage.atomic import read_json
@@ -181,8 +183,9 @@ class MixtureManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         }
 
 
-class HoldoutFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file of the shared holdout, by its path below the folder."""
+class HoldoutFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One file of the shared holdout, by its path below the folder. ``length``: tokens of a sequence, with the extra
+    one."""
 
     name: str
     bytes: int
@@ -193,19 +196,26 @@ class HoldoutFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     length: int
     sequences: int
     documents: int
+    extra_token: bool = False
+    packing: Packing = "concat"
+
+    @property
+    def shape(self) -> HoldoutShape:
+        """Of its sequences."""
+        return HoldoutShape(self.length - self.extra_token, self.extra_token, self.packing)
 
 
 class HoldoutManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The shared holdout, in every length and format that mixtures of its output were asked for in."""
+    """The shared holdout, in every shape and format that mixtures of its output were asked for in."""
 
     store: StoreUsed
     files: tuple[HoldoutFile, ...]
     version: int = HOLDOUT_VERSION
 
-    def files_of(self, source: str, split: str, length: int, format: str) -> list[HoldoutFile]:
+    def files_of(self, source: str, split: str, shape: HoldoutShape, format: str) -> list[HoldoutFile]:
         """The files of a source's split, in order."""
-        wanted = (source, split, length, format)
-        return [file for file in self.files if (file.source, file.split, file.length, file.format) == wanted]
+        wanted = (source, split, shape, format)
+        return [file for file in self.files if (file.source, file.split, file.shape, file.format) == wanted]
 
 
 Manifest = TypeVar("Manifest", MixtureManifest, HoldoutManifest)

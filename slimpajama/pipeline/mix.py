@@ -15,6 +15,7 @@ from slimpajama.evidence.request import REQUEST, DedupRequest, MixRequest, from_
 from slimpajama.logging import LOGGER
 from slimpajama.mixture.finished import finished_mixtures
 from slimpajama.mixture.formats.base import MixtureFormat
+from slimpajama.mixture.holdout_shape import HoldoutShape
 from slimpajama.mixture.layout import HOLDOUT_FOLDER, HoldoutLayout, MixtureLayout
 from slimpajama.mixture.manifest import held_out_sources
 from slimpajama.mixture.packing import Packing
@@ -69,12 +70,12 @@ MOST_SHOWN = 5
 class Mixtures:
     """What :func:`make_mixtures` did: the figures of the token store, each recipe's plan, unless it was a dry run the
     figures of its mixture, and the most memory it all took. ``store`` is ``None`` where no mixture was asked for.
-    ``held_out``: by tokens of a sequence, what the shared holdout has. ``packing``: of each mixture, what either
+    ``held_out``: for each mixture, what the shared holdout has of its shape. ``packing``: of each mixture, what either
     packing does to it."""
 
     store: TokenSummary | None
     plans: dict[str, Plan]
-    held_out: dict[int, HeldOutCounts]
+    held_out: dict[str, HeldOutCounts]
     manifests: dict[str, MixtureSummary]
     packing: dict[str, dict[Packing, PackingShares]]
     peak_memory_bytes: int = 0
@@ -164,18 +165,17 @@ def _make(
     dry_run: bool,
 ) -> Mixtures:
     tokens = output / TOKENS_FOLDER
-    lengths = [] if dry_run else sorted({recipe.tokens_per_sequence for recipe in recipes})
-    stages.count = len(TOKEN_STAGES) + len(lengths) + len(recipes)
+    shapes = [] if dry_run else sorted({HoldoutShape.of(recipe) for recipe in recipes})
+    stages.count = len(TOKEN_STAGES) + len(shapes) + len(recipes)
     store_summary = make_store(documents, config, tokens, stages=stages, memory=memory)
-    stages.count = len(stages.records) + len(lengths) + len(recipes)
+    stages.count = len(stages.records) + len(shapes) + len(recipes)
     store = open_store(tokens)
     plans = _plans(store, recipes)
-    held_out: dict[int, HeldOutCounts] = {
-        recipe.tokens_per_sequence: held_out_sequences(store, recipe.tokens_per_sequence) for recipe in recipes
-    }
-    drawn = any(count for counts in held_out_sequences(store, 1).values() for count in counts.values())
+    counts = {shape: held_out_sequences(store, shape) for shape in {HoldoutShape.of(recipe) for recipe in recipes}}
+    held_out: dict[str, HeldOutCounts] = {recipe.name: counts[HoldoutShape.of(recipe)] for recipe in recipes}
+    drawn = any(count for split in held_out_sequences(store, HoldoutShape(1)).values() for count in split.values())
     warnings = {
-        recipe.name: plan_warnings(recipe, plans[recipe.name], held_out[recipe.tokens_per_sequence] if drawn else {})
+        recipe.name: plan_warnings(recipe, plans[recipe.name], held_out[recipe.name] if drawn else {})
         for recipe in recipes
     }
     if not stages.inspecting:
@@ -187,11 +187,11 @@ def _make(
     ]
     for stage in built:
         check_format(stage)
-    if lengths:
-        build_holdout(store, lengths, HoldoutLayout(output / HOLDOUT_FOLDER), format, stages)
+    if shapes:
+        build_holdout(store, shapes, HoldoutLayout(output / HOLDOUT_FOLDER), format, stages)
     for stage in built if not dry_run else ():
         recipe = stage.recipe
-        measured = held_out_sources(stage.plan, held_out[recipe.tokens_per_sequence])
+        measured = held_out_sources(stage.plan, held_out[recipe.name])
         manifests[recipe.name] = build_mixture(stage, measured, warnings[recipe.name], stages)
     if manifests and not stages.inspecting:
         stages.write(

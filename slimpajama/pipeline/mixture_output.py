@@ -1,6 +1,6 @@
 """Builds the shared holdout and single mixtures, and says what of earlier ones stays.
 
-A mixture that is built again in another format keeps the files it has, and the shared holdout those of other lengths
+A mixture that is built again in another format keeps the files it has, and the shared holdout those of other shapes
 and formats, as long as they are of the same recipe and the same token store; other files of mixtures are removed.
 """
 
@@ -15,6 +15,7 @@ import msgspec
 from slimpajama.errors import InputError
 from slimpajama.mixture.card import dataset_card, holdout_card
 from slimpajama.mixture.formats.base import MixtureFormat, lies_beside
+from slimpajama.mixture.holdout_shape import HoldoutShape
 from slimpajama.mixture.layout import HoldoutLayout, is_holdout_file, is_output_file
 from slimpajama.mixture.manifest import (
     HeldOutSource,
@@ -31,7 +32,7 @@ from slimpajama.mixture.manifest import (
 from slimpajama.mixture.stages.build import BuildStage
 from slimpajama.mixture.stages.shared_holdout import SharedHoldoutStage
 from slimpajama.mixture.summary import MixtureSummary
-from slimpajama.pipeline.beside_mixture import write_beside
+from slimpajama.pipeline.beside_mixture import write_beside, write_holdout_indexes
 from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.stages.runner import Stages
 from slimpajama.storage.file_list import files_in
@@ -42,13 +43,13 @@ __all__ = ["build_holdout", "build_mixture", "files_of_holdout", "files_of_mixtu
 
 
 def build_holdout(
-    store: TokenStore, lengths: Sequence[int], layout: HoldoutLayout, format: MixtureFormat, stages: Stages
+    store: TokenStore, shapes: Sequence[HoldoutShape], layout: HoldoutLayout, format: MixtureFormat, stages: Stages
 ) -> None:
-    """Write what is held out in sequences of each of ``lengths``."""
+    """Write what is held out in sequences of each of ``shapes``."""
     used = StoreUsed(store.fingerprint, store.vocabulary, store.end_of_text)
     made: list[HoldoutFile] = []
-    for length in lengths:
-        stage = SharedHoldoutStage(store, length, layout, format)
+    built = [SharedHoldoutStage(store, shape, layout, format) for shape in shapes]
+    for stage, shape in zip(built, shapes, strict=True):
         for result in stages.run(stage, stage.markers):
             ((source, sequences),) = result.sequences.items()
             made += [
@@ -59,9 +60,11 @@ def build_holdout(
                     format=format.name,
                     source=source,
                     split=result.split,
-                    length=length,
+                    length=shape.tokens,
                     sequences=sequences,
                     documents=result.documents,
+                    extra_token=shape.extra_token,
+                    packing=shape.packing,
                 )
                 for file in result.written
             ]
@@ -71,17 +74,20 @@ def build_holdout(
     stays = [
         file
         for file in (earlier.files if earlier else ())
-        if file.length not in lengths or lies_beside(MIXTURE_FORMATS.get(file.format), format)
+        if file.shape not in shapes or lies_beside(MIXTURE_FORMATS.get(file.format), format)
     ]
     if earlier is None or earlier.store != used:
         stays = []
     order = {source: number for number, source in enumerate(store.sources)}
-    files = sorted([*stays, *made], key=lambda file: (order.get(file.source, -1), file.length, file.format, file.name))
+    files = sorted([*stays, *made], key=lambda file: (order.get(file.source, -1), file.shape, file.format, file.name))
     manifest = HoldoutManifest(store=used, files=tuple(files))
-    current = {file.name for file in files}
+    current = {*_names(manifest)}
     for name in files_in(layout.root, ""):
         if is_holdout_file(name) and name not in current:
             stages.remove(layout.root / name)
+    sizes = {layout.root / file.name: file.bytes for file in made}
+    for stage in built:
+        write_holdout_indexes(stage, sizes, stages)
     formats = [MIXTURE_FORMATS.get(name) for name in dict.fromkeys(file.format for file in files)]
     stages.write(layout.card, holdout_card(manifest, formats).encode())
     stages.write_json(layout.manifest, msgspec.to_builtins(manifest))
@@ -178,4 +184,14 @@ def files_of_mixture(folder: Path) -> list[str]:
 def files_of_holdout(folder: Path) -> list[str]:
     """The paths of the files that the manifest of the shared holdout in ``folder`` lists, if there is one."""
     earlier = _earlier_holdout(folder)
-    return [file.name for file in earlier.files] if earlier else []
+    return _names(earlier) if earlier else []
+
+
+def _names(holdout: HoldoutManifest) -> list[str]:
+    """The paths of the files of sequences, and of the indexes beside them."""
+    indexes = {
+        f"{file.name.rpartition('/')[0]}/{index}": None
+        for file in holdout.files
+        for index in MIXTURE_FORMATS.get(file.format).folder_names
+    }
+    return [*(file.name for file in holdout.files), *indexes]

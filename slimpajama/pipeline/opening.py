@@ -17,6 +17,7 @@ from slimpajama.dedup.files.manifest import read_manifest
 from slimpajama.dedup.verdicts import VERDICTS
 from slimpajama.errors import ConfigError, InputNotFound
 from slimpajama.evidence.opened_output import Pair, finished_layout, open_evidence
+from slimpajama.mixture.holdout_shape import HoldoutShape
 from slimpajama.mixture.layout import HOLDOUT_FOLDER, HoldoutLayout, MixtureLayout
 from slimpajama.mixture.manifest import MixtureManifest, read_holdout_manifest, read_mixture_manifest
 from slimpajama.storage.parquet_dataset import parquet_dataset
@@ -125,13 +126,13 @@ def _held_out(folder: Path, manifest: MixtureManifest, split: Split) -> list[Pat
     shared = HoldoutLayout(folder.parent / HOLDOUT_FOLDER)
     if not any(getattr(source, split) for source in manifest.holdout if source.weight):
         raise ConfigError(f"the split {split} of {folder} is empty; raise holdout and mix again to have one")
-    length = checked(Recipe, manifest.recipe, str(MixtureLayout(folder).manifest)).tokens_per_sequence
+    shape = HoldoutShape.of(checked(Recipe, manifest.recipe, str(MixtureLayout(folder).manifest)))
     held_out = read_holdout_manifest(shared.root)
     files = [
         file
         for source in manifest.holdout
         if source.weight
-        for file in held_out.files_of(source.source, split, length, "parquet")
+        for file in held_out.files_of(source.source, split, shape, "parquet")
     ]
     if not files or held_out.store != manifest.store:
         raise ConfigError(

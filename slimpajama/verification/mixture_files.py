@@ -14,6 +14,7 @@ from slimpajama.config.loading import checked
 from slimpajama.config.recipe import Recipe
 from slimpajama.errors import InputError, SlimpajamaError
 from slimpajama.mixture.formats.provenance import PROVENANCE_ENDING, provenance_differences
+from slimpajama.mixture.holdout_shape import HoldoutShape
 from slimpajama.mixture.layout import HoldoutLayout, MixtureLayout
 from slimpajama.mixture.manifest import MixtureFile, held_out_sources, read_holdout_manifest, read_mixture_manifest
 from slimpajama.mixture.plan import plan_from_store
@@ -67,7 +68,7 @@ def file_checks(out: Path, store: TokenStore) -> tuple[list[FileCheck], list[str
     said = {source.source: source.sequences for source in manifest.plan.sources}
     if said != sequences:
         findings.append(f"{path} says {said} sequences, but the plan is {sequences}; {REMEDY}")
-    measured = held_out_sources(plan, held_out_sequences(store, recipe.tokens_per_sequence))
+    measured = held_out_sources(plan, held_out_sequences(store, HoldoutShape.of(recipe)))
     if measured != manifest.holdout:
         findings.append(f"{path} says other weights or sequences of the shared holdout than there are; {REMEDY}")
     if set(planned) != set(entries):
@@ -98,8 +99,8 @@ def holdout_checks(folder: Path, store: TokenStore) -> tuple[list[FileCheck], li
         return [FileCheck(folder, entry, None) for entry in entries.values()], [finding]
     planned = {
         layout.relative(file): payload
-        for length, name in dict.fromkeys((file.length, file.format) for file in manifest.files)
-        for payload in SharedHoldoutStage(store, length, layout, MIXTURE_FORMATS.get(name)).payloads()
+        for shape, name in dict.fromkeys((file.shape, file.format) for file in manifest.files)
+        for payload in SharedHoldoutStage(store, shape, layout, MIXTURE_FORMATS.get(name)).payloads()
         for file in payload.output_files
     }
     findings = []

@@ -90,3 +90,33 @@ def test_the_tokenizer_lies_beside_the_mixture(base: Path, sequences: list[list[
     assert config["model_max_length"] == LENGTH
     text = tokenizer.decode(sequences[0], skip_special_tokens=False)
     assert np.array_equal(tokenizer.encode(text).ids, sequences[0])
+
+
+def test_the_holdout_of_mosaicml_streaming_has_an_index_for_each_source_and_split(base: Path) -> None:
+    out = base / "indexed"
+    assert mix(base, "--output", out).exit_code == 0
+    assert mix(base, "--output", out, "--format", "mds", "--keep").exit_code == 0
+    listed = json.loads((out / "holdout" / "manifest.json").read_bytes())["files"]
+    held_out = {(file["source"], file["split"]): file["name"] for file in listed if file["format"] == "parquet"}
+    assert len(held_out) > 4
+    for (source, split), name in held_out.items():
+        samples = slow_readers.mds(out / "holdout" / source / f"{split}-{LENGTH}")
+        rows = pq.read_table(out / "holdout" / name).to_pylist()
+        assert [sample.columns["tokens"] for sample in samples] == [row["input_ids"] for row in rows]
+        assert {sample.columns["source"] for sample in samples} == {source}
+    checked = CliRunner().invoke(app, ["verify", str(out)])
+    assert checked.exit_code == 0, checked.stdout
+    next((out / "holdout").rglob("index.json")).unlink()
+    assert CliRunner().invoke(app, ["verify", str(out)]).exit_code != 0
+    assert mix(base, "--output", out, "--format", "mds").exit_code == 0
+    assert CliRunner().invoke(app, ["verify", str(out)]).exit_code == 0
+
+
+def test_indexes_go_with_what_they_index(base: Path) -> None:
+    out = base / "outdated"
+    assert mix(base, "--output", out, "--format", "mds").exit_code == 0
+    assert list((out / "holdout").rglob("index.json"))
+    assert mix(base, "--output", out, "--holdout", "0.02", "--set", "tokens.holdout_least=100").exit_code == 0
+    assert not list((out / "holdout").rglob("index.json"))
+    assert not list((out / "holdout").rglob("*.mds"))
+    assert CliRunner().invoke(app, ["verify", str(out)]).exit_code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+import slimpajama
 from slimpajama import deduplicate
 from slimpajama.cli.main import app
 from slimpajama.engine.local import LocalEngine
@@ -142,3 +144,38 @@ def test_an_extra_token_is_in_every_sequence(base: Path) -> None:
     (path, *_) = sorted((base / "out" / "extra").glob("train*.parquet"))
     assert pq.read_schema(path).field("input_ids").type.list_size == LENGTH + 1
     assert SequenceFiles(base / "out" / "extra").length == LENGTH + 1
+
+
+def held_out_rows(base: Path, stem: str) -> list[dict[str, Any]]:
+    files = sorted((base / "out" / "holdout").glob(f"*/{stem}-00000-of-00001.parquet"))
+    return [row for path in files for row in pq.read_table(path).to_pylist()]
+
+
+def test_recipes_of_one_length_and_other_packing_share_an_output(base: Path) -> None:
+    """Each is measured on sequences like those that it is trained on."""
+    for name, settings in (
+        ("joined", {}),
+        ("fitted", {"packing": "best-fit"}),
+        ("longer", {"extra_token": True}),
+        ("even", {"sequence_length": LENGTH + 1}),
+    ):
+        assert mix(base, name, **settings).exit_code == 0
+    assert verified(base) == ""
+    shapes = (f"{LENGTH}", f"best-fit-{LENGTH}", f"extra-{LENGTH}", f"{LENGTH + 1}")
+    joined, fitted, longer, even = (held_out_rows(base, f"validation-{shape}") for shape in shapes)
+    assert joined
+    assert fitted
+    assert [row["input_ids"] for row in longer] == [row["input_ids"] for row in even]
+    assert {len(row["input_ids"]) for row in joined + fitted} == {LENGTH}
+    assert "padding_start" not in joined[0]
+    assert min(row["padding_start"] for row in fitted) < LENGTH
+    for name, rows in (("joined", joined), ("fitted", fitted), ("longer", longer)):
+        found = slimpajama.load_mixture(base / "out" / name, "validation").to_table().to_pylist()
+        of_sources = [row for row in rows if row["source"] in ("c4", "github")]
+        assert sorted(row["input_ids"] for row in found) == sorted(row["input_ids"] for row in of_sources)
+    card = (base / "out" / "holdout" / "README.md").read_text()
+    for words in (f"| c4 | {LENGTH} |", f"| c4 | {LENGTH}, best-fit |", f"| c4 | {LENGTH} and one more |"):
+        assert words in card
+    assert mix(base, "joined").exit_code == 0
+    assert verified(base) == ""
+    assert held_out_rows(base, f"validation-best-fit-{LENGTH}"), "the files of other shapes stay"
