@@ -10,9 +10,11 @@ from slimpajama.errors import InputError
 from slimpajama.report.figures.whole import Report
 from slimpajama.report.opened_output import OpenedOutput, open_output
 from slimpajama.report.sections.glance import glance
+from slimpajama.report.sections.mixtures import mixtures as measured_mixtures
 from slimpajama.report.sections.overlap import overlap
 from slimpajama.report.sections.sources import sources
 from slimpajama.report.sections.time import time_spent
+from slimpajama.report.sections.tokens import tokens as measured_tokens
 
 __all__ = ["measured"]
 
@@ -57,7 +59,7 @@ def _of_mixtures(opened: OpenedOutput) -> dict[str, Callable[[], object] | str]:
     mixtures = opened.mixtures
     if mixtures is None:
         return dict.fromkeys(("tokens", "mixtures"), opened.missing["mixtures"])
-    return {"tokens": "not measured yet", "mixtures": "not measured yet"}
+    return {"tokens": lambda: measured_tokens(mixtures), "mixtures": lambda: measured_mixtures(mixtures)}
 
 
 def _made(opened: OpenedOutput) -> str:

@@ -43,7 +43,7 @@ class SourceTokens(Figures, frozen=True, kw_only=True):
 class TokenSubset(Figures, frozen=True, kw_only=True):
     """The divergence of token distributions over one subset of the vocabulary (SlimPajama-DC: six of them).
 
-    ``kl[i][j]``: D(sources[i] || sources[j]) in nats; ``js``: Jensen-Shannon, in nats. ``shares``: of each source's
+    ``kl[i][j]``: D(compared[i] || compared[j]) in nats; ``js``: Jensen-Shannon, in nats. ``shares``: of each source's
     tokens that are in the subset, before it is renormalised. ``floor``: of each source, the divergence of two halves of
     itself. ``None`` in a matrix where a source has no token of the subset. ``types``: tokens of the vocabulary in it.
     """
@@ -58,7 +58,9 @@ class TokenSubset(Figures, frozen=True, kw_only=True):
 
 
 class TokenSection(Figures, frozen=True, kw_only=True):
-    """Tokens by source. ``smoothing``: the share of the mean of all sources in each distribution (0.01)."""
+    """Tokens by source. ``smoothing``: the share of the mean of all sources in each distribution (0.01).
+    ``counted_tokens``: that the distributions are of, special tokens left out. ``compared``: the sources of the
+    matrices in ``subsets``, those with most tokens."""
 
     vocabulary: int
     tokenizer: str
@@ -66,6 +68,7 @@ class TokenSection(Figures, frozen=True, kw_only=True):
     lengths: tuple[LengthBin, ...]
     smoothing: float
     counted_tokens: int
+    compared: tuple[str, ...]
     subsets: tuple[TokenSubset, ...]
 
 
@@ -88,7 +91,7 @@ class MixtureSourceRow(Figures, frozen=True, kw_only=True):
 class MixtureRow(Figures, frozen=True, kw_only=True):
     """One mixture. ``scope``: of the deduplication it takes. ``cut_documents``: not whole in one sequence;
     ``padding``: tokens. ``repeats``: tokens by how often a document was found, as ``(bucket, tokens)`` in order, where
-    the recipe repeats by duplicates."""
+    the recipe repeats by duplicates: those of an epoch, times the epochs that are taken."""
 
     name: str
     title: str
