@@ -9,13 +9,14 @@ step, ``state_after``, is good for any number of ranks and workers with the same
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from slimpajama.errors import ConfigError
+from slimpajama.training.listed_files import Split
 from slimpajama.training.order import Reader
 from slimpajama.training.sequence_files import SequenceBatch, SequenceFiles
 
@@ -23,11 +24,13 @@ __all__ = ["MixtureDataset"]
 
 
 class MixtureDataset(IterableDataset[SequenceBatch]):
-    """Batches of ``batch_size`` sequences of the training split of the mixture in ``folder``.
+    """Batches of ``batch_size`` sequences of a ``split`` of the mixture in ``folder``.
 
     ``rank`` and ``ranks``: by default those of ``torch.distributed``, or one rank. ``format``: the one to read where
-    the mixture lies there in several; by default the fastest. Raises :class:`~slimpajama.InputError` where there is no
-    finished mixture, :class:`~slimpajama.ConfigError` for a rank or format that there is not.
+    the mixture lies there in several; by default the fastest. ``split``: ``"train"``, or ``"validation"`` or ``"test"``
+    of the shared holdout beside the mixture, of the ``sources`` that are given, one after the other; by default of
+    those of the mixture. Raises :class:`~slimpajama.InputError` where there is no finished mixture,
+    :class:`~slimpajama.ConfigError` for a rank, format, split or source that there is not.
     """
 
     def __init__(
@@ -38,11 +41,13 @@ class MixtureDataset(IterableDataset[SequenceBatch]):
         rank: int | None = None,
         ranks: int | None = None,
         format: str | None = None,
+        split: Split = "train",
+        sources: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         if (rank is None) != (ranks is None):
             raise ConfigError("rank and ranks belong together; give both or neither")
-        self._files = SequenceFiles(Path(folder), format)
+        self._files = SequenceFiles(Path(folder), format, split, sources)
         self._batch_size = batch_size
         self._rank, self._ranks = (rank, ranks) if rank is not None and ranks is not None else _distributed()
         self._first = 0
@@ -57,7 +62,7 @@ class MixtureDataset(IterableDataset[SequenceBatch]):
 
     @property
     def sequences(self) -> int:
-        """Of the whole mixture."""
+        """Of the whole split."""
         return self._files.sequences
 
     def __len__(self) -> int:

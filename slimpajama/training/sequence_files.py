@@ -14,19 +14,19 @@ a document that is an end-of-text token alone.
 from __future__ import annotations
 
 import gzip
-import hashlib
 from abc import ABC, abstractmethod
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from slimpajama.errors import ConfigError, InputError
+from slimpajama.training.listed_files import ListedFiles, Split, listed_files
 
 __all__ = ["FORMATS", "SequenceBatch", "SequenceFiles"]
 
@@ -40,56 +40,6 @@ class SequenceBatch:
     tokens: NDArray[Any]
     starts: NDArray[np.int64]
     filled: NDArray[np.int64] | None
-
-
-class _Shape(msgspec.Struct):
-    sequences: int
-    tokens: int
-
-
-class _Store(msgspec.Struct):
-    fingerprint: str
-    vocabulary: int
-    end_of_text: int
-
-
-class _ListedFile(msgspec.Struct):
-    name: str
-    sequences: dict[str, int]
-    format: str = ""
-    split: str = "train"
-
-
-class _Manifest(msgspec.Struct):
-    """What is needed of a mixture's ``manifest.json``."""
-
-    plan: _Shape
-    store: _Store
-    files: list[_ListedFile]
-    recipe: dict[str, object]
-    format: str = ""
-
-    def files_of_train(self) -> list[_ListedFile]:
-        """With their formats, which an older manifest says once."""
-        return [
-            msgspec.structs.replace(file, format=file.format or self.format)
-            for file in self.files
-            if file.split == "train"
-        ]
-
-    @property
-    def length(self) -> int:
-        return self.plan.tokens // self.plan.sequences
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the sequences and their order, in whatever format."""
-        made_of = msgspec.json.encode([self.store.fingerprint, self.recipe], order="deterministic")
-        return hashlib.blake2b(made_of, digest_size=16).hexdigest()
-
-    @property
-    def padded(self) -> bool:
-        return self.recipe.get("packing", "concat") != "concat"
 
 
 class _OpenFile(ABC):
@@ -206,35 +156,35 @@ def joined(parts: list[SequenceBatch]) -> SequenceBatch:
     )
 
 
-def _open_olmo(path: Path, manifest: _Manifest) -> _OpenFile:
-    vocabulary = manifest.store.vocabulary
+def _open_olmo(path: Path, listed: ListedFiles) -> _OpenFile:
+    vocabulary = listed.store.vocabulary
     kind = "u1" if vocabulary <= 1 << 8 else "<u2" if vocabulary <= 1 << 16 else "<u4"
     with gzip.open(path.with_name(path.name[: -len(".npy")] + ".csv.gz")) as file:
         edges = np.array(file.read().replace(b"\n", b",").split(b",")[:-1], dtype=np.int64).reshape(-1, 2)
-    return _TokenFile(_mapped(path, kind, manifest.length), edges[:, 0].copy(), edges[:, 1].copy(), manifest.padded)
+    return _TokenFile(_mapped(path, kind, listed.length), edges[:, 0].copy(), edges[:, 1].copy(), listed.padded)
 
 
-def _open_nanotron(path: Path, manifest: _Manifest) -> _OpenFile:
-    tokens = _mapped(path, "<u2" if manifest.store.vocabulary <= 1 << 16 else "<u4", manifest.length)
+def _open_nanotron(path: Path, listed: ListedFiles) -> _OpenFile:
+    tokens = _mapped(path, "<u2" if listed.store.vocabulary <= 1 << 16 else "<u4", listed.length)
     ends = np.fromfile(path.with_name(path.name + ".index"), dtype="<u8").astype(np.int64)
     begins = np.concatenate((ends[:0], [0], ends[:-1])) if ends.size else ends
-    if manifest.padded:
+    if listed.padded:
         # Padding is the last document of its sequence, and of end-of-text tokens alone; others have text.
-        last = np.flatnonzero(ends % manifest.length == 0)
+        last = np.flatnonzero(ends % listed.length == 0)
         firsts = tokens.reshape(-1)[begins[last]]
-        alone = last[(firsts == manifest.store.end_of_text) & (begins[last] % manifest.length > 0)]
+        alone = last[(firsts == listed.store.end_of_text) & (begins[last] % listed.length > 0)]
         kept = np.setdiff1d(np.arange(ends.size), alone)
         begins, ends = begins[kept], ends[kept]
-    return _TokenFile(tokens, begins, ends, manifest.padded)
+    return _TokenFile(tokens, begins, ends, listed.padded)
 
 
-def _open_megatron(path: Path, manifest: _Manifest) -> _OpenFile:
-    kind = "<u2" if manifest.store.vocabulary < 65_500 else "<i4"
-    return _EndOfTextFile(_mapped(path, kind, manifest.length), manifest.store.end_of_text, manifest.padded)
+def _open_megatron(path: Path, listed: ListedFiles) -> _OpenFile:
+    kind = "<u2" if listed.store.vocabulary < 65_500 else "<i4"
+    return _EndOfTextFile(_mapped(path, kind, listed.length), listed.store.end_of_text, listed.padded)
 
 
-def _open_parquet(path: Path, manifest: _Manifest) -> _OpenFile:
-    return _ParquetFile(path, manifest.length, manifest.padded)
+def _open_parquet(path: Path, listed: ListedFiles) -> _OpenFile:
+    return _ParquetFile(path, listed.length, listed.padded)
 
 
 FORMATS = {
@@ -247,36 +197,37 @@ FORMATS = {
 
 
 class SequenceFiles:
-    """The training split of the mixture in ``folder``, in ``format`` or the fastest one that it lies there in.
+    """A split of the mixture in ``folder``, in ``format`` or the fastest one that it lies there in.
 
-    Raises :class:`InputError` where there is no such mixture, and :class:`ConfigError` where it has not that format.
+    ``sources``: of what is held out. Raises :class:`InputError` where there is no such mixture, and
+    :class:`ConfigError` where it has not that format, split or source.
     """
 
-    def __init__(self, folder: Path, format: str | None = None) -> None:
-        path = folder / "manifest.json"
-        try:
-            manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
-        except (OSError, msgspec.MsgspecError) as fault:
-            raise InputError(f"there is no finished mixture in {folder}: cannot read {path.name} ({fault})") from fault
-        listed = manifest.files_of_train()
-        there = dict.fromkeys(file.format for file in listed)
-        readable = [name for name in FORMATS if name in there]
+    def __init__(
+        self,
+        folder: Path,
+        format: str | None = None,
+        split: Split = "train",
+        sources: Sequence[str] | None = None,
+    ) -> None:
+        listed = listed_files(folder, split, sources)
+        readable = [name for name in FORMATS if name in listed.formats]
         chosen = format or next(iter(readable), None)
         if chosen is None or chosen not in readable:
             raise ConfigError(
-                f"the mixture in {folder} is there in {', '.join(there)}"
+                f"the {'mixture' if split == 'train' else split} in {folder} is there in {', '.join(listed.formats)}"
                 + (f", not in {format}" if format else "")
                 + f"; build it in one of {', '.join(FORMATS)} to read it here"
             )
         ending, self._opener = FORMATS[chosen]
-        files = [file for file in listed if file.format == chosen and file.name.endswith(ending)]
+        files = [file for file in listed.files if file.format == chosen and file.path.name.endswith(ending)]
         self.format = chosen
-        self.length = manifest.length
-        self.end_of_text = manifest.store.end_of_text
-        self.fingerprint = manifest.fingerprint
-        self._manifest = manifest
-        self._paths = [folder / file.name for file in files]
-        self._ends = list(accumulate((sum(file.sequences.values()) for file in files), initial=0))
+        self.length = listed.length
+        self.end_of_text = listed.store.end_of_text
+        self.fingerprint = listed.fingerprint
+        self._listed = listed
+        self._paths = [file.path for file in files]
+        self._ends = list(accumulate((file.sequences for file in files), initial=0))
         self._open: tuple[int, _OpenFile] | None = None
 
     @property
@@ -297,7 +248,7 @@ class SequenceFiles:
     def _file(self, number: int) -> _OpenFile:
         if self._open is None or self._open[0] != number:
             try:
-                self._open = (number, self._opener(self._paths[number], self._manifest))
+                self._open = (number, self._opener(self._paths[number], self._listed))
             except (OSError, ValueError) as fault:
                 raise InputError(f"cannot read {self._paths[number]}: {fault}; run slimpajama verify") from fault
         return self._open[1]

@@ -15,6 +15,8 @@ from slimpajama.errors import ConfigError  # noqa: E402
 from slimpajama.training import MixtureDataset, collate  # noqa: E402
 from slimpajama.training.sequence_files import SequenceBatch  # noqa: E402
 from tests.training.mixture_folder import mixture  # noqa: E402
+from tests.training.test_listed_files import LENGTH as HELD_OUT_LENGTH  # noqa: E402
+from tests.training.test_listed_files import holdout, weighed  # noqa: E402
 
 ROWS, LENGTH = 26, 6
 
@@ -102,3 +104,16 @@ def test_the_loader_collates_batches(folder: tuple[Path, list[list[int]]]) -> No
     path, rows = folder
     (batch, *_) = DataLoader(MixtureDataset(path, 13), batch_size=None, collate_fn=collate)
     assert batch["input_ids"].tolist() == batch["labels"].tolist() == rows[:13]
+
+
+def test_the_holdout_is_read_like_train(tmp_path: Path) -> None:
+    mixture(tmp_path / "dc", 6, HELD_OUT_LENGTH, formats=("olmo",))
+    weighed(tmp_path / "dc", wiki=0.5, web=0.5)
+    held_out = holdout(tmp_path / "holdout")
+    wiki, web, code = (held_out[source, "validation", HELD_OUT_LENGTH].tokens for source in ("wiki", "web", "code"))
+    data = MixtureDataset(tmp_path / "dc", 3, split="validation")
+    assert data.sequences == 9
+    assert tokens(data) == wiki + web
+    assert tokens(MixtureDataset(tmp_path / "dc", split="validation", sources=["code"])) == code
+    with pytest.raises(ConfigError, match="the state is of another mixture"):
+        data.load_state_dict(MixtureDataset(tmp_path / "dc", 3).state_dict())
