@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from slimpajama.stages.written_files import DamagedFile
     from slimpajama.text.cleaning import clean
     from slimpajama.text.shingles import shingle_hashes
-    from slimpajama.tokens.selection import Selection
+    from slimpajama.tokens.selection import Selection, Where
     from slimpajama.tokens.store import TokenStore, TokenStream
     from slimpajama.tokens.summary import TokenSummary
 
@@ -133,7 +133,7 @@ _HOMES = {
     "slimpajama.stages.written_files": ("DamagedFile",),
     "slimpajama.text.cleaning": ("clean",),
     "slimpajama.text.shingles": ("shingle_hashes",),
-    "slimpajama.tokens.selection": ("Selection",),
+    "slimpajama.tokens.selection": ("Selection", "Where"),
     "slimpajama.tokens.store": ("TokenStore", "TokenStream"),
     "slimpajama.tokens.summary": ("TokenSummary",),
 }
@@ -180,6 +180,7 @@ __all__ = [
     "TooManyBadRecords",
     "TooMuchRemoved",
     "Verification",
+    "Where",
     "WorkerDied",
     "WorkspaceLocked",
     "clean",

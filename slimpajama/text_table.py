@@ -25,4 +25,5 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
     """The lines of a table: the first column to the left, the others to the right."""
     heading, *body = rows
     rule = ["---"] + ["--:"] * (len(heading) - 1)
-    return ["| " + " | ".join(cells) + " |" for cells in (heading, rule, *body)]
+    written = ([cell.replace("|", "\\|").replace("\n", " ") for cell in cells] for cells in (heading, rule, *body))
+    return ["| " + " | ".join(cells) + " |" for cells in written]

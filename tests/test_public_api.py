@@ -57,6 +57,7 @@ PUBLIC = [
     "TooManyBadRecords",
     "TooMuchRemoved",
     "Verification",
+    "Where",
     "WorkerDied",
     "WorkspaceLocked",
     "clean",

@@ -64,6 +64,14 @@ def mix(
     holdout_from: Annotated[
         str | None, typer.Option(help="Earlier output whose validation and test are taken over, instead of a draw.")
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            help="Metadata to keep, e.g. meta.language or github:meta.language; repeatable. What a recipe "
+            "splits by is kept anyway.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the mixtures (default 1).")] = None,
     format: Annotated[
         str, typer.Option(help="Files to write: parquet, megatron, olmo, nanotron, nanogpt or mds.")
@@ -112,7 +120,12 @@ def mix(
         else:
             raise ConfigError("nothing says what to mix; give --recipe or --ratios")
         settings = load_token_config(
-            set or (), tokenizer=tokenizer, end_of_text=end_of_text, holdout=holdout, holdout_from=holdout_from
+            set or (),
+            tokenizer=tokenizer,
+            end_of_text=end_of_text,
+            holdout=holdout,
+            holdout_from=holdout_from,
+            columns=tuple(column) if column else None,
         )
         talks = not quiet and not json
         with results_only():

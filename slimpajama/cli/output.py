@@ -66,6 +66,7 @@ def closing_lines(summary: DedupSummary, output: Path) -> str:
 def mixture_lines(made: Mixtures, output: Path) -> str:
     """The token store in a line, then the plan of each recipe and where its mixture lies."""
     from slimpajama.mixture.layout import HOLDOUT_FOLDER
+    from slimpajama.mixture.parts import values_text
     from slimpajama.mixture.plan_text import phase_table, plan_table, swarm_table
     from slimpajama.mixture.ratios import RATIOS_FILE
     from slimpajama.text_table import aligned
@@ -84,6 +85,11 @@ def mixture_lines(made: Mixtures, output: Path) -> str:
                 "held out: the split that the input comes with, "
                 + " and ".join(f"{count:,} documents for {split}" for split, count in counts)
             )
+        lines += [
+            f"{source} by {column}: {values_text(values, 'global')} of its training tokens"
+            for source, account in made.store.sources.items()
+            for column, values in account.columns.items()
+        ]
     if len(made.plans) > MOST_TABLES:
         lines += ["", aligned(swarm_table(made.plans))]
         if made.manifests:

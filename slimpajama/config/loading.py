@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from slimpajama.config.refusals import kind_of, reason, shown, truth_for_number
 from slimpajama.errors import ConfigError
 
-__all__ = ["assigned", "checked", "put_at", "read_yaml", "with_settings"]
+__all__ = ["assigned", "checked", "put_at", "read_yaml", "with_settings", "without_empty"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -91,3 +91,8 @@ def put_at(values: MutableMapping[str, Any], key: str, value: object, origin: st
 def with_settings(model: type[Model], base: Model | None, settings: Mapping[str, object]) -> Model:
     """``base``, or the defaults, with ``settings`` over what ``base`` was given. Raises :class:`ConfigError`."""
     return checked(model, {**(base.model_dump(exclude_unset=True) if base else {}), **settings}, "settings")
+
+
+def without_empty(written: Mapping[str, object], name: str) -> dict[str, object]:
+    """Settings as they are written down, without the setting ``name`` where nothing is in it."""
+    return {key: value for key, value in written.items() if key != name or value}

@@ -1,7 +1,9 @@
-"""Parts of a source by its duplicates: ``c4[duplicates>=5]`` are the documents of ``c4`` that stand for five or more.
+"""Parts of a source: ``github/python`` by the value of a metadata column, ``c4[duplicates>=5]`` by its duplicates.
 
-A name in a recipe is that of a source, or of such a part. Parts of one source may not overlap, or a document would come
-twice by two names. Ranges of duplicates are written ``1``, ``2-5`` and ``101-``.
+A name in a recipe is that of a source, of such a part, or of one that is both: ``github/python[duplicates>=5]``. What
+is behind the first slash is the value; the recipe's ``split_by`` says of which column. ``github/(rest)`` has the values
+that no other part of the recipe names, ``github/(none)`` the documents without one. Parts of one source may not
+overlap, or a document would come twice by two names. Ranges of duplicates are written ``1``, ``2-5`` and ``101-``.
 """
 
 from __future__ import annotations
@@ -12,9 +14,12 @@ from dataclasses import dataclass
 
 from slimpajama.config.refusals import shown
 
-__all__ = ["PartName", "duplicate_range", "overlapping", "part_of", "ranges_of"]
+__all__ = ["REST", "PartName", "duplicate_range", "overlapping", "part_of", "ranges_of", "without_overlap"]
 
-_PART = re.compile(r"([^\[\]]+)\[\s*duplicates\s*(>=|<=|==|>|<|=)\s*(\d{1,15})(?:\s*-\s*(\d{1,15}))?\s*\]")
+REST = "(rest)"
+"""The value of a part that has what no other part of its source has."""
+
+_CONDITION = re.compile(r"\s*\[\s*duplicates\s*(>=|<=|==|>|<|=)\s*(\d{1,15})(?:\s*-\s*(\d{1,15}))?\s*\]\Z")
 _RANGE = re.compile(r"\s*(\d{1,15})\s*(-)?\s*(\d{1,15})?\s*")
 
 Range = tuple[int, int | None]
@@ -22,34 +27,59 @@ Range = tuple[int, int | None]
 
 @dataclass(frozen=True, slots=True)
 class PartName:
-    """A source, or what of it stands for so many duplicates; ``written``: the rest of its name."""
+    """A source, or a part of it: the documents of one ``value``, those that stand for so many ``duplicates``, or both.
+
+    ``written``: the rest of its name.
+    """
 
     source: str
     duplicates: Range | None
     written: str
+    value: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the source."""
+        return self.duplicates is None and self.value is None
 
 
 def part_of(name: str) -> PartName:
     """The part that is called ``name``. Raises :class:`ValueError` for a condition that cannot be read."""
-    if "[" not in name:
-        return PartName(name, None, "")
-    match = _PART.fullmatch(name)
-    if match is None or (match[4] is not None and match[2] not in ("=", "==")):
-        raise ValueError(
-            f"{shown(name)} is no part of a source; write for example c4[duplicates>=5], c4[duplicates=1] or "
-            "c4[duplicates=2-5]"
-        )
-    number = int(match[3])
+    source, slash, value = name.partition("/")
+    last = value if slash else source
+    condition = _CONDITION.search(last)
+    duplicates = None if condition is None else _range_of(condition, name)
+    named = last if condition is None else last[: condition.start()]
+    if (condition is None and last.endswith("]")) or "[" in (source if slash else named) or (last and not named):
+        raise _no_part(name)
+    if not slash:
+        return PartName(named.strip(), duplicates, name[len(named) :].strip())
+    if not named:
+        raise ValueError(f"{shown(name)} names no value behind its slash; write for example github/python")
+    return PartName(source, duplicates, name[len(source) :], named)
+
+
+def _no_part(name: str) -> ValueError:
+    return ValueError(
+        f"{shown(name)} is no part of a source; write for example c4[duplicates>=5], c4[duplicates=1] or "
+        "c4[duplicates=2-5]"
+    )
+
+
+def _range_of(condition: re.Match[str], name: str) -> Range:
+    kind, number, last = condition[1], int(condition[2]), condition[3]
+    if last is not None and kind not in ("=", "=="):
+        raise _no_part(name)
     ranges: dict[str, Range] = {
         ">=": (number, None),
         ">": (number + 1, None),
         "<=": (1, number),
         "<": (1, number - 1),
     }
-    least, most = ranges.get(match[2], (number, int(match[4] or number)))
+    least, most = ranges.get(kind, (number, int(last or number)))
     if most is not None and most < max(1, least):
         raise ValueError(f"{shown(name)} holds no document, as each stands for one or more; correct the numbers")
-    return PartName(match[1].strip(), (max(1, least), most), name[name.index("[") :])
+    return max(1, least), most
 
 
 def duplicate_range(text: str) -> Range:
@@ -83,9 +113,21 @@ def overlapping(names: Iterable[str]) -> tuple[str, str] | None:
     parts = [(name, part_of(name)) for name in dict.fromkeys(names)]
     for number, (name, part) in enumerate(parts):
         for other, another in parts[:number]:
-            if part.source == another.source and _meet(part.duplicates or (1, None), another.duplicates or (1, None)):
+            if part.source == another.source and _overlap(part, another):
                 return other, name
     return None
+
+
+def without_overlap(one: str, other: str) -> str:
+    """What to do about two such names."""
+    whole = {part.value is None: part.source for part in map(part_of, (one, other))}
+    rest = f", such as {whole[True]}/{REST} for what no other part has" if len(whole) == 2 else ""
+    return f"give parts that do not overlap{rest}"
+
+
+def _overlap(one: PartName, other: PartName) -> bool:
+    same = one.value is None or other.value is None or one.value == other.value
+    return same and _meet(one.duplicates or (1, None), other.duplicates or (1, None))
 
 
 def _meet(one: Range, other: Range) -> bool:

@@ -12,10 +12,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from slimpajama.config.loading import checked, read_yaml
-from slimpajama.config.part import overlapping, ranges_of
+from slimpajama.config.column import column_path
+from slimpajama.config.loading import checked, read_yaml, without_empty
+from slimpajama.config.part import overlapping, ranges_of, without_overlap
 from slimpajama.config.weights import (
     MaxEpochs,
     Rule,
@@ -34,6 +44,7 @@ MOST_EPOCHS = 4
 """How often a source may be gone through where nothing is said; up to four epochs are nearly as good as new text."""
 
 Named = TypeVar("Named", bound="Proportions")
+Given = TypeVar("Given")
 
 
 def _text_of_number(value: object) -> object:
@@ -148,6 +159,11 @@ class Recipe(Proportions):
     repeat_phases: bool = Field(
         default=False, description="let each phase begin at the beginning of its sources: sequences come again"
     )
+    split_by: dict[str, str] = Field(
+        default={},
+        description="by source: the metadata column that parts of it are named by, as `github/python` with "
+        "`{github: meta.language}`",
+    )
     repeat: Repeat | None = Field(
         default=None, description="repeat documents within an epoch by their duplicates; default: each comes once"
     )
@@ -165,6 +181,16 @@ class Recipe(Proportions):
     seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the order within each file")
     scope: Literal["global", "local"] = Field(default="global", description="documents kept globally, or locally")
     file_tokens: Tokens = Field(default=1 << 26, description="tokens of an output file, about")
+
+    @field_validator("split_by")
+    @classmethod
+    def _names_columns(cls, values: dict[str, str]) -> dict[str, str]:
+        return {source: column_path(path) for source, path in values.items()}
+
+    @model_serializer(mode="wrap")
+    def _without_empty_split(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """A recipe without parts by value is written down as it was before there were any."""
+        return without_empty(written(self), "split_by")
 
     @model_validator(mode="after")
     def _can_be_planned(self) -> Recipe:
@@ -188,7 +214,7 @@ class Recipe(Proportions):
                 self._check_limits(phase.epochs, self.max_epochs)
         both = overlapping(name for name in self.sources_named)
         if both is not None:
-            raise ValueError(f"{both[0]!r} and {both[1]!r} have documents in common; give parts that do not overlap")
+            raise ValueError(f"{both[0]!r} and {both[1]!r} have documents in common; {without_overlap(*both)}")
         return self
 
     @property
@@ -260,6 +286,12 @@ class Recipe(Proportions):
         """All sources that the recipe or its phases name and that give something, each once."""
         return tuple(dict.fromkeys(name for step in self.steps() for name in step.named))
 
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """All sources and parts that the recipe or its phases name, each once, those of weight 0 among them."""
+        steps = self.steps()
+        return tuple(dict.fromkeys(name for step in steps for name in (*step.weights, *step.sources, *step.epochs)))
+
     def with_names(self, renamed: Callable[[str], str]) -> Recipe:
         """The same with other names of its sources. Raises :class:`ValueError` where two become one."""
         recipe = super().with_names(renamed)
@@ -267,10 +299,11 @@ class Recipe(Proportions):
         if isinstance(limits, dict):
             limits = _renamed(limits, lambda name: name if name == "default" else renamed(name))
         phases = tuple(phase.with_names(renamed) for phase in self.phases)
-        return recipe.model_copy(update={"max_epochs": limits, "phases": phases})
+        split_by = _renamed(self.split_by, renamed)
+        return recipe.model_copy(update={"max_epochs": limits, "phases": phases, "split_by": split_by})
 
 
-def _renamed(values: Mapping[str, float], renamed: Callable[[str], str]) -> dict[str, float]:
+def _renamed(values: Mapping[str, Given], renamed: Callable[[str], str]) -> dict[str, Given]:
     found: dict[str, str] = {}
     for name in values:
         other = found.setdefault(renamed(name), name)

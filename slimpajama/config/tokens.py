@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from slimpajama.config.loading import assigned, checked
+from slimpajama.config.column import MOST_COLUMNS, column, columns_of
+from slimpajama.config.loading import assigned, checked, without_empty
 from slimpajama.config.refusals import shown
 from slimpajama.errors import ConfigError
 
@@ -67,6 +77,26 @@ class TokenConfig(BaseModel):
         description="longer documents are cut into pieces of so many tokens, each with its own place in the order; a "
         "multiple of the sequence length is best",
     )
+    columns: tuple[str, ...] = Field(
+        default=(),
+        description="metadata that recipes can split sources by: paths of fields, such as meta.language, or "
+        "github:meta.language for one source; what a recipe's `split_by` names is added",
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _names_columns(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        named = tuple(dict.fromkeys(str(column(value)) for value in values))
+        for source in {column(name).source for name in named}:
+            if len(columns_of(named, source)) > MOST_COLUMNS:
+                of = f" of {source}" if source else ""
+                raise ValueError(f"a source has {MOST_COLUMNS} columns at most; leave some{of} out")
+        return named
+
+    @model_serializer(mode="wrap")
+    def _without_empty_columns(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """What is made without columns is written down as it was before there were any."""
+        return without_empty(written(self), "columns")
 
     @model_validator(mode="before")
     @classmethod

@@ -19,14 +19,13 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
-from slimpajama.config.part import overlapping, part_of, ranges_of
+from slimpajama.config.part import overlapping, part_of, without_overlap
 from slimpajama.config.recipe import Proportions, Recipe
 from slimpajama.config.source_names import source_named
 from slimpajama.errors import ConfigError
+from slimpajama.mixture.parts import check_split, check_values, selection_of, train_stream
 from slimpajama.mixture.rules import Allotment, Supply, allotment, called
 from slimpajama.mixture.sharing import apportion, share_out
-from slimpajama.mixture.train_windows import TrainStream
-from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore
 
 __all__ = [
@@ -36,7 +35,6 @@ __all__ = [
     "SourcePlan",
     "plan_from_store",
     "plan_mixture",
-    "selection_of",
     "with_found_names",
 ]
 
@@ -152,12 +150,13 @@ def with_found_names(recipe: Recipe, sources: Sequence[str], set_names: Mapping[
                 + (f"write {near[0]!r} if you mean that, " if near else "")
                 + "add it to the input, or leave it out of the recipe"
             )
+    check_split(renamed)
     everything = sources if any(step.rule and not step.sources for step in renamed.steps()) else ()
     both = overlapping((*renamed.sources_named, *everything))
     if both is not None:
         raise ConfigError(
-            f"{recipe.name} takes {both[0]!r} and {both[1]!r}, which have documents in common; give parts that do not "
-            "overlap, or name the sources of its rule"
+            f"{recipe.name} takes {both[0]!r} and {both[1]!r}, which have documents in common; "
+            f"{without_overlap(*both)}, or name the sources of its rule"
         )
     return renamed
 
@@ -196,7 +195,9 @@ def plan_mixture(recipe: Recipe, available: Mapping[str, int], distinct: Mapping
 def plan_from_store(store: TokenStore, recipe: Recipe) -> Plan:
     """The recipe's plan, given what the store has. Raises :class:`ConfigError`."""
     recipe = with_found_names(recipe, store.sources)
-    parts = [name for name in recipe.sources_named if part_of(name).duplicates]
+    check_values(recipe, recipe.sources_named, store)
+    # By name: the order of weights is lost where a recipe is stored.
+    parts = sorted(name for name in recipe.sources_named if not part_of(name).is_whole)
     names = [name for source in store.sources for name in (source, *(p for p in parts if part_of(p).source == source))]
     sizes = {name: store.sizes(part_of(name).source, "train", selection_of(recipe, name)) for name in names}
     available = {name: sum(own.tokens) for name, own in sizes.items()}
@@ -206,18 +207,6 @@ def plan_from_store(store: TokenStore, recipe: Recipe) -> Plan:
         distinct = {name: distinct[name] * padded[name] // max(1, available[name]) for name in names}
         available = padded
     return plan_mixture(recipe, available, distinct)
-
-
-def train_stream(recipe: Recipe, name: str) -> TrainStream:
-    """What a recipe reads of a source or a part of one."""
-    selection = selection_of(recipe, name)
-    return TrainStream(part_of(name).source, selection, recipe.seed, recipe.tokens_per_sequence)
-
-
-def selection_of(recipe: Recipe, name: str) -> Selection:
-    """What a recipe takes of a source or a part of one."""
-    repeats = ranges_of(recipe.repeat.buckets) if recipe.repeat else ()
-    return Selection(recipe.scope, part_of(name).duplicates, repeats)
 
 
 def _plan_phase(

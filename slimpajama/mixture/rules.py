@@ -85,7 +85,7 @@ def _others(recipe: Recipe, phase: Proportions, supplies: Mapping[str, Supply], 
         return {}
     chosen = {
         source: supplies[source]
-        for source in (phase.sources or (name for name in supplies if not part_of(name).duplicates))
+        for source in (phase.sources or (name for name in supplies if part_of(name).is_whole))
         if source not in phase.epochs and supplies[source].tokens
     }
     if not chosen:

@@ -20,7 +20,8 @@ from slimpajama.mixture.layout import HOLDOUT_FOLDER, HoldoutLayout, MixtureLayo
 from slimpajama.mixture.manifest import held_out_sources
 from slimpajama.mixture.packing import Packing
 from slimpajama.mixture.packing_shares import PackingShares
-from slimpajama.mixture.plan import Plan, plan_from_store, train_stream
+from slimpajama.mixture.parts import train_stream
+from slimpajama.mixture.plan import Plan, plan_from_store
 from slimpajama.mixture.plan_text import HeldOutCounts, plan_warnings
 from slimpajama.mixture.ratios import RATIOS_FILE, ratios_table
 from slimpajama.mixture.stages.build import BuildStage
@@ -28,6 +29,7 @@ from slimpajama.mixture.stages.shared_holdout import held_out_sequences
 from slimpajama.mixture.summary import MixtureSummary
 from slimpajama.mixture.train_windows import mixture_packing
 from slimpajama.pipeline.beside_mixture import check_format
+from slimpajama.pipeline.columns import with_columns_of
 from slimpajama.pipeline.mixture_output import (
     build_holdout,
     build_mixture,
@@ -118,11 +120,13 @@ def make_mixtures(
     if stages.inspecting:
         documents = open_dedup_output(input, unwritten_shards)
         recipes = _checked(documents, recipes, output)
+        config = with_columns_of(config, recipes, documents.sources, output / TOKENS_FOLDER)
         return _make(documents, recipes, config, output, stages, memory, chosen, dry_run)
     owned = [output / name for name in written]
     with locked_for_reading(input):
         documents = open_dedup_output(input, unwritten_shards)
         recipes = _checked(documents, recipes, output)
+        config = with_columns_of(config, recipes, documents.sources, output / TOKENS_FOLDER)
         check_packing(recipes, config)
         check_tokenizer(config, output / TOKENS_FOLDER)
         check_earlier_holdout(config, output / TOKENS_FOLDER)

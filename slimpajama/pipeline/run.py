@@ -13,6 +13,7 @@ from slimpajama.config.loading import checked, put_at
 from slimpajama.config.presets import config_file, recipe_file
 from slimpajama.config.recipe import Recipe, load_recipe
 from slimpajama.config.run import MixtureConfig, RunConfig, load_run_config
+from slimpajama.config.tokens import TokenConfig
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.summary import DedupSummary
 from slimpajama.engine import Engine
@@ -20,6 +21,7 @@ from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.resources import task_bytes
 from slimpajama.errors import ConfigError
 from slimpajama.evidence.request import REQUEST, RunRequest, from_anywhere, write_request
+from slimpajama.pipeline.columns import with_columns_of
 from slimpajama.pipeline.decontamination import refuse_missing_sets, with_places
 from slimpajama.pipeline.dedup import dedup_request, deduplicate_on
 from slimpajama.pipeline.mix import Mixtures, make_mixtures, mix_request
@@ -145,7 +147,8 @@ def run_all(
     if config.sample is None:
         refuse_overlap(source, output)
     if recipes:
-        recipes = _checked(config, recipes, source, output)
+        recipes, tokens = _checked(config, recipes, source, output)
+        config = config.model_copy(update={"tokens": tokens})
     mixtures = Mixtures(None, {}, {}, {}, {})
     with (engine or EngineChoice()).opened(config.dedup) as opened, locked(output):
         if keep:
@@ -194,9 +197,11 @@ def _replaced(config: RunConfig, recipes: Sequence[Recipe], source: Path, output
     ]
 
 
-def _checked(config: RunConfig, recipes: Sequence[Recipe], source: Path, output: Path) -> list[Recipe]:
+def _checked(
+    config: RunConfig, recipes: Sequence[Recipe], source: Path, output: Path
+) -> tuple[list[Recipe], TokenConfig]:
     """The recipes with their sources by the names they will have, if they and the tokenizer can be used after hours of
-    deduplication."""
+    deduplication, and the settings of the token store with the columns that they need."""
     refuse_missing_sets(config.dedup)
     check_targets(recipes, output / "mixtures")
     check_packing(recipes, config.tokens)
@@ -206,7 +211,9 @@ def _checked(config: RunConfig, recipes: Sequence[Recipe], source: Path, output:
     set_names = {one.name: one.set_name for one in config.dedup.sources}
     check_tokenizer(config.tokens, output / "mixtures" / TOKENS_FOLDER)
     check_earlier_holdout(config.tokens, output / "mixtures" / TOKENS_FOLDER)
-    return checked_recipes(recipes, names, set_names, global_only=global_only if config.dedup.scope == "global" else "")
+    global_only = global_only if config.dedup.scope == "global" else ""
+    found = checked_recipes(recipes, names, set_names, global_only=global_only)
+    return found, with_columns_of(config.tokens, found, names, output / "mixtures" / TOKENS_FOLDER)
 
 
 def _list_files(output: Path, summary: FileRecord, mixed: bool) -> None:

@@ -11,7 +11,7 @@ there, and a compressed shard is decoded from its beginning).
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from slimpajama.corpus.discovery import Piece, Shard, ShardFile
-from slimpajama.corpus.fields import TEXT_ALONE
+from slimpajama.corpus.fields import TEXT_ALONE, Fields
 from slimpajama.corpus.line_stream import LineStream
 from slimpajama.corpus.lines import BLOCK_BYTES, LineReader
 from slimpajama.corpus.published_split import published_splits
@@ -35,6 +35,7 @@ from slimpajama.errors import InputChanged, InputNotFound
 from slimpajama.stages.written_files import WrittenFile
 from slimpajama.storage.atomic import fingerprint
 from slimpajama.storage.paths import is_remote, opened, path_of, relative_name, statuses_below
+from slimpajama.tokens.columns import record_path
 from slimpajama.tokens.documents import DocumentBatch
 
 __all__ = ["DedupOutput", "KeptShard", "expect_dedup_output", "kept_documents", "open_dedup_output", "read_rows"]
@@ -197,36 +198,41 @@ def _compute() -> Any:
     return importlib.import_module("pyarrow.compute")
 
 
-def kept_documents(shard: KeptShard, block_bytes: int = BLOCK_BYTES) -> Iterator[DocumentBatch]:
-    """The documents of a shard in order, in batches of about ``block_bytes`` of JSONL.
+def kept_documents(
+    shard: KeptShard, columns: Sequence[str] = (), block_bytes: int = BLOCK_BYTES
+) -> Iterator[DocumentBatch]:
+    """The documents of a shard in order, in batches of about ``block_bytes`` of JSONL, with what ``columns`` hold.
 
     Raises :class:`InputChanged` where shard and decisions do not belong together.
     """
-    columns = ["id", "cluster_global", "kept_global", "kept_local", "size_global", "size_local"]
+    wanted = ["id", "cluster_global", "kept_global", "kept_local", "size_global", "size_local"]
     with opened(shard.decisions) as decisions:
-        table = pq.read_table(decisions, columns=columns, filters=_kept_rows(shard))
+        table = pq.read_table(decisions, columns=wanted, filters=_kept_rows(shard))
     pc = _compute()
     ids = table.column("id").to_numpy()
     clusters = pc.coalesce(table.column("cluster_global"), table.column("id")).to_numpy()
     kept_global, kept_local = (np.asarray(table.column(f"kept_{scope}").to_numpy()) for scope in BOTH)
-    sizes = [pc.fill_null(table.column(f"size_{scope}"), 0).to_numpy() for scope in BOTH]
+    size_global, size_local = (pc.fill_null(table.column(f"size_{scope}"), 0).to_numpy() for scope in BOTH)
     piece = Piece(shard.file, 0, None, 0, 1, (Shard(0, 0, 0, shard.name),), (shard.source,))
     place = 0
     reader = LineReader(max_line_bytes=LONGEST, block_bytes=block_bytes)
     made = shard.unwritten
-    for records in read_records(piece, reader) if made is None else _made_records(made, piece, reader):
+    fields = Fields(preferred=tuple(map(record_path, columns))) if columns else TEXT_ALONE
+    read = read_records(piece, reader, fields=fields) if made is None else _made_records(made, piece, reader, fields)
+    for records in read:
         first, last = place, place + len(records.texts)
         if records.bad or last > ids.size:
             place = -1
             break
         place = last
-        texts, rows = records.texts, np.arange(first, last)
+        texts, rows, metadata = records.texts, np.arange(first, last), records.preferred
         if shard.rest:
             rows = rows[~kept_local[rows]]
             texts = texts.chosen(rows - first)
+            metadata = [metadata[row] for row in (rows - first).tolist()] if columns else metadata
         if rows.size:
-            columns_of = (column[rows] for column in (kept_global, kept_local, clusters, *sizes))
-            yield DocumentBatch(ids[rows], texts, *columns_of)
+            flags, sizes = (kept_global[rows], kept_local[rows]), (size_global[rows], size_local[rows])
+            yield DocumentBatch(ids[rows], texts, *flags, clusters[rows], *sizes, metadata)
     if place != ids.size:
         raise InputChanged(
             f"{shard.shard} does not hold the {ids.size:,} documents that {shard.decisions} keeps; "
@@ -234,8 +240,8 @@ def kept_documents(shard: KeptShard, block_bytes: int = BLOCK_BYTES) -> Iterator
         )
 
 
-def _made_records(shard: UnwrittenShard, piece: Piece, reader: LineReader) -> Iterator[RecordBatch]:
+def _made_records(shard: UnwrittenShard, piece: Piece, reader: LineReader, fields: Fields) -> Iterator[RecordBatch]:
     """The records of a shard that is made while it is read, in the batches that it would be read in from a file."""
     with closing(LineStream(shard.lines())) as lines:
         for block in reader.split(lines, piece):
-            yield parse_lines(block, piece, TEXT_ALONE)
+            yield parse_lines(block, piece, fields)

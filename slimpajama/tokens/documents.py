@@ -7,7 +7,9 @@ tokenising a short one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,8 @@ class DocumentBatch:
     ``ids``: ``uint64[n]``, ``shard << 40 | position``. ``texts``: n normalised texts. ``kept_global``, ``kept_local``:
     ``bool[n]``, kept by that deduplication. ``clusters``: ``uint64[n]``, the id of the survivor of the document's
     global cluster, which is its own id where it is alone or survives. ``duplicates_global``, ``duplicates_local``:
-    ``int64[n]``, documents in its cluster, itself among them, 0 where that scope does not keep it.
+    ``int64[n]``, documents in its cluster, itself among them, 0 where that scope does not keep it. ``metadata``: for
+    each document what lies at the path of each column, none where there are no columns.
     """
 
     ids: NDArray[np.uint64]
@@ -34,3 +37,4 @@ class DocumentBatch:
     clusters: NDArray[np.uint64]
     duplicates_global: NDArray[np.int64]
     duplicates_local: NDArray[np.int64]
+    metadata: Sequence[tuple[Any, ...]] = ()

@@ -90,6 +90,10 @@ class StoreLayout:
         """The documents of a shard that the draw can hold out."""
         return self.runs / source / f"{shard}.candidates.npy"
 
+    def values(self, source: str, shard: str) -> Path:
+        """The values of the metadata columns of a shard."""
+        return self.runs / source / f"{shard}.values.json"
+
     def runs_of(self, source: str) -> Path:
         """The folder of the sorted runs of a source."""
         return self.runs / source

@@ -27,7 +27,8 @@ from slimpajama.tokens.pieces import PIECE, in_order
 __all__ = ["RUN_RECORD", "RunWriter", "SortedRun", "copy_documents", "gathered"]
 
 RUN_RECORD = np.dtype([*PIECE.descr, ("key", "<u8"), ("start", "<u8"), ("split", "u1")])
-"""A piece, its place in the shuffle, its first token in the run, and the published split of its shard."""
+"""A piece, its place in the shuffle, its first token in the run, and the published split of its shard. With the
+columns of a source behind that, if it has some."""
 
 CHUNK_TOKENS = 1 << 18
 """Tokens gathered at a time while writing: they are still in the processor's cache when they are hashed."""
@@ -85,7 +86,7 @@ class RunWriter:
         files = token_files(self._folder, name)
         written = write_array(files.tokens, self._dtype, tokens.size, gathered(tokens, starts, lengths))
         self.runs.append(
-            SortedRun(name, written, write_array(files.documents, RUN_RECORD, documents.size, [documents]))
+            SortedRun(name, written, write_array(files.documents, documents.dtype, documents.size, [documents]))
         )
 
 

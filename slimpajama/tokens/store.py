@@ -6,7 +6,8 @@
       tokenizer.json                               what the ids mean
       store.json                                   the index: buckets, their documents and tokens per scope
       sources/<source>/<split>/00000.tokens.npy    uint16, or uint32 for a vocabulary above 65,536
-      sources/<source>/<split>/00000.documents.npy one PIECE row per piece of a document, in the order of its tokens
+      sources/<source>/<split>/00000.documents.npy one PIECE row per piece of a document, in the order of its tokens;
+                                                   behind it the hashes of metadata, where columns are kept
 
 Buckets follow each other in the order of the shuffle's hash, and so do the pieces in them. A stream without a seed
 reads the files from front to back in epoch 0, and steps over what its selection leaves out. With the seed of a recipe,
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +79,8 @@ class BucketEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class StoreContent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All that tells one store from another. ``sources``: by source and split, the buckets in their order."""
+    """All that tells one store from another. ``sources``: by source and split, the buckets in their order.
+    ``columns``: by source, the metadata columns of its rows, where there are some."""
 
     version: int = STORE_VERSION
     shuffle_seed: int
@@ -86,6 +89,7 @@ class StoreContent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     end_of_text: int
     tokenizer: str
     sources: dict[str, dict[str, tuple[BucketEntry, ...]]]
+    columns: Mapping[str, tuple[str, ...]] | msgspec.UnsetType = msgspec.UNSET
 
 
 class StoreIndex(StoreContent, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -273,6 +277,10 @@ class TokenStore:
         """Tokens of a piece of a long document."""
         return self.index.piece_tokens
 
+    def columns(self, source: str) -> tuple[str, ...]:
+        """The metadata columns that it keeps of a source."""
+        return self.index.columns.get(source, ()) if self.index.columns else ()
+
     @property
     def fingerprint(self) -> str:
         """Equal for equal content."""
@@ -300,7 +308,7 @@ class TokenStore:
     def sizes(self, source: str, split: str, selection: Selection) -> SelectedSizes:
         """What ``selection`` takes of a source's split; counted from its rows where the index does not say it.
 
-        Raises :class:`ConfigError` where there is no such source, split or scope.
+        Raises :class:`ConfigError` where there is no such source, split, scope or column.
         """
         for value, known, what in (
             (source, self.sources, "source"),
@@ -309,9 +317,15 @@ class TokenStore:
         ):
             if value not in known:
                 raise ConfigError(f"there is no {what} {value!r} in {self.path}; it has {', '.join(known)}")
+        column = selection.where.column if selection.where else None
+        if column is not None and column not in self.columns(source):
+            raise ConfigError(
+                f"the token store {self.path} keeps no {column} of source {source!r}; run slimpajama mix again with "
+                f"--column {source}:{column}, or with a recipe that splits the source by it: it makes the store anew"
+            )
         buckets = self.buckets(source, split)
         if not selection.is_whole:
-            return selected_sizes(self.layout, source, split, len(buckets), selection)
+            return selected_sizes(self.layout, self.fingerprint, source, split, len(buckets), selection)
         tokens = tuple(bucket.tokens.of(selection.scope) for bucket in buckets)
         return SelectedSizes(tokens, sum(bucket.documents.of(selection.scope) for bucket in buckets), sum(tokens))
 

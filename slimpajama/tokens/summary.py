@@ -13,6 +13,7 @@ from slimpajama.tokens.draw import HoldoutAccount
 from slimpajama.tokens.layout import StoreLayout
 
 __all__ = [
+    "ColumnValue",
     "Counts",
     "PerScope",
     "PerSplit",
@@ -90,12 +91,26 @@ class ScopeAccount(_Figures, frozen=True, kw_only=True):
     tokens: Counts
 
 
-class SourceAccount(_Figures, frozen=True, kw_only=True):
-    """One source. ``text_bytes``: UTF-8 bytes that were tokenised."""
+class ColumnValue(_Figures, frozen=True, kw_only=True):
+    """A value of a metadata column, its hash, and the training documents and tokens that have it.
+
+    A ``value`` of more than 200 characters is cut there, and ends in an ellipsis.
+    """
+
+    value: str
+    hash: str
+    documents: PerScope
+    tokens: PerScope
+
+
+class SourceAccount(_Figures, frozen=True, kw_only=True, omit_defaults=True):
+    """One source. ``text_bytes``: UTF-8 bytes that were tokenised. ``columns``: the values of each metadata column that
+    is kept, those with the most tokens first."""
 
     text_bytes: int
     global_: ScopeAccount = msgspec.field(name="global")
     local: ScopeAccount
+    columns: dict[str, tuple[ColumnValue, ...]] = {}
 
     def of(self, scope: str) -> ScopeAccount:
         """The account of ``global`` or ``local``."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from slimpajama.config.column import columns_of
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.stage import Payload, ResultType, Stage
@@ -41,6 +42,10 @@ class TokenRun:
         """Of the draw."""
         config = self.config
         return HoldoutRule(config.holdout, config.holdout_least, config.holdout_most, config.holdout_seed)
+
+    def columns_of(self, source: str) -> tuple[str, ...]:
+        """The metadata columns that are kept of a source."""
+        return columns_of(self.config.columns, source)
 
     @property
     def earlier_file(self) -> Path | None:

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from slimpajama.dedup.summary import DedupSummary
 from slimpajama.engine.heartbeat import beat
+from slimpajama.errors import ConservationError
 from slimpajama.storage.npy import map_array
+from slimpajama.tokens.column_counts import column_values, count_values
+from slimpajama.tokens.columns import is_whole, value_hash, with_columns
 from slimpajama.tokens.holdout import SPLITS, TRAIN, read_held_out
 from slimpajama.tokens.layout import StoreLayout, TokenFiles
 from slimpajama.tokens.pieces import PIECE, begins, piece_keys
@@ -45,6 +48,7 @@ class BucketCheck:
     vocabulary: int
     end_of_text: int
     entry: BucketEntry
+    columns: tuple[str, ...] = ()
 
     @property
     def paths(self) -> TokenFiles:
@@ -71,6 +75,7 @@ def bucket_checks(store: TokenStore) -> list[BucketCheck]:
             store.vocabulary,
             store.end_of_text,
             entry,
+            store.columns(source),
         )
         for source in store.sources
         for split, entries in store.index.sources[source].items()
@@ -89,7 +94,7 @@ def check_bucket(item: BucketCheck) -> Checked:
 def _check_content(item: BucketCheck) -> list[str]:
     documents_path, tokens_path = item.paths
     pieces, tokens = map_array(documents_path), map_array(tokens_path)
-    if pieces.dtype != PIECE:
+    if pieces.dtype != with_columns(PIECE, item.columns):
         return [f"{documents_path} has other columns than pieces of documents have; {REMEDY}"]
     findings = []
     keys = piece_keys(pieces, item.shuffle_seed, "shuffle")
@@ -156,9 +161,37 @@ def check_whole_store(item: StoreCheck) -> Checked:
         listed = read_held_out(store.layout.holdout)
         if not np.array_equal(listed, held_out_rows(store.layout, store.index.sources)):
             return [f"{store.layout.holdout} does not list the documents of validation and test; {REMEDY}"]
-        return []
+        return _columns(store)
 
     return Checked(found_reading(item.store, check))
+
+
+def _columns(store: TokenStore) -> list[str]:
+    """What the summary says of the values of columns, counted once more from the rows of train."""
+    summary = read_token_summary(store.layout)
+    if summary is None:
+        return []  # the comparison of accounts says so
+    findings = []
+    for source in store.sources:
+        columns = store.columns(source)
+        train = len(store.buckets(source, SPLITS[TRAIN]))
+        paths = [store.layout.bucket(source, SPLITS[TRAIN], number).documents for number in range(train)]
+        counts = count_values(map(map_array, paths), columns) if columns else {}
+        said = summary.sources[source].columns
+        if set(said) != set(columns):
+            findings.append(f"{store.layout.summary} says other columns of {source} than the index; {REMEDY}")
+            continue
+        for column in columns:
+            shown = {int(one.hash, 16): one.value for one in said[column]}
+            try:
+                sound = column_values(source, column, counts[column], shown) == said[column]
+            except ConservationError:
+                sound = False
+            if not sound or any(value_hash(text) != value for value, text in shown.items() if is_whole(text)):
+                findings.append(
+                    f"{store.layout.summary} says other values of {column} in {source} than its rows; {REMEDY}"
+                )
+    return findings
 
 
 def compare_accounts(store: TokenStore, dedup_summary: DedupSummary | None) -> list[str]:

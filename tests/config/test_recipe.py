@@ -149,7 +149,7 @@ MISTAKES = {
     "name: ../up\n": "FILE: name: must be made of A-Z, a-z, 0-9, '.', '_' and '-' and begin with a letter or "
     "digit (given: '../up')",
     "epoch: 3\n": "FILE: there is no setting 'epoch'; the settings are name, weights, weights_are, rule, sources, "
-    "epochs, tokens, description, max_epochs, phases, repeat_phases, repeat, sequence_length, "
+    "epochs, tokens, description, max_epochs, phases, repeat_phases, split_by, repeat, sequence_length, "
     "extra_token, packing, provenance, seed, scope, "
     "file_tokens",
     "epochs: 3\n": "FILE: epochs: must be a mapping, such as {name: value} (given: 3)",

@@ -32,7 +32,8 @@ from slimpajama.mixture.formats.provenance import PROVENANCE_ENDING, ProvenanceW
 from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.mixture.packing import BestFit, Concat, Packer, Windows
 from slimpajama.mixture.packing_shares import Place
-from slimpajama.mixture.plan import FilePlan, Plan, selection_of, train_stream
+from slimpajama.mixture.parts import selection_of, train_stream
+from slimpajama.mixture.plan import FilePlan, Plan
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import WrittenFile

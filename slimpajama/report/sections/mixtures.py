@@ -5,15 +5,15 @@ Costs reading manifests; where a recipe repeats by duplicates, also the rows of 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from slimpajama.config.loading import checked
 from slimpajama.config.part import part_of, ranges_of
 from slimpajama.config.recipe import Recipe
 from slimpajama.mixture.manifest import MixtureManifest
-from slimpajama.mixture.plan import selection_of
+from slimpajama.mixture.parts import selection_of
 from slimpajama.report.figures.mixtures import HeldOut, MixtureRow, MixtureSection, MixtureSourceRow
 from slimpajama.report.opened_output import OpenedMixtures
-from slimpajama.tokens.selected_sizes import selected_sizes
-from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore
 
 __all__ = ["mixtures"]
@@ -81,10 +81,8 @@ def _repeats(recipe: Recipe, manifest: MixtureManifest, store: TokenStore) -> tu
             part = part_of(one.source)
             within = _common((least, most), part.duplicates)
             if within is not None and one.available:
-                whole = selection_of(recipe, one.source)
-                selection = Selection(whole.scope, within, whole.repeats)
-                buckets = len(store.buckets(part.source, "train"))
-                sizes = selected_sizes(store.layout, part.source, "train", buckets, selection)
+                selection = replace(selection_of(recipe, one.source), duplicates=within)
+                sizes = store.sizes(part.source, "train", selection)
                 found += sum(sizes.tokens) * one.tokens / one.available
         tokens[f"{least}-" if most is None else f"{least}" if least == most else f"{least}-{most}"] = round(found)
     return tuple(tokens.items())

@@ -9,7 +9,7 @@ Reads the rows of pieces, no tokens. Memory: 24 bytes for each held-out document
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
 import msgspec
@@ -23,12 +23,15 @@ from slimpajama.stages.written_files import written_files
 from slimpajama.storage.atomic import fingerprint, write_json
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.npy import map_array, write_array
+from slimpajama.storage.paths import path_of
+from slimpajama.tokens.column_counts import column_values, count_values
+from slimpajama.tokens.columns import ColumnValues, read_values
 from slimpajama.tokens.contents import is_among, sorted_contents
 from slimpajama.tokens.draw import HoldoutAccount
 from slimpajama.tokens.holdout import HELD_OUT, LEFT_OUT, SPLITS, TRAIN
 from slimpajama.tokens.holdout_warnings import holdout_warnings
 from slimpajama.tokens.layout import StoreLayout
-from slimpajama.tokens.pieces import PIECE, begins
+from slimpajama.tokens.pieces import begins
 from slimpajama.tokens.reading_store import reading_store
 from slimpajama.tokens.seeded_order import seeded_hash
 from slimpajama.tokens.stages.holdout import HoldoutResult, HoldoutStage
@@ -38,6 +41,7 @@ from slimpajama.tokens.stages.tokenize import TokenizeResult, TokenizeStage
 from slimpajama.tokens.stages.tokenizer import TokenizerResult, TokenizerStage
 from slimpajama.tokens.store import BucketEntry, StoreContent, StoreIndex
 from slimpajama.tokens.summary import (
+    ColumnValue,
     Counts,
     PerScope,
     ScopeAccount,
@@ -85,7 +89,7 @@ class KeptFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class FinishPayload:
-    """What earlier stages found, and what the summary says besides."""
+    """What earlier stages found, and what the summary says besides. ``columns``: the metadata kept, by source."""
 
     layout: StoreLayout
     sources: tuple[str, ...]
@@ -100,6 +104,7 @@ class FinishPayload:
     warnings: tuple[str, ...]
     seconds: float
     tokenizer_file: KeptFile
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class FinishResult(StageResult, frozen=True, kw_only=True):
@@ -147,8 +152,14 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
             warnings=(*self.tokenizer.warnings, *holdout_warnings(self.holdout.account)),
             seconds=round(self.seconds, 3),
             tokenizer_file=KeptFile.of(self.tokenizer.file, layout),
+            columns={
+                source: columns
+                for source in self.tokens.documents.sources
+                if (columns := self.tokens.columns_of(source))
+            },
         )
-        reads = written_files(file for bucket in self.buckets for file in bucket.files)
+        values = [result.values for result in self.tokenized if result.values]
+        reads = written_files([*(file for bucket in self.buckets for file in bucket.files), *values])
         weight = sum(bucket.bytes for bucket in self.buckets)
         return [Task("all", payload, store_inputs(self.tokens), weight, reads)]
 
@@ -164,8 +175,12 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
             end_of_text=payload.tokenizer.end_of_text,
             tokenizer=payload.tokenizer.digest,
             sources=_entries(payload.sources, payload.buckets),
+            columns=payload.columns or msgspec.UNSET,
         )
         check_store(layout, payload.sources, content.sources)
+        for source, columns in payload.columns.items():
+            values = _columns(source, columns, payload)
+            accounts[source] = msgspec.structs.replace(accounts[source], columns=values)
         # The entries carry the digests of all files: equal fingerprint, equal store.
         index = StoreIndex.of(content, fingerprint(msgspec.to_builtins(content)), payload.sources)
         summary = TokenSummary(
@@ -210,7 +225,7 @@ def check_store(layout: StoreLayout, sources: Sequence[str], entries: Entries) -
     clusters = np.zeros(0, dtype=np.uint64)
     contents = np.zeros((0, 2), dtype=np.uint64)
     for split in reversed(SPLITS):
-        here = []
+        held_clusters, held_contents = [clusters], [contents]
         for source in sources:
             missing = _Missing()
             for number in range(len(entries[source][split])):
@@ -229,15 +244,15 @@ def check_store(layout: StoreLayout, sources: Sequence[str], entries: Entries) -
                     )
                 missing.add(rows)
                 if split != SPLITS[TRAIN]:
-                    here.append(np.array(rows[begins(rows)]))
+                    held_clusters.append(np.array(rows["cluster"][begins(rows)]))
+                    held_contents.append(np.array(rows["text"][begins(rows)]))
             if split == SPLITS[TRAIN] and missing:
                 raise ConservationError(
                     f"{source}/{split} lacks a piece of a document, or has one twice; remove {layout.root} and run "
                     "again, and report this"
                 )
-        held_out = np.concatenate([np.zeros(0, dtype=PIECE), *here])
-        clusters = np.unique(np.concatenate([clusters, held_out["cluster"]]))
-        contents = sorted_contents(np.concatenate([contents, held_out["text"]]))
+        clusters = np.unique(np.concatenate(held_clusters))
+        contents = sorted_contents(np.concatenate(held_contents))
 
 
 class _Missing:
@@ -274,8 +289,10 @@ def held_out_rows(layout: StoreLayout, entries: Entries) -> NDArray[np.void]:
     for source, splits in entries.items():
         for split in SPLITS[1:]:
             files = [layout.bucket(source, split, number).documents for number in range(len(splits[split]))]
+            if not files:
+                continue
             with reading_store():
-                rows = np.concatenate([np.zeros(0, dtype=PIECE), *map(map_array, files)])
+                rows = np.concatenate([*map(map_array, files)])
             contents, which = np.unique(rows["text"], axis=0, return_inverse=True)
             table = np.zeros(contents.shape[0], dtype=HELD_OUT)
             table["text"], table["split"] = contents, SPLITS.index(split)
@@ -305,6 +322,18 @@ def _account(source: str, tokenized: Sequence[TokenizeResult], buckets: Sequence
         global_=_scope_account(source, "global", shards, own),
         local=_scope_account(source, "local", shards, own),
     )
+
+
+def _columns(source: str, columns: Sequence[str], payload: FinishPayload) -> dict[str, tuple[ColumnValue, ...]]:
+    """The values of a source's columns, with what train has of each."""
+    seen = ColumnValues(source, columns)
+    for result in payload.tokenized:
+        if result.source == source and result.values is not None:
+            seen.merge(read_values(path_of(result.values.path)))
+    buckets = [bucket for bucket in payload.buckets if (bucket.source, bucket.split) == (source, SPLITS[TRAIN])]
+    rows = (map_array(path_of(bucket.documents_file.path)) for bucket in buckets)
+    counts = count_values(rows, columns)
+    return {column: column_values(source, column, counts[column], seen.shown(column)) for column in columns}
 
 
 def _scope_account(

@@ -11,7 +11,7 @@ store is finished. Rejected: a random permutation (needs all documents at once).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,6 +26,7 @@ from slimpajama.storage.atomic import content_digest, fingerprint
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.npy import map_array, read_ranges, write_array
 from slimpajama.storage.paths import is_remote, path_of
+from slimpajama.tokens.columns import with_columns
 from slimpajama.tokens.holdout import SPLITS, STATES, TRAIN, cut_to_given, load_holdout
 from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.pieces import PIECE, begins, in_order
@@ -44,7 +45,7 @@ class BucketPayload:
     """Bucket ``number`` of the ``buckets`` of a source's split, to be gathered from some ``runs`` of the source.
 
     ``dropped``: a file of sorted contents, ``uint64[2 * n]``, that are not to be in train although they were not held
-    out; they are counted as ``near_held_out``.
+    out; they are counted as ``near_held_out``. ``columns``: the metadata that is kept of the source.
     """
 
     layout: StoreLayout
@@ -56,6 +57,7 @@ class BucketPayload:
     dtype: str
     piece_tokens: int
     dropped: Path | None
+    columns: tuple[str, ...] = ()
 
 
 class BucketResult(StageResult, frozen=True, kw_only=True):
@@ -122,6 +124,7 @@ class ShuffleStage(Stage[BucketPayload, BucketResult]):
             for source, own in by_source.items()
         }
         dropped = None if self.dropped is None else path_of(self.dropped.path)
+        columns = {source: self.tokens.columns_of(source) for source in sources}
         return [
             Task(
                 f"{bucket.source}-{bucket.split}-{bucket.number:05d}",
@@ -131,7 +134,7 @@ class ShuffleStage(Stage[BucketPayload, BucketResult]):
                 files[bucket.source],
             )
             for bucket in plan_buckets(
-                sources, self.tokenized, self.holdout, self.settings, self.tokens.layout, dropped
+                sources, self.tokenized, self.holdout, self.settings, self.tokens.layout, dropped, columns
             )
         ]
 
@@ -141,7 +144,7 @@ class ShuffleStage(Stage[BucketPayload, BucketResult]):
         holdout = load_holdout(payload.layout.drawn)
         dropped = _contents(payload.dropped)
         state = STATES.index(payload.split)
-        parts, tallies = [np.zeros(0, dtype=RUN_RECORD)], _Tallies()
+        parts, tallies = [np.zeros(0, dtype=with_columns(RUN_RECORD, payload.columns))], _Tallies()
         ranges: list[tuple[str, int]] = []
         for run in payload.runs:
             rows = _rows_of(payload, run)
@@ -162,8 +165,8 @@ class ShuffleStage(Stage[BucketPayload, BucketResult]):
         lengths = rows["tokens"].astype(np.int64)
         starts = np.cumsum(lengths) - lengths
         order = in_order(rows, rows["key"])
-        table = np.zeros(rows.size, dtype=PIECE)
-        for field in PIECE.names or ():
+        table = np.zeros(rows.size, dtype=with_columns(PIECE, payload.columns))
+        for field in table.dtype.names or ():
             table[field] = rows[field][order]
         files = payload.layout.bucket(payload.source, payload.split, payload.number)
         return BucketResult(
@@ -177,7 +180,7 @@ class ShuffleStage(Stage[BucketPayload, BucketResult]):
             tokens_file=write_array(
                 files.tokens, tokens.dtype, tokens.size, gathered(tokens, starts[order], lengths[order])
             ),
-            documents_file=write_array(files.documents, PIECE, table.size, [table]),
+            documents_file=write_array(files.documents, table.dtype, table.size, [table]),
         )
 
 
@@ -209,8 +212,9 @@ def plan_buckets(
     settings: TokenizeSettings,
     layout: StoreLayout,
     dropped: Path | None = None,
+    columns: Mapping[str, tuple[str, ...]] | None = None,
 ) -> list[BucketPayload]:
-    """The buckets of a store. ``sources``: all of them, in the order the store is to show.
+    """The buckets of a store. ``sources``: all of them, in the order the store is to show. ``columns``: by source.
 
     Raises :class:`InputError` where runs are gone: their shards are to be tokenised again.
     """
@@ -232,7 +236,18 @@ def plan_buckets(
             size = split_tokens(source, split, own, holdout)
             buckets = -(-size * dtype.itemsize // settings.bucket_bytes)
             found += [
-                BucketPayload(layout, source, split, number, buckets, runs, dtype.str, settings.piece_tokens, dropped)
+                BucketPayload(
+                    layout=layout,
+                    source=source,
+                    split=split,
+                    number=number,
+                    buckets=buckets,
+                    runs=runs,
+                    dtype=dtype.str,
+                    piece_tokens=settings.piece_tokens,
+                    dropped=dropped,
+                    columns=(columns or {}).get(source, ()),
+                )
                 for number in range(buckets)
             ]
     return found

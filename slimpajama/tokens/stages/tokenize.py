@@ -25,6 +25,7 @@ from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.npy import write_array
+from slimpajama.tokens.columns import ColumnValues, with_columns
 from slimpajama.tokens.contents import is_among
 from slimpajama.tokens.dedup_reader import KeptShard, kept_documents
 from slimpajama.tokens.documents import DocumentBatch
@@ -78,7 +79,7 @@ class TokenizeSettings:
 class TokenizePayload:
     """One shard, to become sorted runs in the store ``layout``. ``split``: the one that it is published for.
 
-    ``drawn``: whether documents of it may be drawn.
+    ``drawn``: whether documents of it may be drawn. ``columns``: the metadata that is kept of its source.
     """
 
     shard: KeptShard
@@ -86,13 +87,14 @@ class TokenizePayload:
     layout: StoreLayout
     split: int
     drawn: bool
+    columns: tuple[str, ...] = ()
 
 
-class TokenizeResult(StageResult, frozen=True, kw_only=True):
+class TokenizeResult(StageResult, frozen=True, kw_only=True, omit_defaults=True):
     """What came of one shard of a source. ``text_bytes``: UTF-8 bytes that were tokenised.
 
     ``documents``, ``tokens``: that each scope keeps. ``all_tokens``: that either keeps. ``candidates``: the documents
-    that the draw can hold out, as rows ``CANDIDATE``.
+    that the draw can hold out, as rows ``CANDIDATE``. ``values``: of the metadata columns, if there are some.
     """
 
     source: str
@@ -103,6 +105,7 @@ class TokenizeResult(StageResult, frozen=True, kw_only=True):
     tokens: PerScope
     all_tokens: int
     candidates: FileRecord
+    values: FileRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -157,11 +160,14 @@ class TokenizeStage(Stage[TokenizePayload, TokenizeResult]):
         }
         beside = written_files([self.tokenizer.file])
         splits = self.tokens.published
+        columns = {source: self.tokens.columns_of(source) for source in self.tokens.documents.sources}
         return [
             Task(
                 shard_key(shard),
-                TokenizePayload(shard, settings, self.tokens.layout, split, not any(splits)),
-                inputs | {"shard": shard.digest, "split": SPLITS[split], "drawn": not any(splits)},
+                TokenizePayload(shard, settings, self.tokens.layout, split, not any(splits), columns[shard.source]),
+                inputs
+                | {"shard": shard.digest, "split": SPLITS[split], "drawn": not any(splits)}
+                | ({"columns": columns[shard.source]} if columns[shard.source] else {}),
                 survey.text_bytes,
                 (*shard.files, *beside),
             )
@@ -173,13 +179,14 @@ class TokenizeStage(Stage[TokenizePayload, TokenizeResult]):
         """Tokenise one shard."""
         shard = payload.shard
         return tokenize_documents(
-            kept_documents(shard),
+            kept_documents(shard, payload.columns),
             shard.source,
             shard.name,
             payload.settings,
             payload.layout,
             split=payload.split,
             drawn=payload.drawn,
+            columns=payload.columns,
         )
 
 
@@ -192,11 +199,13 @@ def tokenize_documents(
     *,
     split: int = TRAIN,
     drawn: bool = True,
+    columns: Sequence[str] = (),
 ) -> TokenizeResult:
     """Tokenise the documents of one shard of ``source`` into runs of the store ``layout``.
 
-    ``split``: the one that the shard is published for. ``drawn``: whether documents of it may be drawn. Raises
-    :class:`ConservationError` where a batch's flags and clusters contradict each other.
+    ``split``: the one that the shard is published for. ``drawn``: whether documents of it may be drawn. ``columns``:
+    the metadata that is kept. Raises :class:`ConservationError` where a batch's flags and clusters contradict each
+    other, and :class:`ConfigError` where a column has too many values.
     """
     encoder = shared_encoder(settings.tokenizer, settings.backend, settings.memory_bytes)
     earlier = None if settings.earlier is None else read_held_out(settings.earlier)["text"]
@@ -205,6 +214,7 @@ def tokenize_documents(
     listed = [np.zeros(0, dtype=CANDIDATE)]
     counts = {what: {"global": 0, "local": 0} for what in ("documents", "tokens")}
     text_bytes = all_tokens = 0
+    row, values = with_columns(RUN_RECORD, columns), ColumnValues(source, columns)
     for batch in batches:
         beat()
         _check(batch, source)
@@ -212,7 +222,7 @@ def tokenize_documents(
         tokens, lengths = encoder.encode(encoded)
         text_bytes += int(batch.texts.sizes.sum())
         all_tokens += tokens.size
-        documents = np.zeros(len(encoded), dtype=RUN_RECORD)
+        documents = np.zeros(len(encoded), dtype=row)
         for name in ("kept_global", "kept_local", "duplicates_global", "duplicates_local"):
             documents[name] = getattr(batch, name)
         documents["split"] = split
@@ -221,6 +231,8 @@ def tokenize_documents(
         documents["id"] = batch.ids
         documents["cluster"] = batch.clusters
         documents["text"] = text_hashes(encoded)
+        for field, hashes in values.add(batch.metadata):
+            documents[field] = hashes
         for scope in ("global", "local"):
             mask = documents[f"kept_{scope}"]
             counts["documents"][scope] += int(np.count_nonzero(mask))
@@ -245,6 +257,7 @@ def tokenize_documents(
         tokens=_per_scope(counts["tokens"]),
         all_tokens=all_tokens,
         candidates=write_array(layout.candidates(source, shard), CANDIDATE, found.size, [found]),
+        values=values.write(layout.values(source, shard)) if columns else None,
     )
 
 

@@ -1,0 +1,69 @@
+"""What a recipe takes of parts by value, and what is said of the values there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from slimpajama.config.recipe import Recipe
+from slimpajama.errors import ConfigError
+from slimpajama.mixture.parts import selection_of, values_text
+from slimpajama.mixture.plan import plan_mixture
+from slimpajama.text_table import markdown_table
+from slimpajama.tokens.selection import Selection, Where
+from slimpajama.tokens.summary import ColumnValue, PerScope
+
+
+def recipe(**settings: Any) -> Recipe:
+    common = {"name": "r", "tokens": 1000, "sequence_length": 10, "split_by": {"github": "meta.lang"}}
+    return Recipe(**{**common, **settings})
+
+
+def value(name: str, tokens: int) -> ColumnValue:
+    count = PerScope(global_=tokens, local=2 * tokens)
+    return ColumnValue(value=name, hash="0" * 16, documents=count, tokens=count)
+
+
+def test_what_parts_are_by_hand() -> None:
+    named = recipe(
+        weights={"github/python": 50, "github/java": 0, "github/(rest)[duplicates>=2]": 30, "c4[duplicates=1]": 20}
+    )
+    assert selection_of(named, "github/python") == Selection("global", where=Where("meta.lang", ("python",)))
+    rest = selection_of(named, "github/(rest)[duplicates>=2]")
+    assert rest == Selection("global", (2, None), where=Where("meta.lang", ("java", "python"), others=True))
+    assert selection_of(named, "c4[duplicates=1]") == Selection("global", (1, 1))
+
+
+def test_the_rest_is_that_of_all_phases() -> None:
+    phases = [
+        {"name": "one", "weights": {"github/python": 100}, "tokens": 500},
+        {"name": "two", "weights": {"github/(rest)": 100}, "tokens": 500},
+    ]
+    where = selection_of(recipe(tokens=None, phases=phases), "github/(rest)").where
+    assert where == Where("meta.lang", ("python",), others=True)
+
+
+def test_a_rule_shares_out_among_parts() -> None:
+    available = {"github": 1000, "github/python": 600, "github/(rest)": 400, "c4": 5000}
+    even = recipe(rule="proportional", sources=["github/python", "github/(rest)"], tokens=500)
+    plan = plan_mixture(even, available)
+    assert {one.name: one.sequences for one in plan.sources} == {"github/python": 30, "github/(rest)": 20}
+    both = recipe(rule="unimax", epochs={"github/python": 1})
+    with pytest.raises(
+        ConfigError, match=r"such as github/\(rest\) for what no other part has, or name the sources of"
+    ):
+        plan_mixture(both, available)
+
+
+def test_values_in_a_line() -> None:
+    few = [value("python", 600), value("(none)", 300), value("a, b", 100)]
+    assert values_text(few, "global") == "python (60 %), (none) (30 %), 'a, b' (10 %)"
+    many = [value(f"v{number}", number) for number in range(20)]
+    assert values_text(many, "local").startswith("v19 (10 %), v18 (9.47 %)")
+    assert values_text(many, "local").endswith("v12 (6.32 %) and 12 more")
+    assert "\n" not in values_text([value("two\nlines", 1)], "global")
+
+
+def test_a_table_of_markdown_holds_any_name() -> None:
+    assert markdown_table([("source", "n"), ("github/a|b\nc", "1")])[2] == "| github/a\\|b c | 1 |"
