@@ -27,7 +27,7 @@ from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.local_cache import local_copy
 from slimpajama.text.normalisation import Normalisation, normaliser
 
-__all__ = ["EXCERPT", "MatchRows", "MatchesWriter", "Screen", "join_matches", "read_matches"]
+__all__ = ["EXCERPT", "MatchRows", "MatchesWriter", "Screen", "join_matches", "largest_overlaps", "read_matches"]
 
 EXCERPT = 160
 """Bytes of the text that are kept from the first shared run on."""
@@ -122,6 +122,17 @@ def read_matches(path: Path) -> pa.Table:
     """All matches of a file."""
     with pa.memory_map(str(local_copy(path))) as source, pa.ipc.open_file(source) as file:
         return file.read_all()
+
+
+def largest_overlaps(path: Path | None) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+    """The documents that a file of matches names, in ascending order, and the largest overlap of each with an item."""
+    if path is None:
+        return np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.float32)
+    table = read_matches(path)
+    ids, overlaps = table.column("id").to_numpy(), table.column("overlap").to_numpy()
+    order = np.lexsort((-overlaps, ids))
+    found, first = np.unique(ids[order], return_index=True)
+    return found, overlaps[order][first]
 
 
 def join_matches(paths: Sequence[Path], path: Path) -> FileRecord:

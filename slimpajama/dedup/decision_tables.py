@@ -57,6 +57,7 @@ class Decision:
     size_local: int | None = None
     exact_copies: int | None = None
     cluster_sources: tuple[str, ...] | None = None
+    evaluation_overlap: float | None = None
     document_id: str | None = None
 
     @classmethod

@@ -15,9 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slimpajama.dedup.files.groups import Groups
-from slimpajama.dedup.files.sketches import BAD, CONTAMINATED, SHORT, SOUND
+from slimpajama.dedup.files.sketches import BAD, CONTAMINATED, DOCUMENT_ID, SHORT, SOUND
 
-__all__ = ["MATCHES", "SCHEMA", "VERDICTS", "InScope", "Verdicts", "decide", "source_lists"]
+__all__ = ["MATCHES", "SCHEMA", "VERDICTS", "InScope", "Verdicts", "decide", "decisions_schema", "source_lists"]
 
 VERDICTS = ("kept", "short", "bad", "duplicate", "contaminated")
 
@@ -47,6 +47,15 @@ SCHEMA = pa.schema(
         ("cluster_sources", pa.list_(pa.string())),
     ]
 )
+
+EVALUATION_OVERLAP = pa.field("evaluation_overlap", pa.float32())
+"""With decontamination only: the largest share of an item that a document holds, null where it holds none."""
+
+
+def decisions_schema(decontaminated: bool, with_document_ids: bool) -> pa.Schema:
+    """The columns of a table of decisions, by what the run was asked for."""
+    schema = SCHEMA.append(EVALUATION_OVERLAP) if decontaminated else SCHEMA
+    return schema.append(DOCUMENT_ID) if with_document_ids else schema
 
 
 @dataclass(frozen=True, slots=True)

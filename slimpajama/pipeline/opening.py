@@ -42,7 +42,8 @@ class Decisions:
     ``dataset``: all rows, as a ``pyarrow.dataset.Dataset``. Columns: ``id``, ``shard``, ``position``, ``source``,
     ``status``, ``bytes``, ``cleaned_chars``, ``kept_global``, ``kept_local``, ``cluster_global``, ``cluster_local``,
     ``match_global``, ``match_local``, ``similarity_global``, ``similarity_local``, ``size_global``, ``size_local``,
-    ``exact_copies``, ``cluster_sources`` and, with ``id_field``, ``document_id``. ``folder``: of the deduplication.
+    ``exact_copies``, ``cluster_sources`` and, with ``decontaminate``, ``evaluation_overlap``, with ``id_field``,
+    ``document_id``. ``folder``: of the deduplication.
     """
 
     dataset: pads.Dataset

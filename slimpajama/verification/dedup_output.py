@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,8 @@ from slimpajama.corpus.records import read_records
 from slimpajama.corpus.shard_formats import written_shard
 from slimpajama.dedup.files.layout import BOTH, DedupLayout
 from slimpajama.dedup.files.manifest import read_manifest
-from slimpajama.dedup.files.sketches import DOCUMENT_ID
 from slimpajama.dedup.summary import Count, read_summary
-from slimpajama.dedup.verdicts import MATCHES, SCHEMA, VERDICTS
+from slimpajama.dedup.verdicts import MATCHES, VERDICTS, decisions_schema
 from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import InputNotFound
 from slimpajama.storage.atomic import content_digest, file_record
@@ -130,7 +130,7 @@ def _check_decisions(item: PartItem, path: Path, account: _Account) -> Iterator[
         return
     last: dict[int, int] = {}
     with opened(path) as source, pq.ParquetFile(source) as file:
-        if file.schema_arrow not in (SCHEMA, SCHEMA.append(DOCUMENT_ID)):
+        if file.schema_arrow not in [decisions_schema(*has) for has in product((False, True), repeat=2)]:
             yield f"{path} has other columns than decisions have; {REMEDY}"
             return
         for batch in file.iter_batches():

@@ -130,17 +130,43 @@ def test_documents_that_hold_items_are_removed_and_the_evidence_says_why(
     assert "100% of mmlu, test.jsonl line 1, from byte" in explained
 
 
+def overlaps(folder: Path) -> dict[int, float]:
+    """What the decisions say of each document that holds an item."""
+    rows = slimpajama.open_decisions(folder / "out").dataset.to_table(columns=["id", "evaluation_overlap"]).to_pylist()
+    return {row["id"]: row["evaluation_overlap"] for row in rows if row["evaluation_overlap"] is not None}
+
+
+def largest(folder: Path) -> dict[int, float]:
+    """The same from the table of matches."""
+    found: dict[int, float] = {}
+    for row in pq.read_table(folder / "out/decontamination/matches.parquet").to_pylist():
+        found[row["id"]] = max(found.get(row["id"], 0.0), row["overlap"])
+    return found
+
+
+def test_decisions_say_how_much_of_an_item_a_document_holds(folder: Path) -> None:
+    run(folder, overlap=0.5)
+    assert overlaps(folder) == largest(folder)
+    assert sorted(set(overlaps(folder).values())) == [0.75, 1.0]
+    deduplicate(folder / "in", folder / "out", workers=1, sampled_removals=0, part_bytes=1 << 16)
+    assert "evaluation_overlap" not in slimpajama.open_decisions(folder / "out").dataset.schema.names
+
+
 def test_documents_are_only_marked_where_that_is_asked_for(folder: Path) -> None:
     plain = deduplicate(folder / "in", folder / "plain", workers=1, sampled_removals=0, part_bytes=1 << 16)
     summary = run(folder, action="mark")
     assert sorted(matches(folder)) == sorted(FOUND)
     assert summary.total == plain.total
-    contract = ("decisions/", "global/", "local/", "work/rows/")
+    contract = ("global/", "local/", "work/rows/")
     of_both = [
         {name: content for name, content in files_below(folder / out).items() if name.startswith(contract)}
         for out in ("plain", "out")
     ]
     assert of_both[0] == of_both[1]
+    tables = [slimpajama.open_decisions(folder / out).dataset.to_table() for out in ("plain", "out")]
+    assert tables[0] == tables[1].drop_columns("evaluation_overlap")
+    assert overlaps(folder) == largest(folder)
+    assert len(largest(folder)) == 5
     assert "which are marked" in summary_table(summary)
     assert slimpajama.verify(folder / "out").findings == []
 

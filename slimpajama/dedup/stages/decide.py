@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from slimpajama.corpus.discovery import POSITION_BITS
 from slimpajama.corpus.pieces import Bundle
+from slimpajama.dedup.contamination import largest_overlaps
 from slimpajama.dedup.dedup_run import DedupRun
 from slimpajama.dedup.files.groups import GroupsFiles
 from slimpajama.dedup.files.sketches import BAD, DOCUMENT_ID, SOUND, row_batches
@@ -28,19 +29,21 @@ from slimpajama.dedup.stages.diff import DiffResult, spans_of
 from slimpajama.dedup.stages.group import GroupResult, groups_files
 from slimpajama.dedup.stages.sketch import SketchResult
 from slimpajama.dedup.tally import Nested, Tally, nested
-from slimpajama.dedup.verdicts import MATCHES, SCHEMA, VERDICTS, InScope, decide, source_lists
+from slimpajama.dedup.verdicts import MATCHES, VERDICTS, InScope, decide, decisions_schema, source_lists
 from slimpajama.engine.heartbeat import beat
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
 from slimpajama.storage.atomic import atomic_file, content_digest
 from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import path_of
 
 __all__ = ["DecidePayload", "DecideResult", "DecideStage"]
 
 
 @dataclass(frozen=True, slots=True)
 class DecidePayload:
-    """The rows of one bundle, and where their decisions go."""
+    """The rows of one bundle, and where their decisions go. ``matches_file``: of its documents that hold evaluation
+    items, if some do; ``decontaminated``: items were looked for."""
 
     bundle: Bundle
     rows_file: Path
@@ -50,6 +53,8 @@ class DecidePayload:
     sources: SourceRanges
     with_document_ids: bool = False
     checked: bool = False
+    decontaminated: bool = False
+    matches_file: Path | None = None
 
 
 class DecideResult(StageResult, frozen=True, kw_only=True):
@@ -87,6 +92,7 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
         dedup, layout = self.dedup, self.dedup.layout
         names, sources = dedup.source_names, dedup.sources
         groups = groups_files(dedup, self.groups)
+        decontaminated = dedup.config.decontaminate is not None
         return [
             Task(
                 bundle.name,
@@ -99,6 +105,8 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
                     sources=sources,
                     with_document_ids=dedup.config.id_field is not None,
                     checked=dedup.config.checked,
+                    decontaminated=decontaminated,
+                    matches_file=path_of(own.matches.path) if decontaminated and own.matches else None,
                 ),
                 {
                     "version": self.version,
@@ -107,9 +115,10 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
                     "sources": list(names),
                     "ranges": asdict(sources),
                     **_named(bundle),
+                    **({"matches": content_digest(_matches_of(own))} if decontaminated else {}),
                 },
                 bundle.input_bytes,
-                written_files([own.sketches, *(result.table for result in self.groups)]),
+                written_files([own.sketches, *_matches_of(own), *(result.table for result in self.groups)]),
             )
             for bundle, own, digest in zip(dedup.corpus.bundles, self.sketched, self.diff.digests, strict=True)
         ]
@@ -121,7 +130,8 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
 
         kept, duplicates = (hashlib.blake2b(digest_size=16) for _ in range(2))
         global_groups, local_groups = (files.read(spans_of(payload.bundle)) for files in payload.groups)
-        schema = SCHEMA.append(DOCUMENT_ID) if payload.with_document_ids else SCHEMA
+        schema = decisions_schema(payload.decontaminated, payload.with_document_ids)
+        matching, overlaps = largest_overlaps(payload.matches_file)
         more = [DOCUMENT_ID.name] if payload.with_document_ids else []
         names = payload.source_names
         tally = Tally(len(names), payload.sources.reported_count)
@@ -154,6 +164,7 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
                     *(pa.array(scope.size, mask=~scope.kept) for scope in (in_global, in_local)),
                     pa.array(in_global.copies, mask=~in_global.kept),
                     source_lists(verdicts.sources, names, in_global.kept),
+                    *([_overlaps_of(ids, matching, overlaps)] if payload.decontaminated else []),
                     *document_ids,
                 ]
                 writer.write_batch(pa.record_batch(columns, schema))
@@ -166,6 +177,18 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
             duplicates=duplicates.hexdigest(),
             decisions=file.record,
         )
+
+
+def _matches_of(sketched: SketchResult) -> list[FileRecord]:
+    return [sketched.matches] if sketched.matches is not None else []
+
+
+def _overlaps_of(ids: NDArray[np.uint64], matching: NDArray[np.uint64], overlaps: NDArray[np.float32]) -> pa.Array:
+    """Of each document what it has of the evaluation item that it has most of; null where it has none."""
+    holds = np.isin(ids, matching)
+    found = np.zeros(ids.size, dtype=np.float32)
+    found[holds] = overlaps[np.searchsorted(matching, ids[holds])]
+    return pa.array(found, mask=~holds)
 
 
 def _named(bundle: Bundle) -> dict[str, object]:
