@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 import slimpajama
 from slimpajama.config.dedup import Config
+from slimpajama.mixture.planned import PlannedMixture
 
 HEAD = """# Python reference
 
@@ -47,6 +48,7 @@ def schemas() -> dict[str, str]:
         "dedup-summary.json": _schema(slimpajama.DedupSummary),
         "token-summary.json": _schema(slimpajama.TokenSummary),
         "mixture-summary.json": _schema(slimpajama.MixtureSummary),
+        "mixture-plan.json": _schema(PlannedMixture),
     }
 
 

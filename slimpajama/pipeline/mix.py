@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.engine.machine import PeakMemory
@@ -23,6 +25,7 @@ from slimpajama.mixture.packing_shares import PackingShares
 from slimpajama.mixture.parts import train_stream
 from slimpajama.mixture.plan import Plan, plan_from_store
 from slimpajama.mixture.plan_text import HeldOutCounts, plan_warnings
+from slimpajama.mixture.planned import PlannedMixture
 from slimpajama.mixture.ratios import RATIOS_FILE, ratios_table
 from slimpajama.mixture.stages.build import BuildStage
 from slimpajama.mixture.stages.shared_holdout import held_out_sequences
@@ -86,7 +89,16 @@ class Mixtures:
         """The figures as plain values."""
         return {
             "tokens": self.store.as_dict() if self.store else {},
+            "plans": {name: msgspec.to_builtins(plan) for name, plan in self.planned.items()},
             "mixtures": {name: mixture.as_dict() for name, mixture in self.manifests.items()},
+        }
+
+    @property
+    def planned(self) -> dict[str, PlannedMixture]:
+        """The plans by name, with what the shared holdout and either packing mean to them."""
+        return {
+            name: PlannedMixture.of(plan, self.held_out.get(name), self.packing.get(name, {}))
+            for name, plan in self.plans.items()
         }
 
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ import slimpajama
 from slimpajama import deduplicate
 from slimpajama.cli.main import app
 from slimpajama.engine.local import LocalEngine
+from slimpajama.mixture.planned import PlannedMixture
 from slimpajama.sample import write_sample
 from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore, open_store
@@ -105,6 +107,21 @@ def test_both_packings_are_told_before_anything_is_built(base: Path) -> None:
     assert [line.split(":")[0] for line in lines] == ["packing concat", "packing best-fit"]
     shares = [float(line.split()[2]) for line in lines]
     assert shares[0] > shares[1] > 0
+
+
+def test_a_dry_run_prints_the_plans_for_programs(base: Path) -> None:
+    printed = json.loads(mix(base, "planned", "--dry-run", "--json").stdout)
+    assert printed["mixtures"] == {}
+    plan = msgspec.convert(printed["plans"]["planned"], PlannedMixture)
+    assert (plan.sequence_length, plan.plan.sequences) == (LENGTH, 60_000 // LENGTH)
+    assert sum(source.sequences for source in plan.plan.sources) == plan.plan.sequences
+    assert [source.source for source in plan.plan.sources] == ["github", "c4"]
+    assert {source.source for source in plan.holdout if source.weight} == {"c4", "github"}
+    assert plan.packing["concat"].padding == 0 < plan.packing["best-fit"].padding
+    assert plan.packing["concat"].cut > plan.packing["best-fit"].cut
+    built = json.loads(mix(base, "planned", "--json").stdout)
+    assert built["plans"] == printed["plans"]
+    assert built["mixtures"]["planned"]["plan"] == printed["plans"]["planned"]["plan"]
 
 
 def test_pieces_that_do_not_fit_a_sequence_are_refused_before_work(base: Path) -> None:
