@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from slimpajama.errors import InputError
 from slimpajama.report.figures.whole import Report
-from slimpajama.report.opened_output import OpenedOutput, open_output
+from slimpajama.report.opened_output import OpenedDedup, OpenedOutput, open_output
+from slimpajama.report.sections.clusters import clusters
+from slimpajama.report.sections.evidence import evidence
 from slimpajama.report.sections.glance import glance
+from slimpajama.report.sections.looked_at import LookedAt, look_at
+from slimpajama.report.sections.lsh_curve import lsh_curve
 from slimpajama.report.sections.mixtures import mixtures as measured_mixtures
 from slimpajama.report.sections.overlap import overlap
+from slimpajama.report.sections.removals import DrawnRemovals, drawn_removals
 from slimpajama.report.sections.sources import sources
 from slimpajama.report.sections.time import time_spent
 from slimpajama.report.sections.tokens import tokens as measured_tokens
@@ -44,15 +50,38 @@ def _of_dedup(opened: OpenedOutput) -> dict[str, Callable[[], object] | str]:
     names = ("glance", "sources", "overlap", "clusters", "evidence", "lsh", "time")
     if dedup is None:
         return dict.fromkeys(names, opened.missing["dedup"])
+    removals = _Removals(dedup)
     return {
         "glance": lambda: glance(opened, dedup),
         "sources": lambda: sources(dedup.summary),
         "overlap": lambda: overlap(dedup.summary),
-        "clusters": "not measured yet",
-        "evidence": "not measured yet",
-        "lsh": "not measured yet",
+        "clusters": lambda: clusters(dedup, removals.drawn, removals.looked_if_there),
+        "evidence": lambda: evidence(removals.drawn, removals.looked),
+        "lsh": lambda: lsh_curve(dedup, removals.looked_if_there.pairs if removals.looked_if_there else ()),
         "time": lambda: time_spent(opened, dedup),
     }
+
+
+class _Removals:
+    """What was drawn and compared, once for all sections."""
+
+    def __init__(self, dedup: OpenedDedup) -> None:
+        self._dedup = dedup
+
+    @functools.cached_property
+    def drawn(self) -> DrawnRemovals:
+        return drawn_removals(self._dedup)
+
+    @functools.cached_property
+    def looked_if_there(self) -> LookedAt | None:
+        try:
+            return self.looked
+        except InputError:
+            return None
+
+    @functools.cached_property
+    def looked(self) -> LookedAt:
+        return look_at(self._dedup, self.drawn)
 
 
 def _of_mixtures(opened: OpenedOutput) -> dict[str, Callable[[], object] | str]:

@@ -1,0 +1,151 @@
+"""Pairs to look at: removed documents beside their survivors, with what differs between them.
+
+Chosen from the pairs that were compared: in turn one of each source and tenth of similarity, and one of each of the
+largest clusters, until there are ``MOST_PAIRS``; so the rare kinds are all there. Of each text at most
+``MOST_CHARACTERS`` are shown, around the differences; characters that take more room in a page (four bytes, or a box
+for what cannot be seen) count for more. Costs a comparison of at most ``MOST_WORDS`` words of each text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from slimpajama.evidence.opened_output import Pair, place_of
+from slimpajama.report.figures.deduplication import EvidencePair, EvidenceSection, Snippet
+from slimpajama.report.sections.looked_at import LookedAt
+from slimpajama.report.sections.removals import SEED, DrawnRemovals
+from slimpajama.text.differences import differences
+
+__all__ = ["MOST_CHARACTERS", "chosen_pairs", "evidence", "shown"]
+
+MOST_PAIRS = 150
+MOST_CHARACTERS = 4000
+MOST_WORDS = 400
+CONTEXT = 80
+"""Characters that are alike on either side of a difference."""
+
+LONGEST = 900
+"""Characters of one difference; of a longer one, the beginning and the end."""
+
+UNSEEN = 20
+"""What a character counts for that is shown as a box with its number."""
+
+
+def evidence(drawn: DrawnRemovals, looked: LookedAt) -> EvidenceSection:
+    """The pairs, the least alike first."""
+    pairs = [_pair(one) for one in chosen_pairs(looked)]
+    return EvidenceSection(
+        seed=SEED,
+        removals=drawn.removals,
+        most_characters=MOST_CHARACTERS,
+        pairs=tuple(sorted(pairs, key=lambda one: (one.jaccard, one.id))),
+    )
+
+
+def chosen_pairs(looked: LookedAt, most: int = MOST_PAIRS) -> list[Pair]:
+    """Pairs of every source and similarity, and of the largest clusters."""
+    cells: dict[tuple[str, int], list[Pair]] = {}
+    for pair in looked.pairs:
+        cells.setdefault((pair.document.source, min(9, int(pair.jaccard * 10 + 1e-9))), []).append(pair)
+    for cluster, own in looked.members.items():
+        cells[f"cluster {cluster}", 0] = sorted(own, key=lambda one: (one.jaccard, one.document.id))[:3]
+    chosen: dict[int, Pair] = {}
+    depth = 0
+    while len(chosen) < most and any(len(own) > depth for own in cells.values()):
+        for key in sorted(cells):
+            if depth < len(cells[key]) and len(chosen) < most:
+                chosen.setdefault(cells[key][depth].document.id, cells[key][depth])
+        depth += 1
+    return list(chosen.values())
+
+
+def _pair(pair: Pair) -> EvidencePair:
+    document, survivor = shown(pair.document_text, pair.survivor_text)
+    return EvidencePair(
+        scope=pair.scope,
+        match=pair.document.match(pair.scope) or "near",
+        id=f"{pair.document.id:#x}",
+        source=pair.document.source,
+        path=pair.document.shard,
+        place=place_of(pair.document),
+        survivor_id=f"{pair.survivor.id:#x}",
+        survivor_source=pair.survivor.source,
+        survivor_path=pair.survivor.shard,
+        survivor_place=place_of(pair.survivor),
+        jaccard=pair.jaccard,
+        shared_in_document=pair.document_in_survivor,
+        shared_in_survivor=pair.survivor_in_document,
+        bands=len(pair.bands),
+        cluster_documents=pair.survivor.size(pair.scope) or 2,
+        document=document,
+        survivor=survivor,
+    )
+
+
+def shown(first: str, second: str, most: int = MOST_CHARACTERS) -> tuple[tuple[Snippet, ...], tuple[Snippet, ...]]:
+    """What is shown of two texts: runs that are the same, runs that differ, and how much is left out between."""
+    found = differences(first, second, context=CONTEXT, most_words=MOST_WORDS)
+    runs: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
+    for place in found.places:
+        for side, own in zip(runs, (place.first, place.second), strict=True):
+            side += [("left_out", " " * place.skipped), ("same", place.before), ("differs", own), ("same", place.after)]
+    if not found.places:
+        for side in runs:
+            side.append(("same", first[: min(LONGEST, most // 4)]))
+    return _snippets(runs[0], len(first), most), _snippets(runs[1], len(second), most)
+
+
+def _snippets(runs: Sequence[tuple[str, str]], length: int, most: int) -> tuple[Snippet, ...]:
+    """Runs as snippets: long ones are cut, and so is what comes after ``most`` characters of ``length``."""
+    found: list[Snippet] = []
+    used, passed = 0.0, 0
+    for kind, text in _cut(runs):
+        if not text:
+            continue
+        if kind == "left_out":
+            _leave_out(found, len(text))
+            passed += len(text)
+            continue
+        kept = _within(text, most - used)
+        if kept:
+            used += sum(map(_room, kept))
+            passed += len(kept)
+            before = found.pop().text if found and found[-1].kind == kind else ""
+            found.append(Snippet(kind=kind, text=before + kept, characters=len(before) + len(kept)))
+        if len(kept) < len(text):
+            break
+    _leave_out(found, length - passed)
+    return tuple(found)
+
+
+def _cut(runs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    for kind, text in runs:
+        if kind == "left_out" or len(text) <= LONGEST:
+            yield kind, text
+        else:
+            yield kind, text[: LONGEST * 2 // 3]
+            yield "left_out", text[LONGEST * 2 // 3 : -LONGEST // 3]
+            yield kind, text[-LONGEST // 3 :]
+
+
+def _leave_out(found: list[Snippet], characters: int) -> None:
+    if characters > 0 and found and found[-1].kind == "left_out":
+        characters += found.pop().characters
+    if characters > 0:
+        found.append(Snippet(kind="left_out", text="", characters=characters))
+
+
+def _within(text: str, room: float) -> str:
+    """The beginning of a text that fits."""
+    for place, character in enumerate(text):
+        room -= _room(character)
+        if room < 0:
+            return text[:place]
+    return text
+
+
+def _room(character: str) -> float:
+    """What a character counts for: 1, and more for what takes more bytes in a page."""
+    if character < "\x7f":
+        return 1 if character >= " " or character in "\n\t\r" else UNSEEN
+    return len(character.encode("utf-8", "replace")) / 1.5 if character.isprintable() else UNSEEN
