@@ -1,4 +1,4 @@
-"""From batches to streams: what must be in the store, in what order, and the same on any way there."""
+"""From batches to a store: what must be in it, and the same on any way there."""
 
 from __future__ import annotations
 
@@ -10,172 +10,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from slimpajama.errors import ConfigError, ConservationError, InputError
 from slimpajama.tokens.contents import sorted_contents
-from slimpajama.tokens.encoding import Encoder
 from slimpajama.tokens.holdout import RESERVE, SPLITS, VALIDATION, load_holdout
 from slimpajama.tokens.layout import StoreLayout
-from slimpajama.tokens.pieces import PIECE, piece_keys
 from slimpajama.tokens.selection import SCOPES, Selection
-from slimpajama.tokens.stages.finish import check_store
-from slimpajama.tokens.stages.holdout import HoldoutPayload, HoldoutStage, source_candidates
-from slimpajama.tokens.stages.shuffle import BucketPayload, BucketResult, ShuffleStage, plan_buckets
-from slimpajama.tokens.stages.tokenize import TokenizeSettings, text_hashes, tokenize_documents
-from slimpajama.tokens.store import TokenStore, TokenStream, open_store
-from slimpajama.tokens.summary import PerScope, TokenSummary
+from slimpajama.tokens.stages.tokenize import TokenizeSettings, tokenize_documents
+from slimpajama.tokens.store import open_store
+from slimpajama.tokens.summary import PerScope
 from slimpajama.tokens.tokenizer import TokenizerFile
-from tests.tokens.token_corpus import RULE, Document, batch_of, batches, build, corpus, small_tokenizer
-
-SIZES = (400, 150, 30, 5)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> TokenizerFile:
-    return small_tokenizer(tmp_path_factory.mktemp("tokenizer"))
-
-
-Built = tuple[TokenStore, dict[str, list[Document]], TokenSummary, Path]
-
-
-@pytest.fixture(scope="module")
-def built(tokenizer: TokenizerFile, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    folder = tmp_path_factory.mktemp("store")
-    made = corpus(1, SIZES)
-    summary = build(folder / "tokens", made, tokenizer, drawn_to=folder / "drawn.npy")
-    return open_store(folder / "tokens"), made, summary, folder / "drawn.npy"
-
-
-def content(document: Document) -> tuple[int, ...]:
-    return tuple(text_hashes([document.text.encode()])[0].tolist())
-
-
-def members(made: dict[str, list[Document]], drawn: Path, source: str, split: str, scope: str) -> list[Document]:
-    """Said slowly: who belongs in a stream."""
-    rows = np.load(drawn)
-    states = dict(zip(rows["cluster"].tolist(), rows["state"].tolist(), strict=True))
-    held_out = {tuple(row["text"].tolist()) for row in rows if 0 < row["state"] < RESERVE}
-    chosen = []
-    for document in made[source]:
-        state = states.get(document.cluster, 0)
-        if not (document.kept_global or scope == "local"):
-            continue
-        if split == "train" and not state and content(document) not in held_out:
-            chosen.append(document)
-        if split != "train" and state == SPLITS.index(split) and document.id == document.cluster:
-            chosen.append(document)
-    return chosen
-
-
-def pieces_of(
-    tokenizer: TokenizerFile, documents: list[Document], piece_tokens: int, given: dict[int, int], seed: int = 3
-) -> list[list[int]]:
-    """Said slowly: documents as pieces in the order of their hashes. ``given``: how many tokens each gives."""
-    found = []
-    for document in documents:
-        tokens, _ = Encoder(tokenizer, "tokenizers").encode([document.text.encode()])
-        ids = tokens.tolist()[: given.get(document.id, tokens.size)]
-        row = np.zeros(1, dtype=PIECE)
-        row["text"] = content(document)
-        for number, begin in enumerate(range(0, len(ids), piece_tokens)):
-            row["piece"] = number
-            key = int(piece_keys(row, seed, "shuffle")[0])
-            found.append((key, document.id, ids[begin : begin + piece_tokens]))
-    return [ids for *_, ids in sorted(found)]
-
-
-def parts_of(stream: TokenStream, epoch: int = 0) -> list[list[int]]:
-    tokens, starts = stream.read(0, stream.tokens, epoch)
-    return [part.tolist() for part in np.split(tokens, starts[1:])] if starts.size else []
-
-
-@pytest.mark.parametrize("scope", SCOPES)
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("source", ["s0", "s1", "s2", "s3"])
-def test_a_stream_is_its_documents_in_the_order_of_their_hashes(
-    built: Built, tokenizer: TokenizerFile, source: str, split: str, scope: str
-) -> None:
-    store, made, _, drawn = built
-    documents = members(made, drawn, source, split, scope)
-    rows = np.load(drawn)
-    given = dict(zip(rows["cluster"].tolist(), rows["tokens"].tolist(), strict=True)) if split != "train" else {}
-    expected = pieces_of(tokenizer, documents, 64, given)
-    stream = store.stream(source, split, Selection(scope))
-    assert (stream.documents, stream.tokens) == (len(documents), sum(map(len, expected)))
-    tokens, starts = stream.read(0, stream.tokens, 0)
-    assert tokens.dtype == np.uint32
-    assert starts.dtype == np.int64
-    assert parts_of(stream) == expected
-
-    for epoch in (1, 2):
-        shuffled = parts_of(stream, epoch)
-        assert sorted(shuffled) == sorted(expected)
-        if len(expected) > 20:
-            assert shuffled != expected
-
-
-def test_another_seed_of_a_recipe_reads_other_sequences_of_the_same_documents(built: Built) -> None:
-    orders = [
-        parts_of(built[0].stream("s0", "train", Selection("local"), seed), epoch)
-        for seed in (None, 1, 2)
-        for epoch in (0, 1)
-    ]
-    assert len({str(order) for order in orders}) == 6
-    assert len({str(sorted(order)) for order in orders}) == 1
-    tenth = len(orders[0]) // 10
-    beginnings = [{str(part) for part in order[:tenth]} for order in orders]
-    assert all(len(one & other) < 0.5 * tenth for one in beginnings for other in beginnings if one is not other)
-    again = parts_of(built[0].stream("s0", "train", Selection("local"), 2), 1)
-    assert again == orders[5]
-
-
-def test_epochs_differ_and_move_documents_far(built: Built) -> None:
-    stream = built[0].stream("s0", "train", Selection("local"))
-    orders = []
-    for epoch in range(4):
-        tokens, starts = stream.read(0, stream.tokens, epoch)
-        orders.append([part.tobytes() for part in np.split(tokens, starts[1:])])
-    assert len({tuple(order) for order in orders}) == 4
-    assert len(built[0].buckets("s0", "train")) > 2
-    moved = np.abs([place - orders[1].index(document) for place, document in enumerate(orders[0])])
-    assert moved.mean() > 0.2 * len(orders[0])
-
-
-@settings(max_examples=150)
-@given(data=st.data())
-def test_any_range_is_a_slice_of_the_whole(built: Built, data: st.DataObject) -> None:
-    source, split = data.draw(st.sampled_from(["s0", "s1", "s3"])), data.draw(st.sampled_from(["train", "test"]))
-    scope, epoch = data.draw(st.sampled_from(SCOPES)), data.draw(st.integers(0, 2))
-    stream = built[0].stream(source, split, Selection(scope))
-    whole, starts = whole_of(stream, (source, split, scope, epoch))
-    for _ in range(5):
-        begin, end = sorted(data.draw(st.tuples(*[st.integers(0, stream.tokens)] * 2)))
-        tokens, heads = stream.read(begin, end, epoch)
-        assert np.array_equal(tokens, whole[begin:end])
-        assert heads.tolist() == [head - begin for head in starts.tolist() if begin <= head < end]
-
-
-_WHOLE: dict[tuple[str, str, str, int], tuple[Any, Any]] = {}
-
-
-def whole_of(stream: TokenStream, key: tuple[str, str, str, int]) -> tuple[Any, Any]:
-    if key not in _WHOLE:
-        _WHOLE[key] = stream.read(0, stream.tokens, key[3])
-    return _WHOLE[key]
-
-
-def test_each_document_has_what_it_stands_for(built: Built) -> None:
-    store, made, _, _ = built
-    for source, documents in made.items():
-        kept = {document.id: document.kept_global for document in documents}
-        rows = [row for path in (store.path / "sources" / source).rglob("*.documents.npy") for row in np.load(path)]
-        assert rows
-        for row in rows:
-            assert row["duplicates_global"] == 3 * kept[int(row["id"])]
-            assert row["duplicates_local"] == 1 + int(row["id"]) % 7
+from tests.tokens.token_corpus import (
+    RULE,
+    Built,
+    Document,
+    batch_of,
+    build,
+    content,
+    corpus,
+    members,
+    pieces_of,
+)
 
 
 def test_a_document_kept_globally_alone_is_in_the_global_stream_alone(tokenizer: TokenizerFile, tmp_path: Path) -> None:
@@ -314,96 +168,6 @@ def test_no_holdout_at_all(tokenizer: TokenizerFile, tmp_path: Path) -> None:
 def test_a_source_without_documents(tokenizer: TokenizerFile, tmp_path: Path) -> None:
     build(tmp_path, {**corpus(5, (40,)), "empty": []}, tokenizer)
     assert open_store(tmp_path).stream("empty", "train", Selection("local")).tokens == 0
-
-
-@pytest.mark.parametrize(("start", "stop", "epoch"), [(-1, 5, 0), (5, 4, 0), (0, 10**9, 0), (0, 1, -1)])
-def test_reading_outside_of_a_stream(built: Built, start: int, stop: int, epoch: int) -> None:
-    stream = built[0].stream("s0", "train", Selection("local"))
-    with pytest.raises(ConfigError, match=f"which has {stream.tokens} in each epoch"):
-        stream.read(start, stop, epoch)
-
-
-def test_streams_that_do_not_exist(built: Built) -> None:
-    with pytest.raises(ConfigError, match=r"no source 'x' .* it has s0, s1, s2, s3"):
-        built[0].stream("x", "train", Selection("local"))
-    with pytest.raises(ConfigError, match="no split 'dev'"):
-        built[0].stream("s0", "dev", Selection("local"))
-    with pytest.raises(ConfigError, match="no scope 'both'"):
-        built[0].stream("s0", "train", Selection("both"))
-
-
-def test_a_store_that_is_missing_old_or_broken(tokenizer: TokenizerFile, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is missing or not readable"):
-        open_store(tmp_path)
-    build(tmp_path, corpus(5, (40,)), tokenizer)
-    store = open_store(tmp_path)
-    StoreLayout(tmp_path).bucket("s0", "train", 0).tokens.unlink()
-    with pytest.raises(InputError, match="cannot read the token store"):
-        store.stream("s0", "train", Selection("local")).read(0, 1, 0)
-    (tmp_path / "store.json").write_text('{"version": 0}')
-    with pytest.raises(InputError, match="is of another version"):
-        open_store(tmp_path)
-
-
-def test_contradicting_flags_are_refused(tokenizer: TokenizerFile, tmp_path: Path) -> None:
-    for kept_global, cluster in ((True, 1), (False, 2)):
-        with pytest.raises(ConservationError, match="document 0x2 of source s is"):
-            build(tmp_path, {"s": [Document(2, "text", kept_global, cluster)]}, tokenizer)
-
-
-def test_a_cluster_on_both_sides_is_found_in_what_was_written(tokenizer: TokenizerFile, tmp_path: Path) -> None:
-    summary = build(tmp_path, corpus(1, SIZES), tokenizer)
-    store = open_store(tmp_path)
-    check_store(store.layout, store.sources, store.index.sources)
-    held_out = np.load(store.layout.bucket("s0", "test", 0).documents)["cluster"][0]
-    path = store.layout.bucket("s1", "train", 0).documents
-    whole = np.load(path)
-
-    def check(field: str, place: int, value: Any) -> None:
-        pieces = whole.copy()
-        pieces[field][place] = value
-        np.save(path, pieces)
-        check_store(store.layout, store.sources, store.index.sources)
-
-    with pytest.raises(ConservationError, match=f"global cluster {int(held_out):#x} has a document in s1/train"):
-        check("cluster", -1, held_out)
-    with pytest.raises(ConservationError, match=r"has a document in s1/train and one, or its text"):
-        check("text", -1, np.load(store.layout.holdout)["text"][0])
-    with pytest.raises(ConservationError, match="does not hold the tokens"):
-        check("tokens", 0, whole["tokens"][0] + 1)
-    first = int(np.flatnonzero((whole["piece"] == 0) & ~whole["ends"])[0])
-    last = int(np.flatnonzero((whole["piece"] > 0) & whole["ends"])[0])
-    for field, place in (("piece", first), ("piece", last), ("id", first), ("id", last)):
-        with pytest.raises(ConservationError, match="s1/train lacks a piece of a document"):
-            check(field, place, whole[field][place] + 1)
-    assert summary.buckets > 4
-
-
-def test_a_lost_document_is_noticed_and_leaves_no_store(tokenizer: TokenizerFile, tmp_path: Path) -> None:
-    def losing(payload: BucketPayload) -> BucketResult:
-        bucket = ShuffleStage.run(payload)
-        fewer = replace(bucket.documents, local=bucket.documents.local - 1)
-        return replace(bucket, documents=fewer)
-
-    with pytest.raises(ConservationError, match="documents went in but"):
-        build(tmp_path, corpus(1, (60,)), tokenizer, sort=losing)
-    assert not (tmp_path / "store.json").exists()
-
-
-def test_runs_and_their_absence_are_told(tokenizer: TokenizerFile, tmp_path: Path) -> None:
-    layout = StoreLayout(tmp_path)
-    rule = replace_rule(RULE, share=0)
-    options = TokenizeSettings(tokenizer, "gigatoken", rule, 1, memory_bytes=1 << 16)
-    result = tokenize_documents(batches(corpus(1, (100,))["s0"], 9), "s", "p", options, layout)
-    assert len(result.runs) > 1
-    holdout = HoldoutStage.run(HoldoutPayload(source_candidates(["s"], [result]), rule, False, None, layout.drawn))
-    items = plan_buckets(["s"], [result], holdout, options, layout)
-    assert {(item.source, item.split) for item in items} == {("s", "train")}
-    layout.run("s", result.runs[1].name).tokens.unlink()
-    with pytest.raises(InputError, match="shard p of source s are no longer in"):
-        plan_buckets(["s"], [result], holdout, options, layout)
-    nothing = tokenize_documents(iter(()), "s", "q", options, layout)
-    assert (nothing.runs, nothing.text_bytes) == ((), 0)
 
 
 def test_one_document_larger_than_a_run_and_a_bucket(tokenizer: TokenizerFile, tmp_path: Path) -> None:

@@ -14,12 +14,15 @@ from slimpajama.corpus.texts import Texts
 from slimpajama.engine.local import LocalEngine
 from slimpajama.tokens.documents import DocumentBatch
 from slimpajama.tokens.draw import HoldoutRule
-from slimpajama.tokens.encoding import Backend
+from slimpajama.tokens.encoding import Backend, Encoder
+from slimpajama.tokens.holdout import RESERVE, SPLITS
 from slimpajama.tokens.layout import StoreLayout
+from slimpajama.tokens.pieces import PIECE, piece_keys
 from slimpajama.tokens.stages.finish import FinishPayload, FinishStage, KeptFile
 from slimpajama.tokens.stages.holdout import HoldoutPayload, HoldoutStage, source_candidates
 from slimpajama.tokens.stages.shuffle import BucketPayload, BucketResult, ShuffleStage, plan_buckets
-from slimpajama.tokens.stages.tokenize import TokenizeResult, TokenizeSettings, tokenize_documents
+from slimpajama.tokens.stages.tokenize import TokenizeResult, TokenizeSettings, text_hashes, tokenize_documents
+from slimpajama.tokens.store import TokenStore
 from slimpajama.tokens.summary import TokenSummary
 from slimpajama.tokens.tokenizer import TokenizerFile, load_tokenizer
 from slimpajama.tokens.tokenizer_training import train_tokenizer
@@ -155,3 +158,47 @@ def _items(
         step = max(1, -(-len(documents) // pieces))
         for number, begin in enumerate(range(0, len(documents), step)):
             yield batches(documents[begin : begin + step], batch), name, f"piece-{number}", settings, layout
+
+
+SIZES = (400, 150, 30, 5)
+
+
+Built = tuple[TokenStore, dict[str, list[Document]], TokenSummary, Path]
+
+
+def content(document: Document) -> tuple[int, ...]:
+    return tuple(text_hashes([document.text.encode()])[0].tolist())
+
+
+def members(made: dict[str, list[Document]], drawn: Path, source: str, split: str, scope: str) -> list[Document]:
+    """Said slowly: who belongs in a stream."""
+    rows = np.load(drawn)
+    states = dict(zip(rows["cluster"].tolist(), rows["state"].tolist(), strict=True))
+    held_out = {tuple(row["text"].tolist()) for row in rows if 0 < row["state"] < RESERVE}
+    chosen = []
+    for document in made[source]:
+        state = states.get(document.cluster, 0)
+        if not (document.kept_global or scope == "local"):
+            continue
+        if split == "train" and not state and content(document) not in held_out:
+            chosen.append(document)
+        if split != "train" and state == SPLITS.index(split) and document.id == document.cluster:
+            chosen.append(document)
+    return chosen
+
+
+def pieces_of(
+    tokenizer: TokenizerFile, documents: list[Document], piece_tokens: int, given: dict[int, int], seed: int = 3
+) -> list[list[int]]:
+    """Said slowly: documents as pieces in the order of their hashes. ``given``: how many tokens each gives."""
+    found = []
+    for document in documents:
+        tokens, _ = Encoder(tokenizer, "tokenizers").encode([document.text.encode()])
+        ids = tokens.tolist()[: given.get(document.id, tokens.size)]
+        row = np.zeros(1, dtype=PIECE)
+        row["text"] = content(document)
+        for number, begin in enumerate(range(0, len(ids), piece_tokens)):
+            row["piece"] = number
+            key = int(piece_keys(row, seed, "shuffle")[0])
+            found.append((key, document.id, ids[begin : begin + piece_tokens]))
+    return [ids for *_, ids in sorted(found)]
