@@ -7,19 +7,18 @@ not JSON is an error, since a set that is read by half gives a clean bill to wha
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import orjson
 
 from slimpajama.config.decontaminate import DecontaminateConfig, EvaluationSet
 from slimpajama.corpus.codecs import Codec
-from slimpajama.corpus.file_formats import kind_of, suffix_of
+from slimpajama.corpus.decoded_lines import codec_of_lines, decoded_lines
 from slimpajama.errors import ConfigError, InputNotFound, ShardUnreadable
-from slimpajama.storage.paths import is_remote, opened, path_of, statuses_below
+from slimpajama.storage.paths import is_remote, path_of, statuses_below
 
 __all__ = ["EvaluationFile", "EvaluationItem", "evaluation_files", "read_items"]
 
@@ -53,13 +52,13 @@ def evaluation_files(config: DecontaminateConfig) -> list[EvaluationFile]:
 
 def _files_of(one: EvaluationSet) -> list[tuple[Path, str]]:
     path = path_of(one.path)
-    if _codec(path.name) is not None and (path.is_file() if not is_remote(path) else path.exists()):
+    if codec_of_lines(path.name) is not None and (path.is_file() if not is_remote(path) else path.exists()):
         return [(path, path.name)]
     if is_remote(path):
         names = sorted(statuses_below(path))
     else:
         names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-    files = [(path / name, name) for name in names if _codec(name) is not None]
+    files = [(path / name, name) for name in names if codec_of_lines(name) is not None]
     if not files:
         state = "holds no file of JSON lines" if path.exists() else "does not exist"
         raise InputNotFound(
@@ -67,13 +66,6 @@ def _files_of(one: EvaluationSet) -> list[tuple[Path, str]]:
             "of such files"
         )
     return files
-
-
-def _codec(name: str) -> Codec | None:
-    """How a file of JSON lines is compressed; ``None`` for other files."""
-    suffix = suffix_of(name)
-    kind = kind_of(suffix) if suffix else None
-    return kind.codec if kind is not None and kind.format.name == "jsonl" else None
 
 
 def read_items(file: EvaluationFile) -> list[EvaluationItem]:
@@ -105,27 +97,11 @@ def read_items(file: EvaluationFile) -> list[EvaluationItem]:
 
 def _lines(file: EvaluationFile) -> Iterator[bytes]:
     path = path_of(file.path)
-    codec = cast(Codec, _codec(path.name))
+    codec = cast(Codec, codec_of_lines(path.name))
     try:
-        with opened(path) as raw:
-            yield from io.BufferedReader(_DecodedItems(codec.decoded(raw)))
+        yield from decoded_lines(path, codec)
     except OSError as fault:
         raise ShardUnreadable(f"cannot read the evaluation set {file.path}: {fault}; replace the file") from fault
-
-
-class _DecodedItems(io.RawIOBase):
-    """A stream of a codec as Python's buffered files want it."""
-
-    def __init__(self, stream: Any) -> None:
-        super().__init__()
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, target: Any) -> int:
-        read: int = self._stream.readinto(memoryview(target).cast("B"))
-        return read
 
 
 def _texts_at(record: object, fields: Sequence[tuple[str, ...]]) -> Iterator[str]:
