@@ -19,6 +19,7 @@ import typer
 from slimpajama.cli.dedup import dedup
 from slimpajama.cli.duplicates import duplicates
 from slimpajama.cli.explain import explain
+from slimpajama.cli.measure import measure
 from slimpajama.cli.mix import mix
 from slimpajama.cli.plan import plan
 from slimpajama.cli.presets import presets
@@ -29,7 +30,7 @@ from slimpajama.cli.verify import verify
 
 __all__ = ["app", "main"]
 
-COMMANDS = (sample, presets, dedup, mix, status, plan, verify, explain, duplicates, run)
+COMMANDS = (sample, presets, dedup, mix, status, plan, verify, explain, duplicates, run, measure)
 
 
 def _show_version(wanted: bool) -> None:

@@ -20,7 +20,7 @@ from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any
 
-__all__ = ["all_ours", "imported_numba", "is_all_ours"]
+__all__ = ["admit_all", "all_ours", "imported_numba", "is_all_ours"]
 
 
 class _NotFound(MetaPathFinder):
@@ -44,6 +44,11 @@ def all_ours(*needless: str) -> None:
 def is_all_ours() -> bool:
     """Whether this process is."""
     return any(isinstance(finder, _NotFound) for finder in sys.meta_path)
+
+
+def admit_all() -> None:
+    """Let a command import everything after all: Transformers imports pandas, where it is, to see what it is given."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _NotFound)]
 
 
 def imported_numba() -> Any:

@@ -11,10 +11,14 @@ from collections.abc import Sequence
 
 from slimpajama.errors import ConfigError, InputError
 
-__all__ = ["ROUNDING", "checked_columns", "checked_lengths", "refuse_rows", "refuse_values"]
+__all__ = ["ROUNDING", "NoDirection", "checked_columns", "checked_lengths", "refuse_rows", "refuse_values"]
 
 ROUNDING = 16
 """Units in the last place of a text's longest row that are taken for rounding: a centred row below is a zero row."""
+
+
+class NoDirection(InputError):
+    """A token's state is the mean of its text, so that the text has no measure."""
 
 
 def checked_lengths(shape: Sequence[int], lengths: Sequence[int] | None) -> list[int]:
@@ -57,8 +61,8 @@ def refuse_values(text: int) -> InputError:
     )
 
 
-def refuse_rows(text: int, token: int) -> InputError:
+def refuse_rows(text: int, token: int) -> NoDirection:
     """The error of a text in which a token's state is the mean of all."""
-    return InputError(
+    return NoDirection(
         f"token {token} of text {text} has the mean state of its text, so that it has no direction; leave the text out"
     )
