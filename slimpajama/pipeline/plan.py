@@ -39,6 +39,7 @@ from slimpajama.errors import ConfigError
 from slimpajama.logging import captured
 from slimpajama.mixture.stages.build import BuildStage
 from slimpajama.mixture.stages.shared_holdout import SharedHoldoutStage
+from slimpajama.pipeline.decontamination import refuse_missing_sets
 from slimpajama.pipeline.dedup import deduplicate_on
 from slimpajama.pipeline.mix import make_mixtures
 from slimpajama.pipeline.preflight import check_tokenizer, checked_recipes
@@ -128,6 +129,7 @@ def plan_run(config: RunConfig, folder: Path, assumptions: Assumptions, *, progr
                 source, docs=config.sample.docs, seed=config.sample.seed, engine=engine, progress=lambda size: None
             )
         corpus = discover(source, config.dedup.sources, config.dedup.piece_bytes, layout=config.dedup.layout)
+        refuse_missing_sets(config.dedup)
         report_left_out(corpus, config.dedup.strict_input)
         if recipes:
             set_names = {one.name: one.set_name for one in corpus.sources}
@@ -190,7 +192,7 @@ def _measure(config: RunConfig, recipes: Sequence[Recipe], scratch: Path, stages
     bands, _ = banding(config.dedup)
     speed = linking_speed(scratch, bands, KEYED_DOCUMENTS * made)
     out = scratch / "out"
-    settings = config.dedup.model_copy(update={"workers": 1, "memory": None, "against": None, "decontaminate": None})
+    settings = config.dedup.model_copy(update={"workers": 1, "memory": None, "against": None})
     plain = settings.model_copy(
         update={
             "sources": (),

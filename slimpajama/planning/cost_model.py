@@ -22,8 +22,10 @@ from slimpajama.dedup.files.layout import BOTH
 from slimpajama.dedup.lsh import BYTES_PER_KEY, key_ranges
 from slimpajama.dedup.stages.cluster import ClusterStage
 from slimpajama.dedup.stages.decide import DecideStage
+from slimpajama.dedup.stages.evaluation import EvaluationStage
 from slimpajama.dedup.stages.group import GroupStage
 from slimpajama.dedup.stages.link import LinkStage
+from slimpajama.dedup.stages.matches import MatchesStage
 from slimpajama.dedup.stages.order import DEDUP_STAGES
 from slimpajama.dedup.stages.sketch import SketchStage
 from slimpajama.dedup.stages.write import WriteStage
@@ -45,7 +47,16 @@ from slimpajama.tokens.stages.order import TOKEN_STAGES
 
 __all__ = ["Measured", "On", "RunPlan", "SourceEstimate", "StageCost", "Wanted", "run_plan"]
 
-STAGES: tuple[type[Stage[Any, Any]], ...] = (*DEDUP_STAGES, *TOKEN_STAGES, SharedHoldoutStage, BuildStage)
+SCREENING: tuple[type[Stage[Any, Any]], ...] = (EvaluationStage, MatchesStage)
+"""With decontamination only. What looking documents up costs is in the time of the sketch stage."""
+
+STAGES: tuple[type[Stage[Any, Any]], ...] = (
+    *SCREENING,
+    *DEDUP_STAGES,
+    *TOKEN_STAGES,
+    SharedHoldoutStage,
+    BuildStage,
+)
 """All stages of a run. Each says itself what it scales with, and whether it is a single task."""
 
 On = Literal["all workers", "one machine", "one process"]
@@ -180,7 +191,10 @@ def run_plan(config: Config, sources: Mapping[str, SourceEstimate], measured: Me
     costs: dict[str, float] = {}
     for stage in STAGES:
         title = stage.title
-        if title in sample.seconds:
+        if stage in SCREENING:
+            if title in sample.seconds:
+                costs[title] = sample.seconds[title] * factors[stage.scales_with]
+        elif title in sample.seconds:
             rates = rates_of(title, measured.corpora, by_text="text" in stage.scales_with)
             if title in by_speed:
                 costs[title] = rates.seconds(wanted.pieces, 0, 0) + by_speed[title]

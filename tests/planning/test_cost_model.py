@@ -123,6 +123,19 @@ def test_the_seconds_of_a_stage_are_divided_among_those_that_run_it() -> None:
     assert planned().reading == pytest.approx(0.25e9 * 4 / 10_010)
 
 
+def test_looking_for_evaluation_items_costs_what_it_cost_for_the_sample() -> None:
+    """The items once, what was found by documents, and the look-ups in the sketch stage, by text."""
+    corpora = observed(RATES | {"read and sketch": Rates(0.0, 0.1, 0.0, 1.2e-5)})
+    screened = {"evaluation items": 7.0, "evaluation matches": 0.2}
+    corpora = (*corpora[:3], replace(corpora[-1], seconds={**corpora[-1].seconds, **screened}))
+    plan = run_plan(Config(memory=8 * GIB), sources(500_000, 10**9), replace(MEASURED, corpora=corpora), WANTED)
+    costs = {cost.stage: cost for cost in plan.stages}
+    assert (costs["evaluation items"].core_seconds, costs["evaluation items"].on) == (7.0, "one process")
+    assert costs["evaluation matches"].core_seconds == pytest.approx(0.2 * 500)
+    assert costs["read and sketch"].core_seconds == pytest.approx(100 * 0.1 + 10**9 * 1.2e-5)
+    assert not [cost.stage for cost in planned().stages if cost.stage.startswith("evaluation")]
+
+
 def test_a_share_that_is_said_to_be_kept_scales_what_is_kept_and_bounds_the_links() -> None:
     plan = planned(replace(WANTED, kept=0.45))
     seconds = {cost.stage: cost.core_seconds for cost in plan.stages}
