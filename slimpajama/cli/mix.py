@@ -72,6 +72,10 @@ def mix(
             "splits by is kept anyway.",
         ),
     ] = None,
+    holdout_overlap: Annotated[
+        float | None,
+        typer.Option(help="Keep out of train what shares this part of its word runs with a held-out text (default 0.5)."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the mixtures (default 1).")] = None,
     format: Annotated[
         str, typer.Option(help="Files to write: parquet, megatron, olmo, nanotron, nanogpt or mds.")
@@ -126,6 +130,7 @@ def mix(
             holdout=holdout,
             holdout_from=holdout_from,
             columns=tuple(column) if column else None,
+            holdout_overlap=holdout_overlap,
         )
         talks = not quiet and not json
         with results_only():

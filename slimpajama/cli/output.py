@@ -90,6 +90,10 @@ def mixture_lines(made: Mixtures, output: Path) -> str:
             for source, account in made.store.sources.items()
             for column, values in account.columns.items()
         ]
+        near = {name: account.local.documents.near_held_out for name, account in made.store.sources.items()}
+        if any(near.values()):
+            of_sources = ", ".join(f"{count:,} of {name}" for name, count in near.items() if count)
+            lines.append(f"not in train, as they say nearly what a held-out document says: {of_sources}")
     if len(made.plans) > MOST_TABLES:
         lines += ["", aligned(swarm_table(made.plans))]
         if made.manifests:

@@ -69,6 +69,13 @@ class TokenConfig(BaseModel):
         description="shards in folders `validation` and `test` beside one called `train` are these splits, and nothing "
         "is drawn; false: they are documents like others",
     )
+    holdout_overlap: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="a document is left out of train that shares this part of the 13-word runs of itself, or of a "
+        "held-out text, with that text; 0: none is",
+    )
     shuffle_seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the order of the token store")
     piece_tokens: int = Field(
         default=2048,

@@ -1,16 +1,20 @@
 """From a finished deduplication to a token store: survey → tokenizer → tokenise → holdout → shuffle → token store.
 
 A store that was made of the same documents with the same settings is used as it is. One that was not is made anew as a
-whole: tokenizer, holdout and shuffle are drawn from all documents.
+whole: tokenizer, holdout and shuffle are drawn from all documents. It stays usable until its buckets are replaced, or
+its tokenizer, whichever is first. Between holdout and shuffle, documents are read once more to find those that say
+nearly what a held-out one says, unless nothing is held out or the setting is 0.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from slimpajama.config.tokens import TokenConfig
+from slimpajama.errors import InputError
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.runner import Stages, Unfinished
 from slimpajama.stages.written_files import damage_of, written_files
@@ -20,10 +24,13 @@ from slimpajama.storage.reading import reading
 from slimpajama.tokens.dedup_reader import DedupOutput
 from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.stages.finish import FinishResult, FinishStage, KeptFile, store_inputs, write_holdout
-from slimpajama.tokens.stages.holdout import HoldoutStage
+from slimpajama.tokens.stages.held_out_texts import HeldOutTextsStage
+from slimpajama.tokens.stages.holdout import HoldoutResult, HoldoutStage
+from slimpajama.tokens.stages.near_held_out import NearHeldOutStage
+from slimpajama.tokens.stages.shared_runs import SharedRunsStage
 from slimpajama.tokens.stages.shuffle import BucketResult, ShuffleStage
 from slimpajama.tokens.stages.survey import SurveyStage
-from slimpajama.tokens.stages.tokenize import TokenizeStage
+from slimpajama.tokens.stages.tokenize import TokenizeResult, TokenizeStage
 from slimpajama.tokens.stages.tokenizer import TokenizerResult, TokenizerStage
 from slimpajama.tokens.store import open_store
 from slimpajama.tokens.summary import TokenSummary
@@ -49,13 +56,14 @@ def make_store(documents: DedupOutput, config: TokenConfig, out: Path, *, stages
     tokenizer = stages.run_one(choosing, tokens.markers(choosing))
     if finished is not None and _restored(finished, tokenizer, layout, stages):
         return finished.summary
-    stages.remove(layout.index)
+    _remove_if_of_other_ids(layout, tokenizer, stages)
     tokenizing = TokenizeStage(tokens, surveyed, tokenizer)
     tokenized = stages.run(tokenizing, tokens.markers(tokenizing))
     drawing = HoldoutStage(tokens, tokenized)
     holdout = stages.run_one(drawing, tokens.markers(drawing))
-    # Contents that are to be kept out of train for other reasons are given to the shuffle as ``dropped``.
-    shuffling = ShuffleStage(tokens, tokenized, holdout, tokenizing.settings)
+    near = _near_held_out(tokens, tokenized, holdout, stages)
+    stages.remove(layout.index)  # the shuffle replaces the buckets of an earlier store
+    shuffling = ShuffleStage(tokens, tokenized, holdout, tokenizing.settings, near)
     buckets = stages.run(shuffling, tokens.markers(shuffling))
     seconds = time.perf_counter() - began
     finishing = FinishStage(tokens, holdout, tokenizer, tokenized, buckets, seconds)
@@ -64,6 +72,28 @@ def make_store(documents: DedupOutput, config: TokenConfig, out: Path, *, stages
     stages.remove_tree(layout.runs)
     _remove_other_buckets(layout, buckets, stages)
     return made.summary
+
+
+def _near_held_out(
+    tokens: TokenRun, tokenized: Sequence[TokenizeResult], holdout: HoldoutResult, stages: Stages
+) -> FileRecord | None:
+    """The contents that say nearly what a held-out text says; nothing is read where none is to be found."""
+    if not tokens.config.holdout_overlap or not any(holdout.shards.values()):
+        return None
+    held_out = HeldOutTextsStage(tokens, holdout)
+    texts = stages.run(held_out, tokens.markers(held_out))
+    searching = SharedRunsStage(tokens, tokenized, holdout, texts)
+    shared = stages.run(searching, tokens.markers(searching))
+    deciding = NearHeldOutStage(tokens, texts, shared)
+    return stages.run_one(deciding, tokens.markers(deciding)).contents_file
+
+
+def _remove_if_of_other_ids(layout: StoreLayout, tokenizer: TokenizerResult, stages: Stages) -> None:
+    """Remove the index of an earlier store whose ids are not those of the tokenizer that lies there now."""
+    with contextlib.suppress(InputError):
+        if open_store(layout.root).index.tokenizer == tokenizer.tokenizer.digest:
+            return
+    stages.remove(layout.index)
 
 
 def _finished(tokens: TokenRun, stages: Stages) -> FinishResult | None:

@@ -255,7 +255,7 @@ def _result(
     rule: HoldoutRule | None,
     gone: int = 0,
 ) -> Drawn:
-    states: dict[int, tuple[bytes, int, int]] = {}
+    states: dict[int, tuple[bytes, int, int, int]] = {}
     shards: dict[str, tuple[int, ...]] = {}
     accounts: dict[str, SourceHoldout] = {}
     for source, own in drawn.items():
@@ -264,7 +264,7 @@ def _result(
         for row, state, part in own:
             cluster = int(row["cluster"])
             if state != EXCLUDED or cluster not in states:  # what is in a split, or for one, is not excluded as well
-                states[cluster] = (row["text"].tobytes(), state, part)
+                states[cluster] = (row["text"].tobytes(), state, part, int(row["tokens"]))
             if state in (VALIDATION, TEST):
                 documents[SPLITS[state]] += 1
                 given[SPLITS[state]] += part
@@ -279,8 +279,8 @@ def _result(
             reserve=reserve,
         )
     rows = np.zeros(len(states), dtype=DRAWN)
-    for place, (cluster, (content, state, part)) in enumerate(states.items()):
-        rows[place] = (cluster, np.frombuffer(content, dtype="<u8"), state, part)
+    for place, (cluster, (content, state, part, whole)) in enumerate(states.items()):
+        rows[place] = (cluster, np.frombuffer(content, dtype="<u8"), state, part, whole)
     without = {
         split: tuple(source for source, one in accounts.items() if not one.documents[split]) for split in SPLITS[1:]
     }

@@ -3,7 +3,7 @@
 Two tables. ``holdout.npy`` of a finished store lists the held-out contents with their splits, so that a later store can
 take them over. While a store is made, the draw's table lists the clusters that are not for train. The survivor of a
 held-out cluster goes to its split, every other member goes nowhere, in either scope; a training document whose exact
-text is held out is left out, too. Costs 40 bytes of memory for each cluster, and one lookup per row of the store.
+text is held out is left out, too. Costs 48 bytes of memory for each cluster, and one lookup per row of the store.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ TRAIN, VALIDATION, TEST, RESERVE, EXCLUDED, DECONTAMINATED, NEAR_HELD_OUT = rang
 HELD_OUT = np.dtype([("text", "<u8", (2,)), ("split", "u1"), ("tokens", "<u8")])
 """A row of ``holdout.npy``: a content, the index of its split, and how many of its tokens the split has."""
 
-DRAWN = np.dtype([("cluster", "<u8"), ("text", "<u8", (2,)), ("state", "u1"), ("tokens", "<u8")])
-"""A row of the draw: a cluster and the content of its survivor; what becomes of it; how many tokens it gives."""
+DRAWN = np.dtype([("cluster", "<u8"), ("text", "<u8", (2,)), ("state", "u1"), ("tokens", "<u8"), ("whole", "<u8")])
+"""A row of the draw: a cluster and the content of its survivor; what becomes of it; how many tokens it gives, and how
+many it has."""
 
 _NONE = np.zeros((0, 2), dtype=np.uint64)
 
@@ -61,12 +62,14 @@ class Holdout:
     """The clusters that are not for train, in ascending order.
 
     ``clusters``: ``uint64[h]``. ``states``: ``uint8[h]``, of their survivors. ``given``: ``int64[h]``, how many tokens
-    of the survivor its split gets. ``contents``: ``uint64[c, 2]``, sorted, of those that are in a split.
+    of the survivor its split gets; ``whole``: ``int64[h]``, how many it has. ``contents``: ``uint64[c, 2]``, sorted, of
+    those that are in a split.
     """
 
     clusters: NDArray[np.uint64]
     states: NDArray[np.uint8]
     given: NDArray[np.int64]
+    whole: NDArray[np.int64]
     contents: NDArray[np.uint64]
 
     @classmethod
@@ -79,6 +82,7 @@ class Holdout:
             np.ascontiguousarray(drawn["cluster"]),
             states,
             drawn["tokens"].astype(np.int64),
+            drawn["whole"].astype(np.int64),
             sorted_contents(drawn["text"][held_out]),
         )
 

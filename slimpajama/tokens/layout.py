@@ -82,6 +82,11 @@ class StoreLayout:
         return self.runs / "drawn.npy"
 
     @property
+    def near_held_out(self) -> Path:
+        """The contents that share much with a held-out text, while the store is made."""
+        return self.runs / "near_held_out.npy"
+
+    @property
     def sources(self) -> Path:
         """The folder of buckets."""
         return self.root / "sources"
@@ -93,6 +98,15 @@ class StoreLayout:
     def values(self, source: str, shard: str) -> Path:
         """The values of the metadata columns of a shard."""
         return self.runs / source / f"{shard}.values.json"
+
+    def held_out_runs(self, source: str, shard: str) -> Path:
+        """The runs of words of the held-out texts of a shard."""
+        return self.runs / source / f"{shard}.held_out.npy"
+
+    def sharing(self, source: str, shard: str) -> tuple[Path, Path]:
+        """The documents of a shard that share runs of words with held-out texts, and those runs."""
+        folder = self.runs / source
+        return folder / f"{shard}.sharing.npy", folder / f"{shard}.shared_runs.npy"
 
     def runs_of(self, source: str) -> Path:
         """The folder of the sorted runs of a source."""

@@ -37,7 +37,7 @@ def drawn_rows(*rows: tuple[int, int, int, int]) -> NDArray[np.void]:
     """Of cluster, text, state and tokens."""
     table = np.zeros(len(rows), dtype=DRAWN)
     for place, (cluster, text, state, tokens) in enumerate(rows):
-        table[place] = (cluster, (text, 0), state, tokens)
+        table[place] = (cluster, (text, 0), state, tokens, tokens)
     return table
 
 

@@ -34,7 +34,10 @@ from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.pieces import begins
 from slimpajama.tokens.reading_store import reading_store
 from slimpajama.tokens.seeded_order import seeded_hash
+from slimpajama.tokens.stages.held_out_texts import HeldOutTextsStage
 from slimpajama.tokens.stages.holdout import HoldoutResult, HoldoutStage
+from slimpajama.tokens.stages.near_held_out import NearHeldOutStage
+from slimpajama.tokens.stages.shared_runs import SharedRunsStage
 from slimpajama.tokens.stages.shuffle import BucketResult, ShuffleStage
 from slimpajama.tokens.stages.survey import SurveyStage
 from slimpajama.tokens.stages.tokenize import TokenizeResult, TokenizeStage
@@ -206,7 +209,17 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
 
 def store_inputs(tokens: TokenRun) -> dict[str, object]:
     """All that a finished store depends on, known before any stage has run."""
-    stages = (SurveyStage, TokenizerStage, TokenizeStage, HoldoutStage, ShuffleStage, FinishStage)
+    stages = (
+        SurveyStage,
+        TokenizerStage,
+        TokenizeStage,
+        HoldoutStage,
+        HeldOutTextsStage,
+        SharedRunsStage,
+        NearHeldOutStage,
+        ShuffleStage,
+        FinishStage,
+    )
     return {
         "versions": {stage.name: stage.version for stage in stages},
         "settings": tokens.config.model_dump(mode="json", exclude={"holdout_from"}),

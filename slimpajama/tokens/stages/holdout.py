@@ -80,7 +80,7 @@ class HoldoutStage(Stage[HoldoutPayload, HoldoutResult]):
 
     name: ClassVar[str] = "holdout"
     title: ClassVar[str] = "holdout"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     result_type = HoldoutResult
     scales_with: ClassVar[Scale] = "documents"
     single: ClassVar[bool] = True

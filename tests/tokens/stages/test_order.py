@@ -21,6 +21,9 @@ def test_the_stages_come_in_their_order_under_the_names_people_know() -> None:
         ("tokenizer", "tokenizer"),
         ("tokenise", "tokenise"),
         ("holdout", "holdout"),
+        ("held-out-texts", "held-out texts"),
+        ("shared-runs", "shared runs"),
+        ("near-held-out", "near held-out"),
         ("shuffle", "shuffle"),
         ("store", "token store"),
     ]
@@ -30,6 +33,9 @@ def test_plans_take_how_a_stage_scales_from_the_stage() -> None:
     assert [(stage.scales_with, stage.single) for stage in TOKEN_STAGES] == [
         ("documents", False),
         ("fixed", True),
+        ("kept text", False),
+        ("documents", True),
+        ("kept text", False),
         ("kept text", False),
         ("documents", True),
         ("kept text", False),

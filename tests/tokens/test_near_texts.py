@@ -1,0 +1,82 @@
+"""Which texts are too near to a held-out one, against a slow twin of sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimpajama.corpus.texts import Texts
+from slimpajama.tokens.near_texts import SharingFiles, near_contents, sharing_of, write_sharing
+from tests.tokens.test_held_out_runs import held_out, runs_of, words
+
+BLOCKS = [" ".join(words(100 + number, 15)) for number in range(12)]
+
+
+def near(held: list[str], shards: list[list[str]], share: float, most_holders: int) -> list[list[bool]]:
+    """Which texts of which shard are near."""
+    index = held_out(held)
+    contents = [
+        np.array([[shard, place] for place in range(len(own))], "u8").reshape(-1, 2) for shard, own in enumerate(shards)
+    ]
+    with TemporaryDirectory() as name:
+        files = []
+        for shard, own in enumerate(shards):
+            files.append(SharingFiles(Path(name) / f"{shard}.a.npy", Path(name) / f"{shard}.b.npy"))
+            half = len(own) // 2  # in two batches
+            parts = [
+                sharing_of(Texts.of(own[part]), contents[shard][part], index)
+                for part in (slice(None, half), slice(half, None))
+            ]
+            write_sharing(files[-1], parts)
+        found = {tuple(one) for one in near_contents(index, files, share, most_holders).tolist()}
+    return [[(shard, place) in found for place in range(len(own))] for shard, own in enumerate(shards)]
+
+
+def slowly(held: list[str], shards: list[list[str]], share: float, most_holders: int) -> list[list[bool]]:
+    held_runs, texts = [runs_of(one) for one in held], [[runs_of(one) for one in own] for own in shards]
+    holders = [own for shard in texts for own in shard]
+    wanted = set().union(*held_runs)
+    common = {run for run in wanted if sum(run in own for own in holders) > most_holders}
+
+    def is_near(own: set[tuple[str, ...]]) -> bool:
+        return any(
+            len(own & one - common) >= share * min(len(own - common), len(one - common)) - 1e-9
+            for one in held_runs
+            if own & one - common
+        )
+
+    return [[is_near(own) for own in shard] for shard in texts]
+
+
+text = st.lists(st.sampled_from(BLOCKS), min_size=1, max_size=5).map(" ".join)
+
+
+@given(
+    st.lists(text, min_size=1, max_size=3),
+    st.lists(st.lists(text, max_size=5), min_size=1, max_size=3),
+    st.sampled_from([0.1, 0.3, 0.5, 0.8, 1.0]),
+    st.integers(1, 6),
+)
+def test_what_is_near_is_what_sets_say(
+    held: list[str], shards: list[list[str]], share: float, most_holders: int
+) -> None:
+    assert near(held, shards, share, most_holders) == slowly(held, shards, share, most_holders)
+
+
+def test_a_page_around_a_held_out_text_an_excerpt_of_it_and_an_other_version_are_near() -> None:
+    a, b, c, d, *others = BLOCKS
+    held = [f"{a} {b} {c}"]
+    page, excerpt, version, quoting = " ".join([*others, *held]), b, f"{d} {b} {c}", " ".join([*others, a[:90]])
+    assert near(held, [[page, excerpt, version, quoting, d, "few words"]], 0.5, 32) == [[True] * 3 + [False] * 3]
+
+
+def test_a_licence_that_many_documents_hold_does_not_count() -> None:
+    licence, others = " ".join(BLOCKS[:3]), BLOCKS[3:]
+    files = [f"{licence} {one}" for one in others[:8]]
+    held = [f"{licence} {others[8][:10]}"]
+    assert near(held, [files], 0.5, 8) == [[True] * 8]
+    assert near(held, [files], 0.5, 7) == [[False] * 8]
