@@ -74,7 +74,7 @@ def mix(
     ] = None,
     holdout_overlap: Annotated[
         float | None,
-        typer.Option(help="Keep out of train what shares this part of its word runs with a held-out text (default 0.5)."),
+        typer.Option(help="Out of train goes what shares this part of its words with a held-out text (default 0.5)."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the mixtures (default 1).")] = None,
     format: Annotated[
