@@ -42,8 +42,8 @@ def dataset_card(recipe: Recipe, plan: Plan, manifest: MixtureManifest, formats:
         lines += [*(f"* Note: {warning}" for warning in manifest.warnings), ""]
     lines += [
         "Every file holds each source within one sequence of its share. Train has no document of the clusters of",
-        "near-duplicates that held-out documents are of. The token store's `summary.json` counts, for each source, what",
-        "else is not in train: `near_held_out` are documents that share much with a held-out one.",
+        "near-duplicates that held-out documents are of. The token store's `summary.json` counts what else is not in",
+        "train: `near_held_out` are documents that share much with a held-out one.",
         "",
         *(_PADDING if recipe.packing != "concat" else ()),
         *(_PROVENANCE if recipe.provenance else ()),
