@@ -21,7 +21,7 @@ from slimpajama.corpus.texts import Texts
 from slimpajama.engine.heartbeat import beat
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.npy import map_array, write_array
-from slimpajama.tokens.contents import sorted_contents
+from slimpajama.tokens.contents import sorted_contents, text_hashes
 from slimpajama.tokens.held_out_runs import HeldOutRuns, distinct_runs
 
 __all__ = ["MOST_HOLDERS", "SHARING", "SharingFiles", "near_contents", "sharing_of", "write_sharing"]
@@ -49,13 +49,14 @@ class Sharing:
     runs: NDArray[np.uint32]
 
 
-def sharing_of(texts: Texts, contents: NDArray[np.uint64], held_out: HeldOutRuns) -> Sharing:
-    """What ``texts``, of these ``contents`` ``uint64[n, 2]``, share with held-out ones."""
+def sharing_of(texts: Texts, held_out: HeldOutRuns) -> Sharing:
+    """What normalised ``texts`` share with held-out ones."""
     numbers, runs = held_out.shared(texts)
     places, counts = np.unique(numbers, return_counts=True)
     rows = np.zeros(places.size, dtype=SHARING)
-    rows["text"], rows["shared"] = contents[places], counts
-    rows["runs"] = np.diff(distinct_runs(texts.chosen(places), held_out.every).offsets)
+    sharing = texts.chosen(places)
+    rows["text"], rows["shared"] = text_hashes(sharing.encoded()), counts
+    rows["runs"] = np.diff(distinct_runs(sharing, held_out.every).offsets)
     return Sharing(rows, runs.astype(np.uint32))
 
 

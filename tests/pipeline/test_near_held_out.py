@@ -12,8 +12,8 @@ import pytest
 
 import slimpajama
 from slimpajama import Recipe, SlimpajamaError
+from slimpajama.tokens.contents import text_hashes
 from slimpajama.tokens.layout import StoreLayout
-from slimpajama.tokens.stages.tokenize import text_hashes
 from slimpajama.tokens.store import open_store
 from slimpajama.tokens.summary import TokenSummary
 from tests.corpus.shards import put

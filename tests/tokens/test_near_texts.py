@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slimpajama.corpus.texts import Texts
+from slimpajama.tokens.contents import is_among, text_hashes
 from slimpajama.tokens.near_texts import SharingFiles, near_contents, sharing_of, write_sharing
 from tests.tokens.test_held_out_runs import held_out, runs_of, words
 
@@ -19,21 +19,15 @@ BLOCKS = [" ".join(words(100 + number, 15)) for number in range(12)]
 def near(held: list[str], shards: list[list[str]], share: float, most_holders: int) -> list[list[bool]]:
     """Which texts of which shard are near."""
     index = held_out(held)
-    contents = [
-        np.array([[shard, place] for place in range(len(own))], "u8").reshape(-1, 2) for shard, own in enumerate(shards)
-    ]
     with TemporaryDirectory() as name:
         files = []
         for shard, own in enumerate(shards):
             files.append(SharingFiles(Path(name) / f"{shard}.a.npy", Path(name) / f"{shard}.b.npy"))
             half = len(own) // 2  # in two batches
-            parts = [
-                sharing_of(Texts.of(own[part]), contents[shard][part], index)
-                for part in (slice(None, half), slice(half, None))
-            ]
+            parts = [sharing_of(Texts.of(part), index) for part in (own[:half], own[half:])]
             write_sharing(files[-1], parts)
-        found = {tuple(one) for one in near_contents(index, files, share, most_holders).tolist()}
-    return [[(shard, place) in found for place in range(len(own))] for shard, own in enumerate(shards)]
+        found = near_contents(index, files, share, most_holders)
+    return [is_among(text_hashes([one.encode() for one in own]), found).tolist() for own in shards]
 
 
 def slowly(held: list[str], shards: list[list[str]], share: float, most_holders: int) -> list[list[bool]]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from slimpajama.corpus.texts import Texts
 from slimpajama.engine.local import LocalEngine
+from slimpajama.tokens.contents import text_hashes
 from slimpajama.tokens.documents import DocumentBatch
 from slimpajama.tokens.draw import HoldoutRule
 from slimpajama.tokens.encoding import Backend, Encoder
@@ -21,7 +22,7 @@ from slimpajama.tokens.pieces import PIECE, piece_keys
 from slimpajama.tokens.stages.finish import FinishPayload, FinishStage, KeptFile
 from slimpajama.tokens.stages.holdout import HoldoutPayload, HoldoutStage, source_candidates
 from slimpajama.tokens.stages.shuffle import BucketPayload, BucketResult, ShuffleStage, plan_buckets
-from slimpajama.tokens.stages.tokenize import TokenizeResult, TokenizeSettings, text_hashes, tokenize_documents
+from slimpajama.tokens.stages.tokenize import TokenizeResult, TokenizeSettings, tokenize_documents
 from slimpajama.tokens.store import TokenStore
 from slimpajama.tokens.summary import TokenSummary
 from slimpajama.tokens.tokenizer import TokenizerFile, load_tokenizer

@@ -25,7 +25,7 @@ from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.near_texts import SharingFiles, sharing_of, write_sharing
 from slimpajama.tokens.stages.held_out_texts import HeldOutTextsResult
 from slimpajama.tokens.stages.holdout import HoldoutResult
-from slimpajama.tokens.stages.tokenize import TokenizeResult, text_hashes
+from slimpajama.tokens.stages.tokenize import TokenizeResult
 from slimpajama.tokens.token_run import TokenRun, shard_key
 
 __all__ = ["SharedRunsPayload", "SharedRunsResult", "SharedRunsStage", "held_out_files"]
@@ -94,7 +94,7 @@ class SharedRunsStage(Stage[SharedRunsPayload, SharedRunsResult]):
         for batch in kept_documents(payload.shard):
             beat()
             texts = batch.texts.chosen(holdout.places(batch.clusters) < 0)
-            parts.append(sharing_of(texts, text_hashes(texts.encoded()), held_out))
+            parts.append(sharing_of(texts, held_out))
         documents, runs = write_sharing(payload.files, parts)
         return SharedRunsResult(documents_file=documents, runs_file=runs)
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from slimpajama.engine.heartbeat import beat
@@ -26,7 +25,7 @@ from slimpajama.stages.written_files import written_files
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.npy import write_array
 from slimpajama.tokens.columns import ColumnValues, with_columns
-from slimpajama.tokens.contents import is_among
+from slimpajama.tokens.contents import is_among, text_hashes
 from slimpajama.tokens.dedup_reader import KeptShard, kept_documents
 from slimpajama.tokens.documents import DocumentBatch
 from slimpajama.tokens.draw import CANDIDATE, CandidateList, HoldoutRule
@@ -259,16 +258,6 @@ def tokenize_documents(
         candidates=write_array(layout.candidates(source, shard), CANDIDATE, found.size, [found]),
         values=values.write(layout.values(source, shard)) if columns else None,
     )
-
-
-def text_hashes(documents: list[bytes]) -> NDArray[np.uint64]:
-    """``uint64[n, 2]``: a 128-bit hash of each of n UTF-8 texts.
-
-    xxh3, as nobody gains by two texts of one hash: the one in train would be left out. blake2b took a sixth of the
-    stage.
-    """
-    digests = b"".join(map(xxhash.xxh3_128_digest, documents))
-    return np.frombuffer(digests, dtype="<u8").reshape(-1, 2).astype(np.uint64)
 
 
 def _check(batch: DocumentBatch, source: str) -> None:
