@@ -22,8 +22,9 @@ from slimpajama.storage.file_list import files_in
 from slimpajama.storage.file_record import FileRecord
 from slimpajama.storage.reading import reading
 from slimpajama.tokens.dedup_reader import DedupOutput
+from slimpajama.tokens.held_out_rows import write_holdout
 from slimpajama.tokens.layout import StoreLayout
-from slimpajama.tokens.stages.finish import FinishResult, FinishStage, KeptFile, store_inputs, write_holdout
+from slimpajama.tokens.stages.finish import FinishResult, FinishStage, KeptFile, store_inputs
 from slimpajama.tokens.stages.held_out_texts import HeldOutTextsStage
 from slimpajama.tokens.stages.holdout import HoldoutResult, HoldoutStage
 from slimpajama.tokens.stages.near_held_out import NearHeldOutStage

@@ -20,11 +20,12 @@ from slimpajama.errors import ConservationError
 from slimpajama.storage.npy import map_array
 from slimpajama.tokens.column_counts import column_values, count_values
 from slimpajama.tokens.columns import is_whole, value_hash, with_columns
+from slimpajama.tokens.held_out_rows import held_out_rows
 from slimpajama.tokens.holdout import SPLITS, TRAIN, read_held_out
 from slimpajama.tokens.layout import StoreLayout, TokenFiles
 from slimpajama.tokens.pieces import PIECE, begins, piece_keys
 from slimpajama.tokens.selection import SCOPES
-from slimpajama.tokens.stages.finish import check_store, held_out_rows
+from slimpajama.tokens.stages.finish import check_store
 from slimpajama.tokens.store import BucketEntry, TokenStore, open_store
 from slimpajama.tokens.summary import read_token_summary
 from slimpajama.verification.findings import REMEDY, Checked, damage, found_reading, size_of

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -22,17 +22,17 @@ from slimpajama.stages.stage import Scale, Stage, StageResult, Task
 from slimpajama.stages.written_files import written_files
 from slimpajama.storage.atomic import fingerprint, write_json
 from slimpajama.storage.file_record import FileRecord
-from slimpajama.storage.npy import map_array, write_array
+from slimpajama.storage.npy import map_array
 from slimpajama.storage.paths import path_of
 from slimpajama.tokens.column_counts import column_values, count_values
 from slimpajama.tokens.columns import ColumnValues, read_values
 from slimpajama.tokens.contents import is_among, sorted_contents
 from slimpajama.tokens.draw import HoldoutAccount
-from slimpajama.tokens.holdout import HELD_OUT, LEFT_OUT, SPLITS, TRAIN
+from slimpajama.tokens.held_out_rows import Entries, write_holdout
+from slimpajama.tokens.holdout import LEFT_OUT, SPLITS, TRAIN
 from slimpajama.tokens.holdout_warnings import holdout_warnings
 from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.pieces import begins
-from slimpajama.tokens.reading_store import reading_store
 from slimpajama.tokens.seeded_order import seeded_hash
 from slimpajama.tokens.stages.held_out_texts import HeldOutTextsStage
 from slimpajama.tokens.stages.holdout import HoldoutResult, HoldoutStage
@@ -61,13 +61,8 @@ __all__ = [
     "FinishStage",
     "KeptFile",
     "check_store",
-    "held_out_rows",
     "store_inputs",
-    "write_holdout",
 ]
-
-Entries: TypeAlias = Mapping[str, Mapping[str, Sequence[BucketEntry]]]
-"""By source and split, the buckets of a store."""
 
 
 class KeptFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -285,34 +280,6 @@ class _Missing:
 
     def __bool__(self) -> bool:
         return self._ids % 2**64 != 0 or self._pieces != 0
-
-
-def write_holdout(layout: StoreLayout, entries: Entries) -> FileRecord:
-    """Write ``holdout.npy`` of what lies in the buckets of validation and test."""
-    rows = held_out_rows(layout, entries)
-    return write_array(layout.holdout, HELD_OUT, rows.size, [rows])
-
-
-def held_out_rows(layout: StoreLayout, entries: Entries) -> NDArray[np.void]:
-    """The contents that lie in the buckets of validation and test, as rows ``HELD_OUT``, by content.
-
-    Raises :class:`InputError` where one cannot be read.
-    """
-    found = [np.zeros(0, dtype=HELD_OUT)]
-    for source, splits in entries.items():
-        for split in SPLITS[1:]:
-            files = [layout.bucket(source, split, number).documents for number in range(len(splits[split]))]
-            if not files:
-                continue
-            with reading_store():
-                rows = np.concatenate([*map(map_array, files)])
-            contents, which = np.unique(rows["text"], axis=0, return_inverse=True)
-            table = np.zeros(contents.shape[0], dtype=HELD_OUT)
-            table["text"], table["split"] = contents, SPLITS.index(split)
-            np.add.at(table["tokens"], which.ravel(), rows["tokens"].astype(np.uint64))
-            found.append(table)
-    rows = np.concatenate(found)
-    return rows[np.lexsort((rows["text"][:, 1], rows["text"][:, 0]))]
 
 
 def _entries(sources: Sequence[str], buckets: Sequence[BucketResult]) -> dict[str, dict[str, tuple[BucketEntry, ...]]]:
