@@ -16,7 +16,7 @@ from slimpajama.report.sections.looked_at import LookedAt
 from slimpajama.report.sections.removals import SEED, DrawnRemovals
 from slimpajama.text.differences import differences
 
-__all__ = ["MOST_CHARACTERS", "chosen_pairs", "evidence", "shown"]
+__all__ = ["MOST_CHARACTERS", "chosen_pairs", "evidence", "evidence_pair", "shown"]
 
 MOST_PAIRS = 150
 MOST_CHARACTERS = 4000
@@ -33,7 +33,7 @@ UNSEEN = 20
 
 def evidence(drawn: DrawnRemovals, looked: LookedAt) -> EvidenceSection:
     """The pairs, the least alike first."""
-    pairs = [_pair(one) for one in chosen_pairs(looked)]
+    pairs = [evidence_pair(one) for one in chosen_pairs(looked)]
     return EvidenceSection(
         seed=SEED,
         removals=drawn.removals,
@@ -59,7 +59,8 @@ def chosen_pairs(looked: LookedAt, most: int = MOST_PAIRS) -> list[Pair]:
     return list(chosen.values())
 
 
-def _pair(pair: Pair) -> EvidencePair:
+def evidence_pair(pair: Pair) -> EvidencePair:
+    """A compared pair as a report shows it."""
     document, survivor = shown(pair.document_text, pair.survivor_text)
     return EvidencePair(
         scope=pair.scope,

@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from slimpajama.dedup.decision_tables import Decision
-from slimpajama.evidence.opened_output import Pair
+from slimpajama.dedup.decision_tables import Decision, OneScope
+from slimpajama.evidence.opened_output import Evidence, Pair
 from slimpajama.report.opened_output import OpenedDedup
 from slimpajama.report.sections.removals import DrawnRemovals
 
-__all__ = ["LookedAt", "look_at"]
+__all__ = ["LookedAt", "compared_removals", "look_at"]
 
 TEXT_BYTES = 96 << 20
 PAIR_BYTES = 6 << 20
@@ -44,7 +44,7 @@ def look_at(dedup: OpenedDedup, drawn: DrawnRemovals) -> LookedAt:
     most = _most_pairs(dedup)
     sampled, near, members = (_in_turn(own.values())[:most] for own in (drawn.by_source, drawn.near, drawn.by_cluster))
     wanted = list(dict.fromkeys([*sampled, *members, *near]))
-    pairs = {pair.document.id: pair for pair in _compared(dedup, drawn, wanted)}
+    pairs = {pair.document.id: pair for pair in compared_removals(dedup.evidence, drawn.scope, wanted)}
     return LookedAt(
         tuple(pairs[one] for one in sampled if one in pairs),
         tuple(pairs.values()),
@@ -63,10 +63,10 @@ def _in_turn(lists: Iterable[list[int]]) -> list[int]:
     return [one for turn in zip_longest(*lists) for one in turn if one is not None]
 
 
-def _compared(dedup: OpenedDedup, drawn: DrawnRemovals, ids: list[int]) -> list[Pair]:
-    evidence = dedup.evidence
+def compared_removals(evidence: Evidence, scope: OneScope, ids: list[int]) -> list[Pair]:
+    """Removed documents, each with what stays for it, compared by their texts; what is too large is left out."""
     documents = evidence.decisions(ids)
-    survivors = evidence.decisions([one.cluster(drawn.scope) or 0 for one in documents])
+    survivors = evidence.decisions([one.cluster(scope) or 0 for one in documents])
     chosen: list[tuple[Decision, Decision]] = []
     total = 0
     for document, survivor in zip(documents, survivors, strict=True):
@@ -76,6 +76,6 @@ def _compared(dedup: OpenedDedup, drawn: DrawnRemovals, ids: list[int]) -> list[
             chosen.append((document, survivor))
     texts = evidence.texts_of([one for pair in chosen for one in pair])
     return [
-        evidence.pair_of_texts(drawn.scope, document, survivor, texts[document.id], texts[survivor.id])
+        evidence.pair_of_texts(scope, document, survivor, texts[document.id], texts[survivor.id])
         for document, survivor in chosen
     ]

@@ -13,7 +13,7 @@ from slimpajama.config.dedup import Config
 from slimpajama.dedup.summary import DedupSummary, ScopeFigures, SourceFigures
 from slimpajama.report.figures.deduplication import ScopeRow, SourceRow, SourceSection
 
-__all__ = ["PUBLISHED", "PublishedRates", "sources"]
+__all__ = ["PUBLISHED", "TOTAL", "PublishedRates", "percent", "sources"]
 
 TOTAL = "total"
 
