@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from slimpajama.pipeline.mix_api import load_ratios, load_recipe, mix
     from slimpajama.pipeline.opening import Decisions, load_mixture, open_decisions, open_store
     from slimpajama.pipeline.plan import plan
+    from slimpajama.pipeline.report import MadeReport, make_report
     from slimpajama.pipeline.run import RunSummary, run
     from slimpajama.pipeline.status import RunStatus, status
     from slimpajama.pipeline.verify import Verification, verify
@@ -112,6 +113,10 @@ _HOMES = {
         "open_store",
     ),
     "slimpajama.pipeline.plan": ("plan",),
+    "slimpajama.pipeline.report": (
+        "MadeReport",
+        "make_report",
+    ),
     "slimpajama.pipeline.run": (
         "RunSummary",
         "run",
@@ -153,6 +158,7 @@ __all__ = [
     "InputChanged",
     "InputError",
     "InputNotFound",
+    "MadeReport",
     "MixtureConfig",
     "MixtureSummary",
     "Mixtures",
@@ -192,6 +198,7 @@ __all__ = [
     "load_ratios",
     "load_recipe",
     "load_run_config",
+    "make_report",
     "mix",
     "open_decisions",
     "open_store",

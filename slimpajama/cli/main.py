@@ -23,6 +23,7 @@ from slimpajama.cli.measure import measure
 from slimpajama.cli.mix import mix
 from slimpajama.cli.plan import plan
 from slimpajama.cli.presets import presets
+from slimpajama.cli.report import report
 from slimpajama.cli.run import run
 from slimpajama.cli.sample import sample
 from slimpajama.cli.status import status
@@ -30,7 +31,7 @@ from slimpajama.cli.verify import verify
 
 __all__ = ["app", "main"]
 
-COMMANDS = (sample, presets, dedup, mix, status, plan, verify, explain, duplicates, run, measure)
+COMMANDS = (sample, presets, dedup, mix, status, plan, verify, explain, duplicates, run, report, measure)
 
 
 def _show_version(wanted: bool) -> None:

@@ -31,7 +31,7 @@ def run(
     config: Annotated[Path, typer.Argument(help="YAML config of a whole run, or a preset, e.g. sample.")],
     output: Annotated[
         Path,
-        typer.Option("--output", **A_PATH, help="Folder for dedup/, mixtures/ and summary.json."),
+        typer.Option("--output", **A_PATH, help="Folder for dedup/, mixtures/, report/ and summary.json."),
     ],
     input: OtherInput = None,
     preset: OnePreset = None,
@@ -40,6 +40,7 @@ def run(
     ray_address: RayAddress = None,
     set: SetInSection = None,
     keep: Keep = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Leave out the page of the run, report/.")] = False,
     quiet: Quiet = False,
     json: Json = False,
     log_level: LogLevel = None,
@@ -59,6 +60,7 @@ def run(
         from slimpajama.config.run import load_run_config
         from slimpajama.dedup.banding import banding
         from slimpajama.engine.choice import EngineChoice
+        from slimpajama.pipeline.report import PAGE, REPORT_FOLDER
         from slimpajama.pipeline.run import run_all
         from slimpajama.storage.file_names import SUMMARY_FILE
 
@@ -71,7 +73,9 @@ def run(
             typer.echo(catch_line(*banding(settings.dedup)), err=True)
         chosen = EngineChoice(engine.value, ray_address)
         with results_only():
-            summary = run_all(settings, file.parent, output, progress=talks, engine=chosen, keep=keep)
+            summary = run_all(
+                settings, file.parent, output, progress=talks, engine=chosen, keep=keep, report=not no_report
+            )
         if json:
             typer.echo(orjson.dumps(summary.as_dict()).decode())
         elif talks:
@@ -81,3 +85,5 @@ def run(
             typer.echo(closing_lines(summary.dedup, output / "dedup"))
             typer.echo("\n" + mixture_lines(summary.mixtures, output / "mixtures"))
             typer.echo(f"\n{summary.seconds:.1f} s in all; summary: {output / SUMMARY_FILE}")
+            if (page := output / REPORT_FOLDER / PAGE).exists():
+                typer.echo(f"report: {page}")

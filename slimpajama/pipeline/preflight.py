@@ -19,6 +19,7 @@ from slimpajama.errors import ConfigError, OutputError
 from slimpajama.mixture.layout import HOLDOUT_FOLDER, MixtureLayout
 from slimpajama.mixture.plan import with_found_names
 from slimpajama.mixture.ratios import RATIOS_FILE
+from slimpajama.pipeline.report import REPORT_FOLDER
 from slimpajama.storage.atomic import read_json
 from slimpajama.tokens.earlier_holdout import earlier_holdout
 from slimpajama.tokens.holdout import read_held_out
@@ -38,6 +39,7 @@ TAKEN = {
     TOKENS_FOLDER: "the token store lies",
     HOLDOUT_FOLDER: "what is held out lies",
     RATIOS_FILE: "the ratios of all mixtures stand",
+    REPORT_FOLDER: "the report lies",
 }
 """Names in an output of mixtures that no recipe can have."""
 

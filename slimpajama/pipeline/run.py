@@ -19,8 +19,9 @@ from slimpajama.dedup.summary import DedupSummary
 from slimpajama.engine import Engine
 from slimpajama.engine.choice import EngineChoice
 from slimpajama.engine.resources import task_bytes
-from slimpajama.errors import ConfigError
+from slimpajama.errors import ConfigError, SlimpajamaError
 from slimpajama.evidence.request import REQUEST, RunRequest, from_anywhere, write_request
+from slimpajama.logging import LOGGER
 from slimpajama.pipeline.columns import with_columns_of
 from slimpajama.pipeline.decontamination import refuse_missing_sets, with_places
 from slimpajama.pipeline.dedup import dedup_request, deduplicate_on
@@ -35,6 +36,7 @@ from slimpajama.pipeline.preflight import (
     sources_of,
 )
 from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
+from slimpajama.pipeline.report import report_of
 from slimpajama.stages.progress import Progress, progress_for
 from slimpajama.stages.runner import StageRecord, Stages
 from slimpajama.storage.atomic import write_json
@@ -91,17 +93,19 @@ def run(
     progress: bool | Progress = False,
     engine: EngineChoice | None = None,
     keep: bool = False,
+    report: bool = True,
 ) -> RunSummary:
     """Do everything a config asks for: sample or input, deduplication, token store, mixtures, summary.
 
     ``config``: a YAML file, the name of a preset such as ``"sample"``, or a :class:`~slimpajama.RunConfig`.
     ``settings``: values to use instead of the config's, by dotted names such as ``{"dedup.workers": 2}``. ``folder``:
     where relative paths in the config start, by default the folder of its file, or the current one. ``keep``: do not
-    replace finished results of other settings, but raise :class:`~slimpajama.OutputError`. Raises
-    :class:`~slimpajama.SlimpajamaError` of the kind that applies.
+    replace finished results of other settings, but raise :class:`~slimpajama.OutputError`. ``report``: make the page of
+    the run in ``report/``, unless the one there still holds. Raises :class:`~slimpajama.SlimpajamaError` of the kind
+    that applies.
     """
     chosen, beside = run_config(config, settings, folder)
-    return run_all(chosen, beside, path_of(output), progress=progress, engine=engine, keep=keep)
+    return run_all(chosen, beside, path_of(output), progress=progress, engine=engine, keep=keep, report=report)
 
 
 def run_config(
@@ -128,13 +132,15 @@ def run_all(
     progress: bool | Progress = False,
     engine: EngineChoice | None = None,
     keep: bool = False,
+    report: bool = False,
 ) -> RunSummary:
     """Run everything ``config`` asks for into ``output``; paths in it are relative to ``folder``.
 
     ``engine``: this machine, if not another is chosen. Writes ``sample/`` (if asked for), ``dedup/``, ``mixtures/`` and
     ``summary.json``, which is returned. What is done and still holds is not done again. All
     recipes are read and checked, and the tokenizer is loaded, before anything is started. With ``keep``, finished
-    results of other settings are not replaced but refused with :class:`~slimpajama.errors.OutputError`.
+    results of other settings are not replaced but refused with :class:`~slimpajama.errors.OutputError`. With
+    ``report``, the page of the run is made, too; where that fails, all else is done, and a warning says why.
     """
     began = time.perf_counter()
     if config.sample is not None and is_remote(output):
@@ -185,6 +191,11 @@ def run_all(
         seconds=round(time.perf_counter() - began, 3),
     )
     _list_files(output, write_json(output / SUMMARY_FILE, summary.as_dict()), bool(recipes))
+    if report:
+        try:
+            report_of(output)
+        except SlimpajamaError as fault:
+            LOGGER.warning("the run is done, but its report could not be made: %s", fault)
     return summary
 
 

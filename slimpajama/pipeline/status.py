@@ -21,6 +21,7 @@ from slimpajama.errors import SlimpajamaError
 from slimpajama.evidence.request import REQUEST, DedupRequest, MixRequest, RunRequest, command_of, read_request
 from slimpajama.pipeline.dedup import deduplicate_on
 from slimpajama.pipeline.mix import make_mixtures
+from slimpajama.pipeline.report import report_state
 from slimpajama.pipeline.run import recipes_of, source_of
 from slimpajama.stages.runner import StageRecord, Stages, Unfinished
 from slimpajama.storage.paths import path_of
@@ -31,11 +32,12 @@ __all__ = ["RunStatus", "run_status", "status", "status_lines"]
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     """``stages``: those looked at, in order. ``problem``: why no more could be looked at, if so. ``finished``: all is
-    done and holds."""
+    done and holds. ``report``: ``"current"``, ``"stale"`` if it was made of what is there no more, or ``"none"``."""
 
     command: str
     stages: dict[str, StageRecord]
     problem: str
+    report: str = "none"
 
     @property
     def finished(self) -> bool:
@@ -79,7 +81,7 @@ def _status(output: Path, changes: dict[str, object]) -> RunStatus:
         if not stages.records:
             raise
         problem = str(fault)
-    return RunStatus(command_of(request), stages.records, problem)
+    return RunStatus(command_of(request), stages.records, problem, report_state(output))
 
 
 def _dedup(request: DedupRequest, output: Path, changes: Mapping[str, object], stages: Stages) -> None:
@@ -125,6 +127,8 @@ def _with_workers(stages: Stages, config: Config) -> None:
     stages.engine = LocalEngine(worker_count(config))
 
 
+REPORT_WORDS = {"current": "made", "stale": "made of an earlier state; slimpajama report makes it again"}
+
 SHOWN = 5
 """Reasons that are given for a stage."""
 
@@ -147,6 +151,8 @@ def status_lines(status: RunStatus) -> list[str]:
             lines.append(f"{'':{width}}    {who}: {reason}")
         if len(by_reason) > SHOWN:
             lines.append(f"{'':{width}}    and for {len(by_reason) - SHOWN:,} other reasons")
+    if status.report != "none":
+        lines.append(f"{'report'.ljust(width)}  {REPORT_WORDS[status.report]}")
     if status.problem:
         lines.append(status.problem)
     lines.append("everything is done" if status.finished else "run the same command again to go on")

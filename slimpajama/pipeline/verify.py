@@ -23,6 +23,7 @@ from slimpajama.engine.resources import task_bytes
 from slimpajama.errors import InputError, InputNotFound
 from slimpajama.evidence.request import RunRequest, last_request
 from slimpajama.mixture.layout import HOLDOUT_FOLDER, MixtureLayout
+from slimpajama.pipeline.report import REPORT_FOLDER
 from slimpajama.pipeline.verify_removals import removal_findings
 from slimpajama.stages.progress import SILENT, Progress, StageStart, progress_for
 from slimpajama.storage.file_list import FILE_LIST, FileList, read_file_list
@@ -89,6 +90,8 @@ def verify_run(output: Path, engine: Engine, *, memory: int, progress: Progress 
             _check_mixtures(mixtures, summary, checks)
         if whole:
             _check_list(output, checks, _list_of(output / FILE_LIST, output, checks), set(), [], "run")
+        if (output / REPORT_FOLDER / FILE_LIST).exists():
+            _check_report(output / REPORT_FOLDER, checks)
     return verification
 
 
@@ -149,6 +152,19 @@ def _check_list(
     files = listed_files.listed_files(root, listing, known)
     checks.run(f"other files of the {what}", files, listed_files.check_listed, [file.bytes for file in files])
     checks.found(listed_files.foreign_files(root, listing, folders))
+
+
+def _check_report(folder: Path, checks: _Checks) -> None:
+    """The page and its files, against the list that lies with them."""
+    listing = read_file_list(folder / FILE_LIST)
+    remedy = f"slimpajama report {folder.parent} makes it again"
+    if listing is None:
+        checks.found([f"{folder / FILE_LIST} is damaged; {remedy}"])
+        return
+    files = listed_files.listed_files(folder, listing, set())
+    results = checks.run("files of the report", files, listed_files.check_listed, [file.bytes for file in files])
+    if any(result.findings for result in results):
+        checks.found([f"{folder} is not as it was made; {remedy}"])
 
 
 def _check_dedup(folder: Path, checks: _Checks, memory: int) -> DedupSummary | None:

@@ -193,6 +193,7 @@ def test_a_run_makes_sample_deduplication_store_mixtures_and_summary(done: tuple
         "summary.json",
         "request.json",
         "files.json",
+        "report",
     }
     assert {path.name for path in (out / "mixtures").iterdir()} == {
         "tokens",
@@ -234,7 +235,8 @@ def test_a_run_prints_the_tables_and_where_to_look(done: tuple[Path, Result]) ->
         ["github", "25.000", "24.960", "156", "9,984"],
         ["c4", "75.000", "75.040", "469", "30,016"],
     ]
-    assert lines[-1].endswith(f" s in all; summary: {out / 'summary.json'}")
+    assert lines[-2].endswith(f" s in all; summary: {out / 'summary.json'}")
+    assert lines[-1] == f"report: {out / 'report' / 'index.html'}"
 
 
 def test_a_second_run_reuses_everything(config: Path, done: tuple[Path, Result]) -> None:

@@ -25,5 +25,5 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "mixtures": {"recipes": ["mine.yaml", "near.yaml"]},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    slimpajama.run(folder / "config.yaml", folder / "out")
+    slimpajama.run(folder / "config.yaml", folder / "out", report=False)
     return folder / "out"

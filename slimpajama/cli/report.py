@@ -1,0 +1,36 @@
+"""Make the page that shows what a run removed, what stayed and what its mixtures hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slimpajama.cli.errors import reported, results_only
+from slimpajama.cli.options import A_PATH, ARun, Debug, LogLevel, Quiet
+
+__all__ = ["report"]
+
+
+def report(
+    output: ARun,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", **A_PATH, help="Folder for the report (default: report/ in the output)."),
+    ] = None,
+    quiet: Quiet = False,
+    log_level: LogLevel = None,
+    debug: Debug = False,
+) -> None:
+    """Make one HTML page of a finished run: what was removed and why, what stayed, what the mixtures hold.
+
+    The page needs no network; its figures and their numbers lie beside it.
+    """
+    with reported(debug, quiet=quiet, log_level=log_level):
+        from slimpajama.pipeline.report import report_of
+
+        with results_only():
+            page = report_of(output, to, again=True).page
+        if not quiet:
+            typer.echo(f"report: {page}")
