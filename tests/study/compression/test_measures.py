@@ -136,6 +136,13 @@ def test_the_columns_that_are_added_up_are_a_parameter(kind: Callable[..., Any])
             matrix_nuclear_norm(states, columns=columns)
 
 
+@pytest.mark.parametrize(("tokens", "width"), [(64, 512), (256, 512), (512, 512), (1024, 512), (512, 128)])
+def test_noise_has_a_matrix_nuclear_norm_that_follows_the_shape_alone(tokens: int, width: int) -> None:
+    expected = math.sqrt(min(tokens / width, width / tokens))
+    found = float(matrix_nuclear_norm(gaussian(tokens, width)))
+    assert expected * 0.999 <= found <= expected * 1.2  # above it where the longest columns are chosen
+
+
 def test_entropy_does_not_follow_the_frobenius_norm() -> None:
     """Theorem 1 of the paper says so; rows of Z have length 1, so that the Frobenius norm says nothing."""
     one, other = gaussian(30, 4), np.outer(gaussian(30), gaussian(4, seed=2))

@@ -1,0 +1,284 @@
+"""How long each measure of compression takes, by width: ``python -m benchmarks.compression``.
+
+The paper (arXiv 2410.10672) says that the Matrix Nuclear-Norm is 8 to 24 times faster than matrix entropy. Its entropy
+is the SVD of a width × width covariance, with vectors that nobody looks at. The same number comes from the singular
+values alone, from those of the tokens × width states, or from the eigenvalues of the smaller Gram matrix; this measures
+all of them on random states, after checking that they agree. The states are there already: what a model takes to make
+them is measured beside it, as the matrix products of its blocks, since the paper's ratios hold that in both times.
+
+Seconds are of the processor, on one thread; on a GPU, of a clock. Methods take turns, and medians are shown. A method
+that would take longer than ``--limit`` is left out from that width on, and a lower bound stands for it: its last time,
+grown with width^2.5, where the exact law is the cube. ``--write`` puts the table into ``docs/compression.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.machine import describe
+from benchmarks.pages import rewrite
+from slimpajama.study.compression import matrix_entropy, matrix_nuclear_norm, nuclear_norm
+from slimpajama.study.compression.torch_measures import normalised
+from slimpajama.text_table import markdown_table
+
+PAGE = Path(__file__).parents[1] / "docs" / "compression.md"
+LAYERS = {768: 10, 1536: 18, 2048: 24, 4096: 32, 5120: 40, 8192: 80, 12288: 96}
+"""Widths of well-known models, and how many blocks those have: Cerebras-GPT up to 5,120, then Llama 2 70B, GPT-3."""
+
+TOKENS = 1024
+MOST_TURNS = 7
+GROWTH = 2.5
+
+
+def entropy_of(values: Tensor) -> Tensor:
+    """From the eigenvalues of the covariance, as many as there are."""
+    shares = values / values.sum()
+    return 0.0 - torch.special.xlogy(shares, shares).sum()
+
+
+def published_entropy(states: Tensor) -> Tensor:
+    """Line for line as published: the SVD of the covariance, with its vectors."""
+    z = normalised(states)[0]
+    z = torch.nn.functional.normalize(z, dim=1)
+    covariance = z.T @ z / z.shape[0]
+    values = torch.linalg.svd(covariance / covariance.trace()).S
+    return -(values * values.log()).nansum() / math.log(states.shape[1])
+
+
+def entropy_of_covariance(states: Tensor) -> Tensor:
+    """The same without vectors."""
+    z = normalised(states)[0]
+    return entropy_of(torch.linalg.svdvals(z.T @ z)) / math.log(states.shape[1])
+
+
+def entropy_of_states(states: Tensor) -> Tensor:
+    """From the singular values of the states."""
+    return entropy_of(torch.linalg.svdvals(normalised(states)[0]) ** 2) / math.log(states.shape[1])
+
+
+def entropy_of_gram(states: Tensor) -> Tensor:
+    """From the eigenvalues of the smaller Gram matrix, in the precision of the states."""
+    z = normalised(states)[0]
+    gram = z @ z.T if z.shape[0] < z.shape[1] else z.T @ z
+    return entropy_of(torch.linalg.eigvalsh(gram).clamp(min=0)) / math.log(states.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to measure a text. ``entropy``: whether it is the matrix entropy, and has to agree with the others."""
+
+    name: str
+    run: Callable[[Tensor], Tensor]
+    entropy: bool = True
+
+
+METHODS = (
+    Method("MNN", matrix_nuclear_norm, entropy=False),
+    Method("entropy, as published", published_entropy),
+    Method("entropy, svdvals of the covariance", entropy_of_covariance),
+    Method("entropy, svdvals of the states", entropy_of_states),
+    Method("entropy, Gram in float32", entropy_of_gram),
+    Method("entropy, Gram in float64 (ours)", matrix_entropy),
+    Method("nuclear norm, exact (float64)", nuclear_norm, entropy=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodTime:
+    """One method at one width. ``seconds``: the median of ``turns``, or where that is 0, a lower bound."""
+
+    method: str
+    width: int
+    seconds: float
+    turns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompressionTimes:
+    """All times. ``forward``: of the matrix products of a model of each width, under the method ``forward pass``.
+    ``disagreement``: the largest difference between two ways to the same entropy."""
+
+    machine: str
+    tokens: int
+    times: tuple[MethodTime, ...]
+    forward: tuple[MethodTime, ...]
+    disagreement: float
+
+    def at(self, method: str, width: int) -> MethodTime:
+        """The time of a method at a width."""
+        return next(one for one in self.times if (one.method, one.width) == (method, width))
+
+
+def seconds_of(run: Callable[[], object], device: torch.device) -> float:
+    """Of the processor, or of a clock where a GPU works."""
+    if device.type != "cuda":
+        began = time.process_time()
+        run()
+        return time.process_time() - began
+    torch.cuda.synchronize(device)
+    began = time.perf_counter()
+    run()
+    torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+def forward_time(width: int, layers: int, tokens: int, device: torch.device) -> MethodTime:
+    """The products of all blocks: in each, twelve square matrices, of which eight are a feed-forward part."""
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    weight = torch.full((width, width), 0.01, dtype=dtype, device=device)
+    states = torch.ones(tokens, width, dtype=dtype, device=device)
+    found = [seconds_of(lambda: states @ weight, device) for _ in range(4)][1:]
+    return MethodTime("forward pass", width, 12 * layers * statistics.median(found), len(found))
+
+
+def times_at(
+    width: int, tokens: int, device: torch.device, limit: float, before: Sequence[MethodTime], until: float
+) -> tuple[list[MethodTime], float]:
+    """All methods at a width, and the largest difference between entropies. ``before``: at the width below;
+    ``until``: when no further turn begins, by ``time.perf_counter``."""
+    states = torch.randn(tokens, width, generator=torch.Generator().manual_seed(width)).to(device)
+    bounds = {one.method: one.seconds * (width / one.width) ** GROWTH for one in before}
+    skipped = {one.method for one in before if not one.turns}
+    chosen = [one for one in METHODS if one.name not in skipped and bounds.get(one.name, 0.0) <= limit]
+    entropies: list[float] = []
+    turns: dict[str, list[float]] = {one.name: [] for one in chosen}
+    for turn in range(MOST_TURNS + 1):
+        for one in chosen:
+            if turn and time.perf_counter() > until:
+                break
+            found: list[Tensor] = []
+            taken = seconds_of(lambda one=one, found=found: found.append(one.run(states)), device)  # type: ignore[misc]
+            if turn or taken > limit / MOST_TURNS:  # the first turn warms up, unless it is as long as all others
+                turns[one.name].append(taken)
+            if not turn and one.entropy:
+                entropies.append(float(found[0]))
+        chosen = [one for one in chosen if not turns[one.name] or turns[one.name][0] <= limit / MOST_TURNS]
+    made = [
+        MethodTime(one.name, width, statistics.median(turns[one.name]), len(turns[one.name]))
+        if turns.get(one.name)
+        else MethodTime(one.name, width, bounds.get(one.name, 0.0), 0)
+        for one in METHODS
+    ]
+    return made, max(entropies) - min(entropies) if entropies else 0.0
+
+
+def measured(
+    device: torch.device, layers: Mapping[int, int], tokens: int, limit: float, seconds: float = math.inf
+) -> CompressionTimes:
+    """All widths, from the smallest.
+
+    ``layers``: of a model of each width. ``limit``: of one call. ``seconds``: after which each method has one turn.
+    """
+    until = time.perf_counter() + seconds
+    times: list[MethodTime] = []
+    forward: list[MethodTime] = []
+    before: list[MethodTime] = []
+    worst = 0.0
+    for at, width in enumerate(sorted(layers)):
+        left = until - time.perf_counter()
+        own = time.perf_counter() + max(0.0, left) / (len(layers) - at)
+        before, difference = times_at(width, tokens, device, min(limit, max(left, 0.0) / 3), before, own)
+        times += before
+        forward.append(forward_time(width, layers[width], tokens, device))
+        worst = max(worst, difference)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{describe()}, torch {torch.__version__}"
+    return CompressionTimes(name, tokens, tuple(times), tuple(forward), worst)
+
+
+def digits(value: float) -> str:
+    """Three of them, or all of a whole number."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def shown(one: MethodTime) -> str:
+    """Milliseconds, or seconds where they are many."""
+    if not one.seconds:
+        return "-"
+    value = f"{digits(one.seconds)} s" if one.seconds >= 1 else f"{digits(1000 * one.seconds)} ms"
+    return value if one.turns else f"≥ {value}"
+
+
+def ratio(one: MethodTime, other: MethodTime, added: float = 0.0) -> str:
+    """How many times longer ``one`` takes, with ``added`` seconds in both."""
+    if not one.seconds or not other.turns:
+        return "-"
+    value = digits((one.seconds + added) / (other.seconds + added))
+    return value if one.turns else f"≥ {value}"
+
+
+def tables(found: CompressionTimes) -> list[str]:
+    """Times, then ratios to the Matrix Nuclear-Norm, as lines of Markdown."""
+    widths = [one.width for one in found.forward]
+    heading = ["", *(f"{width:,}" for width in widths)]
+    times = [heading] + [
+        [method.name, *(shown(found.at(method.name, width)) for width in widths)] for method in METHODS
+    ]
+    times.append(["forward pass, about", *map(shown, found.forward)])
+    ratios = [heading] + [
+        [method.name, *(ratio(found.at(method.name, width), found.at("MNN", width)) for width in widths)]
+        for method in METHODS[1:]
+    ]
+    for method in (METHODS[1], METHODS[5]):
+        row = [
+            ratio(found.at(method.name, one.width), found.at("MNN", one.width), one.seconds) for one in found.forward
+        ]
+        ratios.append([f"{method.name}, both with a forward pass", *row])
+    return [
+        f"Measured on {found.machine}. One text of {found.tokens:,} tokens, by width.",
+        "",
+        *markdown_table(times),
+        "",
+        "Times that of the Matrix Nuclear-Norm:",
+        "",
+        *markdown_table(ratios),
+        "",
+        f"The ways to the entropy differ by {found.disagreement:.1g} at most.",
+    ]
+
+
+def gpu_checks(device: torch.device | str, seconds: float, layers: Mapping[int, int] = LAYERS) -> CompressionTimes:
+    """All widths on a GPU in about so many seconds, once it gives what the CPU gives."""
+    device = torch.device(device)
+    states = torch.randn(2, 200, 300, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for measure in (matrix_nuclear_norm, nuclear_norm, matrix_entropy):
+        difference = (measure(states.to(device), [200, 90]).cpu() - measure(states, [200, 90])).abs().max().item()
+        assert difference < 1e-9, f"{measure.__name__} differs by {difference:.1g} between {device} and the CPU"
+        for dtype in (torch.float16, torch.bfloat16, torch.float32):
+            narrow = states.to(dtype)
+            difference = (measure(narrow.to(device)).cpu() - measure(narrow.double())).abs().max().item()
+            assert difference < 1e-4 * measure(narrow.double()).max().item(), f"{measure.__name__} in {dtype}"
+    found = measured(device, layers, TOKENS, seconds / 6, seconds)
+    print("\n".join(tables(found)))
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--widths", type=int, nargs="+", choices=LAYERS, default=list(LAYERS))
+    parser.add_argument("--tokens", type=int, default=TOKENS)
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds of one call, at most")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="of all, about")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/compression.md")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    layers = {width: LAYERS[width] for width in arguments.widths}
+    device = torch.device(arguments.device)
+    found = tables(measured(device, layers, arguments.tokens, arguments.limit, arguments.seconds))
+    print("\n".join(found))
+    if arguments.write:
+        rewrite(PAGE, device.type, found)
+
+
+if __name__ == "__main__":
+    main()
