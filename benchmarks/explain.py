@@ -57,6 +57,10 @@ def table_of(source: str, shard: str, number: int, documents: int, begin: int) -
         "kept_local": pa.array(kept),
         "bytes": pa.repeat(pa.scalar(DOCUMENT_BYTES, pa.int64()), documents),
         "cleaned_chars": pa.repeat(pa.scalar(DOCUMENT_BYTES, pa.int64()), documents),
+        "match_global": pa.array(np.full(documents, "near"), pa.string(), mask=kept),
+        "match_local": pa.array(np.full(documents, "near"), pa.string(), mask=kept),
+        "size_global": pa.array(np.where(kept, CLUSTER, 0), pa.int64(), mask=~kept),
+        "size_local": pa.array(np.where(kept, CLUSTER, 0), pa.int64(), mask=~kept),
         "document_id": pa.array([f"doc-{begin + place}" for place in range(documents)]),
     }
     schema = SCHEMA.append(DOCUMENT_ID)
