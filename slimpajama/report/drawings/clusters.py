@@ -31,9 +31,10 @@ def cluster_sizes(clusters: ClusterSection) -> Drawing:
         axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
     axes.tick_params(which="minor", length=0)
     top = max([one.most for one in clusters.sizes] + [10])
-    ticks = [tick for power in range(12) for tick in (10**power, 3 * 10**power) if 2 <= tick <= top]
-    axes.set_xlim(1.8, top * 1.2)
-    axes.set_xticks([2, *ticks[1:]] if ticks and ticks[0] == 3 else [2, *ticks])
+    steps = (1, 2, 3, 4, 5, 7) if top < 30 else (1, 2, 5) if top < 1000 else (1, 3)
+    ticks = {2} | {step * 10**power for power in range(12) for step in steps}
+    axes.set_xlim(1.85, top * 1.2)
+    axes.set_xticks(sorted(tick for tick in ticks if 2 <= tick <= top * 1.2))
     axes.set_xlabel("documents in a cluster")
     axes.set_ylabel("clusters")
     axes.spines["left"].set_visible(False)

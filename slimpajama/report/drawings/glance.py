@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slimpajama.report.drawings.style import COLOURS, Drawing, canvas, drawn, side_labels
+from slimpajama.report.drawings.style import COLOURS, Drawing, canvas, drawn, legend, side_labels
 from slimpajama.report.figures.deduplication import Glance
 from slimpajama.report.numbers import amount, share
 
@@ -11,7 +11,7 @@ __all__ = ["fate_of_bytes"]
 
 def fate_of_bytes(glance: Glance) -> Drawing:
     """Two stacked bars over the bytes that were read."""
-    figure, axes = canvas(820, 150, left=56, right=20, top=26, bottom=30)
+    figure, axes = canvas(820, 154, left=56, right=20, top=30, bottom=30)
     whole = max(glance.read_bytes, 1)
     other = glance.bad_bytes + glance.contaminated_bytes
     words = []
@@ -23,8 +23,8 @@ def fate_of_bytes(glance: Glance) -> Drawing:
             ("short", glance.short_bytes, "grey", "dark"),
             ("bad or contaminated", other, "pink", "dark"),
         )
-        start, marked = 0.0, -1.0
-        for what, size, colour, ink in parts:
+        start = 0.0
+        for _, size, colour, ink in parts:
             part = 100 * size / whole
             axes.barh(
                 -row, part, left=start, height=0.62, color=COLOURS[colour], edgecolor=COLOURS["page"], linewidth=1
@@ -39,11 +39,9 @@ def fate_of_bytes(glance: Glance) -> Drawing:
                     color=COLOURS[ink],
                     weight="bold",
                 )
-            if row == 0 and part > 0.4 and start > marked:
-                axes.text(start, 0.44, what, ha="left", va="bottom", color=COLOURS["muted"])
-                marked = start + 1.15 * len(what)
             start += part
         words.append(f"{name}: " + ", ".join(f"{amount(size)} {what}" for what, size, _, _ in parts if size) + ".")
+    legend(axes, [(what, colour, 1) for what, size, colour, _ in parts if size], wide=760)
     axes.set_xlim(0, 100)
     axes.set_ylim(-1.5, 0.5)
     side_labels(axes, [0, -1], ["Global", "Local"])
