@@ -13,10 +13,13 @@ from typer.testing import CliRunner
 
 from slimpajama import InputNotFound, deduplicate
 from slimpajama.cli.main import app
+from slimpajama.evidence.request import MixRequest
 from slimpajama.report.measured import measured
 from slimpajama.report.opened_output import open_output
+from slimpajama.report.sections.commands import command_words
 from slimpajama.report.sections.sources import PUBLISHED
 from slimpajama.storage.atomic import read_json
+from slimpajama.tokens.stages.order import TOKEN_STAGES
 from tests.corpus.shards import put
 from tests.pipeline.small_corpora import A, B, C, edited
 
@@ -107,12 +110,7 @@ def test_the_stages_come_in_the_order_in_which_they_ran(whole: Path) -> None:
         "write",
     ]
     assert [row.stage for row in time.stages if row.part == "mix"] == [
-        "survey",
-        "tokenizer",
-        "tokenise",
-        "holdout",
-        "shuffle",
-        "token store",
+        *(stage.title for stage in TOKEN_STAGES),
         "holdout files 128",
         "mix mine",
         "mix near",
@@ -143,6 +141,28 @@ def test_the_command_of_a_report_makes_the_same_again(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert open_output(tmp_path / "out").request == before
     assert {one.name for one in glance.settings if not one.standard} >= {"preset", "threshold", "id_field", "workers"}
+
+
+def test_the_command_of_many_mixtures_names_a_table(tmp_path: Path) -> None:
+    recipe = {"name": "m", "weights": {"c4": 1.0}, "tokens": 1000, "sequence_length": 64}
+    requests = [
+        MixRequest(input="/in", recipes=[{**recipe, "name": f"m{n}"} for n in range(count)], settings={}, format="mds")
+        for count in (2, 9)
+    ]
+    few, many = (command_words(request, tmp_path) for request in requests)
+    ending = "--tokens 1000 --seq-len 64 --format mds"
+    assert few == f"slimpajama mix --input /in --output {tmp_path} --recipe m0.yaml --recipe m1.yaml {ending}"
+    assert many == f"slimpajama mix --input /in --output {tmp_path} --ratios ratios.csv {ending}"
+
+
+def test_the_command_of_a_run_is_its_preset_and_what_differs(whole: Path) -> None:
+    glance = measured(whole).glance
+    assert glance is not None
+    words = shlex.split(glance.command)
+    assert words[:5] == ["slimpajama", "run", "sample", "--output", str(whole)]
+    assert "sample.docs=300" in words
+    assert "tokens.piece_tokens=128" in words
+    assert not any(word.startswith("dedup.preset") for word in words)
 
 
 def test_the_sections_of_mixtures_are_missing_from_a_deduplication_alone(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ class TokenSubset(Figures, frozen=True, kw_only=True):
 
     ``kl[i][j]``: D(compared[i] || compared[j]) in nats; ``js``: Jensen-Shannon, in nats. ``shares``: of each source's
     tokens that are in the subset, before it is renormalised. ``floor``: of each source, the divergence of two halves of
-    itself. ``None`` in a matrix where a source has no token of the subset. ``types``: tokens of the vocabulary in it.
+    itself, so what chance makes of half its tokens. ``None`` in a matrix where a source has no token of the subset.
+    ``types``: tokens of the vocabulary in it.
     """
 
     name: str

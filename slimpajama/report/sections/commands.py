@@ -1,8 +1,8 @@
 """The commands that make an output again, from what its ``request.json`` says.
 
-Only settings that differ from what the command has without them are given. Recipes are not kept as files: one that is a
-preset is given by name, another as ``NAME.yaml``. Rejected: the words that were typed, which are not kept and mean
-something else in another folder.
+Only settings that differ from what the command has without them are given. Recipes are not kept as files: one that is
+a preset is given by name, another as ``NAME.yaml``, and many as ``--ratios ratios.csv``, a table of them. Rejected:
+the words that were typed, which are not kept and mean something else in another folder.
 """
 
 from __future__ import annotations
@@ -21,8 +21,12 @@ from slimpajama.config.presets import presets
 from slimpajama.config.run import RunConfig
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.evidence.request import DedupRequest, MixRequest, Request, RunRequest
+from slimpajama.mixture.ratios import RATIOS_FILE
 
 __all__ = ["command_words", "flat_settings", "value_text"]
+
+MOST_RECIPES = 8
+"""That are named one by one."""
 
 
 def command_words(request: Request, output: Path) -> str:
@@ -67,10 +71,13 @@ def _dedup_words(settings: Mapping[str, Any]) -> list[str]:
 def _mix_words(request: MixRequest) -> list[str]:
     recipes = {one.name: yaml.safe_load(one.content) for one in presets() if one.kind == "recipe"}
     words: list[str] = []
-    for recipe in request.recipes:
+    many = len(request.recipes) > MOST_RECIPES
+    for recipe in () if many else request.recipes:
         name = str(recipe["name"])
         known = recipes.get(name, {}).get("weights") == recipe.get("weights")
         words += ["--recipe", name if known else f"{name}.yaml"]
+    if many:
+        words += ["--ratios", RATIOS_FILE]
     budgets = {one["tokens"] for one in request.recipes}
     lengths = {one["sequence_length"] for one in request.recipes}
     if len(budgets) == 1 and None not in budgets:

@@ -3,7 +3,8 @@
 Counts of a subset are renormalised to a distribution P of each source. The paper does not say how zeros are smoothed,
 so KL compares P' = 0.99 P + 0.01 M, where M is the mean of all sources' P: it stays finite (below ln(100 n) of n
 sources), and rare tokens do not decide it. Jensen-Shannon needs no smoothing and is of P itself. The floor is the KL
-divergence between two halves of one source, the mean of both directions: what chance alone makes of as many tokens.
+divergence between two halves of one source, the mean of both directions: what chance alone makes of half its
+tokens, so more than it makes of all of them.
 Costs one matrix product and a pass over the vocabulary for each pair of sources.
 """
 

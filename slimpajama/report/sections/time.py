@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from slimpajama.dedup.summary import StageFigures
 from slimpajama.report.figures.whole import StageRow, TimeSection
 from slimpajama.report.opened_output import OpenedDedup, OpenedOutput
+from slimpajama.tokens.stages.order import TOKEN_STAGES
 
 __all__ = ["time_spent"]
 
@@ -27,12 +28,7 @@ ORDER = (
     "decide",
     "look",
     "write",
-    "survey",
-    "tokenizer",
-    "tokenise",
-    "holdout",
-    "shuffle",
-    "token store",
+    *(stage.title for stage in TOKEN_STAGES),
     "holdout files",
     "mix",
 )
