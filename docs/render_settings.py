@@ -10,6 +10,7 @@ from slimpajama.config.decontaminate import DecontaminateConfig, EvaluationSet
 from slimpajama.config.dedup import Config, SourceConfig
 from slimpajama.config.recipe import Recipe, Repeat
 from slimpajama.config.run import MixtureConfig, SampleConfig
+from slimpajama.config.study import StudyConfig
 from slimpajama.config.tokens import TokenConfig
 
 HEAD = """# Settings
@@ -19,8 +20,8 @@ This page is made from the models in the code by `python docs/render_settings.py
 The file of `slimpajama run` has the sections `input` (a folder) or `sample`, `dedup`, `tokens` and `mixtures`; `--set
 section.key=value` overrides one setting. `slimpajama dedup --config` takes the same file, or just the settings of
 `dedup`, which `--set key=value` overrides, and which are also the arguments of `slimpajama.deduplicate`. `slimpajama
-mix` takes the settings of `tokens` by `--set tokens.key=value`. Sizes are written like 8GiB or 500MB, tokens like 2M or
-330B.
+mix` takes the settings of `tokens` by `--set tokens.key=value`. `slimpajama study` takes a file with the settings of a
+study. Sizes are written like 8GiB or 500MB, tokens like 2M or 330B.
 """
 
 PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -33,6 +34,7 @@ PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("sample", SampleConfig),
     ("A recipe", Recipe),
     ("A recipe, `repeat`", Repeat),
+    ("A study", StudyConfig),
 )
 
 

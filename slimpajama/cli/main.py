@@ -27,11 +27,12 @@ from slimpajama.cli.report import report
 from slimpajama.cli.run import run
 from slimpajama.cli.sample import sample
 from slimpajama.cli.status import status
+from slimpajama.cli.study import study
 from slimpajama.cli.verify import verify
 
 __all__ = ["app", "main"]
 
-COMMANDS = (sample, presets, dedup, mix, status, plan, verify, explain, duplicates, run, report, measure)
+COMMANDS = (sample, presets, dedup, mix, status, plan, verify, explain, duplicates, run, report, study, measure)
 
 
 def _show_version(wanted: bool) -> None:

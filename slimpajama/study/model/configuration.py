@@ -19,8 +19,9 @@ __all__ = ["DecoderConfiguration"]
 class DecoderConfiguration:
     """The shape of a decoder. ``context``: tokens of a training sequence; ALiBi sets no limit of its own.
 
-    The numbers that have a default are those of the published 1.3B configuration. Raises
-    :class:`~slimpajama.ConfigError` for a shape that cannot be built.
+    ``embedding_scale`` and ``base_output_scale`` are by default those of the published 1.3B configuration. Initial
+    deviations were not published with it: 0.02 for embeddings and ``matrix_gain / sqrt(inputs)`` for matrices are ours.
+    Raises :class:`~slimpajama.ConfigError` for a shape that cannot be built.
     """
 
     vocabulary: int
@@ -32,7 +33,8 @@ class DecoderConfiguration:
     base_width: int = 256
     embedding_scale: float = 14.6
     base_output_scale: float = 2.22
-    initial_deviation: float = 0.073
+    embedding_deviation: float = 0.02
+    matrix_gain: float = 1.0
     norm_epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
@@ -68,7 +70,7 @@ class DecoderConfiguration:
     @property
     def matrix_deviation(self) -> float:
         """Initial standard deviation of a matrix that reads activations of the blocks."""
-        return float(self.initial_deviation * self.width_ratio**-0.5)
+        return float(self.matrix_gain * self.width**-0.5)
 
     @property
     def matrix_rate(self) -> float:

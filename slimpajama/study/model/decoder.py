@@ -146,7 +146,7 @@ class Decoder(nn.Module):
             weight.copy_(torch.empty(weight.shape).normal_(0, deviation, generator=random))
 
         with torch.no_grad():
-            draw(self.embedding.weight, shape.initial_deviation)
+            draw(self.embedding.weight, shape.embedding_deviation)
             for block in self.blocks:
                 for part, inputs in ((block.attention, shape.width), (block.feed_forward, shape.feed_forward)):
                     draw(part.inputs.weight, shape.matrix_deviation)
@@ -179,7 +179,7 @@ class Decoder(nn.Module):
         """The last hidden state ``[batch, tokens, width]``, after the last LayerNorm."""
         hidden = self.embedded(tokens)
         if caches is None:
-            bias = alibi_bias(self.slopes, tokens.shape[1], documents).to(hidden.dtype)
+            bias = self.bias(tokens, documents).to(hidden.dtype)
             for block in self.blocks:
                 hidden = block(hidden, bias)
         else:
@@ -193,7 +193,7 @@ class Decoder(nn.Module):
     def hidden_states(self, tokens: Tensor, documents: Tensor | None = None) -> tuple[Tensor, ...]:
         """``layers + 1`` states: the embeddings, the output of each block; the last after the last LayerNorm."""
         states = [self.embedded(tokens)]
-        bias = alibi_bias(self.slopes, tokens.shape[1], documents).to(states[0].dtype)
+        bias = self.bias(tokens, documents).to(states[0].dtype)
         for block in self.blocks:
             states.append(block(states[-1], bias))
         return (*states[:-1], self.norm(states[-1]))
@@ -202,6 +202,14 @@ class Decoder(nn.Module):
         """Scaled embeddings."""
         out: Tensor = self.embedding(tokens) * self.configuration.embedding_scale
         return out
+
+    def bias(self, tokens: Tensor, documents: Tensor | None = None) -> Tensor:
+        """What ALiBi adds to the scores of whole sequences, minus infinity for what is not looked at."""
+        return alibi_bias(self.slopes, tokens.shape[1], documents)
+
+    def restore_slopes(self) -> None:
+        """Compute what is not saved, after the model was made without memory."""
+        self.slopes.copy_(alibi_slopes(self.configuration.heads))
 
     @property
     def parameter_count(self) -> int:

@@ -1,0 +1,211 @@
+"""A whole study: every size on every mixture with every seed, then what was found.
+
+All that can be wrong is looked at before the first run: names, sizes, tokens, files. On a CPU, runs are shared out to
+processes of one thread each, as small models gain nothing from more; on a GPU they follow one another; under
+``torchrun`` all processes train each run together. Finished runs are kept, so a study can be interrupted, and
+mixtures, sizes or seeds added to it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from slimpajama.config.study import StudyConfig
+from slimpajama.errors import ConfigError, InputNotFound, WorkerDied
+from slimpajama.mixture.layout import HOLDOUT_FOLDER
+from slimpajama.mixture.manifest import MixtureManifest, read_holdout_manifest, read_mixture_manifest
+from slimpajama.study.evaluation.held_out import read_held_out
+from slimpajama.study.evaluation.multiple_choice import read_questions
+from slimpajama.study.model.presets import preset_configuration
+from slimpajama.study.runs import RunResult, RunSpec, run_once
+from slimpajama.study.training.settings import TrainingSettings
+from slimpajama.study.training.windows import TrainingWindows
+from slimpajama.training.sequence_files import SequenceFiles
+
+__all__ = ["RUNS_FOLDER", "StudiedMixture", "StudyPlan", "plan_study", "run_study"]
+
+RUNS_FOLDER = "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class StudiedMixture:
+    """A mixture of a study. ``shares``: of its sequences, by source. ``recipe``: what it has in common with the same
+    mixture of another scope."""
+
+    name: str
+    scope: str
+    shares: dict[str, float]
+    recipe: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """All runs of a study, in their order."""
+
+    specs: tuple[RunSpec, ...]
+    mixtures: tuple[StudiedMixture, ...]
+
+
+def plan_study(config: StudyConfig) -> StudyPlan:
+    """The runs that ``config`` asks for. Raises an error for whatever would stop one of them."""
+    root = _mixtures_folder(config)
+    names = config.mixtures or tuple(
+        sorted(path.parent.name for path in root.glob("*/manifest.json") if path.parent.name != HOLDOUT_FOLDER)
+    )
+    if not names:
+        raise InputNotFound(f"there is no finished mixture in {root}; make some with slimpajama mix")
+    manifests = {name: read_mixture_manifest(root / name) for name in names}
+    holdout = root / HOLDOUT_FOLDER
+    stores = {manifest.store.fingerprint for manifest in manifests.values()}
+    if stores != {read_holdout_manifest(holdout).store.fingerprint}:
+        raise ConfigError(
+            f"the mixtures {', '.join(names)} and the holdout in {root} are of different token stores; build them anew "
+            "with one slimpajama mix"
+        )
+    device = _device(config)
+    tokenizer = root / "tokens" / "tokenizer.json"
+    read_held_out(holdout, tokenizer, split=config.split, window=config.window, most_tokens=config.window)
+    if config.choices:
+        read_questions(Path(config.choices))
+    specs = []
+    for model in config.models:
+        preset_configuration(model)
+        for seed in config.seeds:
+            settings = _settings(config, seed)
+            for name in names:
+                specs.append(
+                    RunSpec(
+                        mixture=name,
+                        mixture_folder=str(root / name),
+                        model=model,
+                        seed=seed,
+                        vocabulary=manifests[name].store.vocabulary,
+                        settings=settings,
+                        holdout_folder=str(holdout),
+                        tokenizer=str(tokenizer),
+                        split=config.split,
+                        held_out_tokens=config.held_out_tokens,
+                        choices=config.choices,
+                        device=device,
+                        made_of=SequenceFiles(root / name).fingerprint,
+                    )
+                )
+    for name in names:
+        TrainingWindows(root / name, _settings(config, config.seeds[0]))
+    return StudyPlan(tuple(specs), tuple(_studied(name, manifests[name]) for name in names))
+
+
+def run_study(
+    config: StudyConfig,
+    plan: StudyPlan,
+    output: Path,
+    told: Callable[[RunResult, int], None] | None = None,
+) -> tuple[RunResult, ...]:
+    """Do all runs of ``plan`` in ``output``; ``told`` hears of each one that is done, and how many are.
+
+    Raises :class:`~slimpajama.WorkerDied` where a process was killed; the next call goes on.
+    """
+    folder = output / RUNS_FOLDER
+    here = plan.specs[0].device != "cpu" or _launched()
+    processes = min(len(plan.specs), config.processes or len(os.sched_getaffinity(0)))
+    results: dict[str, RunResult] = {}
+
+    def finish(spec: RunSpec, result: RunResult) -> None:
+        results[spec.name] = result
+        if told is not None:
+            told(result, len(results))
+
+    if here or processes == 1:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            for spec in plan.specs:
+                finish(spec, run_once(spec, folder / spec.name))
+        finally:
+            torch.set_num_threads(threads)
+    else:
+        _shared_out(plan.specs, folder, processes, finish)
+    return tuple(results[spec.name] for spec in plan.specs)
+
+
+def _shared_out(
+    specs: Sequence[RunSpec], folder: Path, processes: int, finish: Callable[[RunSpec, RunResult], None]
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(processes, context, initializer=_one_thread) as pool:
+            running: dict[Future[RunResult], RunSpec] = {
+                pool.submit(run_once, spec, folder / spec.name): spec for spec in specs
+            }
+            try:
+                while running:
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        finish(running.pop(future), future.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in multiprocessing.active_children():  # checkpoints are there to go on from
+                    process.terminate()
+                raise
+    except BrokenProcessPool as fault:
+        raise WorkerDied(
+            "a process that trained a model was killed, likely for lack of memory; give fewer --processes and run the "
+            "same command again: finished runs are kept"
+        ) from fault
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _launched() -> bool:
+    """Whether ``torchrun`` started this process and others."""
+    return bool(torch.distributed.is_available() and torch.distributed.is_initialized())
+
+
+def _mixtures_folder(config: StudyConfig) -> Path:
+    if config.input is None:
+        raise ConfigError("nothing says which mixtures to study; give --input, an output of slimpajama mix or run")
+    root = Path(config.input)
+    inside = root / "mixtures"
+    return inside if inside.is_dir() and not (root / HOLDOUT_FOLDER).is_dir() else root
+
+
+def _settings(config: StudyConfig, seed: int) -> TrainingSettings:
+    return TrainingSettings(
+        tokens=config.tokens,
+        batch_tokens=config.batch_tokens,
+        window=config.window,
+        learning_rate=config.learning_rate,
+        warm_up=config.warm_up,
+        final_rate=config.final_rate,
+        weight_decay=config.weight_decay,
+        phases=config.phases,
+        seed=seed,
+        documents=config.documents,
+        checkpoint_steps=config.checkpoint_steps,
+        compile=config.compile,
+    )
+
+
+def _device(config: StudyConfig) -> str:
+    there = torch.cuda.is_available()
+    if config.device == "cuda" and not there:
+        raise ConfigError("device is cuda, and PyTorch finds no GPU here; give --set device=cpu")
+    return "cuda" if there and config.device != "cpu" else "cpu"
+
+
+def _studied(name: str, manifest: MixtureManifest) -> StudiedMixture:
+    shares = {part.source: part.sequences / manifest.plan.sequences for part in manifest.plan.sources}
+    alike = {key: manifest.recipe.get(key) for key in ("weights", "weights_are", "rule", "epochs", "phases", "repeat")}
+    return StudiedMixture(
+        name, str(manifest.recipe.get("scope", "global")), shares, repr(sorted(alike.items(), key=lambda pair: pair[0]))
+    )

@@ -1,0 +1,208 @@
+"""From the runs of a study to its figures: means over seeds, spreads, and which differences exceed them.
+
+The spread of a source is the standard deviation of bits a byte between seeds, pooled over all mixtures of a size: three
+seeds alone say little of a spread, and how much seeds differ depends on the text that is measured far more than on the
+mixture. Two means differ beyond the spread when they are more than twice it apart: with three seeds that is 2.4
+standard errors of a difference. With one seed nothing is marked.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+from slimpajama.report.figures.study import (
+    ChoiceCell,
+    HeldOutCell,
+    LossCurve,
+    ScopePair,
+    StudyFigures,
+    TrainedPoint,
+)
+from slimpajama.study.evaluation.rrgs import rrgs
+from slimpajama.study.matrix import StudiedMixture, StudyPlan
+from slimpajama.study.runs import RunResult
+
+__all__ = ["SPREADS_APART", "pooled_spread", "study_figures"]
+
+SPREADS_APART = 2.0
+
+
+def pooled_spread(groups: Sequence[Sequence[float]]) -> float | None:
+    """The standard deviation within groups, each around its own mean; ``None`` where no group has two values."""
+    freedom = sum(len(group) - 1 for group in groups if group)
+    if not freedom:
+        return None
+    squares = sum(sum((value - _mean(group)) ** 2 for value in group) for group in groups if group)
+    return math.sqrt(squares / freedom)
+
+
+def study_figures(plan: StudyPlan, results: Sequence[RunResult]) -> StudyFigures:
+    """All that the runs of ``plan`` found."""
+    mixtures = tuple(one.name for one in plan.mixtures)
+    models = tuple(dict.fromkeys(result.model for result in results))
+    sources = tuple(dict.fromkeys(loss.source for result in results for loss in result.held_out))
+    first = plan.specs[0]
+    cells: list[HeldOutCell] = []
+    spreads: dict[str, dict[str, float]] = {}
+    for model, source in itertools.product(models, sources):
+        bits = {name: _values(results, model, name, source) for name in mixtures}
+        spread = pooled_spread(list(bits.values()))
+        if spread is not None:
+            spreads.setdefault(model, {})[source] = spread
+        cells += _cells(plan.mixtures, results, model, source, bits, spread)
+    return StudyFigures(
+        mixtures=mixtures,
+        models=models,
+        sources=sources,
+        seeds=tuple(dict.fromkeys(result.seed for result in results)),
+        parameters={result.model: result.parameters for result in results},
+        tokens=results[0].tokens,
+        window=first.settings.window,
+        split=first.split,
+        cells=tuple(cells),
+        spreads=spreads,
+        curves=tuple(_curve(results, model, name) for model in models for name in mixtures),
+        scopes=tuple(_scopes(plan.mixtures, cells, spreads)),
+        choices=tuple(
+            cell for model in models for name in mixtures if (cell := _choices(results, model, name)) is not None
+        ),
+        tokens_per_cpu_second=sorted(result.tokens_per_cpu_second for result in results)[len(results) // 2],
+        limits=_limits(results),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _values(results: Sequence[RunResult], model: str, mixture: str, source: str) -> list[float]:
+    """Bits a byte by seed."""
+    return [
+        loss.bits_per_byte
+        for result in results
+        if result.model == model and result.mixture == mixture
+        for loss in result.held_out
+        if loss.source == source
+    ]
+
+
+def _cells(
+    mixtures: Sequence[StudiedMixture],
+    results: Sequence[RunResult],
+    model: str,
+    source: str,
+    bits: dict[str, list[float]],
+    spread: float | None,
+) -> list[HeldOutCell]:
+    means = {name: _mean(values) for name, values in bits.items()}
+    least = min(means.values())
+    nats = {
+        name: _mean(
+            [
+                loss.nats_per_token
+                for result in results
+                if result.model == model and result.mixture == name
+                for loss in result.held_out
+                if loss.source == source
+            ]
+        )
+        for name in bits
+    }
+    return [
+        HeldOutCell(
+            mixture=one.name,
+            model=model,
+            source=source,
+            seeds=len(bits[one.name]),
+            nats=nats[one.name],
+            bits=means[one.name],
+            spread=pooled_spread([bits[one.name]]),
+            best=means[one.name] == least,
+            beyond=spread is not None and means[one.name] - least > SPREADS_APART * spread,
+            trained_on=one.shares.get(source, 0.0),
+        )
+        for one in mixtures
+    ]
+
+
+def _curve(results: Sequence[RunResult], model: str, mixture: str) -> LossCurve:
+    runs = [result.curve for result in results if result.model == model and result.mixture == mixture]
+    points = tuple(
+        TrainedPoint(tokens=points[0].tokens, loss=_mean([point.loss for point in points]))
+        for points in zip(*runs, strict=True)
+    )
+    return LossCurve(mixture=mixture, model=model, points=points)
+
+
+def _scopes(
+    mixtures: Sequence[StudiedMixture], cells: Sequence[HeldOutCell], spreads: dict[str, dict[str, float]]
+) -> list[ScopePair]:
+    bits = {(cell.model, cell.source, cell.mixture): cell.bits for cell in cells}
+    pairs = [
+        (local.name, other.name)
+        for local, other in itertools.product(mixtures, mixtures)
+        if (local.scope, other.scope) == ("local", "global") and local.recipe == other.recipe
+    ]
+    found = []
+    for (model, source), (local_name, global_name) in itertools.product(
+        dict.fromkeys((cell.model, cell.source) for cell in cells), pairs
+    ):
+        difference = bits[model, source, local_name] - bits[model, source, global_name]
+        spread = spreads.get(model, {}).get(source)
+        found.append(
+            ScopePair(
+                local_mixture=local_name,
+                global_mixture=global_name,
+                model=model,
+                source=source,
+                difference=difference,
+                beyond=spread is not None and abs(difference) > SPREADS_APART * spread,
+            )
+        )
+    return found
+
+
+def _choices(results: Sequence[RunResult], model: str, mixture: str) -> ChoiceCell | None:
+    runs = [result for result in results if result.model == model and result.mixture == mixture and result.choices]
+    if not runs:
+        return None
+    questions = sum(group.questions for group in runs[0].choices)
+    chance = sum(group.chance for group in runs[0].choices) / questions
+    groups = [
+        [sum(run.choices[at].right_per_byte / group.questions for run in runs) / len(runs)]
+        for at, group in enumerate(runs[0].choices)
+    ]
+    return ChoiceCell(
+        mixture=mixture,
+        model=model,
+        questions=questions,
+        per_token=_mean([sum(group.right_per_token for group in run.choices) / questions for run in runs]),
+        per_byte=_mean([sum(group.right_per_byte for group in run.choices) / questions for run in runs]),
+        chance=chance,
+        rrgs=rrgs([group[0] for group in groups]) if abs(chance - 0.25) < 1e-9 else None,
+    )
+
+
+def _limits(results: Sequence[RunResult]) -> tuple[str, ...]:
+    """What cannot be concluded from these runs."""
+    largest = max(result.parameters for result in results)
+    tokens = results[0].tokens
+    seeds = len({result.seed for result in results})
+    small = (
+        f"The largest model has {largest / 1e6:,.1f} million parameters. Small proxies rank mixtures poorly: Olmix "
+        "reports rank correlations with large models of 0.73 at 1 million parameters and 0.89 at 15 million."
+    )
+    short = (
+        f"Each run saw {tokens:,} tokens, {tokens / largest:,.2f} a parameter; about 20 a parameter are usual, so "
+        "these losses tell which text is learnt first, not what a trained model knows."
+    )
+    other = (
+        "A lower training loss does not make a better mixture: SlimPajama-DC's best average came with its highest "
+        "training loss."
+    )
+    said = [small, short, other]
+    if seeds < 3:
+        said.append(f"There are {seeds} seeds; a spread needs three or more to be worth its name.")
+    return tuple(said)

@@ -1,0 +1,59 @@
+"""A swarm: many small runs, one on each mixture of a table, written as regressions on mixtures read them.
+
+``ratios.csv`` has what each mixture holds of each source, as it was built; ``metrics.csv`` what its model loses on each
+source, in bits a byte. Both have the columns ``run``, ``name`` and ``index``, as the published swarms of Olmix have, so
+that RegMix, Olmix and the like can be fitted to them. Where there are several seeds, metrics are means over them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from slimpajama.config.ratios import recipes_of_ratios
+from slimpajama.mixture.manifest import read_mixture_manifest
+from slimpajama.mixture.ratios import RATIOS_FILE, ratios_table
+from slimpajama.report.figures.study import StudyFigures
+from slimpajama.storage.atomic import atomic_file
+from slimpajama.study.matrix import StudyPlan
+
+__all__ = ["METRICS_FILE", "swarm_names", "write_swarm"]
+
+METRICS_FILE = "metrics.csv"
+
+
+def swarm_names(ratios: Path) -> tuple[str, ...]:
+    """The mixtures that the rows of ``ratios`` describe; ``slimpajama mix --ratios`` builds them under these names."""
+    recipes = recipes_of_ratios(ratios, {"tokens": "1M", "sequence_length": 2048})
+    return tuple(recipe.name for recipe in recipes)
+
+
+def write_swarm(output: Path, plan: StudyPlan, figures: StudyFigures) -> None:
+    """Write both tables into ``output``; sizes of models beyond the first have metrics in columns of their own."""
+    folders = {spec.mixture: Path(spec.mixture_folder) for spec in plan.specs}
+    manifests = {name: read_mixture_manifest(folders[name]) for name in figures.mixtures}
+    _write(output / RATIOS_FILE, ratios_table(manifests, figures.sources))
+    _write(output / METRICS_FILE, _metrics(figures))
+
+
+def _metrics(figures: StudyFigures) -> str:
+    bits = {(cell.mixture, cell.model, cell.source): cell.bits for cell in figures.cells}
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    prefixes = ["" if model == figures.models[0] else f"{model}/" for model in figures.models]
+    rows.writerow(["run", "name", "index", *_columns(prefixes, figures.sources)])
+    for number, mixture in enumerate(figures.mixtures):
+        values = [repr(bits[mixture, model, source]) for model in figures.models for source in figures.sources]
+        rows.writerow([mixture, mixture, number, *values])
+    return text.getvalue()
+
+
+def _columns(prefixes: Sequence[str], sources: Sequence[str]) -> list[str]:
+    return [f"{prefix}{source}_bits_per_byte" for prefix in prefixes for source in sources]
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_file(path) as file:
+        file.write(text.encode())

@@ -1,0 +1,164 @@
+import csv
+import json
+import math
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from slimpajama.config.study import StudyConfig, load_study_config
+from slimpajama.errors import ConfigError, InputError
+from slimpajama.report.figures.study import StudyFigures
+from slimpajama.study.command import do_study
+from slimpajama.study.matrix import plan_study
+from slimpajama.study.runs import loss_points
+from slimpajama.study.summary import pooled_spread
+from tests.study.made_mixtures import made_output, mixture
+
+CONFIG = """
+tokens: 3k
+window: 16
+batch_tokens: 128
+learning_rate: 0.004
+seeds: [1, 2]
+processes: 1
+"""
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = made_output(tmp_path_factory.mktemp("mixtures"))
+    mixture(root / "both-local", {"letters": 48, "numbers": 48}, scope="local", seed=7)
+    return root
+
+
+def config(output: Path, folder: Path, **values: object) -> StudyConfig:
+    (folder / "study.yaml").write_text(CONFIG)
+    return load_study_config(folder / "study.yaml", (), input=str(output), **values)
+
+
+@pytest.fixture(scope="module")
+def finished(output: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyFigures]:
+    folder = tmp_path_factory.mktemp("study")
+    found = do_study(config(output, folder), folder / "out", told=lambda line: None)
+    assert found is not None
+    return folder / "out", found.figures
+
+
+def test_a_source_is_lost_by_the_mixture_that_has_none_of_it(finished: tuple[Path, StudyFigures]) -> None:
+    _, figures = finished
+    assert figures.mixtures == ("both", "both-local", "letters", "numbers")
+    cells = {(cell.mixture, cell.source): cell for cell in figures.cells}
+    assert cells["letters", "letters"].best
+    assert cells["numbers", "letters"].beyond
+    assert cells["letters", "numbers"].beyond
+    assert cells["both", "letters"].trained_on == 0.5
+    assert cells["numbers", "letters"].trained_on == 0
+
+
+def test_local_is_compared_with_global_of_the_same_recipe(finished: tuple[Path, StudyFigures]) -> None:
+    _, figures = finished
+    assert {(pair.local_mixture, pair.global_mixture) for pair in figures.scopes} == {("both-local", "both")}
+    assert len(figures.scopes) == 2
+
+
+def test_all_files_say_the_same(finished: tuple[Path, StudyFigures]) -> None:
+    folder, figures = finished
+    assert msgspec.json.decode((folder / "results.json").read_bytes(), type=StudyFigures) == figures
+    rows = pq.read_table(folder / "losses.parquet").to_pylist()
+    assert len(rows) == 4 * 2 * 2
+    for cell in figures.cells:
+        own = [row for row in rows if (row["mixture"], row["source"]) == (cell.mixture, cell.source)]
+        assert cell.bits == pytest.approx(sum(row["bits_per_byte"] for row in own) / 2)
+    assert "0.73" in (folder / "tables.txt").read_text()
+    assert {path.name for path in folder.glob("*.svg")} == {"matrix-tiny.svg", "curves-tiny.svg"}
+
+
+def test_finished_runs_are_not_done_again_and_broken_or_other_ones_are(
+    output: Path, finished: tuple[Path, StudyFigures], tmp_path: Path
+) -> None:
+    folder, figures = finished
+    files = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/result.json")}
+    broken = folder / "runs" / "both-tiny-seed2" / "result.json"
+    content = broken.read_bytes()
+    broken.write_bytes(content[:100])
+    again = do_study(config(output, tmp_path), folder, told=lambda line: None)
+    assert again is not None
+    assert again.figures.cells == figures.cells
+    assert [path for path, before in files.items() if path.stat().st_mtime_ns != before] == [broken]
+
+
+def test_processes_give_the_same_results(output: Path, finished: tuple[Path, StudyFigures], tmp_path: Path) -> None:
+    _, figures = finished
+    settings = config(output, tmp_path, processes=2, mixtures=["letters"])
+    found = do_study(settings, tmp_path / "out", told=lambda line: None)
+    assert found is not None
+    expected = {cell.source: cell.bits for cell in figures.cells if cell.mixture == "letters"}
+    assert {cell.source: cell.bits for cell in found.figures.cells} == expected
+
+
+def test_a_swarm_is_written_as_regressions_read_it(output: Path, tmp_path: Path) -> None:
+    ratios = tmp_path / "swarm.csv"
+    ratios.write_text("run,name,index,letters,numbers\nr1,letters,0,1,0\nr2,both,1,0.5,0.5\n")
+    settings = config(output, tmp_path, seeds=[1])
+    found = do_study(settings, tmp_path / "out", ratios=ratios, told=lambda line: None)
+    assert found is not None
+    read = {
+        name: list(csv.DictReader((tmp_path / "out" / name).read_text().splitlines()))
+        for name in ("ratios.csv", "metrics.csv")
+    }
+    assert [(row["name"], row["letters"], row["numbers"]) for row in read["ratios.csv"]] == [
+        ("letters", "1.0", "0.0"),
+        ("both", "0.5", "0.5"),
+    ]
+    cells = {(cell.mixture, cell.source): cell.bits for cell in found.figures.cells}
+    for row in read["metrics.csv"]:
+        assert float(row["numbers_bits_per_byte"]) == cells[row["name"], "numbers"]
+    assert [list(row)[:3] for row in read["metrics.csv"]] == [["run", "name", "index"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"models": ["7b"]}, "no model size '7b'"),
+        ({"tokens": "1M"}, "build a larger one"),
+        ({"device": "cuda"}, "finds no GPU"),
+        ({"mixtures": ["dc-9"]}, "dc-9"),
+        ({"split": "test"}, "no Parquet file of test"),
+        ({"seeds": [1, 1]}, "seed 1 twice"),
+        ({"mixtures": ["both", "both"]}, "'both' twice"),
+        ({"choices": "none.jsonl"}, "cannot read the questions"),
+    ],
+)
+def test_what_would_stop_a_run_is_found_before_the_first(
+    output: Path, tmp_path: Path, values: dict[str, object], message: str
+) -> None:
+    with pytest.raises((ConfigError, InputError), match=message):
+        plan_study(config(output, tmp_path, **values))
+
+
+def test_a_holdout_of_another_store_is_refused(tmp_path: Path) -> None:
+    root = made_output(tmp_path / "mixtures")
+    manifest = root / "both" / "manifest.json"
+    values = json.loads(manifest.read_text())
+    values["store"]["fingerprint"] = "other"
+    manifest.write_text(json.dumps(values))
+    with pytest.raises(ConfigError, match="different token stores"):
+        plan_study(config(root, tmp_path))
+
+
+def test_the_pooled_spread_by_hand() -> None:
+    assert pooled_spread([[1.0, 3.0], [10.0, 10.0]]) == pytest.approx(1.0)
+    assert pooled_spread([[1.0, 2.0, 3.0]]) == pytest.approx(1.0)
+    assert pooled_spread([[1.0], [2.0]]) is None
+
+
+def test_a_curve_has_means_of_all_steps() -> None:
+    losses = np.arange(150, dtype=np.float32)
+    points = loss_points(losses, 10)
+    assert len(points) == 60
+    assert points[-1].tokens == 1500
+    counts = np.diff([0, *(point.tokens for point in points)]) / 10
+    assert math.isclose(sum(point.loss * count for point, count in zip(points, counts, strict=True)), losses.sum())
