@@ -8,12 +8,15 @@ for what cannot be seen) count for more. Costs a comparison of at most ``MOST_WO
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from slimpajama.evidence.opened_output import Pair, place_of
 from slimpajama.report.figures.deduplication import EvidencePair, EvidenceSection, Snippet
 from slimpajama.report.sections.looked_at import LookedAt
 from slimpajama.report.sections.removals import SEED, DrawnRemovals
+from slimpajama.storage.atomic import fingerprint
 from slimpajama.text.differences import differences
 
 __all__ = ["MOST_CHARACTERS", "chosen_pairs", "evidence", "evidence_pair", "shown"]
@@ -21,11 +24,22 @@ __all__ = ["MOST_CHARACTERS", "chosen_pairs", "evidence", "evidence_pair", "show
 MOST_PAIRS = 150
 MOST_CHARACTERS = 4000
 MOST_WORDS = 400
+FEW_WORDS = 100
+"""Of repetitive texts, whose comparison takes the square of its usual time."""
+
+REPETITIVE = 0.25
+"""The share of one word in a text that repeats itself; the commonest of prose and code seldom makes so much."""
+
+SAMPLE = 2000
+"""Characters that tell whether a text repeats itself, at its beginning and in its middle."""
+
 CONTEXT = 80
 """Characters that are alike on either side of a difference."""
 
 LONGEST = 900
 """Characters of one difference; of a longer one, the beginning and the end."""
+
+_WORD = re.compile(r"\w+|[^\w\s]")
 
 UNSEEN = 20
 """What a character counts for that is shown as a box with its number."""
@@ -49,10 +63,11 @@ def chosen_pairs(looked: LookedAt, most: int = MOST_PAIRS) -> list[Pair]:
         cells.setdefault((pair.document.source, min(9, int(pair.jaccard * 10 + 1e-9))), []).append(pair)
     for cluster, own in looked.members.items():
         cells[f"cluster {cluster}", 0] = sorted(own, key=lambda one: (one.jaccard, one.document.id))[:3]
+    order = sorted(cells, key=fingerprint)  # of a thousand sources, not those that come first by name
     chosen: dict[int, Pair] = {}
     depth = 0
     while len(chosen) < most and any(len(own) > depth for own in cells.values()):
-        for key in sorted(cells):
+        for key in order:
             if depth < len(cells[key]) and len(chosen) < most:
                 chosen.setdefault(cells[key][depth].document.id, cells[key][depth])
         depth += 1
@@ -85,7 +100,8 @@ def evidence_pair(pair: Pair) -> EvidencePair:
 
 def shown(first: str, second: str, most: int = MOST_CHARACTERS) -> tuple[tuple[Snippet, ...], tuple[Snippet, ...]]:
     """What is shown of two texts: runs that are the same, runs that differ, and how much is left out between."""
-    found = differences(first, second, context=CONTEXT, most_words=MOST_WORDS)
+    most_words = FEW_WORDS if _repeats(first) and _repeats(second) else MOST_WORDS
+    found = differences(first, second, context=CONTEXT, most_words=most_words)
     runs: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
     for place in found.places:
         for side, own in zip(runs, (place.first, place.second), strict=True):
@@ -94,6 +110,16 @@ def shown(first: str, second: str, most: int = MOST_CHARACTERS) -> tuple[tuple[S
         for side in runs:
             side.append(("same", first[: min(LONGEST, most // 4)]))
     return _snippets(runs[0], len(first), most), _snippets(runs[1], len(second), most)
+
+
+def _repeats(text: str) -> bool:
+    """Whether one word makes much of a part of the text."""
+    middle = len(text) // 2
+    for part in (text[:SAMPLE], text[middle : middle + SAMPLE]):
+        words = Counter(_WORD.findall(part))
+        if words and max(words.values()) > REPETITIVE * words.total():
+            return True
+    return False
 
 
 def _snippets(runs: Sequence[tuple[str, str]], length: int, most: int) -> tuple[Snippet, ...]:
