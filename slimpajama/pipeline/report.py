@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,7 +29,20 @@ from slimpajama.storage.reading import own_bytes
 from slimpajama.storage.sealed_json import read_sealed, write_sealed
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 
-__all__ = ["PAGE", "REPORT_FOLDER", "MadeReport", "make_report", "report_is_current", "report_of", "report_state"]
+if TYPE_CHECKING:
+    from slimpajama.report.figures.comparison import ComparedRuns
+    from slimpajama.report.page import Page
+
+__all__ = [
+    "PAGE",
+    "REPORT_FOLDER",
+    "MadeReport",
+    "compare",
+    "make_report",
+    "report_is_current",
+    "report_of",
+    "report_state",
+]
 
 REPORT_FOLDER = "report"
 PAGE = "index.html"
@@ -70,8 +84,27 @@ def report_of(output: Path, to: Path | None = None, *, again: bool = False) -> M
     with locked(output) if to is None else locked_for_reading(output):
         digest = _made_of(output)
         figures = measured(output)
-        _write(folder, _files_of(figures), digest)
+        _write(folder, _report_files(figures), digest)
     return MadeReport(folder / PAGE, figures, False)
+
+
+def compare(first: str | Path, second: str | Path, to: str | Path) -> ComparedRuns:
+    """Compare two finished deduplications, alone or in a ``run``: a page, figures and their numbers in the folder
+    ``to``. Returns the figures. Raises as :func:`make_report` does."""
+    from slimpajama.report.comparison import compared
+    from slimpajama.report.page import comparison_page
+
+    outputs, folder = (path_of(first), path_of(second)), path_of(to)
+    _refuse_foreign(folder)
+    for output in outputs:
+        read_request(output)
+    with locked_for_reading(outputs[0]), locked_for_reading(outputs[1]):
+        figures = compared(*outputs)
+        names = (outputs[0].name, outputs[1].name)
+        names = names if names[0] != names[1] else ("the first", "the second")
+        files = _files_of("comparison", figures, comparison_page(figures, names))
+        _write(folder, files, fingerprint(*map(_made_of, outputs)))
+    return figures
 
 
 def report_is_current(output: Path, folder: Path | None = None) -> bool:
@@ -91,16 +124,21 @@ def report_state(output: Path) -> str:
     return "current" if report_is_current(output) else "stale"
 
 
-def _files_of(figures: Report) -> dict[str, bytes]:
+def _report_files(figures: Report) -> dict[str, bytes]:
     """All files of a report by their names."""
-    from slimpajama.report.data_files import as_csv, as_json, whole_json
     from slimpajama.report.page import page_of
 
-    page = page_of(figures)
-    files = {PAGE: page.html, "data/report.json": whole_json(figures)}
-    files |= {f"figures/{name}.svg": drawing.file.encode() for name, drawing in page.drawings.items()}
-    for name, table in page.tables.items():
-        files |= {f"data/{name}.csv": as_csv(table), f"data/{name}.json": as_json(table)}
+    return _files_of("report", figures, page_of(figures))
+
+
+def _files_of(name: str, figures: msgspec.Struct, page: Page) -> dict[str, bytes]:
+    """A page, its figures as files, its tables, and all ``figures`` as they are in ``data/<name>.json``."""
+    from slimpajama.report.data_files import as_csv, as_json, whole_json
+
+    files = {PAGE: page.html, f"data/{name}.json": whole_json(figures)}
+    files |= {f"figures/{drawing.name}.svg": drawing.file.encode() for drawing in page.drawings.values()}
+    for table in page.tables.values():
+        files |= {f"data/{table.name}.csv": as_csv(table), f"data/{table.name}.json": as_json(table)}
     return files
 
 

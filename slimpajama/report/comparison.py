@@ -23,7 +23,7 @@ from slimpajama.corpus.pieces import POSITION_BITS
 from slimpajama.dedup.summary import SourceFigures
 from slimpajama.errors import InputError, InputNotFound
 from slimpajama.evidence.opened_output import Evidence
-from slimpajama.report.figures.comparison import Amount, ComparedSource, Comparison, KeptAlone, SettingDifference
+from slimpajama.report.figures.comparison import Amount, ComparedRuns, ComparedSource, KeptAlone, SettingDifference
 from slimpajama.report.figures.deduplication import EvidencePair, Setting
 from slimpajama.report.opened_output import OpenedDedup, OpenedOutput, open_output
 from slimpajama.report.sections.evidence import evidence_pair
@@ -59,7 +59,7 @@ class _Kept:
         return Amount(documents=int(self.ids.size), bytes=int(self.bytes.sum()))
 
 
-def compared(first: str | Path, second: str | Path) -> Comparison:
+def compared(first: str | Path, second: str | Path) -> ComparedRuns:
     """Compare the finished deduplications in two outputs.
 
     Raises :class:`~slimpajama.InputNotFound` where there is none in one of them.
@@ -72,7 +72,7 @@ def compared(first: str | Path, second: str | Path) -> Comparison:
     names = list(dict.fromkeys([*one.summary.overlap.sources, *other.summary.overlap.sources]))
     rows = [_source(name, one, other, parts.get(name)) for name in (*names, TOTAL)]
     everything = parts.get(TOTAL)
-    return Comparison(
+    return ComparedRuns(
         title=f"{outputs[0].root.name} and {outputs[1].root.name}",
         first=glances[0],
         second=glances[1],

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import msgspec
 
 from slimpajama.printable import printable
+from slimpajama.report.figures.comparison import ComparedRuns
 from slimpajama.report.figures.deduplication import (
     ClusterSection,
     EvidenceSection,
@@ -28,7 +29,7 @@ from slimpajama.report.figures.deduplication import (
 from slimpajama.report.figures.mixtures import MixtureSection, TokenSection
 from slimpajama.report.figures.whole import Report, TimeSection
 
-__all__ = ["DataTable", "Value", "as_csv", "as_json", "tables", "whole_json"]
+__all__ = ["DataTable", "Value", "as_csv", "as_json", "comparison_tables", "tables", "whole_json"]
 
 Value = str | int | float | bool | None
 
@@ -69,7 +70,7 @@ def _sound(value: object) -> object:
     return value
 
 
-def whole_json(report: Report) -> bytes:
+def whole_json(report: msgspec.Struct) -> bytes:
     """All structs of a report."""
     return msgspec.json.format(msgspec.json.encode(_sound(msgspec.to_builtins(report))), indent=1) + b"\n"
 
@@ -260,3 +261,30 @@ def _time(time: TimeSection) -> DataTable:
 
 def _of_structs(name: str, structs: Sequence[msgspec.Struct], fields: tuple[str, ...]) -> DataTable:
     return DataTable(name, fields, tuple(tuple(getattr(one, field) for field in fields) for one in structs))
+
+
+def comparison_tables(runs: ComparedRuns) -> dict[str, DataTable]:
+    """All tables of two runs compared."""
+    fields = ("name", "first", "second")
+    rows: list[tuple[Value, ...]] = []
+    for one in (*runs.sources, runs.total):
+        amounts = (one.first_read, one.second_read, one.first_kept, one.second_kept)
+        apart = (one.both, one.first_alone, one.second_alone)
+        counts: list[Value] = []
+        for amount in (*amounts, *apart):
+            counts += [amount.documents, amount.bytes] if amount else [None, None]
+        rows.append((one.source, *counts, one.first_byte_rate, one.second_byte_rate))
+    parts = ("first_read", "second_read", "first_kept", "second_kept", "kept_by_both", "first_alone", "second_alone")
+    columns = [f"{part}_{unit}" for part in parts for unit in ("documents", "bytes")]
+    decided = [
+        (name, status, documents)
+        for name, alone in (("first", runs.first_alone), ("second", runs.second_alone))
+        for status, documents in (alone.statuses if alone else ())
+    ]
+    found = (
+        _of_structs("settings-that-differ", runs.settings, fields),
+        _of_structs("versions-that-differ", runs.versions, fields),
+        DataTable("compared-sources", ("source", *columns, "first_byte_rate", "second_byte_rate"), tuple(rows)),
+        DataTable("kept-alone", ("kept_by", "status_in_the_other", "documents"), tuple(decided)),
+    )
+    return {table.name: table for table in found}

@@ -18,15 +18,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from slimpajama.report import numbers
-from slimpajama.report.data_files import DataTable, Value, tables
+from slimpajama.report.data_files import DataTable, Value, comparison_tables, tables
+from slimpajama.report.drawings.comparison import kept_by_two
 from slimpajama.report.drawings.style import Drawing, look
 from slimpajama.report.drawn import drawings_of
-from slimpajama.report.evidence_view import pair_views
+from slimpajama.report.evidence_view import alone_views, pair_views
+from slimpajama.report.figures.comparison import ComparedRuns
 from slimpajama.report.figures.whole import Report
 from slimpajama.report.leads import farthest, mixtures_lead, overlap_lead
 from slimpajama.report.safe_text import finalized, plain
 
-__all__ = ["Page", "page_of", "rendered"]
+__all__ = ["Page", "comparison_page", "page_of"]
 
 SHOWN_ROWS = 20
 """Rows of a table in the page; files have all."""
@@ -46,12 +48,13 @@ def page_of(report: Report) -> Page:
     with look():
         drawings = drawings_of(report)
     held = tables(report)
-    html = rendered(
+    html = _rendered(
         "report.html.j2",
         report=report,
         drawings=drawings,
         tables=held,
         pairs=pair_views(report.evidence) if report.evidence else [],
+        group_name="Scope",
         shown_rows=SHOWN_ROWS,
         overlap_lead=overlap_lead(report.overlap) if report.overlap else "",
         mixtures_lead=mixtures_lead(report.mixtures) if report.mixtures else "",
@@ -60,7 +63,25 @@ def page_of(report: Report) -> Page:
     return Page(html, drawings, held)
 
 
-def rendered(template: str, **values: object) -> bytes:
+def comparison_page(runs: ComparedRuns, names: tuple[str, str]) -> Page:
+    """The page of two runs. ``names``: what the page calls them."""
+    with look():
+        drawings = {one.name: one for one in [kept_by_two(runs, names)] if runs.sources}
+    held = comparison_tables(runs)
+    html = _rendered(
+        "comparison.html.j2",
+        runs=runs,
+        names=names,
+        drawings=drawings,
+        tables=held,
+        pairs=alone_views(runs, names),
+        group_name="Kept by",
+        shown_rows=SHOWN_ROWS,
+    )
+    return Page(html, drawings, held)
+
+
+def _rendered(template: str, **values: object) -> bytes:
     """A template of ``templates/`` with these values."""
     environment = Environment(
         loader=PackageLoader("slimpajama.report"),

@@ -34,7 +34,7 @@ def output(tmp_path: Path) -> Path:
 
 
 def times(folder: Path) -> dict[str, int]:
-    return {name: (folder / name).stat().st_mtime_ns for name in files_in(folder, ".")}
+    return {name: (folder / name).stat().st_mtime_ns for name in files_in(folder, ".") if name != ".lock"}
 
 
 def test_a_report_is_a_page_with_figures_and_numbers_and_changes_nothing_else(output: Path) -> None:
@@ -117,3 +117,17 @@ def test_an_interrupted_report_is_made_anew(output: Path) -> None:
     assert slimpajama.status(output).report == "stale"
     assert not report_of(output).reused
     shutil.rmtree(output / "report")
+
+
+def test_two_runs_are_compared_in_a_folder_of_their_own(output: Path, tmp_path: Path) -> None:
+    slimpajama.deduplicate(tmp_path / "in", tmp_path / "other", workers=1, min_cleaned_characters=1)
+    before = times(output), times(tmp_path / "other")
+    result = CliRunner().invoke(app, ["report", str(output), str(tmp_path / "other"), "--to", str(tmp_path / "both")])
+    assert result.exit_code == 0, result.stderr
+    page = (tmp_path / "both" / "index.html").read_text("utf-8")
+    assert "min_cleaned_characters</th><td>200</td><td>1</td>" in page
+    assert "out keeps 2 documents" in page
+    assert {"data/comparison.json", "data/kept-alone.csv", "figures/kept-by-two.svg"} <= set(
+        files_in(tmp_path / "both", ".")
+    )
+    assert (times(output), times(tmp_path / "other")) == before

@@ -5,7 +5,7 @@ from __future__ import annotations
 from slimpajama.report.figures.base import Figures
 from slimpajama.report.figures.deduplication import EvidencePair, Glance
 
-__all__ = ["Amount", "ComparedSource", "Comparison", "KeptAlone", "SettingDifference"]
+__all__ = ["Amount", "ComparedRuns", "ComparedSource", "KeptAlone", "SettingDifference"]
 
 
 class SettingDifference(Figures, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ class ComparedSource(Figures, frozen=True, kw_only=True):
     second_alone: Amount | None
 
 
-class Comparison(Figures, frozen=True, kw_only=True):
+class ComparedRuns(Figures, frozen=True, kw_only=True):
     """Two deduplications, ``first`` and ``second``. ``settings``, ``versions``: those that differ. ``same_input``:
     whether they read the same shards, so that documents are the same by their ids; if not, ``why_not`` says why."""
 
