@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ LAYERS = {768: 10, 1536: 18, 2048: 24, 4096: 32, 5120: 40, 8192: 80, 12288: 96}
 """Widths of well-known models, and how many blocks those have: Cerebras-GPT up to 5,120, then Llama 2 70B, GPT-3."""
 
 TOKENS = 1024
-MOST_TURNS = 7
+TURNS = 7
 GROWTH = 2.5
 
 
@@ -136,35 +137,35 @@ def forward_time(width: int, layers: int, tokens: int, device: torch.device) -> 
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     weight = torch.full((width, width), 0.01, dtype=dtype, device=device)
     states = torch.ones(tokens, width, dtype=dtype, device=device)
-    found = [seconds_of(lambda: states @ weight, device) for _ in range(4)][1:]
+    found = [seconds_of(lambda: states @ weight, device) for _ in range(3)][1:]
     return MethodTime("forward pass", width, 12 * layers * statistics.median(found), len(found))
 
 
 def times_at(
-    width: int, tokens: int, device: torch.device, limit: float, before: Sequence[MethodTime], until: float
+    width: int, tokens: int, device: torch.device, limit: float, turns: int, before: Sequence[MethodTime], until: float
 ) -> tuple[list[MethodTime], float]:
     """All methods at a width, and the largest difference between entropies. ``before``: at the width below;
-    ``until``: when no further turn begins, by ``time.perf_counter``."""
+    ``until``: when no further turn begins, by ``time.perf_counter``. A call longer than ``limit / turns`` has one."""
     states = torch.randn(tokens, width, generator=torch.Generator().manual_seed(width)).to(device)
     bounds = {one.method: one.seconds * (width / one.width) ** GROWTH for one in before}
     skipped = {one.method for one in before if not one.turns}
     chosen = [one for one in METHODS if one.name not in skipped and bounds.get(one.name, 0.0) <= limit]
     entropies: list[float] = []
-    turns: dict[str, list[float]] = {one.name: [] for one in chosen}
-    for turn in range(MOST_TURNS + 1):
+    taken: dict[str, list[float]] = {one.name: [] for one in chosen}
+    for turn in range(turns + 1):
         for one in chosen:
             if turn and time.perf_counter() > until:
                 break
             found: list[Tensor] = []
-            taken = seconds_of(lambda one=one, found=found: found.append(one.run(states)), device)  # type: ignore[misc]
-            if turn or taken > limit / MOST_TURNS:  # the first turn warms up, unless it is as long as all others
-                turns[one.name].append(taken)
+            spent = seconds_of(lambda one=one, found=found: found.append(one.run(states)), device)  # type: ignore[misc]
+            if turn or spent > limit / turns:  # the first turn warms up, unless it is as long as all others
+                taken[one.name].append(spent)
             if not turn and one.entropy:
                 entropies.append(float(found[0]))
-        chosen = [one for one in chosen if not turns[one.name] or turns[one.name][0] <= limit / MOST_TURNS]
+        chosen = [one for one in chosen if not taken[one.name] or taken[one.name][0] <= limit / turns]
     made = [
-        MethodTime(one.name, width, statistics.median(turns[one.name]), len(turns[one.name]))
-        if turns.get(one.name)
+        MethodTime(one.name, width, statistics.median(taken[one.name]), len(taken[one.name]))
+        if taken.get(one.name)
         else MethodTime(one.name, width, bounds.get(one.name, 0.0), 0)
         for one in METHODS
     ]
@@ -172,7 +173,12 @@ def times_at(
 
 
 def measured(
-    device: torch.device, layers: Mapping[int, int], tokens: int, limit: float, seconds: float = math.inf
+    device: torch.device,
+    layers: Mapping[int, int],
+    tokens: int,
+    limit: float,
+    turns: int = TURNS,
+    seconds: float = math.inf,
 ) -> CompressionTimes:
     """All widths, from the smallest.
 
@@ -186,10 +192,11 @@ def measured(
     for at, width in enumerate(sorted(layers)):
         left = until - time.perf_counter()
         own = time.perf_counter() + max(0.0, left) / (len(layers) - at)
-        before, difference = times_at(width, tokens, device, min(limit, max(left, 0.0) / 3), before, own)
+        before, difference = times_at(width, tokens, device, min(limit, max(left, 0.0) / 3), turns, before, own)
         times += before
         forward.append(forward_time(width, layers[width], tokens, device))
         worst = max(worst, difference)
+        print(f"{width:,}: " + ", ".join(f"{one.method} {shown(one)}" for one in before), file=sys.stderr, flush=True)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{describe()}, torch {torch.__version__}"
     return CompressionTimes(name, tokens, tuple(times), tuple(forward), worst)
 
@@ -256,7 +263,7 @@ def gpu_checks(device: torch.device | str, seconds: float, layers: Mapping[int, 
             narrow = states.to(dtype)
             difference = (measure(narrow.to(device)).cpu() - measure(narrow.double())).abs().max().item()
             assert difference < 1e-4 * measure(narrow.double()).max().item(), f"{measure.__name__} in {dtype}"
-    found = measured(device, layers, TOKENS, seconds / 6, seconds)
+    found = measured(device, layers, TOKENS, seconds / 6, TURNS, seconds)
     print("\n".join(tables(found)))
     return found
 
@@ -268,13 +275,14 @@ def main() -> None:
     parser.add_argument("--widths", type=int, nargs="+", choices=LAYERS, default=list(LAYERS))
     parser.add_argument("--tokens", type=int, default=TOKENS)
     parser.add_argument("--limit", type=float, default=60.0, help="seconds of one call, at most")
+    parser.add_argument("--turns", type=int, default=TURNS, help="of each method that is not too long for them")
     parser.add_argument("--seconds", type=float, default=math.inf, help="of all, about")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/compression.md")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     layers = {width: LAYERS[width] for width in arguments.widths}
     device = torch.device(arguments.device)
-    found = tables(measured(device, layers, arguments.tokens, arguments.limit, arguments.seconds))
+    found = tables(measured(device, layers, arguments.tokens, arguments.limit, arguments.turns, arguments.seconds))
     print("\n".join(found))
     if arguments.write:
         rewrite(PAGE, device.type, found)

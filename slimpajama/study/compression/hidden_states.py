@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 
 from slimpajama.errors import ConfigError, InputError
+from slimpajama.study.compression.decoder_states import DecoderStates
+from slimpajama.study.model.files import CONFIGURATION_FILE, load_decoder
 from slimpajama.tokens.tokenizer_json import load_json
 
 __all__ = ["StatesModel", "TransformersStates", "open_model"]
@@ -97,6 +99,8 @@ def open_model(folder: Path, device: torch.device, dtype: torch.dtype, tokenizer
     chosen = tokenizer / TOKENIZER_FILE if tokenizer is not None and tokenizer.is_dir() else tokenizer
     if chosen is not None:
         load_json(chosen)
+    if (folder / CONFIGURATION_FILE).exists():
+        return DecoderStates(load_decoder(folder), device, dtype, chosen)
     if not (folder / "config.json").is_file():
         state = "holds no model" if folder.is_dir() else "is no folder"
         raise InputError(

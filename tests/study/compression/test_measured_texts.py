@@ -15,8 +15,7 @@ from slimpajama.errors import ConfigError, InputError, InputNotFound, ShardUnrea
 from slimpajama.mixture.manifest import MixtureManifest, MixturePlan, PackedDocuments, StoreUsed
 from slimpajama.study.compression.measured_texts import MeasuredData, SourceSequences, SourceTexts, read_data
 from slimpajama.tokens.selection import Selection
-from slimpajama.tokens.store import TokenStore, open_store
-from tests.tokens.token_corpus import build, corpus, small_tokenizer
+from slimpajama.tokens.store import TokenStore
 
 
 def lines(path: Path, *texts: str, field: str = "text") -> Path:
@@ -30,15 +29,6 @@ def read(
     *paths: Path, field: str = "text", split: str = "validation", texts: int = 3, length: int = 16
 ) -> list[MeasuredData]:
     return read_data([str(path) for path in paths], field=field, split=split, texts=texts, length=length)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> TokenStore:
-    """``s2`` has so few documents that nothing of it is held out."""
-    folder, tokenizer = tmp_path_factory.mktemp("output"), tmp_path_factory.mktemp("tokenizer")
-    build(folder / "tokens", corpus(4, (60, 40, 1)), small_tokenizer(tokenizer))
-    (folder / "tokens" / "tokenizer.json").write_bytes((tokenizer / "tokenizer.json").read_bytes())
-    return open_store(folder / "tokens")
 
 
 def test_a_file_is_a_source_and_so_is_a_sub_folder(tmp_path: Path) -> None:

@@ -18,10 +18,9 @@ from slimpajama.errors import ConfigError, InputError
 from slimpajama.study.compression import effective_rank, matrix_entropy, matrix_nuclear_norm, nuclear_norm
 from slimpajama.study.compression.hidden_states import StatesModel, open_model
 from slimpajama.study.compression.measuring import LayerMeasures, MeasureRequest, measure_model
-from tests.study.compression.test_measured_texts import lines, store
+from slimpajama.tokens.store import TokenStore
+from tests.study.compression.test_measured_texts import lines
 from tests.study.compression.tiny_models import KINDS, WIDTH, save_model, save_tokenizer
-
-__all__ = ["store"]
 
 TEXTS = {
     "long": ("the lazy dog jumps over the quick brown fox " * 4, "a dog", "no fox here, only dogs and dogs"),
@@ -97,17 +96,17 @@ def test_diff_effective_rank_compares_with_the_model_that_the_seed_draws(model: 
     assert [row.diff_effective_rank for row in itself.rows] == pytest.approx([0.0] * len(itself.rows), abs=1e-4)
 
 
-def test_sequences_of_a_store_are_taken_as_they_are_by_a_model_of_its_tokenizer(store: object, tmp_path: Path) -> None:
-    path: Path = store.path  # type: ignore[attr-defined]
+def test_a_model_of_the_same_tokenizer_takes_the_sequences_of_a_store_as_they_are(
+    store: TokenStore, tmp_path: Path
+) -> None:
     save_model("llama", tmp_path)
-    (tmp_path / "tokenizer.json").write_bytes((path / "tokenizer.json").read_bytes())
-    rows = measure_model(MeasureRequest(tmp_path, (str(path),), texts=2, max_tokens=16, layers=(0,))).rows
+    (tmp_path / "tokenizer.json").write_bytes((store.path / "tokenizer.json").read_bytes())
+    rows = measure_model(MeasureRequest(tmp_path, (str(store.path),), texts=2, max_tokens=16, layers=(0,))).rows
     assert [(row.source, row.texts, row.tokens) for row in rows] == [("s0", 2, 32), ("s1", 2, 32)]
 
 
-def test_a_model_of_another_tokenizer_reads_their_text(store: object, model: Path) -> None:
-    path: Path = store.path  # type: ignore[attr-defined]
-    rows = measure_model(MeasureRequest(model, (str(path),), texts=2, max_tokens=16, layers=(0,))).rows
+def test_a_model_of_another_tokenizer_reads_their_text(store: TokenStore, model: Path) -> None:
+    rows = measure_model(MeasureRequest(model, (str(store.path),), texts=2, max_tokens=16, layers=(0,))).rows
     assert [(row.source, row.texts, row.tokens) for row in rows] == [("s0", 2, 32), ("s1", 2, 32)]
 
 
