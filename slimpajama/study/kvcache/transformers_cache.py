@@ -27,6 +27,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import torch
+import transformers
 from transformers import DynamicCache, PreTrainedModel
 
 from slimpajama.errors import ConfigError
@@ -113,7 +114,13 @@ def attached(model: PreTrainedModel, cache: ShrinkingCache) -> Iterator[Shrinkin
     if not layers:
         raise ConfigError(
             f"{type(model).__name__} has no attention that can shrink its cache; "
-            f"known are {', '.join(name.removesuffix('Attention') for name in FAMILIES)}."
+            f"known are {', '.join(name.removesuffix('Attention') for name in FAMILIES)}, "
+            "for transformers before 4.50 when they are loaded with attn_implementation='eager'."
+        )
+    if not getattr(model, "_supports_cache_class", True):
+        raise ConfigError(
+            f"{type(model).__name__} of transformers {transformers.__version__} takes no cache object; "
+            "install a newer transformers."
         )
     with ExitStack() as undo:
         undo.callback(setattr, model.config, "_attn_implementation", model.config._attn_implementation)
@@ -163,7 +170,7 @@ def padding_of(mask: torch.Tensor | None, hidden: torch.Tensor) -> list[int]:
     """How many tokens at the start of each row are padding, by what its last token may attend to."""
     if mask is None:
         return [0] * len(hidden)
-    seen = mask[:, 0, -1, :].expand(len(hidden), -1)
+    seen = mask[:, 0, -1, : hidden.shape[1]].expand(len(hidden), -1)  # some versions add a column
     padding = seen.shape[1] - seen.sum(1)
     if not torch.equal(seen, torch.arange(seen.shape[1], device=seen.device) >= padding[:, None]):
         raise ConfigError("A prompt is padded elsewhere than on the left; set the tokenizer's padding_side to 'left'.")
@@ -266,9 +273,4 @@ def mpt_attention(
     weights = logits.float().softmax(-1).to(value.dtype)
     output = module.out_proj((weights @ layer.values).transpose(1, 2).reshape(batch, count, width))
     score_and_evict(layer, weights, module, hidden_states)
-    return (output, weights) if returns_two(original) else (output, weights, cache)
-
-
-def returns_two(forward: Any) -> bool:
-    """Whether MPT's attention returns output and weights only, as it does where it takes a cache of transformers."""
-    return not {"past_key_value"} & set(inspect.signature(inspect.unwrap(forward)).parameters)
+    return output, weights

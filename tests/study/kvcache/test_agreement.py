@@ -1,0 +1,83 @@
+"""How a cache is compared with full attention, and how the figures are drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from slimpajama.errors import ConfigError
+from slimpajama.study.kvcache.agreement import cache_agreement
+from slimpajama.study.kvcache.budget import Budget
+from slimpajama.study.kvcache.decoder_cache import DecoderCaches
+from slimpajama.study.kvcache.eviction import Eviction, eviction
+from slimpajama.study.kvcache.figures import draw_all
+from slimpajama.study.kvcache.results import CacheResults, QualityPoint, SpeedPoint, mean_and_spread
+from slimpajama.study.model.configuration import DecoderConfiguration
+from slimpajama.study.model.decoder import Decoder
+
+PROMPT, LENGTH, VOCABULARY = 12, 20, 30
+TOKENS = torch.randint(0, VOCABULARY, (2, LENGTH), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Decoder:
+    model = Decoder(DecoderConfiguration(VOCABULARY, width=16, layers=2, heads=2, feed_forward=24), seed=1)
+    model.eval()
+    return model
+
+
+def test_a_full_cache_agrees_in_whole(decoder: Decoder) -> None:
+    found = cache_agreement(decoder, TOKENS, PROMPT, Eviction())
+    assert found.same_token == 1
+    assert found.loss == pytest.approx(found.full_loss, abs=1e-6)
+    assert found.divergence == pytest.approx(0, abs=1e-6)
+
+
+@torch.inference_mode()
+def test_the_loss_is_that_of_the_tokens_after_the_first_one(decoder: Decoder) -> None:
+    how = eviction("window", Budget(tokens=3), 1)
+    caches = DecoderCaches(decoder, how)
+    decoder(TOKENS[:, :PROMPT], caches=caches.layers)
+    losses, same = [], []
+    full = decoder(TOKENS)
+    for place in range(PROMPT, LENGTH - 1):
+        logits = decoder(TOKENS[:, place : place + 1], caches=caches.layers)[:, 0]
+        losses.append(functional.cross_entropy(logits, TOKENS[:, place + 1]))
+        same.append((logits.argmax(-1) == full[:, place].argmax(-1)).float().mean())
+    found = cache_agreement(decoder, TOKENS, PROMPT, how)
+    assert found.loss == pytest.approx(float(torch.stack(losses).mean()), abs=1e-5)
+    assert found.same_token == pytest.approx(float(torch.stack(same).mean()))
+    assert found.full_loss == pytest.approx(
+        float(functional.cross_entropy(full[:, PROMPT:-1].flatten(0, 1), TOKENS[:, PROMPT + 1 :].flatten())), abs=1e-5
+    )
+    assert found.divergence > 1e-4
+
+
+def test_a_prompt_that_leaves_nothing_to_count_is_an_error(decoder: Decoder) -> None:
+    for prompt in (0, LENGTH - 1, LENGTH):
+        with pytest.raises(ConfigError, match="leave nothing to count"):
+            cache_agreement(decoder, TOKENS, prompt, Eviction())
+
+
+def test_the_spread_is_that_between_seeds() -> None:
+    assert mean_and_spread([1.0, 2.0, 3.0]) == (2.0, 1.0)
+    assert mean_and_spread([4.0]) == (4.0, 0.0)
+
+
+def test_the_figures_are_written_and_the_same_each_time(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    quality = tuple(
+        QualityPoint("text", method, share, seed, 3 + share + seed, 3.0, share, 0.1)
+        for method in ("keyformer", "window")
+        for share in (0.2, 0.9)
+        for seed in (0, 1)
+    )
+    speed = tuple(SpeedPoint("cpu", "full", 1.0, context, 1, 10.0, 1.0, context << 20) for context in (512, 1024))
+    results = CacheResults("machine", "proxy", quality, (), speed)
+    first = [path.read_bytes() for path in draw_all(results, tmp_path / "a")]
+    assert first == [path.read_bytes() for path in draw_all(results, tmp_path / "b")]
+    assert [b"keyformer" in drawn for drawn in first] == [True, False]
+    assert draw_all(CacheResults("machine", "proxy", (), (), ()), tmp_path / "c") == []
