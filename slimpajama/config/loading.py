@@ -51,8 +51,10 @@ def read_yaml(file: Path, kind: str) -> object:
     """What the YAML ``file`` holds, ``{}`` if nothing; plain values only. Raises :class:`ConfigError`."""
     import yaml
 
+    from slimpajama.config.strict_yaml import load_yaml
+
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = load_yaml(file.read_text(encoding="utf-8"))
     except OSError as fault:
         raise ConfigError(f"cannot read the {kind} {file}: {fault.strerror}") from fault
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
@@ -64,11 +66,13 @@ def assigned(assignment: str) -> tuple[str, object]:
     """Key and value of a ``key=value`` word; the value is YAML. Raises :class:`ConfigError`."""
     import yaml
 
+    from slimpajama.config.strict_yaml import load_yaml
+
     key, equals, text = assignment.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {assignment}: write it as key=value, for example --set memory=8GiB")
     try:
-        return key.strip(), yaml.safe_load(text)
+        return key.strip(), load_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
         raise ConfigError(f"--set {assignment}: {text!r} is not a YAML value") from fault
 

@@ -27,6 +27,7 @@ from slimpajama.config.column import column_path
 from slimpajama.config.loading import checked, read_yaml, without_empty
 from slimpajama.config.part import overlapping, ranges_of, without_overlap
 from slimpajama.config.weights import (
+    MOST_TOKENS,
     MaxEpochs,
     Rule,
     Tokens,
@@ -209,6 +210,8 @@ class Recipe(Proportions):
                     f"{place}{phase.budget:,} tokens do not fill one sequence of {self.tokens_per_sequence:,}; raise "
                     "tokens"
                 )
+            if phase.budget is not None and phase.budget > MOST_TOKENS:
+                raise ValueError(f"{place}the budget must be at most {MOST_TOKENS:,} tokens (given: {phase.budget:,})")
         if isinstance(self.max_epochs, dict):
             for phase in self.steps():
                 self._check_limits(phase.epochs, self.max_epochs)

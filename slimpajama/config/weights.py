@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, Field
 from slimpajama.config.refusals import shown
 
 __all__ = [
+    "MOST_TOKENS",
     "MaxEpochs",
     "Rule",
     "Tokens",
@@ -55,7 +56,10 @@ def parse_tokens(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Tokens = Annotated[int, BeforeValidator(parse_tokens), Field(gt=0)]
+MOST_TOKENS = 10**15
+"""A budget; some seventy times what the largest public corpora hold."""
+
+Tokens = Annotated[int, BeforeValidator(parse_tokens), Field(gt=0, le=MOST_TOKENS)]
 
 
 def _weight(value: object) -> object:

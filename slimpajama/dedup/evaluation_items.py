@@ -86,7 +86,12 @@ def read_items(file: EvaluationFile) -> list[EvaluationItem]:
         items.append(EvaluationItem(number, "\n".join(_texts_at(record, file.fields))))
         if not keys and isinstance(record, dict):
             keys = list(record)
-    if items and not any(item.text for item in items):
+    if not items:
+        raise ConfigError(
+            f"{file.path}: the file holds no record, so nothing of the evaluation set {file.set_name} would be found; "
+            "export the evaluation set again, or leave the file out"
+        )
+    if not any(item.text for item in items):
         names = " or ".join(repr(".".join(field)) for field in file.fields)
         raise ConfigError(
             f"{file.path}: no record has a text at {names}; set fields of the evaluation set {file.set_name} to some "

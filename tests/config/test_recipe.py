@@ -141,6 +141,7 @@ MISTAKES = {
     "tokens: 1.5\n": "FILE: tokens: must be a whole number (given: 1.5)",
     "tokens: '1.5'\n": "FILE: tokens: '1.5' is not a whole number of tokens",
     "tokens: 0\n": "FILE: tokens: must be above 0 (given: 0)",
+    "tokens: 1000.000001T\n": "FILE: tokens: must be at most 1,000,000,000,000,000 (given: '1000.000001T')",
     "tokens: 2047\n": "FILE: settings: 2,047 tokens do not fill one sequence of 2,048; raise tokens",
     "sequence_length: 1\n": "FILE: sequence_length: must be at least 2 (given: 1)",
     "scope: both\n": "FILE: scope: must be 'global' or 'local' (given: 'both')",
@@ -307,3 +308,9 @@ def test_two_names_of_one_source_are_refused() -> None:
     recipe = Recipe(name="r", weights={"c4": 50, "RedPajamaC4": 50}, tokens=4096)
     with pytest.raises(ValueError, match="'c4' and 'RedPajamaC4' are the same source, 'c4'; leave one out"):
         recipe.with_names(lambda name: source_named(name, ["c4"]) or name)
+
+
+def test_weights_that_are_tokens_sum_to_a_budget_that_can_be(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("name: mine\nweights: {web: 1e15, wiki: 1e14}\nweights_are: tokens\n")
+    with pytest.raises(ConfigError, match=r"the budget must be at most 1,000,000,000,000,000 tokens \(given: 1,100,"):
+        load_recipe(tmp_path / "recipe.yaml")

@@ -220,6 +220,7 @@ def test_a_table_that_was_changed_is_found_by_verify(folder: Path) -> None:
         ({}, {"against": ["{}/none"], "fields": ["a"]}, InputNotFound, "none does not exist; give a file that ends in"),
         ({"s/x.txt": b""}, {"against": ["{}/s"], "fields": ["a"]}, InputNotFound, "s holds no file of JSON lines"),
         ({"s/x.jsonl": [{"b": 1}]}, {"against": ["{}/s"], "fields": ["a"]}, ConfigError, "no record has a text at 'a'"),
+        ({"s/x.jsonl": []}, {"against": ["{}/s"], "fields": ["a"]}, ConfigError, "the file holds no record"),
         ({"s/x.jsonl": b"{}\nno\n"}, {"against": ["{}/s"], "fields": ["a"]}, ShardUnreadable, "line 2 is not JSON"),
         ({"s/x.jsonl": b""}, {"against": ["{}/s"]}, ConfigError, "the fields of the items of"),
         ({}, {"against": ["mmlu", "b/mmlu"]}, ConfigError, "two evaluation sets are called 'mmlu'"),
