@@ -9,8 +9,9 @@ OUT ?= out
 STUDY_VENV := .venv-study
 STUDY_BIN := $(STUDY_VENV)/bin
 TORCH ?= torch
+STUDY_OUT ?= out-study
 
-.PHONY: run test test-all test-study test-pythons lint types docs clean
+.PHONY: run study test test-all test-study test-pythons lint types docs clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +26,10 @@ $(STUDY_VENV)/installed: pyproject.toml
 
 run: $(VENV)/installed  ## sample, deduplication and the six mixtures, into $(OUT)
 	$(BIN)/slimpajama run sample --output $(OUT)
+
+study: $(STUDY_VENV)/installed  ## six mixtures of the sample, three seeds of the smallest model, into $(STUDY_OUT)
+	$(STUDY_BIN)/slimpajama run sample --output $(STUDY_OUT) --set tokens.vocabulary=2048 --quiet
+	$(STUDY_BIN)/slimpajama study configs/study/sample.yaml --input $(STUDY_OUT) --output $(STUDY_OUT)/study
 
 test: $(VENV)/installed lint types  ## lint, types and all tests but the slow sweeps
 	$(BIN)/pytest -n auto -m "not slow"
@@ -54,5 +59,5 @@ docs: $(VENV)/installed  ## the site of docs/ in build/site; rendered pages are 
 	@echo "open build/site/index.html"
 
 clean:
-	rm -rf $(VENV) $(STUDY_VENV) $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(STUDY_VENV) $(OUT) $(STUDY_OUT) build dist .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
