@@ -49,7 +49,7 @@ def mix(
         typer.Option(help="concat, or best-fit, which cuts only what is longer than a sequence and pads."),
     ] = None,
     provenance: Annotated[
-        bool, typer.Option("--provenance", help="Tell the documents of each sequence, and how many tokens of each.")
+        bool, typer.Option("--provenance", help="Tell the documents of each sequence of train, with their tokens.")
     ] = False,
     scope: Annotated[OneScope | None, typer.Option(help="Scope of deduplication (default: the recipe's).")] = None,
     tokenizer: Annotated[

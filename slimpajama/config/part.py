@@ -60,6 +60,13 @@ def part_of(name: str) -> PartName:
 
 
 def _no_part(name: str) -> ValueError:
+    source, slash, value = name.partition("/")
+    if slash and value.endswith("]") and not _CONDITION.search(value):
+        return ValueError(
+            f"{shown(name)} is no part of a source: what ends in ] must end in a condition, such as "
+            f"{source}/VALUE[duplicates>=5], so a value that ends in ] itself cannot be named; name the "
+            f"others, then {source}/{REST} has it"
+        )
     return ValueError(
         f"{shown(name)} is no part of a source; write for example c4[duplicates>=5], c4[duplicates=1] or "
         "c4[duplicates=2-5]"

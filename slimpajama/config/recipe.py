@@ -177,7 +177,7 @@ class Recipe(Proportions):
         description="`concat` joins documents and cuts; `best-fit` cuts only what is longer than a sequence, and pads",
     )
     provenance: bool = Field(
-        default=False, description="tell the documents of each sequence, and how many tokens of each"
+        default=False, description="tell the documents of each sequence of train, and how many tokens of each"
     )
     seed: int = Field(default=1, ge=0, lt=1 << 32, description="seed of the order within each file")
     scope: Literal["global", "local"] = Field(default="global", description="documents kept globally, or locally")

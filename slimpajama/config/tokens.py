@@ -55,7 +55,11 @@ class TokenConfig(BaseModel):
         default=0.01, ge=0, le=0.1, description="share of a source's tokens for each of validation and test; 0: none"
     )
     holdout_least: int = Field(
-        default=32_768, ge=1, lt=1 << 32, description="tokens of a source for each of the two, if it has ten times that"
+        default=32_768,
+        ge=1,
+        lt=1 << 32,
+        description="tokens of a source for each of the two, at least; fewer where the documents that give them would "
+        "be more than a tenth of the source",
     )
     holdout_most: int = Field(
         default=524_288, ge=16, lt=1 << 32, description="tokens of a source for each of the two, at most"

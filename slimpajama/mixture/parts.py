@@ -51,14 +51,17 @@ def _values_named(recipe: Recipe, source: str) -> tuple[str, ...]:
 
 
 def check_split(recipe: Recipe) -> None:
-    """Raise :class:`ConfigError` for a part by value whose source is not split, and a split that no part needs."""
-    split = set()
+    """Raise :class:`ConfigError` for a part by value whose source is not split, and a split that no part needs.
+
+    A part of weight 0 gives nothing, so its source need not be split.
+    """
+    split, named = set(), set(recipe.sources_named)
     for name in recipe.all_names:
         part = part_of(name)
         if part.value is None:
             continue
         split.add(part.source)
-        if part.source not in recipe.split_by:
+        if part.source not in recipe.split_by and name in named:
             raise ConfigError(
                 f"{recipe.name} asks for {name!r}, a part of {part.source}, and split_by does not say by which column; "
                 f"add for example split_by: {{{part.source}: meta.language}}"

@@ -73,8 +73,14 @@ def test_any_value_can_be_named_that_ends_in_no_bracket(value: str) -> None:
 
 @pytest.mark.parametrize("name", ["github/", "github/[duplicates>1]", "github/a[copies>1]", "c4[duplicates>1]/python"])
 def test_what_is_no_part_by_value_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"is no part of a source;|names no value behind its slash;"):
+    with pytest.raises(ValueError, match=r"is no part of a source[;:]|names no value behind its slash;"):
         part_of(name)
+
+
+def test_a_value_that_ends_in_a_bracket_is_refused_with_the_reason() -> None:
+    said = r"what ends in \] must end.* so a value that ends in \] itself cannot be named; .* github/\(rest\)"
+    with pytest.raises(ValueError, match=said):
+        part_of("github/array[]")
 
 
 def test_parts_by_value_that_overlap_are_found() -> None:

@@ -56,6 +56,14 @@ def test_a_rule_shares_out_among_parts() -> None:
         plan_mixture(both, available)
 
 
+def test_a_part_that_gives_nothing_needs_no_split() -> None:
+    weights = {"github/python": 0, "c4": 100}
+    plan = plan_mixture(recipe(weights=weights, split_by={}), {"c4": 5000})
+    assert [one.name for one in plan.sources] == ["c4"]
+    with pytest.raises(ConfigError, match="asks for 'github/python', a part of github, and split_by does not say by"):
+        plan_mixture(recipe(weights={"github/python": 50, "c4": 50}, split_by={}), {"github": 900, "c4": 5000})
+
+
 def test_values_in_a_line() -> None:
     few = [value("python", 600), value("(none)", 300), value("a, b", 100)]
     assert values_text(few, "global") == "python (60 %), (none) (30 %), 'a, b' (10 %)"
