@@ -29,7 +29,7 @@ def fate_of_bytes(glance: Glance) -> Drawing:
             axes.barh(
                 -row, part, left=start, height=0.62, color=COLOURS[colour], edgecolor=COLOURS["page"], linewidth=1
             )
-            if part > 4.5:
+            if part > 6.5:
                 axes.text(
                     start + part / 2,
                     -row,
