@@ -27,7 +27,7 @@ from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.stages.finish import FinishResult, FinishStage, KeptFile, store_inputs
 from slimpajama.tokens.stages.held_out_texts import HeldOutTextsStage
 from slimpajama.tokens.stages.holdout import HoldoutResult, HoldoutStage
-from slimpajama.tokens.stages.near_held_out import NearHeldOutStage
+from slimpajama.tokens.stages.near_held_out import NearHeldOutResult, NearHeldOutStage
 from slimpajama.tokens.stages.shared_runs import SharedRunsStage
 from slimpajama.tokens.stages.shuffle import BucketResult, ShuffleStage
 from slimpajama.tokens.stages.survey import SurveyStage
@@ -64,10 +64,10 @@ def make_store(documents: DedupOutput, config: TokenConfig, out: Path, *, stages
     holdout = stages.run_one(drawing, tokens.markers(drawing))
     near = _near_held_out(tokens, tokenized, holdout, stages)
     stages.remove(layout.index)  # the shuffle replaces the buckets of an earlier store
-    shuffling = ShuffleStage(tokens, tokenized, holdout, tokenizing.settings, near)
+    shuffling = ShuffleStage(tokens, tokenized, holdout, tokenizing.settings, near.contents_file if near else None)
     buckets = stages.run(shuffling, tokens.markers(shuffling))
     seconds = time.perf_counter() - began
-    finishing = FinishStage(tokens, holdout, tokenizer, tokenized, buckets, seconds)
+    finishing = FinishStage(tokens, holdout, tokenizer, tokenized, buckets, seconds, near.common if near else {})
     made = stages.run_one(finishing, tokens.markers(finishing))
     stages.list_files([file.record(layout) for file in made.beside])
     stages.remove_tree(layout.runs)
@@ -77,8 +77,8 @@ def make_store(documents: DedupOutput, config: TokenConfig, out: Path, *, stages
 
 def _near_held_out(
     tokens: TokenRun, tokenized: Sequence[TokenizeResult], holdout: HoldoutResult, stages: Stages
-) -> FileRecord | None:
-    """The contents that say nearly what a held-out text says; nothing is read where none is to be found."""
+) -> NearHeldOutResult | None:
+    """The texts that say nearly what a held-out text says; nothing is read where none is to be found."""
     if not tokens.config.holdout_overlap or not any(holdout.shards.values()):
         return None
     held_out = HeldOutTextsStage(tokens, holdout)
@@ -86,7 +86,7 @@ def _near_held_out(
     searching = SharedRunsStage(tokens, tokenized, holdout, texts)
     shared = stages.run(searching, tokens.markers(searching))
     deciding = NearHeldOutStage(tokens, texts, shared)
-    return stages.run_one(deciding, tokens.markers(deciding)).contents_file
+    return stages.run_one(deciding, tokens.markers(deciding))
 
 
 def _remove_if_of_other_ids(layout: StoreLayout, tokenizer: TokenizerResult, stages: Stages) -> None:

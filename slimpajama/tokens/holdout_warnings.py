@@ -1,20 +1,36 @@
-"""What of a holdout may not be meant, with the numbers: a source that gives a split less than is wanted, or nothing."""
+"""What of a holdout may not be meant, with the numbers.
+
+A source that gives a split less than is wanted, or nothing, and held-out documents that train holds as parts of others.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from slimpajama.tokens.draw import HoldoutAccount, SourceHoldout
 from slimpajama.tokens.holdout import SPLITS
+from slimpajama.tokens.near_texts import MOST_HOLDERS
 
 __all__ = ["holdout_warnings"]
 
 
-def holdout_warnings(account: HoldoutAccount) -> list[str]:
-    """A sentence for each source that may not be measured as it should."""
+def holdout_warnings(account: HoldoutAccount, common: Mapping[str, int] | None = None) -> list[str]:
+    """A sentence for each source that may not be measured as it should.
+
+    ``common``: by source, held-out documents of which at least half stands in more documents than are searched.
+    """
     said = [_of_source(source, one) for source, one in account.sources.items()]
     if account.gone:
         said.append(
             f"{account.gone:,} held-out documents of the earlier store are no longer kept: they are in no split; the "
             "results on this holdout are not quite those on the earlier one"
+        )
+    counts = {source: count for source in account.sources if (count := (common or {}).get(source))}
+    if counts:
+        of_sources = ", ".join(f"{count:,} of {source}" for source, count in counts.items())
+        said.append(
+            f"held-out documents that are boilerplate: {of_sources}; at least half of each also stands in more than "
+            f"{MOST_HOLDERS} other documents, which stay in train, so results on them are better than they should be"
         )
     return [sentence for sentence in said if sentence]
 

@@ -3,7 +3,8 @@
 Containment either way, so that neither a page around a held-out text nor an excerpt of one stays in train. Runs that
 stand in more than 32 documents do not count, on either side: a licence, a notice of cookies or the frame of a forum is
 what it is in every document, and held-out texts with them would take all others along (of the real text of the tests,
-one licence would take 236 of 3,000 files of GitHub). Costs two passes over what documents share with held-out texts,
+one licence would take 236 of 3,000 files of GitHub). A held-out text that consists of such runs is thus not searched
+for; how many do, for at least half, is found as well. Costs two passes over what documents share with held-out texts,
 four bytes a run of theirs. Memory: that of one shard. Rejected: the whole of both texts as the measure, common runs
 included in it (a page whose frame is longer than its text would never be near another).
 """
@@ -24,10 +25,13 @@ from slimpajama.storage.npy import map_array, write_array
 from slimpajama.tokens.contents import sorted_contents, text_hashes
 from slimpajama.tokens.held_out_runs import HeldOutRuns, distinct_runs
 
-__all__ = ["MOST_HOLDERS", "SHARING", "SharingFiles", "near_contents", "sharing_of", "write_sharing"]
+__all__ = ["MOST_HOLDERS", "SHARING", "NearTexts", "SharingFiles", "near_contents", "sharing_of", "write_sharing"]
 
 MOST_HOLDERS = 32
 """Documents that a run may stand in to count."""
+
+COMMON_SHARE = 0.5
+"""Of the runs of a held-out text: where so many stand in more documents, train may hold most of it."""
 
 SHARING = np.dtype([("text", "<u8", (2,)), ("runs", "<u4"), ("shared", "<u4")])
 """A document that shares runs with held-out texts: its content, its runs, each once, and how many it ``shared``."""
@@ -47,6 +51,17 @@ class Sharing:
 
     rows: NDArray[np.void]
     runs: NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class NearTexts:
+    """``contents``: ``uint64[n, 2]``, sorted, of those that are near a held-out text.
+
+    ``common``: ``bool[h]``, which held-out texts consist, for at least ``COMMON_SHARE``, of runs that do not count.
+    """
+
+    contents: NDArray[np.uint64]
+    common: NDArray[np.bool_]
 
 
 def sharing_of(texts: Texts, held_out: HeldOutRuns) -> Sharing:
@@ -71,8 +86,8 @@ def write_sharing(files: SharingFiles, parts: Sequence[Sharing]) -> tuple[FileRe
 
 def near_contents(
     held_out: HeldOutRuns, files: Sequence[SharingFiles], share: float, most_holders: int = MOST_HOLDERS
-) -> NDArray[np.uint64]:
-    """``uint64[n, 2]``, sorted: the contents that share at least ``share`` of the runs of one of the two texts."""
+) -> NearTexts:
+    """The texts that share at least ``share`` of the runs of one of the two texts."""
     holders = np.zeros(held_out.runs.size, dtype=np.int64)
     for file in files:
         beat()
@@ -100,7 +115,8 @@ def near_contents(
             if _is_near(held_out, runs[begins[place] : ends[place]], counts, sizes, own[place], share)
         ]
         found.append(rows["text"][near].astype(np.uint64))
-    return sorted_contents(np.concatenate(found))
+    common = (sizes <= (1 - COMMON_SHARE) * held_out.sizes) & (held_out.sizes > 0)
+    return NearTexts(sorted_contents(np.concatenate(found)), common)
 
 
 def _is_near(

@@ -105,12 +105,14 @@ class ColumnValue(_Figures, frozen=True, kw_only=True):
 
 class SourceAccount(_Figures, frozen=True, kw_only=True, omit_defaults=True):
     """One source. ``text_bytes``: UTF-8 bytes that were tokenised. ``columns``: the values of each metadata column that
-    is kept, those with the most tokens first."""
+    is kept, those with the most tokens first. ``common_held_out``: held-out documents that stay in train, as part of
+    other documents: at least half of each stands in more than 32, and so is not searched for."""
 
     text_bytes: int
     global_: ScopeAccount = msgspec.field(name="global")
     local: ScopeAccount
     columns: dict[str, tuple[ColumnValue, ...]] = {}
+    common_held_out: int = 0
 
     def of(self, scope: str) -> ScopeAccount:
         """The account of ``global`` or ``local``."""

@@ -96,6 +96,25 @@ def test_without_an_overlap_nothing_is_read_again(dedup: Path, made: tuple[Path,
     assert again.fingerprint == store.fingerprint != off.fingerprint
 
 
+def test_held_out_texts_that_too_many_documents_hold_are_counted(tmp_path: Path) -> None:
+    source = random.Random(2)
+
+    def words(count: int) -> str:
+        return " ".join("".join(source.choices("abcdefgh", k=6)) for _ in range(count))
+
+    notice, other = words(40), words(40)
+    pages = [{"text": f"{words(200)} {notice} {words(200)}"} for _ in range(40)]
+    put(tmp_path / "in", {"c4/train/a.jsonl": [*pages, {"text": f"{words(100)} {other}"}]})
+    put(tmp_path / "in", {"c4/validation/a.jsonl": [{"text": notice}, {"text": other}]})
+    slimpajama.deduplicate(tmp_path / "in", tmp_path / "out", workers=1, sources=["c4"])
+    store = mix(tmp_path / "out", tmp_path / "mix")
+    account = store.sources["c4"]
+    assert (account.global_.documents.near_held_out, account.common_held_out) == (1, 1)
+    assert account.global_.documents.train == 40
+    (said,) = store.warnings
+    assert said.startswith("held-out documents that are boilerplate: 1 of c4; at least half of each also stands in ")
+
+
 def test_an_earlier_store_is_usable_until_its_buckets_are_replaced(
     dedup: Path, made: tuple[Path, TokenSummary], tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from slimpajama.corpus.texts import Texts
 from slimpajama.tokens.contents import is_among, text_hashes
-from slimpajama.tokens.near_texts import SharingFiles, near_contents, sharing_of, write_sharing
+from slimpajama.tokens.near_texts import NearTexts, SharingFiles, near_contents, sharing_of, write_sharing
 from tests.tokens.test_held_out_runs import held_out, runs_of, words
 
 BLOCKS = [" ".join(words(100 + number, 15)) for number in range(12)]
@@ -18,6 +18,11 @@ BLOCKS = [" ".join(words(100 + number, 15)) for number in range(12)]
 
 def near(held: list[str], shards: list[list[str]], share: float, most_holders: int) -> list[list[bool]]:
     """Which texts of which shard are near."""
+    found = found_of(held, shards, share, most_holders).contents
+    return [is_among(text_hashes([one.encode() for one in own]), found).tolist() for own in shards]
+
+
+def found_of(held: list[str], shards: list[list[str]], share: float, most_holders: int) -> NearTexts:
     index = held_out(held)
     with TemporaryDirectory() as name:
         files = []
@@ -26,8 +31,7 @@ def near(held: list[str], shards: list[list[str]], share: float, most_holders: i
             half = len(own) // 2  # in two batches
             parts = [sharing_of(Texts.of(part), index) for part in (own[:half], own[half:])]
             write_sharing(files[-1], parts)
-        found = near_contents(index, files, share, most_holders)
-    return [is_among(text_hashes([one.encode() for one in own]), found).tolist() for own in shards]
+        return near_contents(index, files, share, most_holders)
 
 
 def slowly(held: list[str], shards: list[list[str]], share: float, most_holders: int) -> list[list[bool]]:
@@ -74,3 +78,18 @@ def test_a_licence_that_many_documents_hold_does_not_count() -> None:
     held = [f"{licence} {others[8][:10]}"]
     assert near(held, [files], 0.5, 8) == [[True] * 8]
     assert near(held, [files], 0.5, 7) == [[False] * 8]
+
+
+@given(
+    st.lists(text | st.just("few words"), min_size=1, max_size=4),
+    st.lists(st.lists(text, max_size=5), min_size=1, max_size=3),
+    st.integers(1, 6),
+)
+def test_common_is_what_stands_for_half_in_too_many_texts(
+    held: list[str], shards: list[list[str]], most_holders: int
+) -> None:
+    holders = [runs_of(one) for own in shards for one in own]
+    runs = [runs_of(one) for one in held]
+    many = [{run for run in own if sum(run in one for one in holders) > most_holders} for own in runs]
+    common = [bool(own) and 2 * len(of_many) >= len(own) for own, of_many in zip(runs, many, strict=True)]
+    assert found_of(held, shards, 0.5, most_holders).common.tolist() == common

@@ -103,6 +103,7 @@ class FinishPayload:
     seconds: float
     tokenizer_file: KeptFile
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    common_held_out: Mapping[str, int] = field(default_factory=dict)
 
 
 class FinishResult(StageResult, frozen=True, kw_only=True):
@@ -117,7 +118,10 @@ class FinishResult(StageResult, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class FinishStage(Stage[FinishPayload, FinishResult]):
-    """The check of what earlier stages wrote, in ``seconds`` so far."""
+    """The check of what earlier stages wrote, in ``seconds`` so far.
+
+    ``common_held_out``: by source, held-out documents that were not searched for.
+    """
 
     tokens: TokenRun
     holdout: HoldoutResult
@@ -125,10 +129,11 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
     tokenized: Sequence[TokenizeResult]
     buckets: Sequence[BucketResult]
     seconds: float
+    common_held_out: Mapping[str, int]
 
     name: ClassVar[str] = "store"
     title: ClassVar[str] = "token store"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     result_type = FinishResult
     scales_with: ClassVar[Scale] = "kept text"
     single: ClassVar[bool] = True
@@ -147,7 +152,7 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
             tokenizer=self.tokenizer.tokenizer,
             tokenizer_name=config.tokenizer or "trained on this corpus",
             holdout=self.holdout.account,
-            warnings=(*self.tokenizer.warnings, *holdout_warnings(self.holdout.account)),
+            warnings=(*self.tokenizer.warnings, *holdout_warnings(self.holdout.account, self.common_held_out)),
             seconds=round(self.seconds, 3),
             tokenizer_file=KeptFile.of(self.tokenizer.file, layout),
             columns={
@@ -155,6 +160,7 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
                 for source in self.tokens.documents.sources
                 if (columns := self.tokens.columns_of(source))
             },
+            common_held_out=self.common_held_out,
         )
         values = [result.values for result in self.tokenized if result.values]
         reads = written_files([*(file for bucket in self.buckets for file in bucket.files), *values])
@@ -165,7 +171,7 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
     def run(payload: FinishPayload) -> FinishResult:
         """Check the store, then write its index and its summary."""
         layout = payload.layout
-        accounts = {source: _account(source, payload.tokenized, payload.buckets) for source in payload.sources}
+        accounts = {source: _account(source, payload) for source in payload.sources}
         content = StoreContent(
             shuffle_seed=payload.shuffle_seed,
             piece_tokens=payload.piece_tokens,
@@ -293,14 +299,15 @@ def _entries(sources: Sequence[str], buckets: Sequence[BucketResult]) -> dict[st
     }
 
 
-def _account(source: str, tokenized: Sequence[TokenizeResult], buckets: Sequence[BucketResult]) -> SourceAccount:
+def _account(source: str, payload: FinishPayload) -> SourceAccount:
     """Documents of a source by what became of them and tokens by split, per scope, checked against each other."""
-    shards = [result for result in tokenized if result.source == source]
-    own = [bucket for bucket in buckets if bucket.source == source]
+    shards = [result for result in payload.tokenized if result.source == source]
+    own = [bucket for bucket in payload.buckets if bucket.source == source]
     return SourceAccount(
         text_bytes=sum(result.text_bytes for result in shards),
         global_=_scope_account(source, "global", shards, own),
         local=_scope_account(source, "local", shards, own),
+        common_held_out=payload.common_held_out.get(source, 0),
     )
 
 

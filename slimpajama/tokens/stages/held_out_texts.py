@@ -40,8 +40,9 @@ class HeldOutTextsPayload:
 
 
 class HeldOutTextsResult(StageResult, frozen=True, kw_only=True):
-    """The ``runs`` of so many held-out ``texts``."""
+    """The ``runs`` of so many held-out ``texts`` of a ``source``."""
 
+    source: str
     texts: int
     runs: int
     runs_file: FileRecord
@@ -56,7 +57,7 @@ class HeldOutTextsStage(Stage[HeldOutTextsPayload, HeldOutTextsResult]):
 
     name: ClassVar[str] = "held-out-texts"
     title: ClassVar[str] = "held-out texts"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     result_type = HeldOutTextsResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.tokens.compiled", "slimpajama.dedup.run_kernels")
     scales_with: ClassVar[Scale] = "kept text"
@@ -97,5 +98,8 @@ class HeldOutTextsStage(Stage[HeldOutTextsPayload, HeldOutTextsResult]):
             texts += chosen.size
         count = sum(part.size for part in parts)
         return HeldOutTextsResult(
-            texts=texts, runs=count, runs_file=write_array(payload.runs_file, HELD_OUT_RUN, count, parts)
+            source=payload.shard.source,
+            texts=texts,
+            runs=count,
+            runs_file=write_array(payload.runs_file, HELD_OUT_RUN, count, parts),
         )

@@ -30,18 +30,26 @@ __all__ = ["NearHeldOutPayload", "NearHeldOutResult", "NearHeldOutStage"]
 
 @dataclass(frozen=True, slots=True)
 class NearHeldOutPayload:
-    """The runs of held-out texts, what each shard shares with them, the share that is too much, and the result."""
+    """The runs of held-out texts, what each shard shares with them, the share that is too much, and the result.
+
+    ``sources``: of each file of held-out texts.
+    """
 
     held_out: HeldOutFiles
+    sources: tuple[str, ...]
     files: tuple[SharingFiles, ...]
     share: float
     contents_file: Path
 
 
 class NearHeldOutResult(StageResult, frozen=True, kw_only=True):
-    """The contents that are not for train: so many, as ``uint64[2 * contents]``, sorted."""
+    """The contents that are not for train: so many, as ``uint64[2 * contents]``, sorted.
+
+    ``common``: by source, how many held-out texts are not searched for, as most of each stands in many documents.
+    """
 
     contents: int
+    common: dict[str, int]
     contents_file: FileRecord
 
 
@@ -55,7 +63,7 @@ class NearHeldOutStage(Stage[NearHeldOutPayload, NearHeldOutResult]):
 
     name: ClassVar[str] = "near-held-out"
     title: ClassVar[str] = "near held-out"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     result_type = NearHeldOutResult
     kernels: ClassVar[tuple[str, ...]] = ("slimpajama.dedup.run_kernels",)
     scales_with: ClassVar[Scale] = "documents"
@@ -74,16 +82,22 @@ class NearHeldOutStage(Stage[NearHeldOutPayload, NearHeldOutResult]):
         files = tuple(
             SharingFiles(path_of(one.documents_file.path), path_of(one.runs_file.path)) for one in self.shared
         )
-        payload = NearHeldOutPayload(held_out, files, share, self.tokens.layout.near_held_out)
+        sources = tuple(one.source for one in self.texts)
+        payload = NearHeldOutPayload(held_out, sources, files, share, self.tokens.layout.near_held_out)
         reads = written_files([*(one.runs_file for one in self.texts), *records])
         return [Task("all", payload, inputs, 1, reads)]
 
     @staticmethod
     def run(payload: NearHeldOutPayload) -> NearHeldOutResult:
         """Decide, and write the contents."""
-        contents = near_contents(payload.held_out.open(), payload.files, payload.share)
-        numbers = contents.reshape(-1)
+        near = near_contents(payload.held_out.open(), payload.files, payload.share)
+        numbers = near.contents.reshape(-1)
+        common: dict[str, int] = {}
+        ends = np.cumsum(payload.held_out.texts, dtype=np.int64)[:-1]
+        for source, own in zip(payload.sources, np.split(near.common, ends), strict=True):
+            common[source] = common.get(source, 0) + int(own.sum())
         return NearHeldOutResult(
-            contents=contents.shape[0],
+            contents=near.contents.shape[0],
+            common=common,
             contents_file=write_array(payload.contents_file, np.dtype("<u8"), numbers.size, [numbers]),
         )
