@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from slimpajama.printable import printable
+
 __all__ = ["aligned", "markdown_table"]
 
 
 def aligned(lines: Sequence[Sequence[str]], rule_before_last: bool = False) -> str:
-    """Rows of cells as text: a rule under the heading, the first column to the left, the others to the right."""
+    """Rows of cells as text: a rule under the heading, the first column to the left, the others to the right.
+
+    A cell takes one line, whatever it holds: line ends and the like are written out.
+    """
+    lines = [[printable(cell) for cell in line] for line in lines]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     out = [
         "  ".join(cell.ljust(width) if not column else cell.rjust(width) for column, (cell, width) in enumerate(pairs))

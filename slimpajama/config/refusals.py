@@ -45,6 +45,9 @@ _WORDS = {
     "string_too_long": "must have at most {max_length} character(s)",
 }
 
+_OF_NUMBERS = ("finite_number", "greater_than_equal", "greater_than", "less_than_equal", "less_than")
+"""Faults that pydantic finds in what is not a number, too, in whichever bound it looks at first."""
+
 _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "must be made of A-Z, a-z, 0-9, '.', '_' and '-' and begin with a letter or digit",
     r"^[^.]+(\.[^.]+)*$": "must be a name, or names joined by single dots",
@@ -56,7 +59,9 @@ def reason(fault: Mapping[str, Any]) -> str:
     context = fault.get("ctx", {})
     if fault["type"] == "value_error":
         return str(context["error"])
-    if fault["type"] == "string_pattern_mismatch":
+    if fault["type"] in _OF_NUMBERS and str(fault["input"]).strip().lower() == "nan":
+        words = "must be a number"
+    elif fault["type"] == "string_pattern_mismatch":
         words = _PATTERNS.get(context["pattern"], f"must match the pattern {context['pattern']}")
     else:
         numbers = {name: _number(value) for name, value in context.items()}

@@ -8,7 +8,7 @@ there are come from the summary of the store.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from slimpajama.config.part import REST, part_of, ranges_of
@@ -22,7 +22,7 @@ from slimpajama.tokens.selection import Selection, Where
 from slimpajama.tokens.store import TokenStore
 from slimpajama.tokens.summary import ColumnValue, read_token_summary
 
-__all__ = ["check_split", "check_values", "selection_of", "train_stream", "values_text"]
+__all__ = ["check_seen", "check_split", "check_values", "selection_of", "train_stream", "values_text"]
 
 MOST_SHOWN = 8
 """Values of a column that a line lists."""
@@ -76,17 +76,44 @@ def check_split(recipe: Recipe) -> None:
 
 def check_values(recipe: Recipe, names: Iterable[str], store: TokenStore) -> None:
     """Raise :class:`ConfigError` for a part of a value that no document of the source has."""
-    named = [(name, part) for name in names if (part := part_of(name)).value not in (None, REST)]
-    for name, part in named:
-        column = recipe.split_by[part.source]
-        values = _values(store.layout, store.fingerprint).get((part.source, column))
-        value = part.value or ""
+    for name, source, value in _by_value(names):
+        column = recipe.split_by[source]
+        values = _values(store.layout, store.fingerprint).get((source, column))
         if values is None or any(one.hash == f"{value_hash(value):016x}" for one in values):
             continue
-        raise ConfigError(
-            f"{recipe.name} asks for {name!r}, but {part.source} has no part {shown(value)}; its values of {column} "
-            f"are {values_text(values, recipe.scope)}: {_remedy(value, column, values)}"
-        )
+        there = values_text(values, recipe.scope) or "none"
+        raise _no_part(recipe, name, value, there, [one.value for one in values])
+
+
+def check_seen(recipe: Recipe, seen: Mapping[tuple[str, str], Mapping[int, str]]) -> None:
+    """As :func:`check_values`, before there is a store, so that none is made for a recipe that cannot be met.
+
+    ``seen``: by source and column, the values of all documents as they can be shown, by their hashes.
+    """
+    for name, source, value in _by_value(recipe.sources_named):
+        values = seen.get((source, recipe.split_by[source]), {})
+        if value_hash(value) not in values:
+            known = sorted(values.values())
+            more = f" and {len(known) - MOST_SHOWN:,} more" if len(known) > MOST_SHOWN else ""
+            there = ", ".join(map(_plain, known[:MOST_SHOWN])) + more or "none"
+            raise _no_part(recipe, name, value, there, known)
+
+
+def _by_value(names: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Of names of parts by a value, the name, its source and the value."""
+    for name in names:
+        part = part_of(name)
+        if part.value is not None and part.value != REST:
+            yield name, part.source, part.value
+
+
+def _no_part(recipe: Recipe, name: str, value: str, there: str, known: Sequence[str]) -> ConfigError:
+    source = part_of(name).source
+    column = recipe.split_by[source]
+    return ConfigError(
+        f"{recipe.name} asks for {name!r}, but {source} has no part {shown(value)}; its values of {column} are "
+        f"{there}: {_remedy(value, column, known)}"
+    )
 
 
 @lru_cache(maxsize=1)
@@ -97,8 +124,10 @@ def _values(layout: StoreLayout, fingerprint: str) -> dict[tuple[str, str], tupl
     return {(name, column): values for name, own in sources.items() for column, values in own.columns.items()}
 
 
-def _remedy(value: str, column: str, values: Iterable[ColumnValue]) -> str:
-    known = {one.value.casefold(): one.value for one in values}
+def _remedy(value: str, column: str, values: Iterable[str]) -> str:
+    known = {one.casefold(): one for one in values}
+    if known.keys() <= {NONE}:
+        return "no document has this field; correct split_by"
     near = difflib.get_close_matches(value[:LONGEST_SHOWN].casefold(), list(known), n=1)
     if near:
         return f"write {shown(known[near[0]])} if you mean that, or leave it out"

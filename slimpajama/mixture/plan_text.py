@@ -13,6 +13,13 @@ __all__ = ["HeldOutCounts", "phase_table", "plan_table", "plan_warnings", "swarm
 HeldOutCounts = Mapping[str, Mapping[str, int]]
 """By held-out split and source, the sequences of the shared holdout; empty where nothing was to be held out."""
 
+_WHY_NONE = {
+    "drawn": "; a larger holdout or shorter sequences give some",
+    "none": "",
+    "published": ", as the split that the input comes with has too few tokens of it",
+    "taken over": ", as the holdout that was taken over has too few tokens of it",
+}
+
 _HEADING = ("source", "asked %", "got %", "sequences", "tokens", "epochs", "available", "left unused")
 
 
@@ -72,9 +79,9 @@ def _total(sequences: int, length: int) -> tuple[str, ...]:
     return ("total", "100.000", "100.000", f"{sequences:,}", f"{sequences * length:,}", "", "", "")
 
 
-def plan_warnings(recipe: Recipe, plan: Plan, held_out: HeldOutCounts) -> list[str]:
+def plan_warnings(recipe: Recipe, plan: Plan, held_out: HeldOutCounts, how: str = "drawn") -> list[str]:
     """What of the plan may not be meant: a source without a sequence in train, or in a held-out split, and one that a
-    rule passes over."""
+    rule passes over. ``how``: the documents were held out, as :class:`HoldoutAccount` says."""
     said = []
     for phase in plan.phases:
         called = f"phase {phase.name} of {recipe.name}" if phase.name else recipe.name
@@ -90,6 +97,6 @@ def plan_warnings(recipe: Recipe, plan: Plan, held_out: HeldOutCounts) -> list[s
         if without:
             said.append(
                 f"{recipe.name} has no {split} sequence of {plan.sequence_length:,} tokens from "
-                f"{', '.join(map(repr, without))}; a larger holdout or shorter sequences give some"
+                f"{', '.join(map(repr, without))}{_WHY_NONE[how]}"
             )
     return said

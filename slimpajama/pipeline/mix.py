@@ -183,15 +183,16 @@ def _make(
     tokens = output / TOKENS_FOLDER
     shapes = [] if dry_run else sorted({HoldoutShape.of(recipe) for recipe in recipes})
     stages.count = len(TOKEN_STAGES) + len(shapes) + len(recipes)
-    store_summary = make_store(documents, config, tokens, stages=stages, memory=memory)
+    store_summary = make_store(documents, config, tokens, stages=stages, memory=memory, recipes=recipes)
     stages.count = len(stages.records) + len(shapes) + len(recipes)
     store = open_store(tokens)
     plans = _plans(store, recipes)
     counts = {shape: held_out_sequences(store, shape) for shape in {HoldoutShape.of(recipe) for recipe in recipes}}
     held_out: dict[str, HeldOutCounts] = {recipe.name: counts[HoldoutShape.of(recipe)] for recipe in recipes}
     drawn = any(count for split in held_out_sequences(store, HoldoutShape(1)).values() for count in split.values())
+    how = store_summary.holdout.how
     warnings = {
-        recipe.name: plan_warnings(recipe, plans[recipe.name], held_out[recipe.name] if drawn else {})
+        recipe.name: plan_warnings(recipe, plans[recipe.name], held_out[recipe.name] if drawn else {}, how)
         for recipe in recipes
     }
     if not stages.inspecting:

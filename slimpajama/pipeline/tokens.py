@@ -13,14 +13,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from slimpajama.config.recipe import Recipe
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.errors import InputError
+from slimpajama.mixture.parts import check_seen
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.runner import Stages, Unfinished
 from slimpajama.stages.written_files import damage_of, written_files
 from slimpajama.storage.file_list import files_in
 from slimpajama.storage.file_record import FileRecord
+from slimpajama.storage.paths import path_of
 from slimpajama.storage.reading import reading
+from slimpajama.tokens.columns import read_values
 from slimpajama.tokens.dedup_reader import DedupOutput
 from slimpajama.tokens.held_out_rows import write_holdout
 from slimpajama.tokens.layout import StoreLayout
@@ -43,8 +47,20 @@ MOST_TASK_BYTES = 1 << 30
 """A task is given no more, because it would not be faster."""
 
 
-def make_store(documents: DedupOutput, config: TokenConfig, out: Path, *, stages: Stages, memory: int) -> TokenSummary:
-    """Make the token store ``out`` of the kept documents, or find it made. ``memory``: bytes that a task may hold."""
+def make_store(
+    documents: DedupOutput,
+    config: TokenConfig,
+    out: Path,
+    *,
+    stages: Stages,
+    memory: int,
+    recipes: Sequence[Recipe] = (),
+) -> TokenSummary:
+    """Make the token store ``out`` of the kept documents, or find it made. ``memory``: bytes that a task may hold.
+
+    Raises :class:`ConfigError` where one of ``recipes`` names a value that no document has, before an earlier store is
+    given up.
+    """
     tokens = TokenRun(documents, config, StoreLayout(out), min(memory, MOST_TASK_BYTES))
     layout = tokens.layout
     began = time.perf_counter()
@@ -60,6 +76,7 @@ def make_store(documents: DedupOutput, config: TokenConfig, out: Path, *, stages
     _remove_if_of_other_ids(layout, tokenizer, stages)
     tokenizing = TokenizeStage(tokens, surveyed, tokenizer)
     tokenized = stages.run(tokenizing, tokens.markers(tokenizing))
+    _check_values(recipes, tokenized)
     drawing = HoldoutStage(tokens, tokenized)
     holdout = stages.run_one(drawing, tokens.markers(drawing))
     near = _near_held_out(tokens, tokenized, holdout, stages)
@@ -67,12 +84,25 @@ def make_store(documents: DedupOutput, config: TokenConfig, out: Path, *, stages
     shuffling = ShuffleStage(tokens, tokenized, holdout, tokenizing.settings, near.contents_file if near else None)
     buckets = stages.run(shuffling, tokens.markers(shuffling))
     seconds = time.perf_counter() - began
-    finishing = FinishStage(tokens, holdout, tokenizer, tokenized, buckets, seconds, near.common if near else {})
+    common = near.common if near else {}
+    finishing = FinishStage(tokens, surveyed, holdout, tokenizer, tokenized, buckets, seconds, common)
     made = stages.run_one(finishing, tokens.markers(finishing))
     stages.list_files([file.record(layout) for file in made.beside])
     stages.remove_tree(layout.runs)
     _remove_other_buckets(layout, buckets, stages)
     return made.summary
+
+
+def _check_values(recipes: Sequence[Recipe], tokenized: Sequence[TokenizeResult]) -> None:
+    if not any(recipe.split_by for recipe in recipes):
+        return
+    seen: dict[tuple[str, str], dict[int, str]] = {}
+    for result in tokenized:
+        for column, values in read_values(path_of(result.values.path)).items() if result.values else ():
+            known = seen.setdefault((result.source, column), {})
+            known.update((int(value, 16), shown) for value, shown in values.items())
+    for recipe in recipes:
+        check_seen(recipe, seen)
 
 
 def _near_held_out(

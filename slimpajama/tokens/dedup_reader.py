@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,7 +38,15 @@ from slimpajama.storage.paths import is_remote, opened, path_of, relative_name, 
 from slimpajama.tokens.columns import record_path
 from slimpajama.tokens.documents import DocumentBatch
 
-__all__ = ["DedupOutput", "KeptShard", "expect_dedup_output", "kept_documents", "open_dedup_output", "read_rows"]
+__all__ = [
+    "DedupOutput",
+    "KeptShard",
+    "expect_dedup_output",
+    "kept_documents",
+    "open_dedup_output",
+    "read_rows",
+    "removed_rows",
+]
 
 REMAKE = "remove it and run slimpajama dedup again with the same output: it is made anew"
 
@@ -84,13 +92,17 @@ class KeptShard:
 
 @dataclass(frozen=True, slots=True)
 class DedupOutput:
-    """A finished deduplication: its sources in order, and its shards. ``scope``: that of the shards."""
+    """A finished deduplication: its sources in order, and its shards. ``scope``: that of the shards.
+
+    ``splits``: by the number of a shard of the input, as in the upper bits of ids, the split it was published for.
+    """
 
     folder: Path
     sources: tuple[str, ...]
     shards: tuple[KeptShard, ...]
     scope: Literal["local", "global"]
     summary: DedupSummary
+    splits: Mapping[int, str] = field(default_factory=dict)
 
 
 def expect_dedup_output(folder: Path) -> None:
@@ -134,7 +146,13 @@ def open_dedup_output(
     )
     if missing is not None:
         raise InputNotFound(f"{missing} is missing; run slimpajama dedup again with the same output to restore it")
-    return DedupOutput(folder, summary.overlap.sources, shards, scope, summary)
+    of_number = {
+        number: split
+        for part, split in zip(manifest.parts, splits, strict=True)
+        for one in part.inputs
+        for number in one.numbers
+    }
+    return DedupOutput(folder, summary.overlap.sources, shards, scope, summary, of_number)
 
 
 def _unwritten(
@@ -184,8 +202,18 @@ def read_rows(shard: KeptShard) -> Any:
 
 def _kept_rows(shard: KeptShard) -> Any:
     """The filter for the rows of ``shard.decisions`` that its lines are, in order."""
+    return _own_rows(shard) & _compute().field(f"kept_{shard.scope}")
+
+
+def removed_rows(shard: KeptShard) -> Any:
+    """The filter for the rows of the documents of its source that were removed globally, as duplicates."""
     pc = _compute()
-    rows = (pc.field("source") == shard.source) & pc.field(f"kept_{shard.scope}")
+    return _own_rows(shard) & ~pc.field("kept_global") & pc.field("cluster_global").is_valid()
+
+
+def _own_rows(shard: KeptShard) -> Any:
+    pc = _compute()
+    rows = pc.field("source") == shard.source
     if shard.start:
         rows &= pc.field("position") >= shard.start
     if shard.stop is not None:

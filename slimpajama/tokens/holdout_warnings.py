@@ -5,40 +5,57 @@ A source that gives a split less than is wanted, or nothing, and held-out docume
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from slimpajama.tokens.draw import HoldoutAccount, SourceHoldout
-from slimpajama.tokens.holdout import SPLITS
+from slimpajama.tokens.holdout import SPLITS, TRAIN
 from slimpajama.tokens.near_texts import MOST_HOLDERS
 
-__all__ = ["holdout_warnings"]
+__all__ = ["RemovedOfSplit", "holdout_warnings"]
+
+RemovedOfSplit = Mapping[tuple[str, str], Mapping[str, int]]
+"""By a split and the one in which the duplicates stay, how many documents of each source are in no split."""
 
 
-def holdout_warnings(account: HoldoutAccount, common: Mapping[str, int] | None = None) -> list[str]:
-    """A sentence for each source that may not be measured as it should.
+def holdout_warnings(
+    account: HoldoutAccount, sources: Sequence[str], common: Mapping[str, int], removed: RemovedOfSplit
+) -> list[str]:
+    """A sentence for each source that may not be measured as it should, in the order of ``sources``.
 
     ``common``: by source, held-out documents of which at least half stands in more documents than are searched.
+    ``removed``: of a published split.
     """
-    said = [_of_source(source, one) for source, one in account.sources.items()]
+    said = [_of_source(source, account.sources[source]) for source in sources if source in account.sources]
     if account.gone:
         said.append(
             f"{account.gone:,} held-out documents of the earlier store are no longer kept: they are in no split; the "
             "results on this holdout are not quite those on the earlier one"
         )
-    counts = {source: count for source in account.sources if (count := (common or {}).get(source))}
-    if counts:
-        of_sources = ", ".join(f"{count:,} of {source}" for source, count in counts.items())
+    for (split, stays), counts in removed.items() if account.how == "published" else ():
+        which = f"{stays} of a source that comes earlier" if stays == SPLITS[TRAIN] else stays
         said.append(
-            f"held-out documents that are boilerplate: {of_sources}; at least half of each also stands in more than "
-            f"{MOST_HOLDERS} other documents, which stay in train, so results on them are better than they should be"
+            f"documents of {split} are duplicates or near-duplicates of documents of {which}, which stay, and so they "
+            f"are in no split: {_by_source(counts, sources)}"
+        )
+    if any(common.values()):
+        said.append(
+            f"held-out documents that are boilerplate: {_by_source(common, sources)}; at least half of each also "
+            f"stands in more than {MOST_HOLDERS} other documents, which stay in train, so results on them are better "
+            "than they should be"
         )
     return [sentence for sentence in said if sentence]
+
+
+def _by_source(counts: Mapping[str, int], sources: Sequence[str]) -> str:
+    return ", ".join(f"{counts[source]:,} of {source}" for source in sources if counts.get(source))
 
 
 def _of_source(source: str, one: SourceHoldout) -> str:
     none = [split for split in SPLITS[1:] if not one.documents[split]]
     if not one.wanted:  # published, taken over, or not wanted at all
         return ""
+    if not one.tokens:
+        return f"source {source} holds nothing out, as no document of it is kept in the global scope"
     if none:
         return (
             f"source {source} has no held-out document for {' and '.join(none)}, as its {one.tokens:,} tokens are few "

@@ -135,7 +135,7 @@ MISTAKES = {
     "weights: {web: 60, wiki: 40.3}\n": "FILE: settings: the weights sum to 100.3" + SUMS,
     "weights: {web: 0, wiki: 0}\n": "FILE: settings: the weights sum to 0" + SUMS,
     "weights: {web: -10, wiki: 110}\n": "FILE: weights.web: must be at least 0 (given: -10)",
-    "weights: {web: .nan}\n": "FILE: weights.web: must be at least 0 (given: nan)",
+    "weights: {web: .nan}\n": "FILE: weights.web: must be a number (given: nan)",
     "weights: {web: lots}\n": "FILE: weights.web: must be a number (given: 'lots')",
     "weights: {}\n": "FILE: settings: " + NOTHING,
     "tokens: 1.5\n": "FILE: tokens: must be a whole number (given: 1.5)",

@@ -161,3 +161,10 @@ def test_values_are_shown_as_they_are_written() -> None:
     for _ in range(40):
         endless = [endless] * 9
     assert len(shown(endless)) < 1000
+
+
+@pytest.mark.parametrize("value", [float("nan"), "NaN"])
+def test_what_is_not_a_number_is_called_so_whatever_the_bounds(value: object) -> None:
+    for model, name in ((DecontaminateConfig, "overlap"), (TokenConfig, "holdout"), (TokenConfig, "holdout_overlap")):
+        with pytest.raises(ConfigError, match=f"{name}: must be a number .given: '?[nN]a[nN]'?.$"):
+            checked(model, {**GOOD.get(model, {}), name: value}, "FILE")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from slimpajama.config.recipe import Recipe
 from slimpajama.errors import ConfigError
-from slimpajama.mixture.parts import selection_of, values_text
+from slimpajama.mixture.parts import check_seen, selection_of, values_text
 from slimpajama.mixture.plan import plan_mixture
 from slimpajama.text_table import markdown_table
+from slimpajama.tokens.columns import value_hash
 from slimpajama.tokens.selection import Selection, Where
 from slimpajama.tokens.summary import ColumnValue, PerScope
 
@@ -75,3 +77,22 @@ def test_values_in_a_line() -> None:
 
 def test_a_table_of_markdown_holds_any_name() -> None:
     assert markdown_table([("source", "n"), ("github/a|b\nc", "1")])[2] == "| github/a\\|b c | 1 |"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([], "are none: no document has this field; correct split_by"),
+        (["(none)"], "are (none): no document has this field; correct split_by"),
+        (["(list)", "(none)"], "are (list), (none): name an element of the list, as meta.lang.0, or another column"),
+        (["(none)", "(object)"], "name a member of the object, as meta.lang.name, or another column"),
+        (["Python", "java"], "are Python, java: write 'Python' if you mean that, or leave it out"),
+        ([f"v{number}" for number in range(10, 20)], "v16, v17 and 2 more: name one of these, or leave it out"),
+    ],
+)
+def test_a_value_that_no_document_has_is_refused_with_what_there_is(values: list[str], said: str) -> None:
+    named = recipe(weights={"github/python": 50, "github/(rest)": 50})
+    seen = {("github", "meta.lang"): {value_hash(one): one for one in values}}
+    with pytest.raises(ConfigError, match=re.escape(said) + "$"):
+        check_seen(named, seen)
+    check_seen(named, {("github", "meta.lang"): {value_hash("python"): "python"}})

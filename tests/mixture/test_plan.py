@@ -265,6 +265,11 @@ def test_a_source_without_a_held_out_sequence_is_told_with_the_numbers() -> None
         "r has no validation sequence of 10 tokens from 'wiki'; a larger holdout or shorter sequences give some"
     )
     assert test.startswith("r has no test sequence of 10 tokens from 'web', 'wiki'; a larger ")
+    published, _ = plan_warnings(wanted, plan, held_out, "published")
+    assert published == (
+        "r has no validation sequence of 10 tokens from 'wiki', as the split that the input comes with has too few "
+        "tokens of it"
+    )
 
 
 @given(weights, st.integers(10, 5000))

@@ -200,3 +200,23 @@ def test_a_store_without_the_column_says_what_remakes_it(made: Path) -> None:
         ConfigError, match=r"keeps no meta.license of source 'github'; run slimpajama mix again with --"
     ):
         store.sizes("github", "train", Selection("global", where=Where("meta.license", ("mit",))))
+
+
+def test_a_column_that_no_document_has_leaves_the_finished_store_as_it_is(
+    made: Path, deduplicated: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(made, out)
+    weights = {"github/python": 50, "github/(rest)": 50}
+    lost = write_recipe(tmp_path / "recipes", "lost", weights=weights, split_by={"github": "meta.languages"})
+    result = mix(deduplicated, out, "--recipe", lost, "--dry-run")
+    assert result.exit_code != 0
+    assert (
+        "lost asks for 'github/python', but github has no part 'python'; its values of meta.languages are (none): no "
+        "document has this field; correct split_by"
+    ) in " ".join(result.stderr.split())
+    assert (out / "tokens" / "store.json").read_bytes() == (made / "tokens" / "store.json").read_bytes()
+    assert slimpajama.verify(out, workers=1).findings == []
+    again = mix(deduplicated, out, "--recipe", write_recipe(tmp_path / "r", "parts", weights=PARTS, split_by=SPLIT))
+    assert again.exit_code == 0, again.stderr
+    assert (out / "parts" / "manifest.json").read_bytes() == (made / "parts" / "manifest.json").read_bytes()

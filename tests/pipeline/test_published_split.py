@@ -113,3 +113,26 @@ def test_sources_of_a_config_keep_the_split_that_their_files_lie_in(tmp_path: Pa
     assert store is not None
     documents = store.sources["web"].global_.documents
     assert (store.holdout.how, documents.train, documents.validation) == ("published", len(TRAIN), len(VALIDATION))
+
+
+def test_documents_that_a_split_loses_to_another_are_warned_of(tmp_path: Path) -> None:
+    """Within a source, test comes before validation; train of an earlier source comes before both."""
+    tree = {
+        "web/train/a.jsonl": TRAIN[:60],
+        "web/validation/a.jsonl": VALIDATION,
+        "web/test/a.jsonl": [*TEST, *map(edited, VALIDATION[:5])],
+        "wiki/train/a.jsonl": TRAIN[60:],
+        "wiki/validation/a.jsonl": [edited(TRAIN[0]), TRAIN[1], text_of(random.Random(4), 90)],
+    }
+    put(tmp_path / "in", tree)
+    deduplicate(tmp_path / "in", tmp_path / "out", workers=1, sources=["web", "wiki"])
+    store = mix(tmp_path / "out", tmp_path / "mixed", [], SETTINGS, workers=1).store
+    assert store is not None
+    assert store.holdout.documents("validation") == len(VALIDATION) - 5 + 1
+    to_test, to_train = store.warnings
+    so = "which stay, and so they are in no split"
+    assert to_test == f"documents of validation are duplicates or near-duplicates of documents of test, {so}: 5 of web"
+    assert to_train == (
+        "documents of validation are duplicates or near-duplicates of documents of train of a source that comes "
+        f"earlier, {so}: 2 of wiki"
+    )

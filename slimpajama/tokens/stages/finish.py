@@ -39,7 +39,7 @@ from slimpajama.tokens.stages.holdout import HoldoutResult, HoldoutStage
 from slimpajama.tokens.stages.near_held_out import NearHeldOutStage
 from slimpajama.tokens.stages.shared_runs import SharedRunsStage
 from slimpajama.tokens.stages.shuffle import BucketResult, ShuffleStage
-from slimpajama.tokens.stages.survey import SurveyStage
+from slimpajama.tokens.stages.survey import SurveyResult, SurveyStage, removed_of_split
 from slimpajama.tokens.stages.tokenize import TokenizeResult, TokenizeStage
 from slimpajama.tokens.stages.tokenizer import TokenizerResult, TokenizerStage
 from slimpajama.tokens.store import BucketEntry, StoreContent, StoreIndex
@@ -124,6 +124,7 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
     """
 
     tokens: TokenRun
+    surveyed: Sequence[SurveyResult]
     holdout: HoldoutResult
     tokenizer: TokenizerResult
     tokenized: Sequence[TokenizeResult]
@@ -152,7 +153,7 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
             tokenizer=self.tokenizer.tokenizer,
             tokenizer_name=config.tokenizer or "trained on this corpus",
             holdout=self.holdout.account,
-            warnings=(*self.tokenizer.warnings, *holdout_warnings(self.holdout.account, self.common_held_out)),
+            warnings=(*self.tokenizer.warnings, *self._holdout_warnings()),
             seconds=round(self.seconds, 3),
             tokenizer_file=KeptFile.of(self.tokenizer.file, layout),
             columns={
@@ -166,6 +167,11 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
         reads = written_files([*(file for bucket in self.buckets for file in bucket.files), *values])
         weight = sum(bucket.bytes for bucket in self.buckets)
         return [Task("all", payload, store_inputs(self.tokens), weight, reads)]
+
+    def _holdout_warnings(self) -> list[str]:
+        documents = self.tokens.documents
+        removed = removed_of_split(documents, self.surveyed)
+        return holdout_warnings(self.holdout.account, documents.sources, self.common_held_out, removed)
 
     @staticmethod
     def run(payload: FinishPayload) -> FinishResult:
