@@ -16,7 +16,7 @@ from slimpajama.config.recipe import Recipe
 from slimpajama.config.refusals import shown
 from slimpajama.errors import ConfigError
 from slimpajama.mixture.train_windows import TrainStream
-from slimpajama.tokens.columns import LIST, LONGEST_SHOWN, NONE, OBJECT, value_hash
+from slimpajama.tokens.columns import LIST, LONGEST_SHOWN, NONE, OBJECT, is_whole, value_hash
 from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.selection import Selection, Where
 from slimpajama.tokens.store import TokenStore
@@ -128,7 +128,8 @@ def _remedy(value: str, column: str, values: Iterable[str]) -> str:
     known = {one.casefold(): one for one in values}
     if known.keys() <= {NONE}:
         return "no document has this field; correct split_by"
-    near = difflib.get_close_matches(value[:LONGEST_SHOWN].casefold(), list(known), n=1)
+    can_be_named = [folded for folded, one in known.items() if is_whole(one) and one != REST and one[-1:] != "]"]
+    near = difflib.get_close_matches(value[:LONGEST_SHOWN].casefold(), can_be_named, n=1)
     if near:
         return f"write {shown(known[near[0]])} if you mean that, or leave it out"
     if known.keys() <= {LIST, NONE}:

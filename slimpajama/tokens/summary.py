@@ -6,6 +6,8 @@ what came in = the three splits + what is left out, by why. Costs a few hundred 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from slimpajama.storage.atomic import read_json
@@ -143,6 +145,13 @@ class TokenSummary(_Figures, frozen=True, kw_only=True):
     tokenizer: TokenizerUsed
     warnings: tuple[str, ...]
     seconds: float
+
+    def in_order(self, sources: Sequence[str]) -> TokenSummary:
+        """The same with its sources in the order of the corpus; files have them by name."""
+        accounts = {source: self.sources[source] for source in sources}
+        holdouts = {source: self.holdout.sources[source] for source in sources}
+        holdout = msgspec.structs.replace(self.holdout, sources=holdouts)
+        return msgspec.structs.replace(self, sources=accounts, holdout=holdout)
 
     def as_dict(self) -> dict[str, object]:
         """The content of ``summary.json`` as plain values."""

@@ -87,6 +87,7 @@ def test_a_table_of_markdown_holds_any_name() -> None:
         (["(list)", "(none)"], "are (list), (none): name an element of the list, as meta.lang.0, or another column"),
         (["(none)", "(object)"], "name a member of the object, as meta.lang.name, or another column"),
         (["Python", "java"], "are Python, java: write 'Python' if you mean that, or leave it out"),
+        (["python]", "(rest)", "p" + "y" * 300], ": name one of these, or leave it out"),
         ([f"v{number}" for number in range(10, 20)], "v16, v17 and 2 more: name one of these, or leave it out"),
     ],
 )

@@ -121,18 +121,21 @@ def test_documents_that_a_split_loses_to_another_are_warned_of(tmp_path: Path) -
         "web/train/a.jsonl": TRAIN[:60],
         "web/validation/a.jsonl": VALIDATION,
         "web/test/a.jsonl": [*TEST, *map(edited, VALIDATION[:5])],
-        "wiki/train/a.jsonl": TRAIN[60:],
-        "wiki/validation/a.jsonl": [edited(TRAIN[0]), TRAIN[1], text_of(random.Random(4), 90)],
+        "code/train/a.jsonl": TRAIN[60:],
+        "code/validation/a.jsonl": [edited(TRAIN[0]), TRAIN[1], text_of(random.Random(4), 90)],
     }
     put(tmp_path / "in", tree)
-    deduplicate(tmp_path / "in", tmp_path / "out", workers=1, sources=["web", "wiki"])
+    deduplicate(tmp_path / "in", tmp_path / "out", workers=1, sources=["web", "code"])
     store = mix(tmp_path / "out", tmp_path / "mixed", [], SETTINGS, workers=1).store
     assert store is not None
     assert store.holdout.documents("validation") == len(VALIDATION) - 5 + 1
+    again = mix(tmp_path / "out", tmp_path / "mixed", [], SETTINGS, workers=1).store
+    assert again is not None
+    assert [*again.sources] == [*again.holdout.sources] == [*store.sources] == ["web", "code"]
     to_test, to_train = store.warnings
     so = "which stay, and so they are in no split"
     assert to_test == f"documents of validation are duplicates or near-duplicates of documents of test, {so}: 5 of web"
     assert to_train == (
         "documents of validation are duplicates or near-duplicates of documents of train of a source that comes "
-        f"earlier, {so}: 2 of wiki"
+        f"earlier, {so}: 2 of code"
     )
