@@ -7,6 +7,7 @@ not JSON is an error, since a set that is read by half gives a clean bill to wha
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +74,9 @@ def read_items(file: EvaluationFile) -> list[EvaluationItem]:
 
     Raises :class:`ShardUnreadable` for a line that is not JSON, :class:`ConfigError` where no record has the fields.
     """
-    items, keys = [], list[str]()
+    items, other, reached = [], list[str](), False
     for number, line in enumerate(_lines(file), start=1):
+        line = line.removeprefix(codecs.BOM_UTF8)
         if not line.strip():
             continue
         try:
@@ -84,8 +86,9 @@ def read_items(file: EvaluationFile) -> list[EvaluationItem]:
                 f"{file.path}: line {number:,} is not JSON ({fault}); export the evaluation set again as JSON lines"
             ) from fault
         items.append(EvaluationItem(number, "\n".join(_texts_at(record, file.fields))))
-        if not keys and isinstance(record, dict):
-            keys = list(record)
+        if not items[-1].text:
+            reached = reached or any(_value_at(record, field) is not None for field in file.fields)
+            other = other or _with_text(record)
     if not items:
         raise ConfigError(
             f"{file.path}: the file holds no record, so nothing of the evaluation set {file.set_name} would be found; "
@@ -93,9 +96,10 @@ def read_items(file: EvaluationFile) -> list[EvaluationItem]:
         )
     if not any(item.text for item in items):
         names = " or ".join(repr(".".join(field)) for field in file.fields)
+        what = f"what records have at {names} is no text, or empty" if reached else f"no record has a text at {names}"
         raise ConfigError(
-            f"{file.path}: no record has a text at {names}; set fields of the evaluation set {file.set_name} to some "
-            f"of {', '.join(keys) or 'the fields of its records'}"
+            f"{file.path}: {what}; set fields of the evaluation set {file.set_name} to "
+            + (f"some of {', '.join(other)}" if other else "fields that hold texts, of which its records have none")
         )
     return items
 
@@ -111,10 +115,24 @@ def _lines(file: EvaluationFile) -> Iterator[bytes]:
 
 def _texts_at(record: object, fields: Sequence[tuple[str, ...]]) -> Iterator[str]:
     for field in fields:
-        value = record
-        for name in field:
-            value = value.get(name) if isinstance(value, dict) else None
-        yield from _texts_in(value)
+        yield from _texts_in(_value_at(record, field))
+
+
+def _value_at(record: object, field: tuple[str, ...]) -> object:
+    value = record
+    for name in field:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _with_text(record: object) -> list[str]:
+    """The fields of a record that hold a text, and of its objects theirs."""
+    found = []
+    for name, value in record.items() if isinstance(record, dict) else ():
+        within = value.items() if isinstance(value, dict) else ()
+        found += [f"{name}.{inner}" for inner, one in within if any(_texts_in(one))]
+        found += [name] if any(_texts_in(value)) else []
+    return found
 
 
 def _texts_in(value: object) -> Iterator[str]:

@@ -38,7 +38,7 @@ from slimpajama.tokens.stages.survey import SurveyStage
 from slimpajama.tokens.stages.tokenize import TokenizeResult, TokenizeStage
 from slimpajama.tokens.stages.tokenizer import TokenizerResult, TokenizerStage
 from slimpajama.tokens.store import open_store
-from slimpajama.tokens.summary import TokenSummary
+from slimpajama.tokens.summary import TokenSummary, in_corpus_order
 from slimpajama.tokens.token_run import TokenRun
 
 __all__ = ["make_store"]
@@ -66,13 +66,13 @@ def make_store(
     began = time.perf_counter()
     finished = _finished(tokens, stages)
     if finished is not None and _hold([file.record(layout) for file in finished.beside], stages):
-        return finished.summary.in_order(documents.sources)
+        return in_corpus_order(finished.summary, documents.sources)
     surveying = SurveyStage(tokens)
     surveyed = stages.run(surveying, tokens.markers(surveying))
     choosing = TokenizerStage(tokens, surveyed)
     tokenizer = stages.run_one(choosing, tokens.markers(choosing))
     if finished is not None and _restored(finished, tokenizer, layout, stages):
-        return finished.summary.in_order(documents.sources)
+        return in_corpus_order(finished.summary, documents.sources)
     _remove_if_of_other_ids(layout, tokenizer, stages)
     tokenizing = TokenizeStage(tokens, surveyed, tokenizer)
     tokenized = stages.run(tokenizing, tokens.markers(tokenizing))
@@ -90,7 +90,7 @@ def make_store(
     stages.list_files([file.record(layout) for file in made.beside])
     stages.remove_tree(layout.runs)
     _remove_other_buckets(layout, buckets, stages)
-    return made.summary.in_order(documents.sources)
+    return in_corpus_order(made.summary, documents.sources)
 
 
 def _check_values(recipes: Sequence[Recipe], tokenized: Sequence[TokenizeResult]) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "SourceAccount",
     "TokenSummary",
     "TokenizerUsed",
+    "in_corpus_order",
     "read_token_summary",
 ]
 
@@ -146,16 +147,18 @@ class TokenSummary(_Figures, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
     seconds: float
 
-    def in_order(self, sources: Sequence[str]) -> TokenSummary:
-        """The same with its sources in the order of the corpus; files have them by name."""
-        accounts = {source: self.sources[source] for source in sources}
-        holdouts = {source: self.holdout.sources[source] for source in sources}
-        holdout = msgspec.structs.replace(self.holdout, sources=holdouts)
-        return msgspec.structs.replace(self, sources=accounts, holdout=holdout)
-
     def as_dict(self) -> dict[str, object]:
         """The content of ``summary.json`` as plain values."""
         return dict(msgspec.to_builtins(self))
+
+
+def in_corpus_order(summary: TokenSummary, sources: Sequence[str]) -> TokenSummary:
+    """The same with all its ``sources`` in this order; a file has them by name."""
+    holdout = msgspec.structs.replace(
+        summary.holdout, sources={source: summary.holdout.sources[source] for source in sources}
+    )
+    accounts = {source: summary.sources[source] for source in sources}
+    return msgspec.structs.replace(summary, sources=accounts, holdout=holdout)
 
 
 def read_token_summary(layout: StoreLayout) -> TokenSummary | None:

@@ -11,7 +11,7 @@ from slimpajama.config.recipe import Recipe
 from slimpajama.errors import ConfigError
 from slimpajama.mixture.parts import check_seen, selection_of, values_text
 from slimpajama.mixture.plan import plan_mixture
-from slimpajama.text_table import markdown_table
+from slimpajama.text_table import aligned, markdown_table
 from slimpajama.tokens.columns import value_hash
 from slimpajama.tokens.selection import Selection, Where
 from slimpajama.tokens.summary import ColumnValue, PerScope
@@ -97,3 +97,9 @@ def test_a_value_that_no_document_has_is_refused_with_what_there_is(values: list
     with pytest.raises(ConfigError, match=re.escape(said) + "$"):
         check_seen(named, seen)
     check_seen(named, {("github", "meta.lang"): {value_hash("python"): "python"}})
+
+
+def test_a_printed_table_has_a_line_for_each_row_whatever_a_name_holds() -> None:
+    lines = aligned([("source", "n"), ("github/a\nb\x1b[1m", "1"), ("c4", "20")]).split("\n")
+    assert [line.split() for line in lines[2:]] == [["github/a\\x0ab\\x1b[1m", "1"], ["c4", "20"]]
+    assert len({len(line) for line in lines}) == 1

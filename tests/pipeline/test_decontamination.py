@@ -221,6 +221,18 @@ def test_a_table_that_was_changed_is_found_by_verify(folder: Path) -> None:
         ({"s/x.txt": b""}, {"against": ["{}/s"], "fields": ["a"]}, InputNotFound, "s holds no file of JSON lines"),
         ({"s/x.jsonl": [{"b": 1}]}, {"against": ["{}/s"], "fields": ["a"]}, ConfigError, "no record has a text at 'a'"),
         ({"s/x.jsonl": []}, {"against": ["{}/s"], "fields": ["a"]}, ConfigError, "the file holds no record"),
+        (
+            {"s/x.jsonl": [{"q": 5, "id": 1}, {"q": "", "c": {"text": ["one"], "n": 1}, "t": "two", "e": ""}]},
+            {"against": ["{}/s"], "fields": ["q"]},
+            ConfigError,
+            r"what records have at 'q' is no text, or empty; set fields of the evaluation set s to some of c.text, t$",
+        ),
+        (
+            {"s/x.jsonl": [{"q": [5], "r": None}]},
+            {"against": ["{}/s"], "fields": ["r"]},
+            ConfigError,
+            "no record has a text at 'r'; set fields of the evaluation set s to fields that hold texts, of which its",
+        ),
         ({"s/x.jsonl": b"{}\nno\n"}, {"against": ["{}/s"], "fields": ["a"]}, ShardUnreadable, "line 2 is not JSON"),
         ({"s/x.jsonl": b""}, {"against": ["{}/s"]}, ConfigError, "the fields of the items of"),
         ({}, {"against": ["mmlu", "b/mmlu"]}, ConfigError, "two evaluation sets are called 'mmlu'"),

@@ -97,4 +97,4 @@ def removed_of_split(documents: DedupOutput, surveyed: Sequence[SurveyResult]) -
             if stays != shard.split:
                 of_source = found.setdefault((shard.split, stays), {})
                 of_source[shard.source] = of_source.get(shard.source, 0) + count
-    return found
+    return dict(sorted(found.items()))
