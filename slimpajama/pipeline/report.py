@@ -20,7 +20,8 @@ from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.errors import OutputError
 from slimpajama.evidence.request import last_request, read_request
 from slimpajama.report.figures.whole import Report
-from slimpajama.storage.atomic import atomic_file, cannot_write, fingerprint
+from slimpajama.report.sections.study import STUDY_RESULTS
+from slimpajama.storage.atomic import atomic_file, cannot_write, fingerprint, read_json
 from slimpajama.storage.file_list import FILE_LIST, files_in, read_file_list, write_file_list
 from slimpajama.storage.file_names import SUMMARY_FILE
 from slimpajama.storage.lock import locked, locked_for_reading
@@ -47,7 +48,7 @@ __all__ = [
 REPORT_FOLDER = "report"
 PAGE = "index.html"
 MADE_OF = "made_of.json"
-VERSION = 1
+VERSION = 2
 """Of the page and its files: a report of another version is made again."""
 
 
@@ -172,7 +173,7 @@ def _refuse_foreign(folder: Path) -> None:
 def _made_of(output: Path) -> str:
     """A digest of what a report is made of: it changes with the decisions, texts, tokens and mixtures, and with what
     was asked for, and not with the times that a command took which had nothing to do."""
-    facts: list[object] = [VERSION]
+    facts: list[object] = [VERSION, read_json(output / STUDY_RESULTS)]
     for root in (output, output / "dedup", output / "mixtures"):
         request = last_request(root)
         facts.append(msgspec.to_builtins(request) if request else None)

@@ -27,6 +27,7 @@ from slimpajama.report.figures.deduplication import (
     SourceSection,
 )
 from slimpajama.report.figures.mixtures import MixtureSection, TokenSection
+from slimpajama.report.figures.study import StudyFigures
 from slimpajama.report.figures.whole import Report, TimeSection
 
 __all__ = ["DataTable", "Value", "as_csv", "as_json", "comparison_tables", "tables", "whole_json"]
@@ -94,6 +95,8 @@ def tables(report: Report) -> dict[str, DataTable]:
         found += _tokens(report.tokens)
     if report.mixtures:
         found += _mixtures(report.mixtures)
+    if report.study:
+        found += _study(report.study)
     if report.time:
         found.append(_time(report.time))
     return {table.name: table for table in found}
@@ -253,6 +256,19 @@ def _mixtures(section: MixtureSection) -> Iterator[DataTable]:
         "excluded_documents",
     )
     yield _of_structs("holdout", section.holdout, held)
+
+
+def _study(study: StudyFigures) -> Iterator[DataTable]:
+    fields = ("mixture", "model", "source", "seeds", "nats", "bits", "spread", "best", "beyond", "trained_on")
+    yield _of_structs("study-losses", study.cells, fields)
+    points = [
+        (curve.mixture, curve.model, point.tokens, point.loss) for curve in study.curves for point in curve.points
+    ]
+    yield DataTable("study-curves", ("mixture", "model", "tokens", "loss"), tuple(points))
+    scopes = ("local_mixture", "global_mixture", "model", "source", "difference", "beyond")
+    yield _of_structs("study-scopes", study.scopes, scopes)
+    choices = ("mixture", "model", "questions", "per_token", "per_byte", "chance", "rrgs")
+    yield _of_structs("study-choices", study.choices, choices)
 
 
 def _time(time: TimeSection) -> DataTable:

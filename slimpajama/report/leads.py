@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from slimpajama.report.figures.deduplication import OverlapSection
 from slimpajama.report.figures.mixtures import MixtureRow, MixtureSection
+from slimpajama.report.figures.study import StudyFigures
 from slimpajama.report.numbers import amount, count, share
 
-__all__ = ["farthest", "mixtures_lead", "overlap_lead"]
+__all__ = ["farthest", "mixtures_lead", "overlap_lead", "study_lead"]
 
 
 def overlap_lead(overlap: OverlapSection) -> str:
@@ -66,3 +67,17 @@ def farthest(mixture: MixtureRow) -> str:
     """How far the share that is farthest from what was asked is."""
     off, _, source = _farthest(mixture)
     return f"{off:.3f} pp, {source}" if off >= 0.0005 else "< 0.001 pp"
+
+
+def study_lead(study: StudyFigures) -> str:
+    """What was trained, and how many of its differences are larger than what seeds make."""
+    worse = sum(one.beyond for one in study.cells)
+    others = sum(not one.best for one in study.cells)
+    absent = [one for one in study.cells if not one.trained_on]
+    sizes = f"{count(len(study.models))} sizes" if len(study.models) > 1 else f"the preset {study.models[0]}"
+    return (
+        f"Models of {sizes} were trained on {count(study.tokens)} tokens of each of {count(len(study.mixtures))} "
+        f"mixtures, with {count(len(study.seeds))} seeds. {count(worse)} of {count(others)} losses are above the best "
+        f"of their source by more than twice the spread; of the {count(len(absent))} on sources that a mixture has "
+        f"none of, {count(sum(one.beyond for one in absent))} are."
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from slimpajama.errors import InputError
 from slimpajama.report.figures.whole import Report
@@ -19,6 +20,7 @@ from slimpajama.report.sections.mixtures import mixtures as measured_mixtures
 from slimpajama.report.sections.overlap import overlap
 from slimpajama.report.sections.removals import DrawnRemovals, drawn_removals
 from slimpajama.report.sections.sources import sources
+from slimpajama.report.sections.study import study
 from slimpajama.report.sections.time import time_spent
 from slimpajama.report.sections.tokens import tokens as measured_tokens
 
@@ -31,9 +33,10 @@ def measured(output: str | Path) -> Report:
     Raises :class:`~slimpajama.InputNotFound` where there is none, or one that is not finished.
     """
     opened = open_output(output)
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     missing: dict[str, str] = {}
-    for name, measure in {**_of_dedup(opened), **_of_mixtures(opened)}.items():
+    studied: dict[str, Callable[[], object] | str] = {"study": lambda: study(opened.root)}
+    for name, measure in {**_of_dedup(opened), **_of_mixtures(opened), **studied}.items():
         if isinstance(measure, str):
             missing[name] = measure
             continue
@@ -41,7 +44,8 @@ def measured(output: str | Path) -> Report:
             found[name] = measure()
         except InputError as fault:
             missing[name] = str(fault)
-    return Report(title=opened.root.name, made=_made(opened), missing=missing, **found)
+    bare = Report(title=opened.root.name, made=_made(opened), missing=missing)
+    return msgspec.structs.replace(bare, **found)
 
 
 def _of_dedup(opened: OpenedOutput) -> dict[str, Callable[[], object] | str]:

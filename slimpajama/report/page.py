@@ -25,7 +25,7 @@ from slimpajama.report.drawn import drawings_of
 from slimpajama.report.evidence_view import alone_views, pair_views
 from slimpajama.report.figures.comparison import ComparedRuns
 from slimpajama.report.figures.whole import Report
-from slimpajama.report.leads import farthest, mixtures_lead, overlap_lead
+from slimpajama.report.leads import farthest, mixtures_lead, overlap_lead, study_lead
 from slimpajama.report.safe_text import finalized, plain
 
 __all__ = ["Page", "comparison_page", "page_of"]
@@ -58,6 +58,7 @@ def page_of(report: Report) -> Page:
         shown_rows=SHOWN_ROWS,
         overlap_lead=overlap_lead(report.overlap) if report.overlap else "",
         mixtures_lead=mixtures_lead(report.mixtures) if report.mixtures else "",
+        study_lead=study_lead(report.study) if report.study else "",
         farthest={one.name: farthest(one) for one in report.mixtures.mixtures} if report.mixtures else {},
     )
     return Page(html, drawings, held)

@@ -14,6 +14,7 @@ from slimpajama.report.figures.deduplication import (
     SourceSection,
 )
 from slimpajama.report.figures.mixtures import MixtureSection, TokenSection
+from slimpajama.report.figures.study import StudyFigures
 
 __all__ = [
     "Report",
@@ -61,5 +62,6 @@ class Report(Figures, frozen=True, kw_only=True):
     lsh: LshSection | None = None
     tokens: TokenSection | None = None
     mixtures: MixtureSection | None = None
+    study: StudyFigures | None = None
     time: TimeSection | None = None
     missing: dict[str, str] = msgspec.field(default_factory=dict)
