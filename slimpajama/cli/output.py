@@ -90,6 +90,13 @@ def mixture_lines(made: Mixtures, output: Path) -> str:
             for source, account in made.store.sources.items()
             for column, values in account.columns.items()
         ]
+        shares = {
+            name: (account.global_.tokens.in_ - account.global_.tokens.train) / max(1, account.global_.tokens.in_)
+            for name, account in made.store.sources.items()
+        }
+        if any(shares.values()):
+            said = ", ".join(f"{100 * share:.3g} % of {name}" for name, share in shares.items())
+            lines.append(f"not in train, with what is held out and all that is left out on its account: {said}")
         near = {name: account.local.documents.near_held_out for name, account in made.store.sources.items()}
         if any(near.values()):
             of_sources = ", ".join(f"{count:,} of {name}" for name, count in near.items() if count)

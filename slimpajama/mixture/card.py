@@ -88,8 +88,11 @@ def _validation(manifest: MixtureManifest) -> list[str]:
     ]
 
 
-def holdout_card(manifest: HoldoutManifest, formats: Sequence[MixtureFormat]) -> str:
-    """The text of ``README.md`` of the shared holdout; each source and shape is a configuration of ``datasets``."""
+def holdout_card(manifest: HoldoutManifest, formats: Sequence[MixtureFormat], warnings: Sequence[str]) -> str:
+    """The text of ``README.md`` of the shared holdout; each source and shape is a configuration of ``datasets``.
+
+    ``warnings``: of the token store, as its summary has them.
+    """
     header: dict[str, object] = {}
     shapes = dict.fromkeys((file.source, file.shape) for file in manifest.files)
     if any(one.name == "parquet" for one in formats):
@@ -122,6 +125,8 @@ def holdout_card(manifest: HoldoutManifest, formats: Sequence[MixtureFormat]) ->
         "",
         *markdown_table(rows),
         "",
+        *(f"* Note: {warning}" for warning in warnings),
+        *([""] if warnings else ()),
         *(line for one in formats for line in (*one.contents, "")),
     ]
     return "\n".join(lines)

@@ -48,7 +48,7 @@ from slimpajama.pipeline.preflight import (
     checked_recipes,
 )
 from slimpajama.pipeline.replaced_input import replaced_store
-from slimpajama.pipeline.replacement import announce, replaced_mixtures
+from slimpajama.pipeline.replacement import announce, replaced_mixtures, stale_mixtures
 from slimpajama.pipeline.tokens import make_store
 from slimpajama.pipeline.unwritten_shards import unwritten_shards
 from slimpajama.planning.disk_need import mixture_bytes, warn_if_full
@@ -147,9 +147,11 @@ def make_mixtures(
         with contextlib.ExitStack() as holding:
             holding.enter_context(locked(output))
             tokens = TokenRun(documents, config, StoreLayout(output / TOKENS_FOLDER), memory)
-            announce([*replaced_mixtures(output, recipes, request, not dry_run), *replaced_store(tokens)], keep)
+            stale = stale_mixtures(output, () if dry_run else recipes)
+            replaced = replaced_mixtures(output, recipes, request, build=not dry_run, stale=stale)
+            announce([*replaced, *replaced_store(tokens, stale)], keep)
             holding.enter_context(stages.cleaning(owned))
-            write_request(output, request)
+            write_request(output, _without_plans(request, output) if dry_run else request)
             with PeakMemory() as peak:
                 try:
                     made = _make(documents, recipes, config, output, stages, memory, chosen, dry_run)
@@ -158,6 +160,14 @@ def make_mixtures(
                     made = _make(documents, recipes, config, output, stages, memory, chosen, dry_run)
                 _list_files(output, list(made.manifests), stages)
             return replace(made, peak_memory_bytes=peak.bytes)
+
+
+def _without_plans(request: MixRequest, output: Path) -> MixRequest:
+    """Of a dry run: it asks for the token store, and for no other mixtures than were asked for before."""
+    last = last_request(output)
+    if isinstance(last, MixRequest):
+        return msgspec.structs.replace(request, recipes=last.recipes, format=last.format)
+    return msgspec.structs.replace(request, recipes=[])
 
 
 def mix_request(input: Path, recipes: Sequence[Recipe], config: TokenConfig, format: str) -> MixRequest:
@@ -196,7 +206,7 @@ def _make(
         for recipe in recipes
     }
     if not stages.inspecting:
-        for warning in (*store_summary.warnings, *(line for lines in warnings.values() for line in lines)):
+        for warning in (line for lines in warnings.values() for line in lines):  # those of the store are said already
             LOGGER.warning("%s", warning)
     manifests = {}
     built = [
@@ -205,7 +215,8 @@ def _make(
     for stage in built:
         check_format(stage)
     if shapes:
-        build_holdout(store, shapes, HoldoutLayout(output / HOLDOUT_FOLDER), format, stages)
+        shared = HoldoutLayout(output / HOLDOUT_FOLDER)
+        build_holdout(store, shapes, shared, format, stages, store_summary.warnings)
     for stage in built if not dry_run else ():
         recipe = stage.recipe
         measured = held_out_sources(stage.plan, held_out[recipe.name])
@@ -243,12 +254,14 @@ def _list_files(output: Path, names: Sequence[str], stages: Stages) -> None:
     store = StoreLayout(output / TOKENS_FOLDER)
     path = store.file_list
     earlier = read_file_list(path) or FileList({}, frozenset())
+    # Without a mixture no holdout is built: the one that is there stays listed, of whatever store it is.
+    owned = (TOKENS_FOLDER, HOLDOUT_FOLDER, *names) if names else (TOKENS_FOLDER,)
     kept = {f"{name}/{file}" for name in names for file in files_of_mixture(output / name)}
     kept |= {f"{HOLDOUT_FOLDER}/{file}" for file in files_of_holdout(output / HOLDOUT_FOLDER)}
 
     def stays(name: str) -> bool:
         folder = name.split("/")[0]
-        if folder in (TOKENS_FOLDER, HOLDOUT_FOLDER, *names):
+        if folder in owned:
             return name in kept
         return MixtureLayout(output / folder).manifest.exists()
 

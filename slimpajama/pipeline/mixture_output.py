@@ -43,9 +43,14 @@ __all__ = ["build_holdout", "build_mixture", "files_of_holdout", "files_of_mixtu
 
 
 def build_holdout(
-    store: TokenStore, shapes: Sequence[HoldoutShape], layout: HoldoutLayout, format: MixtureFormat, stages: Stages
+    store: TokenStore,
+    shapes: Sequence[HoldoutShape],
+    layout: HoldoutLayout,
+    format: MixtureFormat,
+    stages: Stages,
+    warnings: Sequence[str],
 ) -> None:
-    """Write what is held out in sequences of each of ``shapes``."""
+    """Write what is held out in sequences of each of ``shapes``. ``warnings``: of the store, for the card."""
     used = StoreUsed(store.fingerprint, store.vocabulary, store.end_of_text)
     made: list[HoldoutFile] = []
     built = [SharedHoldoutStage(store, shape, layout, format) for shape in shapes]
@@ -89,7 +94,7 @@ def build_holdout(
     for stage in built:
         write_holdout_indexes(stage, sizes, stages)
     formats = [MIXTURE_FORMATS.get(name) for name in dict.fromkeys(file.format for file in files)]
-    stages.write(layout.card, holdout_card(manifest, formats).encode())
+    stages.write(layout.card, holdout_card(manifest, formats, warnings).encode())
     stages.write_json(layout.manifest, msgspec.to_builtins(manifest))
 
 

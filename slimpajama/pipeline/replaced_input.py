@@ -44,8 +44,11 @@ def replaced_by_input(dedup: DedupRun) -> list[str]:
     return [f"{layout.root} holds {what} (shards of the input: {said})"] if said else []
 
 
-def replaced_store(tokens: TokenRun) -> list[str]:
-    """A sentence where the token store is finished, and was made of other shards or decisions."""
+def replaced_store(tokens: TokenRun, stale: str = "") -> list[str]:
+    """A sentence where the token store is finished, and was made of other shards or decisions.
+
+    ``stale``: what of it, as :func:`slimpajama.pipeline.replacement.stale_mixtures` says.
+    """
     layout = tokens.layout
     if not layout.index.exists():
         return []
@@ -54,4 +57,4 @@ def replaced_store(tokens: TokenRun) -> list[str]:
     if before is None or before == store_inputs(tokens)["documents"]:
         return []
     why = f"{tokens.documents.folder} holds other decisions or shards than it was made of"
-    return [f"{layout.root} is a finished token store that would be replaced ({why})"]
+    return [f"{layout.root} is a finished token store that would be replaced ({why}){stale}"]

@@ -16,17 +16,22 @@ from slimpajama.config.recipe import Recipe
 from slimpajama.config.run import SampleConfig
 from slimpajama.dedup.files.layout import DedupLayout
 from slimpajama.dedup.summary import read_summary
-from slimpajama.errors import InputNotFound, OutputError
+from slimpajama.errors import InputError, InputNotFound, OutputError
 from slimpajama.evidence.request import DedupRequest, MixRequest, RunRequest, last_request
 from slimpajama.logging import LOGGER
+from slimpajama.mixture.finished import finished_mixtures
 from slimpajama.mixture.formats.base import lies_beside
 from slimpajama.mixture.layout import MixtureLayout
 from slimpajama.registry import MIXTURE_FORMATS
 from slimpajama.stages.markers import changes, reasons
 from slimpajama.storage.atomic import read_json
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
+from slimpajama.tokens.store import open_store
 
-__all__ = ["announce", "replaced_dedup", "replaced_mixtures", "replaced_sample"]
+__all__ = ["announce", "replaced_dedup", "replaced_mixtures", "replaced_sample", "stale_mixtures"]
+
+MOST_SHOWN = 5
+"""Mixtures that a warning names; a swarm may have hundreds."""
 
 HARMLESS = ("workers", "memory", "max_bad_fraction", "scope")
 """Settings of a deduplication that do not replace what is there: a scope is added to the other."""
@@ -61,10 +66,12 @@ def replaced_sample(output: Path, sample: SampleConfig | None) -> list[str]:
     return [f"{output / 'sample'} holds a sample that would be replaced ({why})"] if why else []
 
 
-def replaced_mixtures(output: Path, recipes: Sequence[Recipe], request: MixRequest, build: bool) -> list[str]:
+def replaced_mixtures(
+    output: Path, recipes: Sequence[Recipe], request: MixRequest, *, build: bool, stale: str = ""
+) -> list[str]:
     """A sentence for each thing that mixtures of ``recipes``, by ``request``, would replace in ``output``.
 
-    ``build``: the mixtures are built, too, not only the token store.
+    ``build``: the mixtures are built, too, not only the token store. ``stale``: from :func:`stale_mixtures`.
     """
     found = []
     last = last_request(output)
@@ -72,7 +79,7 @@ def replaced_mixtures(output: Path, recipes: Sequence[Recipe], request: MixReque
         before = {"input": last.input, "settings": last.settings}
         why = reasons(changes(before, {"input": request.input, "settings": request.settings}))
         if why:
-            found.append(f"{output / TOKENS_FOLDER} is a finished token store that would be replaced ({why})")
+            found.append(f"{output / TOKENS_FOLDER} is a finished token store that would be replaced ({why}){stale}")
     for recipe in recipes if build else ():
         manifest = read_json(MixtureLayout(output / recipe.name).manifest)
         if isinstance(manifest, dict) and "recipe" in manifest:
@@ -82,6 +89,25 @@ def replaced_mixtures(output: Path, recipes: Sequence[Recipe], request: MixReque
             if why:
                 found.append(f"{output / recipe.name} is a finished mixture that would be replaced ({why})")
     return found
+
+
+def stale_mixtures(output: Path, rebuilt: Sequence[Recipe]) -> str:
+    """A clause that names the finished mixtures in ``output`` which another token store leaves behind; empty where
+    there are none. ``rebuilt``: recipes whose mixtures are made again with it."""
+    again = {recipe.name for recipe in rebuilt}
+    try:
+        finished = finished_mixtures(output, open_store(output / TOKENS_FOLDER).fingerprint)
+    except InputError:
+        return ""
+    names = [name for name in finished if name not in again]
+    if not names:
+        return ""
+    shown = ", ".join(names[:MOST_SHOWN]) + (", …" if len(names) > MOST_SHOWN else "")
+    if len(names) == 1:
+        return f", which leaves 1 finished mixture stale ({shown}): run slimpajama mix with its recipe again"
+    return (
+        f", which leaves {len(names):,} finished mixtures stale ({shown}): run slimpajama mix with their recipes again"
+    )
 
 
 def _same_names(before: Sequence[str], now: str) -> list[str]:

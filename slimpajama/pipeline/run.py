@@ -35,7 +35,7 @@ from slimpajama.pipeline.preflight import (
     checked_recipes,
     sources_of,
 )
-from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample
+from slimpajama.pipeline.replacement import announce, replaced_dedup, replaced_mixtures, replaced_sample, stale_mixtures
 from slimpajama.pipeline.report import report_of
 from slimpajama.stages.progress import Progress, progress_for
 from slimpajama.stages.runner import StageRecord, Stages
@@ -204,7 +204,9 @@ def _replaced(config: RunConfig, recipes: Sequence[Recipe], source: Path, output
     mixed = mix_request(output / "dedup", recipes, config.tokens, config.mixtures.format)
     return [
         *replaced_dedup(output / "dedup", dedup_request(source, config.dedup)),
-        *replaced_mixtures(output / "mixtures", recipes, mixed, build=True),
+        *replaced_mixtures(
+            output / "mixtures", recipes, mixed, build=True, stale=stale_mixtures(output / "mixtures", recipes)
+        ),
     ]
 
 

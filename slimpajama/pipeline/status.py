@@ -7,7 +7,7 @@ that can be known: what follows a stage that is not done depends on what it will
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from slimpajama.config.dedup import Config, without_preset
@@ -19,6 +19,8 @@ from slimpajama.engine.local import LocalEngine
 from slimpajama.engine.resources import task_bytes, worker_count
 from slimpajama.errors import SlimpajamaError
 from slimpajama.evidence.request import REQUEST, DedupRequest, MixRequest, RunRequest, command_of, read_request
+from slimpajama.mixture.finished import mixture_states
+from slimpajama.mixture.stages.build import BUILDS
 from slimpajama.pipeline.dedup import deduplicate_on
 from slimpajama.pipeline.mix import make_mixtures
 from slimpajama.pipeline.report import report_state
@@ -32,12 +34,15 @@ __all__ = ["RunStatus", "run_status", "status", "status_lines"]
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     """``stages``: those looked at, in order. ``problem``: why no more could be looked at, if so. ``finished``: all is
-    done and holds. ``report``: ``"current"``, ``"stale"`` if it was made of what is there no more, or ``"none"``."""
+    done and holds. ``report``: ``"current"``, ``"stale"`` if it was made of what is there no more, or ``"none"``.
+    ``mixtures``: finished ones of other commands by name, ``"current"``, or ``"stale"`` if they are of a token store
+    that is there no more."""
 
     command: str
     stages: dict[str, StageRecord]
     problem: str
     report: str = "none"
+    mixtures: dict[str, str] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -81,7 +86,11 @@ def _status(output: Path, changes: dict[str, object]) -> RunStatus:
         if not stages.records:
             raise
         problem = str(fault)
-    return RunStatus(command_of(request), stages.records, problem, report_state(output))
+    folder = output / "mixtures" if isinstance(request, RunRequest) else output
+    others = {} if isinstance(request, DedupRequest) else mixture_states(folder)
+    looked_at = {name.removeprefix(BUILDS) for name in stages.records if name.startswith(BUILDS)}
+    mixtures = {name: state for name, state in others.items() if name not in looked_at}
+    return RunStatus(command_of(request), stages.records, problem, report_state(output), mixtures)
 
 
 def _dedup(request: DedupRequest, output: Path, changes: Mapping[str, object], stages: Stages) -> None:
@@ -127,6 +136,11 @@ def _with_workers(stages: Stages, config: Config) -> None:
     stages.engine = LocalEngine(worker_count(config))
 
 
+MIXTURE_WORDS = {
+    "current": "finished earlier",
+    "stale": "finished, of a token store that is there no more; run slimpajama mix with its recipe again",
+}
+
 REPORT_WORDS = {"current": "made", "stale": "made of an earlier state; slimpajama report makes it again"}
 
 SHOWN = 5
@@ -136,7 +150,8 @@ SHOWN = 5
 def status_lines(status: RunStatus) -> list[str]:
     """The state, for a terminal: a line for each stage, and one for each reason why items of it are stale."""
     lines = []
-    width = max((len(name) for name in status.stages), default=0)
+    others = {f"{BUILDS}{name}": MIXTURE_WORDS[state] for name, state in status.mixtures.items()}
+    width = max((len(name) for name in (*status.stages, *others)), default=0)
     for name, record in status.stages.items():
         missing = record.items - record.reused - len(record.stale)
         parts = [f"{record.reused:,} of {record.items:,} done"]
@@ -151,6 +166,7 @@ def status_lines(status: RunStatus) -> list[str]:
             lines.append(f"{'':{width}}    {who}: {reason}")
         if len(by_reason) > SHOWN:
             lines.append(f"{'':{width}}    and for {len(by_reason) - SHOWN:,} other reasons")
+    lines += [f"{name.ljust(width)}  {words}" for name, words in others.items()]
     if status.report != "none":
         lines.append(f"{'report'.ljust(width)}  {REPORT_WORDS[status.report]}")
     if status.problem:

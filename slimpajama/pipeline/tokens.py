@@ -16,6 +16,7 @@ from pathlib import Path
 from slimpajama.config.recipe import Recipe
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.errors import InputError
+from slimpajama.logging import LOGGER
 from slimpajama.mixture.parts import check_seen
 from slimpajama.stages.markers import Markers
 from slimpajama.stages.runner import Stages, Unfinished
@@ -28,7 +29,12 @@ from slimpajama.tokens.columns import read_values
 from slimpajama.tokens.dedup_reader import DedupOutput
 from slimpajama.tokens.held_out_rows import write_holdout
 from slimpajama.tokens.layout import StoreLayout
-from slimpajama.tokens.stages.finish import FinishResult, FinishStage, KeptFile, store_inputs
+from slimpajama.tokens.stages.finish import (
+    FinishResult,
+    FinishStage,
+    KeptFile,
+    store_inputs,
+)
 from slimpajama.tokens.stages.held_out_texts import HeldOutTextsStage
 from slimpajama.tokens.stages.holdout import HoldoutResult, HoldoutStage
 from slimpajama.tokens.stages.near_held_out import NearHeldOutResult, NearHeldOutStage
@@ -73,6 +79,8 @@ def make_store(
     tokenizer = stages.run_one(choosing, tokens.markers(choosing))
     if finished is not None and _restored(finished, tokenizer, layout, stages):
         return in_corpus_order(finished.summary, documents.sources)
+    early = [] if stages.inspecting else tokens.earlier_tokenizer_warnings(tokenizer.digest)
+    _warn(early)
     _remove_if_of_other_ids(layout, tokenizer, stages)
     tokenizing = TokenizeStage(tokens, surveyed, tokenizer)
     tokenized = stages.run(tokenizing, tokens.markers(tokenizing))
@@ -88,6 +96,7 @@ def make_store(
     finishing = FinishStage(tokens, surveyed, holdout, tokenizer, tokenized, buckets, seconds, common)
     made = stages.run_one(finishing, tokens.markers(finishing))
     stages.list_files([file.record(layout) for file in made.beside])
+    _warn([warning for warning in made.summary.warnings if warning not in early])
     stages.remove_tree(layout.runs)
     _remove_other_buckets(layout, buckets, stages)
     return in_corpus_order(made.summary, documents.sources)
@@ -103,6 +112,12 @@ def _check_values(recipes: Sequence[Recipe], tokenized: Sequence[TokenizeResult]
             known.update((int(value, 16), shown) for value, shown in values.items())
     for recipe in recipes:
         check_seen(recipe, seen)
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    """Said when the store is made; later its summary and the card of the holdout have them."""
+    for warning in warnings:
+        LOGGER.warning("%s", warning)
 
 
 def _near_held_out(

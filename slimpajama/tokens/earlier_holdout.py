@@ -1,14 +1,15 @@
-"""Where the holdout of an earlier run lies: ``holdout.npy`` in its token store."""
+"""The holdout of an earlier run: ``holdout.npy`` in its token store, and whether the tokenizer is that store's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from slimpajama.errors import ConfigError, InputNotFound
+from slimpajama.errors import ConfigError, InputError, InputNotFound
 from slimpajama.storage.paths import path_of
 from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
+from slimpajama.tokens.store import open_store
 
-__all__ = ["earlier_holdout"]
+__all__ = ["earlier_holdout", "tokenizer_difference"]
 
 
 def earlier_holdout(given: str, store: Path) -> Path:
@@ -31,3 +32,21 @@ def earlier_holdout(given: str, store: Path) -> Path:
             f"{there[0].name} to another folder and give that"
         )
     return there[0]
+
+
+def tokenizer_difference(earlier: Path, digest: str, *, trained: bool) -> str:
+    """A sentence where the tokenizer with that ``digest`` is not the one that the holdout ``earlier`` was made with.
+
+    ``trained``: on this corpus. A holdout that lies alone does not tell its tokenizer; one that was given is trusted.
+    """
+    layout = StoreLayout(earlier.parent)
+    why = "so losses per token are not comparable with those on the earlier store"
+    try:
+        before = open_store(layout.root).index.tokenizer
+    except InputError:
+        again = f"a tokenizer is trained on this corpus, and {earlier} does not tell which one it was made with"
+        return f"{again}, {why} unless it is the same; give --tokenizer its tokenizer.json" if trained else ""
+    if before == digest:
+        return ""
+    other = "the tokenizer is not that of the store whose holdout is taken over"
+    return f"{other}, {why}; give --tokenizer {layout.tokenizer}"

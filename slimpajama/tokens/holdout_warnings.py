@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from slimpajama.tokens.draw import HoldoutAccount, SourceHoldout
 from slimpajama.tokens.holdout import SPLITS, TRAIN
 from slimpajama.tokens.near_texts import MOST_HOLDERS
+from slimpajama.tokens.summary import Counts
 
 __all__ = ["RemovedOfSplit", "holdout_warnings"]
 
@@ -18,18 +19,22 @@ RemovedOfSplit = Mapping[tuple[str, str], Mapping[str, int]]
 
 
 def holdout_warnings(
-    account: HoldoutAccount, sources: Sequence[str], common: Mapping[str, int], removed: RemovedOfSplit
+    account: HoldoutAccount, tokens: Mapping[str, Counts], common: Mapping[str, int], removed: RemovedOfSplit
 ) -> list[str]:
-    """A sentence for each source that may not be measured as it should, in the order of ``sources``.
+    """A sentence for each source that may not be measured as it should, in the order of ``tokens``.
 
-    ``common``: by source, held-out documents of which at least half stands in more documents than are searched.
-    ``removed``: of a published split.
+    ``tokens``: by source, what became of those kept globally. ``common``: by source, held-out documents of which at
+    least half stands in more documents than are searched. ``removed``: of a published split.
     """
-    said = [_of_source(source, account.sources[source]) for source in sources if source in account.sources]
+    sources = list(tokens)
+    said = [
+        _of_source(source, account.sources[source], tokens[source]) for source in sources if source in account.sources
+    ]
     if account.gone:
         said.append(
-            f"{account.gone:,} held-out documents of the earlier store are no longer kept: they are in no split; the "
-            "results on this holdout are not quite those on the earlier one"
+            f"{account.gone:,} held-out documents of the earlier store are no longer kept, so they are in no split; a "
+            "near-duplicate that is kept instead of one may be in train: measure on this holdout, not on the earlier "
+            "files"
         )
     for (split, stays), counts in removed.items() if account.how == "published" else ():
         which = f"{stays} of a source that comes earlier" if stays == SPLITS[TRAIN] else stays
@@ -50,7 +55,7 @@ def _by_source(counts: Mapping[str, int], sources: Sequence[str]) -> str:
     return ", ".join(f"{counts[source]:,} of {source}" for source in sources if counts.get(source))
 
 
-def _of_source(source: str, one: SourceHoldout) -> str:
+def _of_source(source: str, one: SourceHoldout, tokens: Counts) -> str:
     none = [split for split in SPLITS[1:] if not one.documents[split]]
     if not one.wanted:  # published, taken over, or not wanted at all
         return ""
@@ -67,5 +72,7 @@ def _of_source(source: str, one: SourceHoldout) -> str:
     given = " and ".join(f"{one.given[split]:,} tokens for {split}" for split in SPLITS[1:])
     return (
         f"source {source} holds out {given}, all it can give of {one.wanted:,} wanted: the documents of a split are at "
-        f"most a tenth of its {one.tokens:,} tokens, and each gives at most a sixteenth of what is wanted"
+        f"most a tenth of its {one.tokens:,} tokens, and each gives at most a sixteenth of what is wanted; with "
+        f"all that is left out on their account, {tokens.in_ - tokens.train:,} tokens of the source "
+        f"({100 * (tokens.in_ - tokens.train) / max(1, tokens.in_):.1f} %) are not in train"
     )

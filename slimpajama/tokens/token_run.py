@@ -16,7 +16,7 @@ from slimpajama.storage.atomic import fingerprint
 from slimpajama.storage.reading import own_record
 from slimpajama.tokens.dedup_reader import DedupOutput, KeptShard
 from slimpajama.tokens.draw import HoldoutRule
-from slimpajama.tokens.earlier_holdout import earlier_holdout
+from slimpajama.tokens.earlier_holdout import earlier_holdout, tokenizer_difference
 from slimpajama.tokens.holdout import SPLITS, TRAIN
 from slimpajama.tokens.layout import StoreLayout
 from slimpajama.tokens.tokenizer import declared_beside, local_file
@@ -64,6 +64,12 @@ class TokenRun:
         """A digest of the holdout that is taken over, if there is one."""
         file = self.earlier_file
         return None if file is None else own_record(file).blake2b
+
+    def earlier_tokenizer_warnings(self, digest: str) -> list[str]:
+        """A sentence where the holdout is taken over from a store of another tokenizer than the one of ``digest``."""
+        earlier = self.earlier_file
+        said = earlier and tokenizer_difference(earlier, digest, trained=self.config.tokenizer is None)
+        return [said] if said else []
 
     def given_tokenizer(self) -> str | None:
         """A digest of a tokenizer given as a file and of the end that is declared with it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from slimpajama import Mixtures, deduplicate, mix
 from slimpajama.config.tokens import TokenConfig
 from slimpajama.errors import ConfigError, InputError, InputNotFound
+from slimpajama.tokens.earlier_holdout import tokenizer_difference
 from slimpajama.tokens.holdout import HELD_OUT
 from tests.corpus.shards import put
 
@@ -96,8 +98,24 @@ def test_a_holdout_is_taken_over_from_an_earlier_store(before: Path, tmp_path: P
     assert (summary.holdout.how, summary.holdout.gone) == ("taken over", 1)
     assert any("1 held-out documents of the earlier store are no longer kept" in line for line in summary.warnings)
     assert not set(was) & in_train(tmp_path)
+    other = f"give --tokenizer {before / 'mixed' / 'tokens' / 'tokenizer.json'}"
+    assert [line.endswith(other) for line in summary.warnings].count(True) == 1, "one is trained on another corpus"
     again = mix(tmp_path / "out", tmp_path / "mixed", [], config, workers=1)
     assert again.store == summary
+
+
+def test_a_holdout_is_taken_over_with_its_tokenizer(before: Path, tmp_path: Path) -> None:
+    store = before / "mixed" / "tokens"
+    config = SETTINGS.model_copy(update={"holdout_from": str(store), "tokenizer": str(store / "tokenizer.json")})
+    summary = mix(before / "out", tmp_path, [], config, workers=1).store
+    assert summary is not None
+    assert not any("tokenizer" in line for line in summary.warnings)
+
+
+def test_a_holdout_alone_does_not_tell_its_tokenizer(before: Path, tmp_path: Path) -> None:
+    alone = shutil.copy(before / "mixed" / "tokens" / "holdout.npy", tmp_path)
+    assert "does not tell which one it was made with" in tokenizer_difference(Path(alone), "x", trained=True)
+    assert tokenizer_difference(Path(alone), "x", trained=False) == ""
 
 
 def test_a_holdout_that_cannot_be_taken_over_is_refused_before_work_starts(before: Path, tmp_path: Path) -> None:

@@ -240,3 +240,60 @@ def test_parts_by_duplicates_and_repeats_are_planned_built_and_verified(deduplic
     both = write_recipe(copy / "recipes", "both", rule="unimax", epochs={many: 1})
     said = mix(deduplicated, copy, "--recipe", both).stderr
     assert f"both takes '{many}' and 'common_crawl', which have documents in common; give parts that do not" in said
+
+
+# --------------------------------------------------------------------------------------------------- dry runs
+
+
+def test_a_dry_run_leaves_what_is_known_of_finished_mixtures(deduplicated: Path, copy: Path, tmp_path: Path) -> None:
+    other = write_recipe(tmp_path, "other", rule="proportional")
+    asked = (copy / "request.json").read_bytes()
+    result = mix(deduplicated, copy, "--recipe", other, "--dry-run")
+    assert (result.exit_code, "holds out" in result.stderr) == (0, False), "said when the store was made"
+    assert (copy / "request.json").read_bytes() == asked
+    state = slimpajama.status(copy)
+    assert state.finished
+    assert {"mix web", "mix even"} < set(state.stages)
+    assert findings(copy) == []
+
+
+def test_a_dry_run_of_another_store_tells_what_it_leaves_stale(deduplicated: Path, copy: Path, tmp_path: Path) -> None:
+    other = write_recipe(tmp_path, "other", rule="proportional")
+    result = mix(deduplicated, copy, "--recipe", other, "--dry-run", "--set", "tokens.shuffle_seed=7")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "will be replaced (settings.shuffle_seed: 1 -> 7), which leaves 2 finished mixtures stale (even, web): run "
+        "slimpajama mix with their recipes again\n"
+    ) in result.stderr
+    state = call("status", copy)
+    assert not slimpajama.status(copy).finished
+    assert "mix other" not in state.stdout
+    said = findings(copy)
+    assert [one.partition(" is of a token store that is there no more")[0] for one in said] == [
+        str(copy / name / "manifest.json") for name in ("even", "holdout", "web")
+    ]
+    assert "run slimpajama mix with any of the recipes again" in said[1]
+
+
+def test_status_lists_the_mixtures_of_earlier_commands(deduplicated: Path, copy: Path, tmp_path: Path) -> None:
+    web = copy / "recipes" / "web.yaml"
+    assert mix(deduplicated, copy, "--recipe", web, "--set", "tokens.shuffle_seed=7").exit_code == 0
+    state = slimpajama.status(copy)
+    assert (state.mixtures, state.finished) == ({"even": "stale"}, True)
+    shown = call("status", copy).stdout
+    assert (
+        "mix even          finished, of a token store that is there no more; run slimpajama mix with its recipe"
+        in shown
+    )
+    assert (
+        mix(deduplicated, copy, "--recipe", copy / "recipes" / "even.yaml", "--set", "tokens.shuffle_seed=7").exit_code
+        == 0
+    )
+    assert slimpajama.status(copy).mixtures == {"web": "current"}
+
+
+def test_the_card_of_the_holdout_has_the_warnings_of_its_store(made: Path) -> None:
+    warnings = orjson.loads((made / "tokens" / "summary.json").read_bytes())["warnings"]
+    assert warnings
+    card = (made / "holdout" / "README.md").read_text()
+    assert all(f"* Note: {warning}\n" in card for warning in warnings)

@@ -45,7 +45,19 @@ from slimpajama.tokens.selected_sizes import SelectedSizes
 from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore, TokenStream, open_store
 
-__all__ = ["GROUP_TOKENS", "BuildPayload", "BuildResult", "BuildStage", "SourcePart", "build_task", "file_groups"]
+__all__ = [
+    "BUILDS",
+    "GROUP_TOKENS",
+    "BuildPayload",
+    "BuildResult",
+    "BuildStage",
+    "SourcePart",
+    "build_task",
+    "file_groups",
+]
+
+BUILDS = "mix "
+"""What the label of each mixture begins with."""
 
 GROUP_TOKENS = 1 << 22
 """Tokens of a group of sequences: 16 MiB, which a writer and a streaming reader hold at once."""
@@ -147,7 +159,7 @@ class BuildStage(Stage[BuildPayload, BuildResult]):
     @property
     def label(self) -> str:
         """Each mixture of a run is a stage of its own."""
-        return f"mix {self.recipe.name}"
+        return f"{BUILDS}{self.recipe.name}"
 
     @property
     def markers(self) -> Markers[BuildResult]:

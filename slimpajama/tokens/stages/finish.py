@@ -9,7 +9,7 @@ Reads the rows of pieces, no tokens. Memory: 24 bytes for each held-out document
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import msgspec
@@ -153,7 +153,7 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
             tokenizer=self.tokenizer.tokenizer,
             tokenizer_name=config.tokenizer or "trained on this corpus",
             holdout=self.holdout.account,
-            warnings=(*self.tokenizer.warnings, *self._holdout_warnings()),
+            warnings=(*self.tokenizer.warnings, *self.tokens.earlier_tokenizer_warnings(self.tokenizer.digest)),
             seconds=round(self.seconds, 3),
             tokenizer_file=KeptFile.of(self.tokenizer.file, layout),
             columns={
@@ -163,15 +163,16 @@ class FinishStage(Stage[FinishPayload, FinishResult]):
             },
             common_held_out=self.common_held_out,
         )
+        payload = replace(payload, warnings=(*payload.warnings, *self._holdout_warnings(payload)))
         values = [result.values for result in self.tokenized if result.values]
         reads = written_files([*(file for bucket in self.buckets for file in bucket.files), *values])
         weight = sum(bucket.bytes for bucket in self.buckets)
         return [Task("all", payload, store_inputs(self.tokens), weight, reads)]
 
-    def _holdout_warnings(self) -> list[str]:
-        documents = self.tokens.documents
-        removed = removed_of_split(documents, self.surveyed)
-        return holdout_warnings(self.holdout.account, documents.sources, self.common_held_out, removed)
+    def _holdout_warnings(self, payload: FinishPayload) -> list[str]:
+        tokens = {source: _account(source, payload).global_.tokens for source in payload.sources}
+        removed = removed_of_split(self.tokens.documents, self.surveyed)
+        return holdout_warnings(payload.holdout, tokens, self.common_held_out, removed)
 
     @staticmethod
     def run(payload: FinishPayload) -> FinishResult:
