@@ -190,10 +190,20 @@ def test_no_class_is_named_twice() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
-READERS = {"opened", "file_record", "map_array", "damage_of", "statuses_below", "pq.read_table", "pq.ParquetFile"}
+READERS = {
+    "opened",
+    "file_record",
+    "map_array",
+    "MappedArray",
+    "np.load",
+    "damage_of",
+    "statuses_below",
+    "pq.read_table",
+    "pq.ParquetFile",
+}
 """What opens a file of an output, and raises OSError."""
-BESIDE_STAGES = ("pipeline", "cli", "planning", "mixture")
-"""Rooms whose code runs beside the stages, where no runner makes an error of a failing disk."""
+BESIDE_STAGES = ("pipeline", "cli", "planning", "mixture", "evidence", "report")
+"""Rooms whose code runs beside the stages, where no runner makes an error of a failing disk or a damaged table."""
 
 
 def called(node: ast.AST) -> str:
@@ -205,7 +215,7 @@ def called(node: ast.AST) -> str:
 def bare_reads(node: ast.AST, guarded: bool = False) -> Iterator[int]:
     """Lines that read a file outside of ``with reading(…)`` and of ``try``."""
     if isinstance(node, ast.With):
-        guarded = guarded or called(node.items[0].context_expr) == "reading"
+        guarded = guarded or called(node.items[0].context_expr) in ("reading", "reading_store")
     elif isinstance(node, ast.Try):
         guarded = guarded or "OSError" in "".join(map(ast.unparse, node.handlers))
     elif isinstance(node, ast.Call) and ast.unparse(node.func) in READERS and not guarded:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from slimpajama.errors import OutputError
@@ -22,6 +24,15 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, read: object) -> None:
     assert callable(read)
     with pytest.raises(OutputError, match=f"^cannot read {re.escape(str(tmp_path))}: .*; look after the disk"):
         read(tmp_path)
+
+
+def test_a_table_that_was_cut_short_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": list(range(1000))}), path)
+    path.write_bytes(path.read_bytes()[:500])
+    said = f"^{re.escape(str(path))} is damaged: [^\n]*; remove it and run the command"
+    with pytest.raises(OutputError, match=said), reading(path), pq.ParquetFile(path) as file:
+        file.read()
 
 
 def test_other_errors_pass(tmp_path: Path) -> None:
