@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,12 +17,21 @@ from slimpajama.dedup.files.sketches import BAD, CONTAMINATED, SHORT, SOUND
 from slimpajama.dedup.verdicts import Verdicts
 from slimpajama.errors import ConservationError
 
-__all__ = ["Nested", "Tally", "nested"]
+__all__ = ["Nested", "RemovedFor", "Tally", "nested"]
 
 Nested = tuple[tuple[tuple[int, ...], ...], ...]
 """An array of three dimensions in a stage result."""
 
 _REPORT = "nothing of this run may be used: please report it with the run's summary"
+
+
+class RemovedFor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Global duplicates of the source of this number whose survivor is of that one; ``bytes``: of their text."""
+
+    source: int
+    survivor: int
+    documents: int
+    bytes: int
 
 
 @dataclass(slots=True)
@@ -74,10 +84,16 @@ class Tally:
             np.add.at(self.stood_for[:, number, 0], sources, scope.size)
             np.add.at(self.stood_for[:, number, 1], sources[of >= self.sources], 1)
 
-    def merge(self, counts: Nested, removed: Nested, stood_for: Nested) -> None:
+    def removals(self) -> tuple[RemovedFor, ...]:
+        """What ``removed`` has that is not zero: of hundreds of sources, few share documents with many."""
+        pairs = np.argwhere(self.removed[:, :, 0])
+        return tuple(RemovedFor(i, j, *self.removed[i, j].tolist()) for i, j in pairs.tolist())
+
+    def merge(self, counts: Nested, removed: Sequence[RemovedFor], stood_for: Nested) -> None:
         """Add another tally, as a stage result holds it."""
         self.counts += np.array(counts, dtype=np.int64).reshape(self.counts.shape)
-        self.removed += np.array(removed, dtype=np.int64).reshape(self.removed.shape)
+        for one in removed:
+            self.removed[one.source, one.survivor] += (one.documents, one.bytes)
         self.stood_for += np.array(stood_for, dtype=np.int64).reshape(self.stood_for.shape)
 
     def check(self, names: Sequence[str], checked: bool = False) -> None:

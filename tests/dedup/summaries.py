@@ -8,7 +8,7 @@ import numpy as np
 
 from slimpajama.config.dedup import Config
 from slimpajama.dedup.summary import ClusterFigures, DedupSummary, LshFigures, Overlap, ShardFigures
-from slimpajama.dedup.tally import nested
+from slimpajama.dedup.tally import RemovedFor, nested
 
 __all__ = ["COUNTS", "NAMES", "REMOVED", "STOOD_FOR", "dedup_summary"]
 
@@ -31,7 +31,7 @@ COUNTS = nested(
         ]
     )
 )
-REMOVED = nested(np.array([[[38, 198_500], [50, 300_000], [0, 0]], [[0, 0]] * 3, [[0, 0]] * 3]))
+REMOVED = (RemovedFor(0, 0, 38, 198_500), RemovedFor(0, 1, 50, 300_000))
 STOOD_FOR = nested(np.array([[[988, 0], [988, 0]], [[20, 0], [20, 0]], [[0, 0], [0, 0]]]))
 NAMES = ("common_crawl", "books", "empty")
 """Of a tally of the three sources ``NAMES``."""

@@ -20,7 +20,7 @@ from slimpajama.dedup.grouping import Members, Shared, grouped, with_company
 from slimpajama.dedup.run_summary import source_figures
 from slimpajama.dedup.stages.decide import DecidePayload, DecideResult, DecideStage
 from slimpajama.dedup.summary import Count, ScopeFigures, SourceFigures
-from slimpajama.dedup.tally import Tally
+from slimpajama.dedup.tally import RemovedFor, Tally, nested
 from slimpajama.dedup.verdicts import SCHEMA, VERDICTS, Verdicts, decide
 from slimpajama.storage.atomic import atomic_file
 from tests.dedup.pairs import clusters_of_pairs, plain
@@ -157,6 +157,16 @@ def tally_of(result: DecideResult, times: int = 1) -> Tally:
     return tally
 
 
+def test_a_result_holds_only_the_pairs_of_sources_that_share_something() -> None:
+    tally = Tally(200, 201)
+    tally.removed[3, 200] = (2, 900)
+    tally.removed[7, 3] = (1, 500)
+    assert tally.removals() == (RemovedFor(3, 200, 2, 900), RemovedFor(7, 3, 1, 500))
+    other = Tally(200, 201)
+    other.merge(nested(tally.counts), tally.removals(), nested(tally.stood_for))
+    assert (other.removed == tally.removed).all()
+
+
 def test_decisions_are_one_row_per_record_with_null_clusters_where_it_is_alone(tmp_path: Path) -> None:
     _, table = decided(tmp_path, LINKS)
     assert table.schema.equals(SCHEMA)
@@ -224,10 +234,7 @@ def test_a_piece_is_counted_by_source_verdict_and_scope_in_documents_and_bytes(t
 
 def test_the_overlap_matrix_counts_whose_copies_were_removed_for_whose_sake(tmp_path: Path) -> None:
     result, _ = decided(tmp_path, LINKS)
-    documents = np.array(result.removed)[:, :, 0].tolist()
-    sizes = np.array(result.removed)[:, :, 1].tolist()
-    assert documents == [[1, 0], [3, 0]]
-    assert sizes == [[2, 0], [224, 0]]
+    assert result.removed == (RemovedFor(0, 0, 1, 2), RemovedFor(1, 0, 3, 224))
 
 
 def test_a_digest_of_what_documents_stand_for_changes_with_their_clusters_alone(tmp_path: Path) -> None:

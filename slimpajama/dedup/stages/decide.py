@@ -28,7 +28,7 @@ from slimpajama.dedup.source_ids import SourceRanges
 from slimpajama.dedup.stages.diff import DiffResult, spans_of
 from slimpajama.dedup.stages.group import GroupResult, groups_files
 from slimpajama.dedup.stages.sketch import SketchResult
-from slimpajama.dedup.tally import Nested, Tally, nested
+from slimpajama.dedup.tally import Nested, RemovedFor, Tally, nested
 from slimpajama.dedup.verdicts import MATCHES, VERDICTS, InScope, decide, decisions_schema, source_lists
 from slimpajama.engine.heartbeat import beat
 from slimpajama.stages.stage import Scale, Stage, StageResult, Task
@@ -65,7 +65,7 @@ class DecideResult(StageResult, frozen=True, kw_only=True):
     """
 
     counts: Nested
-    removed: Nested
+    removed: tuple[RemovedFor, ...]
     stood_for: Nested
     kept: str
     duplicates: str
@@ -83,7 +83,7 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
 
     name: ClassVar[str] = "decide"
     title: ClassVar[str] = "decide"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     result_type = DecideResult
     scales_with: ClassVar[Scale] = "documents"
 
@@ -171,7 +171,7 @@ class DecideStage(Stage[DecidePayload, DecideResult]):
         tally.check(names, payload.checked)
         return DecideResult(
             counts=nested(tally.counts),
-            removed=nested(tally.removed),
+            removed=tally.removals(),
             stood_for=nested(tally.stood_for),
             kept=kept.hexdigest(),
             duplicates=duplicates.hexdigest(),
