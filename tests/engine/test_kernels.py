@@ -61,8 +61,8 @@ def signatures():
              for value in list(vars(module).values()) if isinstance(value, Kernel)]
     return {(kernel.__qualname__, one) for kernel in found for one in kernel.ready_for}
 
-for name in ("slimpajama.sample.compiled", "slimpajama.dedup.compiled", "slimpajama.mixture.compiled"):
-    import_module(name)
+for name in ("sample.compiled", "dedup.compiled", "dedup.run_kernels", "mixture.compiled"):
+    import_module(f"slimpajama.{name}")
 ready = signatures()
 run_all(load_run_config(Path(sys.argv[1]), ["dedup.workers=1"]), Path("."), Path(sys.argv[2]))
 print(*sorted(signatures() - ready), sep="\\n", end="")
