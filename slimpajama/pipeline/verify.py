@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -161,10 +161,8 @@ def _check_report(folder: Path, checks: _Checks) -> None:
     if listing is None:
         checks.found([f"{folder / FILE_LIST} is damaged; {remedy}"])
         return
-    files = listed_files.listed_files(folder, listing, set())
-    results = checks.run("files of the report", files, listed_files.check_listed, [file.bytes for file in files])
-    if any(result.findings for result in results):
-        checks.found([f"{folder} is not as it was made; {remedy}"])
+    files = [replace(file, remedy=remedy) for file in listed_files.listed_files(folder, listing, set())]
+    checks.run("files of the report", files, listed_files.check_listed, [file.bytes for file in files])
 
 
 def _check_dedup(folder: Path, checks: _Checks, memory: int) -> DedupSummary | None:

@@ -32,7 +32,7 @@ def drawings_of(report: Report) -> dict[str, Drawing]:
     if report.sources and report.sources.rows:
         rows = largest(report.sources.rows)
         made += [before_and_after(rows), rates(rows)]
-    if report.overlap and report.overlap.sources:
+    if report.overlap and any(map(any, report.overlap.shared_documents)):
         made += overlap_maps(report.overlap)
     if report.clusters and any(one.clusters for one in report.clusters.sizes):
         made.append(cluster_sizes(report.clusters))

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from slimpajama.report.figures.deduplication import OverlapSection
+from slimpajama.report.figures.deduplication import Glance, OverlapSection
 from slimpajama.report.figures.mixtures import MixtureRow, MixtureSection
 from slimpajama.report.figures.study import StudyFigures
 from slimpajama.report.numbers import amount, count, share
 
-__all__ = ["farthest", "mixtures_lead", "overlap_lead", "study_lead"]
+__all__ = ["farthest", "glance_lead", "mixtures_lead", "overlap_lead", "study_lead"]
+
+
+def glance_lead(glance: Glance) -> str:
+    """How many documents were removed, across all sources and within each."""
+    read = glance.read_documents
+    of = f"Of {count(read)} document{'' if read == 1 else 's'} ({amount(glance.read_bytes)}),"
+    across, within = (one.exact_documents + one.near_documents for one in (glance.global_, glance.local))
+    if not across and not within:
+        return f"{of} none was removed as a duplicate."
+    removed = "was removed as a duplicate" if across <= 1 else "were removed as duplicates"
+    every, own = (count(one) if one else "none" for one in (across, within))
+    return f"{of} {every} {removed} across all sources, {own} within their own source."
 
 
 def overlap_lead(overlap: OverlapSection) -> str:

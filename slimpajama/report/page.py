@@ -25,7 +25,7 @@ from slimpajama.report.drawn import drawings_of
 from slimpajama.report.evidence_view import alone_views, pair_views
 from slimpajama.report.figures.comparison import ComparedRuns
 from slimpajama.report.figures.whole import Report
-from slimpajama.report.leads import farthest, mixtures_lead, overlap_lead, study_lead
+from slimpajama.report.leads import farthest, glance_lead, mixtures_lead, overlap_lead, study_lead
 from slimpajama.report.safe_text import finalized, plain
 
 __all__ = ["Page", "comparison_page", "page_of"]
@@ -56,6 +56,7 @@ def page_of(report: Report) -> Page:
         pairs=pair_views(report.evidence) if report.evidence else [],
         group_name="Scope",
         shown_rows=SHOWN_ROWS,
+        glance_lead=glance_lead(report.glance) if report.glance else "",
         overlap_lead=overlap_lead(report.overlap) if report.overlap else "",
         mixtures_lead=mixtures_lead(report.mixtures) if report.mixtures else "",
         study_lead=study_lead(report.study) if report.study else "",

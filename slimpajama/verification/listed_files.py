@@ -20,10 +20,12 @@ __all__ = ["ListedFile", "check_listed", "foreign_files", "is_sound", "listed_fi
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """One file of a run; ``record``: its size and digest, or ``None`` where the file carries its own digest."""
+    """One file of a run; ``record``: its size and digest, or ``None`` where the file carries its own digest.
+    ``remedy``: what mends it, where that is not the same command again."""
 
     path: Path
     record: tuple[int, str] | None
+    remedy: str = ""
 
     @property
     def bytes(self) -> int:
@@ -48,8 +50,12 @@ def is_sound(root: Path, name: str, listing: FileList | None) -> bool:
 def check_listed(item: ListedFile) -> Checked:
     """Check one file."""
     if item.record is not None:
-        return Checked(damage(item.path, *item.record))
-    return Checked(found_reading(item.path, lambda: _check_sealed(item.path)))
+        findings = damage(item.path, *item.record)
+    else:
+        findings = found_reading(item.path, lambda: _check_sealed(item.path))
+    if item.remedy:  # a finding ends with its remedy
+        findings = [f"{finding.rpartition('; ')[0]}; {item.remedy}" for finding in findings]
+    return Checked(findings)
 
 
 def _check_sealed(path: Path) -> list[str]:

@@ -77,9 +77,23 @@ def test_verify_checks_the_files_of_a_report(output: Path) -> None:
     assert slimpajama.verify(output, workers=1).findings == []
     page = output / "report" / "index.html"
     page.write_bytes(page.read_bytes() + b" ")
-    first, second = slimpajama.verify(output, workers=1).findings
-    assert first.startswith(f"{page} has ")
-    assert second == f"{output / 'report'} is not as it was made; slimpajama report {output} makes it again"
+    (finding,) = slimpajama.verify(output, workers=1).findings
+    assert finding.startswith(f"{page} has ")
+    assert finding.endswith(f"; slimpajama report {output} makes it again")
+    page.unlink()
+    assert slimpajama.verify(output, workers=1).findings == [
+        f"{page} is missing; slimpajama report {output} makes it again"
+    ]
+
+
+def test_a_second_command_that_found_all_done_is_not_told_as_the_work(output: Path) -> None:
+    assert "time in all" in slimpajama.make_report(output).page.read_text("utf-8")
+    slimpajama.deduplicate(output.parent / "in", output, workers=1)
+    page = slimpajama.make_report(output).page.read_text("utf-8")
+    assert "all of it was there already" in page
+    assert "Everything was there already from an earlier run" in page
+    assert "time in all" not in page
+    assert " MB/s" not in page
 
 
 def test_a_folder_of_something_else_is_refused(output: Path) -> None:

@@ -12,6 +12,7 @@ from slimpajama import deduplicate, mix
 from slimpajama.config.recipe import Recipe
 from slimpajama.report.figures.whole import Report
 from slimpajama.report.measured import measured
+from slimpajama.report.page import page_of
 from slimpajama.storage.atomic import read_json
 from tests.corpus.shards import put
 from tests.pipeline.small_corpora import SHORT, A, B, C, document, edited
@@ -98,6 +99,8 @@ def test_mixtures_alone_are_told_with_their_deduplication(tmp_path: Path) -> Non
     first, second = report.glance.command.splitlines()
     assert first.startswith("slimpajama dedup --input")
     assert "--recipe mine.yaml" in second
-    assert "--set vocabulary=1000" in second
+    assert "--set tokens.vocabulary=1000" in second
+    assert report.glance.input == f"{tmp_path / 'in'} (mixtures: {tmp_path / 'out'})"
+    assert "recipe files are not kept" in page_of(report).html.decode()
     assert report.time is not None
     assert report.time.stages[-1].seconds == read_json(tmp_path / "mixed" / "tokens" / "summary.json")["seconds"]

@@ -12,7 +12,9 @@ import msgspec
 import pytest
 
 from slimpajama.report.data_files import as_csv, as_json, tables, whole_json
+from slimpajama.report.figures.deduplication import ScopeAmounts
 from slimpajama.report.figures.whole import Report
+from slimpajama.report.leads import glance_lead
 from slimpajama.report.page import Page, page_of
 from tests.report.made_report import ATTACKS, empty_report, made_report
 
@@ -145,6 +147,47 @@ def test_the_tables_hold_all_that_the_page_cuts() -> None:
     assert header == "part,stage,seconds,tasks,reused,mb_per_second"
     assert first == "dedup,sketch,12.5,20,0,61.5"
     assert msgspec.json.decode(as_json(found["stages"]))[1]["stage"] == "exact"
+
+
+def test_compiling_is_told_beside_the_stages() -> None:
+    report = made_report(pairs=1)
+    assert report.time is not None
+    html = page_of(report).html.decode()
+    assert "Compiling kernels took 3.1 s besides." in html
+    assert "a part was there already" in html
+    stages = tuple(msgspec.structs.replace(one, reused=0) for one in report.time.stages)
+    new = msgspec.structs.replace(report, time=msgspec.structs.replace(report.time, stages=stages))
+    assert "42 MB/s of text deduplicated, without compiling" in page_of(new).html.decode()
+
+
+def test_what_is_told_of_no_and_of_single_documents() -> None:
+    glance = made_report(pairs=1).glance
+    assert glance is not None
+    none = ScopeAmounts(
+        kept_documents=1, kept_bytes=580, exact_documents=0, exact_bytes=0, near_documents=0, near_bytes=0
+    )
+    one = msgspec.structs.replace(glance, read_documents=1, read_bytes=580, global_=none, local=none)
+    assert glance_lead(one) == "Of 1 document (580 bytes), none was removed as a duplicate."
+    some = msgspec.structs.replace(none, near_documents=1)
+    assert glance_lead(msgspec.structs.replace(one, read_documents=2, global_=some)) == (
+        "Of 2 documents (580 bytes), 1 was removed as a duplicate across all sources, none within their own source."
+    )
+
+
+def test_where_nothing_overlaps_there_are_no_maps() -> None:
+    report = made_report(pairs=1)
+    assert report.overlap is not None
+    nothing = tuple(tuple(0 for _ in row) for row in report.overlap.shared_documents)
+    empty = msgspec.structs.replace(
+        report.overlap,
+        removed_documents=nothing,
+        removed_bytes=nothing,
+        shared_documents=nothing,
+        shared_bytes=nothing,
+    )
+    page = page_of(msgspec.structs.replace(report, overlap=empty))
+    assert "shared-bytes" not in page.drawings
+    assert "No document was removed in favour of another one." in page.html.decode()
 
 
 def test_the_whole_report_is_read_back() -> None:

@@ -228,6 +228,21 @@ def test_equal_texts_show_their_beginning() -> None:
     assert [(one.kind, one.characters) for one in first] == [("same", 900), ("left_out", 4100)]
 
 
+def test_texts_that_fit_are_shown_whole() -> None:
+    same = "word " * 400
+    first, second = shown(f"{same}one {same[:1900]}", f"{same}two {same[:1900]}")
+    assert [(one.kind, one.text) for one in first] == [("same", same), ("differs", "one"), ("same", f" {same[:1900]}")]
+    assert [one.kind for one in second] == ["same", "differs", "same"]
+    assert [(one.kind, one.characters) for one in shown("x " * 2000, "x " * 2000)[0]] == [("same", 4000)]
+
+
+@pytest.mark.parametrize("between", [100, 159, 200, 239, 240, 300])
+def test_a_stretch_is_left_out_where_it_is_longer_than_its_notice(between: int) -> None:
+    texts = [f"{word} {'x' * between} {word} {'z ' * 3000}" for word in ("one", "two")]
+    for snippets in shown(texts[0], texts[1]):
+        assert all(one.characters >= 80 for one in snippets if one.kind == "left_out")
+
+
 def test_nothing_is_shown_of_nothing() -> None:
     assert shown("", "") == ((), ())
 

@@ -21,7 +21,7 @@ def fate_of_bytes(glance: Glance) -> Drawing:
             ("near duplicates", scope.near_bytes, "gold", "dark"),
             ("exact duplicates", scope.exact_bytes, "red", "dark"),
             ("short", glance.short_bytes, "grey", "dark"),
-            ("bad or contaminated", other, "pink", "dark"),
+            ("bad or contaminated" if glance.contaminated_bytes else "bad records", other, "pink", "dark"),
         )
         start = 0.0
         for _, size, colour, ink in parts:

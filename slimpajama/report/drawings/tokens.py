@@ -18,14 +18,14 @@ MOST = 10
 
 def source_tokens(sources: Sequence[SourceTokens]) -> Drawing:
     """For each source a bar for each scope."""
-    figure, axes = canvas(820, 50 + 30 * len(sources), left=150, right=110, top=30, bottom=20)
+    figure, axes = canvas(820, 50 + 36 * len(sources), left=150, right=110, top=30, bottom=20)
     most = max([max(one.global_tokens, one.local_tokens) for one in sources] + [1])
     places = [-float(number) for number in range(len(sources))]
     for place, one in zip(places, sources, strict=True):
         axes.barh(place + 0.15, one.global_tokens, height=0.32, color=COLOURS["blue"], linewidth=0)
         axes.barh(place - 0.18, one.local_tokens, height=0.26, color=COLOURS["sky"], linewidth=0)
-        end = max(one.global_tokens, one.local_tokens)
-        axes.text(end + most * 0.012, place, count(one.global_tokens), va="center", color=COLOURS["muted"])
+        for tokens, beside in ((one.global_tokens, place + 0.18), (one.local_tokens, place - 0.2)):
+            axes.text(tokens + most * 0.012, beside, count(tokens), va="center", color=COLOURS["muted"], fontsize=10)
     side_labels(axes, places, [one.source for one in sources])
     axes.set_xlim(0, most)
     axes.set_ylim(-len(sources) + 0.5, 0.5)

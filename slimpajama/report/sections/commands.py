@@ -86,7 +86,8 @@ def _mix_words(request: MixRequest) -> list[str]:
         words += ["--seq-len", str(*lengths)]
     if request.format != "parquet":
         words += ["--format", request.format]
-    return words + _set_words(request.settings, TokenConfig().model_dump(mode="json"))
+    standard = {"tokens": TokenConfig().model_dump(mode="json")}
+    return words + _set_words({"tokens": request.settings}, standard)
 
 
 def _run_words(request: RunRequest, output: Path) -> list[str]:

@@ -41,6 +41,9 @@ LONGEST = 900
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
+NOTICE = 80
+"""A stretch that is shorter is shown: to say that it is left out would take as much room."""
+
 UNSEEN = 20
 """What a character counts for that is shown as a box with its number."""
 
@@ -99,17 +102,30 @@ def evidence_pair(pair: Pair) -> EvidencePair:
 
 
 def shown(first: str, second: str, most: int = MOST_CHARACTERS) -> tuple[tuple[Snippet, ...], tuple[Snippet, ...]]:
-    """What is shown of two texts: runs that are the same, runs that differ, and how much is left out between."""
+    """What is shown of two texts: runs that are the same, runs that differ, and how much is left out between.
+
+    Texts that fit are shown whole.
+    """
     most_words = FEW_WORDS if _repeats(first) and _repeats(second) else MOST_WORDS
-    found = differences(first, second, context=CONTEXT, most_words=most_words)
+    whole = max(len(first), len(second)) <= most
+    found = differences(first, second, context=most if whole else CONTEXT, most_words=most_words)
     runs: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
     for place in found.places:
         for side, own in zip(runs, (place.first, place.second), strict=True):
             side += [("left_out", " " * place.skipped), ("same", place.before), ("differs", own), ("same", place.after)]
     if not found.places:
         for side in runs:
-            side.append(("same", first[: min(LONGEST, most // 4)]))
-    return _snippets(runs[0], len(first), most), _snippets(runs[1], len(second), most)
+            side.append(("same", first if whole else first[: min(LONGEST, most // 4)]))
+    rests = [text[sum(len(run) for _, run in side) :] for text, side in zip((first, second), runs, strict=True)]
+    ends = zip(reversed(rests[0]), reversed(rests[1]), strict=False)
+    alike = next((place for place, (one, other) in enumerate(ends) if one != other), min(map(len, rests)))
+    for side, rest in zip(runs, rests, strict=True):
+        if whole:  # words that were too many to compare
+            side += [("differs", rest[: len(rest) - alike]), ("same", rest[len(rest) - alike :])]
+        else:
+            side.append(("left_out", rest))
+    longest = most if whole else LONGEST
+    return _snippets(runs[0], first, most, longest), _snippets(runs[1], second, most, longest)
 
 
 def _repeats(text: str) -> bool:
@@ -122,18 +138,23 @@ def _repeats(text: str) -> bool:
     return False
 
 
-def _snippets(runs: Sequence[tuple[str, str]], length: int, most: int) -> tuple[Snippet, ...]:
-    """Runs as snippets: long ones are cut, and so is what comes after ``most`` characters of ``length``."""
+def _snippets(runs: Sequence[tuple[str, str]], whole: str, most: int, longest: int) -> tuple[Snippet, ...]:
+    """Runs of the text ``whole`` as snippets: those above ``longest`` are cut, and so is what comes after ``most``
+    characters."""
     found: list[Snippet] = []
     used, passed = 0.0, 0
-    for kind, text in _cut(runs):
+    for kind, text in _cut(runs, longest):
         if not text:
             continue
+        if kind == "left_out" and len(text) < NOTICE:
+            kind, text = "same", whole[passed : passed + len(text)]
         if kind == "left_out":
             _leave_out(found, len(text))
             passed += len(text)
             continue
         kept = _within(text, most - used)
+        if len(kept) < len(text):  # leave out as much as is worth a notice
+            kept = kept[: max(0, min(len(kept), len(whole) - passed - NOTICE))]
         if kept:
             used += sum(map(_room, kept))
             passed += len(kept)
@@ -141,18 +162,18 @@ def _snippets(runs: Sequence[tuple[str, str]], length: int, most: int) -> tuple[
             found.append(Snippet(kind=kind, text=before + kept, characters=len(before) + len(kept)))
         if len(kept) < len(text):
             break
-    _leave_out(found, length - passed)
+    _leave_out(found, len(whole) - passed)
     return tuple(found)
 
 
-def _cut(runs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+def _cut(runs: Iterable[tuple[str, str]], longest: int) -> Iterable[tuple[str, str]]:
     for kind, text in runs:
-        if kind == "left_out" or len(text) <= LONGEST:
+        if kind == "left_out" or len(text) < longest + NOTICE:
             yield kind, text
         else:
-            yield kind, text[: LONGEST * 2 // 3]
-            yield "left_out", text[LONGEST * 2 // 3 : -LONGEST // 3]
-            yield kind, text[-LONGEST // 3 :]
+            yield kind, text[: longest * 2 // 3]
+            yield "left_out", text[longest * 2 // 3 : -longest // 3]
+            yield kind, text[-longest // 3 :]
 
 
 def _leave_out(found: list[Snippet], characters: int) -> None:

@@ -19,7 +19,7 @@ def glance(output: OpenedOutput, dedup: OpenedDedup) -> Glance:
     """The figures of the deduplication ``dedup`` of ``output``, with the time of everything."""
     summary, total = dedup.summary, dedup.summary.total
     return Glance(
-        input=summary.input,
+        input=_input(output, dedup),
         output=str(output.root),
         command=_commands(output, dedup),
         finished=_finished(dedup.evidence.layout.summary),
@@ -46,6 +46,13 @@ def _commands(output: OpenedOutput, dedup: OpenedDedup) -> str:
     if output.request is not dedup.request and output.whole is None:  # mixtures of a deduplication elsewhere
         commands.insert(0, command_words(dedup.request, dedup.root))
     return "\n".join(dict.fromkeys(commands))
+
+
+def _input(output: OpenedOutput, dedup: OpenedDedup) -> str:
+    """What was deduplicated; of mixtures of a deduplication elsewhere, that one, too."""
+    if output.mixtures is None or output.whole is not None:
+        return dedup.summary.input
+    return f"{dedup.summary.input} (mixtures: {dedup.root})"
 
 
 def _finished(summary: Path) -> str:
