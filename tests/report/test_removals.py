@@ -143,6 +143,15 @@ def test_a_source_that_loses_nearly_all_is_an_alarm(tmp_path: Path) -> None:
     assert f"slimpajama duplicates {tmp_path / 'out'} --source c4" in serious[0]
 
 
+def test_sources_that_lose_alike_are_one_alarm(tmp_path: Path) -> None:
+    texts = {name: [document(number % 4 + 10 * first) for number in range(100)] for first, name in enumerate("abc")}
+    source = put(tmp_path / "in", {f"{name}/a.jsonl": own for name, own in texts.items()})
+    deduplicate(source, tmp_path / "out", workers=1)
+    (serious,) = [one for one in alarms_of(tmp_path / "out") if one.startswith("serious")]
+    assert "a loses 96.0 % of its bytes; b loses 96.0 % of its bytes; c loses 96.0 % of its bytes. " in serious
+    assert f"slimpajama duplicates {tmp_path / 'out'} --source SOURCE shows what goes" in serious
+
+
 def test_a_source_that_loses_far_more_than_published_is_an_alarm(tmp_path: Path) -> None:
     texts = [document(number % 90) for number in range(180)]
     deduplicate(put(tmp_path / "in", {"arxiv/a.jsonl": texts, "web/a.jsonl": texts[:1]}), tmp_path / "out", workers=1)

@@ -9,6 +9,7 @@ template. Costs nothing beside what is there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from slimpajama.dedup.summary import DedupSummary
@@ -54,6 +55,22 @@ HUGE_SHARE = 0.02
 
 SHOWN = 60
 
+MOST_SOURCES = 8
+"""Sources that one alarm tells of; it counts the others."""
+
+SOURCE = "SOURCE"
+"""Stands in a remedy for the name of a source."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfSource:
+    """What is wrong with one source."""
+
+    source: str
+    severity: str
+    what: str
+    remedy: str
+
 
 def alarms(
     dedup: OpenedDedup, largest: Sequence[LargeClusterRow], members: Mapping[int, Sequence[Pair]], threshold: float
@@ -70,7 +87,8 @@ def alarms(
 
 
 def _sources(summary: DedupSummary, output: str) -> Iterator[Alarm]:
-    """Sources that lose an absurd share."""
+    """Sources that lose an absurd share, one alarm for those that lose alike."""
+    found: list[_OfSource] = []
     for name in summary.overlap.sources:
         own = summary.sources[name]
         if own.read.documents < FEW:
@@ -78,26 +96,40 @@ def _sources(summary: DedupSummary, output: str) -> Iterator[Alarm]:
         scope = own.local if summary.settings.scope == "local" else own.global_
         rate = percent(scope.duplicate.bytes + own.short.bytes, own.read.bytes)
         published = PUBLISHED[name].bytes if name in PUBLISHED else None
-        look = f"see what goes by slimpajama duplicates {output} --source {name}"
         remedy = (
-            f"{look}; if these are no duplicates, --preset verified removes only what is alike, and "
-            "--set max_removed_fraction=0.8 stops a run before it writes"
+            f"slimpajama duplicates {output} --source {SOURCE} shows what goes; if these are no duplicates, --preset "
+            "verified removes only what is alike, and --set max_removed_fraction=0.8 stops a run before it writes"
         )
         if rate >= MUCH_REMOVED:
             severity = "serious" if rate >= NEARLY_ALL_REMOVED else "look"
-            yield Alarm(severity=severity, what=f"{name} loses {rate:.1f} % of its bytes.", remedy=remedy)
+            found.append(_OfSource(name, severity, f"{name} loses {rate:.1f} % of its bytes", remedy))
         elif published is not None and rate > published + ABOVE_PUBLISHED:
-            what = f"{name} loses {rate:.1f} % of its bytes; SlimPajama's {name} lost {published:.2f} %."
-            yield Alarm(severity="look", what=what, remedy=remedy)
+            what = f"{name} loses {rate:.1f} % of its bytes; SlimPajama's {name} lost {published:.2f} %"
+            found.append(_OfSource(name, "look", what, remedy))
         short = percent(own.short.documents, own.read.documents)
         if short >= MUCH_SHORT:
             bound = summary.settings.min_cleaned_characters
-            yield Alarm(
-                severity="look",
-                what=f"{short:.1f} % of the documents of {name} are short: below {bound:,} cleaned characters.",
-                remedy="check that text_field names the field of the text; --set min_cleaned_characters=… keeps "
-                "shorter ones",
+            what = f"{short:.1f} % of the documents of {name} are short: below {bound:,} cleaned characters"
+            remedy = (
+                "check that text_field names the field of the text; --set min_cleaned_characters=… keeps shorter ones"
             )
+            found.append(_OfSource(name, "look", what, remedy))
+    yield from _joined(found)
+
+
+def _joined(found: Sequence[_OfSource], ending: str = ".") -> Iterator[Alarm]:
+    """One alarm for all sources of one severity and remedy."""
+    alike: dict[tuple[str, str], list[_OfSource]] = {}
+    for one in found:
+        alike.setdefault((one.severity, one.remedy), []).append(one)
+    for (severity, remedy), own in alike.items():
+        what = "; ".join(one.what for one in own[:MOST_SOURCES])
+        more = f"; so it is with {len(own) - MOST_SOURCES:,} more sources" if own[MOST_SOURCES:] else ""
+        yield Alarm(
+            severity=severity,
+            what=f"{what}{more}{ending}",
+            remedy=remedy.replace(SOURCE, own[0].source) if len(own) == 1 else remedy,
+        )
 
 
 def _less_alike(summary: DedupSummary, threshold: float, output: str) -> Iterator[Alarm]:
@@ -105,17 +137,21 @@ def _less_alike(summary: DedupSummary, threshold: float, output: str) -> Iterato
     looked = summary.looked_at
     if looked is None or summary.settings.checked:
         return
+    found: list[_OfSource] = []
     for name, own in looked.sources.items():
         share = own.below_threshold / own.looked_at if own.looked_at else 0.0
         if own.below_threshold >= 3 and share >= BELOW_SHARE:
-            yield Alarm(
-                severity="serious" if share >= MUCH_BELOW_SHARE else "look",
-                what=f"{own.below_threshold:,} of {own.looked_at:,} compared removals of {name} have a similarity "
-                f"below {looked.threshold:g} with the document that stays, the lowest {own.lowest or 0:.2f}: bands "
-                "catch some such pairs, and clusters link documents through others.",
-                remedy=f"see them by slimpajama duplicates {output} --source {name} --below {threshold:g}; "
-                "--preset verified removes only what is alike",
+            severity = "serious" if share >= MUCH_BELOW_SHARE else "look"
+            what = (
+                f"{own.below_threshold:,} of {own.looked_at:,} removals of {name} that the run itself drew have a "
+                f"similarity below {looked.threshold:g} with the document that stays, the lowest {own.lowest or 0:.2f}"
             )
+            remedy = (
+                f"slimpajama duplicates {output} --source {SOURCE} --below {threshold:g} shows them; --preset verified "
+                "removes only what is alike"
+            )
+            found.append(_OfSource(name, severity, what, remedy))
+    yield from _joined(found, ": bands catch some such pairs, and clusters link documents through others.")
 
 
 def _huge(summary: DedupSummary, largest: Sequence[LargeClusterRow], output: str) -> Iterator[Alarm]:
@@ -125,7 +161,7 @@ def _huge(summary: DedupSummary, largest: Sequence[LargeClusterRow], output: str
             yield Alarm(
                 severity="serious",
                 what=f"One cluster has {row.documents:,} of {documents:,} documents: {_called(row)}.",
-                remedy=f"see it by slimpajama explain {output} {row.cluster:#x} --members 20; if its documents say "
+                remedy=f"slimpajama explain {output} {row.cluster:#x} --members 20 shows it; if its documents say "
                 "different things, --preset verified keeps them apart",
             )
 
@@ -153,7 +189,7 @@ def _large(
         yield Alarm(
             severity="look",
             what=f"{len(found) - MOST_CLUSTERS:,} more of the largest clusters are chains or templates.",
-            remedy="see them in the table of the largest clusters: their median similarity is low",
+            remedy="the table of the largest clusters shows them: their median similarity is low",
         )
 
 
@@ -166,7 +202,7 @@ def _unlike(row: LargeClusterRow, pairs: Sequence[Pair], threshold: float, outpu
     contained = median(max(pair.document_in_survivor, pair.survivor_in_document) for pair in pairs)
     shared = median(min(pair.document_in_survivor, pair.survivor_in_document) for pair in pairs)
     severity = "serious" if middle < threshold - CHAIN_GAP else "look"
-    look = f"see it by slimpajama explain {output} {row.cluster:#x} --members 20"
+    look = f"slimpajama explain {output} {row.cluster:#x} --members 20 shows it"
     if middle >= threshold or (2 * through_others >= len(pairs) and contained >= CONTAINED):
         return Alarm(
             severity=severity,
