@@ -108,6 +108,9 @@ def test_pairs_are_filtered_and_chosen_by_mouse(opened: Opened) -> None:
     page.select_option("select[name=scope]", "local")
     assert left(page) == 0
     assert page.locator(".none").is_visible()
+    page.fill("input[name=to]", "0.5")
+    crossed = "no pair: the similarity goes from 0.9 down to 0.5; exchange the two"
+    assert page.locator("output").text_content() == crossed
     page.locator("button[type=reset]").click()
     page.wait_for_function("document.querySelectorAll('.pairs li.out').length === 0")
     assert (shown(page), left(page)) == ("pair-1", PAIRS)

@@ -69,7 +69,10 @@
         articles[index].classList.toggle("filtered", !fits);
         left += fits;
       });
-      output.textContent = `${left} of ${links.length} pairs`;
+      output.textContent =
+        from > to
+          ? `no pair: the similarity goes from ${from} down to ${to}; exchange the two`
+          : `${left} of ${links.length} pairs`;
       show(chosen >= 0 && isIn(chosen) ? chosen : next(-1, 1), false);
     }
 
