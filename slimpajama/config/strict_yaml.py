@@ -35,4 +35,8 @@ class _StrictLoader(yaml.SafeLoader):
 
 def load_yaml(text: str) -> Any:
     """The value of a YAML document; plain values only. Raises :class:`yaml.YAMLError`, also for a key that is twice."""
-    return yaml.load(text, _StrictLoader)  # noqa: S506 (a SafeLoader with one more check)
+    loader = _StrictLoader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()

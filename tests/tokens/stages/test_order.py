@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from slimpajama.dedup.stages.evaluation import EvaluationStage
+from slimpajama.dedup.stages.matches import MatchesStage
 from slimpajama.dedup.stages.order import DEDUP_STAGES
 from slimpajama.mixture.stages.build import BuildStage
 from slimpajama.mixture.stages.shared_holdout import SharedHoldoutStage
@@ -41,7 +43,7 @@ def test_plans_take_how_a_stage_scales_from_the_stage() -> None:
         ("kept text", False),
         ("kept text", True),
     ]
-    assert (*DEDUP_STAGES, *TOKEN_STAGES, SharedHoldoutStage, BuildStage) == STAGES
+    assert (EvaluationStage, MatchesStage, *DEDUP_STAGES, *TOKEN_STAGES, SharedHoldoutStage, BuildStage) == STAGES
     assert len({stage.title for stage in STAGES}) == len(STAGES)
 
 
