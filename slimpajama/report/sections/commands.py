@@ -87,7 +87,7 @@ def _mix_words(request: MixRequest) -> list[str]:
     if request.format != "parquet":
         words += ["--format", request.format]
     standard = {"tokens": TokenConfig().model_dump(mode="json")}
-    return words + _set_words({"tokens": request.settings}, standard)
+    return words + _set_words({"tokens": request.settings} if request.settings else {}, standard)
 
 
 def _run_words(request: RunRequest, output: Path) -> list[str]:
