@@ -12,9 +12,9 @@ import torch
 
 from slimpajama.config.study import StudyConfig
 from slimpajama.errors import ConfigError
-from slimpajama.report.figures.study import StudyFigures
+from slimpajama.report.figures.study import RESULTS_FILE, StudyFigures
 from slimpajama.study.matrix import plan_study, run_study
-from slimpajama.study.results import RESULTS_FILE, TABLES_FILE, write_results
+from slimpajama.study.results import TABLES_FILE, write_results
 from slimpajama.study.runs import RunResult
 from slimpajama.study.summary import study_figures
 from slimpajama.study.swarm import METRICS_FILE, swarm_names, write_swarm

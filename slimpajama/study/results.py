@@ -10,15 +10,14 @@ from pathlib import Path
 
 import msgspec
 
-from slimpajama.report.figures.study import StudyFigures
+from slimpajama.report.figures.study import RESULTS_FILE, StudyFigures
 from slimpajama.storage.atomic import atomic_file
 from slimpajama.study.drawings import curve_drawing, matrix_drawing
 from slimpajama.study.runs import RunResult
 from slimpajama.study.tables import study_text
 
-__all__ = ["RESULTS_FILE", "TABLES_FILE", "write_results"]
+__all__ = ["TABLES_FILE", "write_results"]
 
-RESULTS_FILE = "results.json"
 TABLES_FILE = "tables.txt"
 
 

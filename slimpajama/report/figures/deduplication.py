@@ -78,16 +78,10 @@ class Glance(Figures, frozen=True, kw_only=True):
 # 2. Per source
 
 
-class ScopeRow(Figures, frozen=True, kw_only=True):
+class ScopeRow(ScopeAmounts, frozen=True, kw_only=True):
     """One scope of one source. ``byte_rate``: the paper's "byte deduplication rate", (short + duplicate) / read, in
     percent; ``share``: percent of the bytes that stay that are of this source."""
 
-    kept_documents: int
-    kept_bytes: int
-    exact_documents: int
-    exact_bytes: int
-    near_documents: int
-    near_bytes: int
     byte_rate: float
     share: float
 

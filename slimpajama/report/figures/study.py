@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from slimpajama.report.figures.base import Figures
 
-__all__ = ["ChoiceCell", "HeldOutCell", "LossCurve", "ScopePair", "StudyFigures", "TrainedPoint"]
+__all__ = ["RESULTS_FILE", "ChoiceCell", "HeldOutCell", "LossCurve", "ScopePair", "StudyFigures", "TrainedPoint"]
+
+RESULTS_FILE = "results.json"
+"""Of a study: its figures."""
 
 
 class HeldOutCell(Figures, frozen=True, kw_only=True):

@@ -6,10 +6,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from slimpajama.config.dedup import Config
-from slimpajama.dedup.summary import ScopeFigures
-from slimpajama.report.figures.deduplication import Glance, ScopeAmounts, Setting
+from slimpajama.report.figures.deduplication import Glance, Setting
 from slimpajama.report.opened_output import OpenedDedup, OpenedOutput
 from slimpajama.report.sections.commands import command_words, flat_settings, value_text
+from slimpajama.report.sections.sources import amounts
 from slimpajama.storage.paths import status_of
 
 __all__ = ["glance"]
@@ -31,8 +31,8 @@ def glance(output: OpenedOutput, dedup: OpenedDedup) -> Glance:
         bad_bytes=total.bad.bytes,
         contaminated_documents=total.contaminated.documents,
         contaminated_bytes=total.contaminated.bytes,
-        global_=_amounts(total.global_),
-        local=_amounts(total.local),
+        global_=amounts(total.global_),
+        local=amounts(total.local),
         seconds=output.whole.seconds if output.whole else summary.seconds,
         mb_per_second=summary.mb_per_second,
         peak_memory_bytes=output.whole.peak_memory_bytes if output.whole else summary.peak_memory_bytes,
@@ -61,17 +61,6 @@ def _finished(summary: Path) -> str:
     if not seconds:
         return ""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _amounts(scope: ScopeFigures) -> ScopeAmounts:
-    return ScopeAmounts(
-        kept_documents=scope.kept.documents,
-        kept_bytes=scope.kept.bytes,
-        exact_documents=scope.exact.documents,
-        exact_bytes=scope.exact.bytes,
-        near_documents=scope.near.documents,
-        near_bytes=scope.near.bytes,
-    )
 
 
 def _settings(dedup: OpenedDedup) -> tuple[Setting, ...]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from slimpajama.config.dedup import Config
 from slimpajama.dedup.summary import DedupSummary, ScopeFigures, SourceFigures
-from slimpajama.report.figures.deduplication import ScopeRow, SourceRow, SourceSection
+from slimpajama.report.figures.deduplication import ScopeAmounts, ScopeRow, SourceRow, SourceSection
 
-__all__ = ["PUBLISHED", "TOTAL", "PublishedRates", "percent", "sources"]
+__all__ = ["PUBLISHED", "TOTAL", "PublishedRates", "amounts", "percent", "sources"]
 
 TOTAL = "total"
 
@@ -64,14 +66,21 @@ def _row(name: str, own: SourceFigures, total: SourceFigures) -> SourceRow:
     )
 
 
-def _scope(scope: ScopeFigures, own: SourceFigures, total: ScopeFigures) -> ScopeRow:
-    return ScopeRow(
+def amounts(scope: ScopeFigures) -> ScopeAmounts:
+    """What a scope keeps and removes, as the report tells it."""
+    return ScopeAmounts(
         kept_documents=scope.kept.documents,
         kept_bytes=scope.kept.bytes,
         exact_documents=scope.exact.documents,
         exact_bytes=scope.exact.bytes,
         near_documents=scope.near.documents,
         near_bytes=scope.near.bytes,
+    )
+
+
+def _scope(scope: ScopeFigures, own: SourceFigures, total: ScopeFigures) -> ScopeRow:
+    return ScopeRow(
+        **msgspec.structs.asdict(amounts(scope)),
         byte_rate=percent(scope.duplicate.bytes + own.short.bytes, own.read.bytes),
         share=percent(scope.kept.bytes, total.kept.bytes),
     )

@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 
 from slimpajama.errors import InputError
-from slimpajama.report.figures.study import StudyFigures
+from slimpajama.report.figures.study import RESULTS_FILE, StudyFigures
 from slimpajama.storage.atomic import read_json
 
 __all__ = ["STUDY_RESULTS", "study"]
 
-STUDY_RESULTS = Path("study") / "results.json"
+STUDY_RESULTS = Path("study") / RESULTS_FILE
 """Of an output: what ``slimpajama study --output OUTPUT/study`` writes last."""
 
 
