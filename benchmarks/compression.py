@@ -6,14 +6,20 @@ values alone, from those of the tokens × width states, or from the eigenvalues 
 all of them on random states, after checking that they agree. The states are there already: what a model takes to make
 them is measured beside it, as the matrix products of its blocks, since the paper's ratios hold that in both times.
 
-Seconds are of the processor, on one thread; on a GPU, of a clock. Methods take turns, and medians are shown. A method
-that would take longer than ``--limit`` is left out from that width on, and a lower bound stands for it: its last time,
-grown with width^2.5, where the exact law is the cube. ``--write`` puts the table into ``docs/compression.md``.
+Seconds are of the processor, on one thread; on a GPU, of a clock. Methods take turns, and medians are shown. A call
+cannot be stopped, so its time is foreseen from the width below by the number of its operations; one foreseen to take
+longer than ``--limit``, or than a third of the time that is left, is not made at this width or a larger one. A lower
+bound stands for it. For a width × width matrix, that is the last time grown with width^2.5 on a processor and width^2
+on a GPU, where the number of operations grows with the cube; for the states, it is the last time itself.
+
+On a GPU, the measures are first compared with those of the CPU; what differs too much ends the program after all is
+printed. ``--write`` puts the tables into ``docs/compression.md``, ``--json FILE`` writes every time into a file.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import statistics
 import sys
@@ -22,9 +28,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
 from torch import Tensor
 
+from benchmarks.compression_agreement import Agreement, agreement_lines, agreements, refuse_disagreement
 from benchmarks.machine import describe
 from benchmarks.pages import rewrite
 from slimpajama.study.compression import matrix_entropy, matrix_nuclear_norm, nuclear_norm
@@ -37,7 +45,11 @@ LAYERS = {768: 10, 1536: 18, 2048: 24, 4096: 32, 5120: 40, 8192: 80, 12288: 96}
 
 TOKENS = 1024
 TURNS = 7
-GROWTH = 2.5
+SECONDS = 120.0
+"""Of all on a GPU, about."""
+
+GROWTH = {"cpu": 2.5, "cuda": 2.0}
+"""The time of a width × width matrix grows at least with this power of the width."""
 
 
 def entropy_of(values: Tensor) -> Tensor:
@@ -75,17 +87,26 @@ def entropy_of_gram(states: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A way to measure a text. ``entropy``: whether it is the matrix entropy, and has to agree with the others."""
+    """A way to measure a text.
+
+    ``entropy``: whether it is the matrix entropy, and has to agree with the others. ``square``: whether it decomposes a
+    width × width matrix, whatever the number of tokens."""
 
     name: str
     run: Callable[[Tensor], Tensor]
     entropy: bool = True
+    square: bool = False
+
+    def operations(self, width: int, tokens: int) -> float:
+        """How many, but for a factor."""
+        short, long = sorted((width, width if self.square else tokens))
+        return float(short**2 * long)
 
 
 METHODS = (
     Method("MNN", matrix_nuclear_norm, entropy=False),
-    Method("entropy, as published", published_entropy),
-    Method("entropy, svdvals of the covariance", entropy_of_covariance),
+    Method("entropy, as published", published_entropy, square=True),
+    Method("entropy, svdvals of the covariance", entropy_of_covariance, square=True),
     Method("entropy, svdvals of the states", entropy_of_states),
     Method("entropy, Gram in float32", entropy_of_gram),
     Method("entropy, Gram in float64 (ours)", matrix_entropy),
@@ -113,6 +134,7 @@ class CompressionTimes:
     times: tuple[MethodTime, ...]
     forward: tuple[MethodTime, ...]
     disagreement: float
+    agreements: tuple[Agreement, ...] = ()
 
     def at(self, method: str, width: int) -> MethodTime:
         """The time of a method at a width."""
@@ -141,34 +163,59 @@ def forward_time(width: int, layers: int, tokens: int, device: torch.device) -> 
     return MethodTime("forward pass", width, 12 * layers * statistics.median(found), len(found))
 
 
+@dataclass(frozen=True, slots=True)
+class Time:
+    """``limit``: seconds of one call; ``until``: when all should be done, by ``time.perf_counter``."""
+
+    limit: float
+    until: float = math.inf
+
+    def allows(self, foreseen: float) -> bool:
+        """Whether a call may begin. One of less than a hundredth of the limit always may, so that none lacks MNN."""
+        left = (self.until - time.perf_counter()) / 3
+        return foreseen <= max(min(self.limit, left), self.limit / 100)
+
+
 def times_at(
-    width: int, tokens: int, device: torch.device, limit: float, turns: int, before: Sequence[MethodTime], until: float
+    width: int, tokens: int, device: torch.device, allowed: Time, turns: int, before: Sequence[MethodTime], share: float
 ) -> tuple[list[MethodTime], float]:
-    """All methods at a width, and the largest difference between entropies. ``before``: at the width below;
-    ``until``: when no further turn begins, by ``time.perf_counter``. A call longer than ``limit / turns`` has one."""
+    """All methods at a width, and the largest difference between entropies. ``before``: at the width below; ``share``:
+    the seconds of this width, after which no further turn begins."""
+    end = time.perf_counter() + share
     states = torch.randn(tokens, width, generator=torch.Generator().manual_seed(width)).to(device)
-    bounds = {one.method: one.seconds * (width / one.width) ** GROWTH for one in before}
-    skipped = {one.method for one in before if not one.turns}
-    chosen = [one for one in METHODS if one.name not in skipped and bounds.get(one.name, 0.0) <= limit]
+    below = {one.method: one for one in before}
     entropies: list[float] = []
-    taken: dict[str, list[float]] = {one.name: [] for one in chosen}
-    for turn in range(turns + 1):
-        for one in chosen:
-            if turn and time.perf_counter() > until:
-                break
-            found: list[Tensor] = []
+    taken: dict[str, list[float]] = {}
+    first: dict[str, float] = {}
+    for one in METHODS:
+        last = below.get(one.name)
+        if last is not None:
+            more = one.operations(width, tokens) / one.operations(last.width, tokens)
+            if not last.turns or not allowed.allows(last.seconds * more):
+                continue
+        found: list[Tensor] = []
+        try:
             spent = seconds_of(lambda one=one, found=found: found.append(one.run(states)), device)  # type: ignore[misc]
-            if turn or spent > limit / turns:  # the first turn warms up, unless it is as long as all others
-                taken[one.name].append(spent)
-            if not turn and one.entropy:
-                entropies.append(float(found[0]))
-        chosen = [one for one in chosen if not taken[one.name] or taken[one.name][0] <= limit / turns]
-    made = [
-        MethodTime(one.name, width, statistics.median(taken[one.name]), len(taken[one.name]))
-        if taken.get(one.name)
-        else MethodTime(one.name, width, bounds.get(one.name, 0.0), 0)
-        for one in METHODS
-    ]
+        except RuntimeError as fault:  # out of memory, or no convergence
+            print(f"{width:,}: {one.name} failed: {fault}", file=sys.stderr, flush=True)
+            continue
+        first[one.name], taken[one.name] = spent, []
+        if one.entropy:
+            entropies.append(float(found[0]))
+    for _ in range(turns):
+        for one in METHODS:
+            # The first call warmed up. One that was as long as all others together needs no other.
+            if first.get(one.name, math.inf) <= allowed.limit / turns and time.perf_counter() <= end:
+                taken[one.name].append(seconds_of(lambda one=one: one.run(states), device))  # type: ignore[misc]
+    made = []
+    for one in METHODS:
+        if one.name in first:
+            all_taken = taken[one.name] or [first[one.name]]
+            made.append(MethodTime(one.name, width, statistics.median(all_taken), len(all_taken)))
+        else:
+            last = below.get(one.name, MethodTime(one.name, width, 0.0, 0))
+            growth = (width / last.width) ** GROWTH[device.type] if one.square else 1.0
+            made.append(MethodTime(one.name, width, last.seconds * growth, 0))
     return made, max(entropies) - min(entropies) if entropies else 0.0
 
 
@@ -182,23 +229,23 @@ def measured(
 ) -> CompressionTimes:
     """All widths, from the smallest.
 
-    ``layers``: of a model of each width. ``limit``: of one call. ``seconds``: after which each method has one turn.
+    ``layers``: of a model of each width. ``limit``: of one call. ``seconds``: of all, about.
     """
-    until = time.perf_counter() + seconds
+    allowed = Time(limit, time.perf_counter() + seconds)
     times: list[MethodTime] = []
     forward: list[MethodTime] = []
     before: list[MethodTime] = []
     worst = 0.0
     for at, width in enumerate(sorted(layers)):
-        left = until - time.perf_counter()
-        own = time.perf_counter() + max(0.0, left) / (len(layers) - at)
-        before, difference = times_at(width, tokens, device, min(limit, max(left, 0.0) / 3), turns, before, own)
-        times += before
         forward.append(forward_time(width, layers[width], tokens, device))
+        share = (allowed.until - time.perf_counter()) / (len(layers) - at)
+        before, difference = times_at(width, tokens, device, allowed, turns, before, share)
+        times += before
         worst = max(worst, difference)
         print(f"{width:,}: " + ", ".join(f"{one.method} {shown(one)}" for one in before), file=sys.stderr, flush=True)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{describe()}, torch {torch.__version__}"
-    return CompressionTimes(name, tokens, tuple(times), tuple(forward), worst)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else describe()
+    machine = f"{name}, torch {torch.__version__}"
+    return CompressionTimes(machine, tokens, tuple(times), tuple(forward), worst)
 
 
 def digits(value: float) -> str:
@@ -249,43 +296,50 @@ def tables(found: CompressionTimes) -> list[str]:
         *markdown_table(ratios),
         "",
         f"The ways to the entropy differ by {found.disagreement:.1g} at most.",
+        *(agreement_lines(found.agreements) if found.agreements else ()),
     ]
 
 
 def gpu_checks(device: torch.device | str, seconds: float, layers: Mapping[int, int] = LAYERS) -> CompressionTimes:
-    """All widths on a GPU in about so many seconds, once it gives what the CPU gives."""
+    """All widths on a GPU in about so many seconds, and whether it gives what the CPU gives."""
     device = torch.device(device)
-    states = torch.randn(2, 200, 300, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    for measure in (matrix_nuclear_norm, nuclear_norm, matrix_entropy):
-        difference = (measure(states.to(device), [200, 90]).cpu() - measure(states, [200, 90])).abs().max().item()
-        assert difference < 1e-9, f"{measure.__name__} differs by {difference:.1g} between {device} and the CPU"
-        for dtype in (torch.float16, torch.bfloat16, torch.float32):
-            narrow = states.to(dtype)
-            difference = (measure(narrow.to(device)).cpu() - measure(narrow.double())).abs().max().item()
-            assert difference < 1e-4 * measure(narrow.double()).max().item(), f"{measure.__name__} in {dtype}"
-    found = measured(device, layers, TOKENS, seconds / 6, TURNS, seconds)
+    compared = agreements(device)
+    found = dataclasses.replace(measured(device, layers, TOKENS, seconds / 6, TURNS, seconds), agreements=compared)
     print("\n".join(tables(found)))
+    refuse_disagreement(compared)
     return found
 
 
-def main() -> None:
+def main(options: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--widths", type=int, nargs="+", choices=LAYERS, default=list(LAYERS))
     parser.add_argument("--tokens", type=int, default=TOKENS)
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds of one call, at most")
+    parser.add_argument("--limit", type=float, help="seconds of one call (default: 60, or a sixth of --seconds)")
     parser.add_argument("--turns", type=int, default=TURNS, help="of each method that is not too long for them")
-    parser.add_argument("--seconds", type=float, default=math.inf, help="of all, about")
+    parser.add_argument(
+        "--seconds", type=float, help=f"of all, about (default: {SECONDS:.0f} on a GPU, no limit on a processor)"
+    )
     parser.add_argument("--write", action="store_true", help="put the tables into docs/compression.md")
-    arguments = parser.parse_args()
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every time into this file")
+    arguments = parser.parse_args(options)
     torch.set_num_threads(1)
     layers = {width: LAYERS[width] for width in arguments.widths}
     device = torch.device(arguments.device)
-    found = tables(measured(device, layers, arguments.tokens, arguments.limit, arguments.turns, arguments.seconds))
-    print("\n".join(found))
+    on_gpu = device.type == "cuda"
+    compared = agreements(device) if on_gpu else ()
+    seconds = arguments.seconds or (SECONDS if on_gpu else math.inf)
+    limit = arguments.limit or min(60.0, seconds / 6)
+    times = measured(device, layers, arguments.tokens, limit, arguments.turns, seconds)
+    found = dataclasses.replace(times, agreements=compared)
+    lines = tables(found)
+    print("\n".join(lines))
+    if arguments.json:
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(found)))
     if arguments.write:
-        rewrite(PAGE, device.type, found)
+        rewrite(PAGE, device.type, lines)
+    refuse_disagreement(compared)
 
 
 if __name__ == "__main__":
