@@ -2,9 +2,10 @@
 
 On a CPU: tokens that ``tiny`` trains on in a second of processor time at a window of 256, the whole step with its
 optimiser, by the plain loop (logits of the whole batch, PyTorch's cross entropy) and by the study's, in turns; and the
-bound: the time of the matrix products of a step alone, each in its own shape. On a GPU: the share of the peak that
-``111m`` reaches in bfloat16, counted as 6 operations a parameter of a matrix and token, and those of attention; then a
-gradient against the CPU's; then what ``benchmarks.compression`` and ``benchmarks.kvcache`` check on a GPU.
+bound: the time of the matrix products of a step alone, each in its own shape. On a GPU: gradients against the CPU's;
+the share of the peak that ``111m`` reaches in bfloat16, counted as 6 operations a parameter of a matrix and token, and
+those of attention over whole windows, and what the GPU spends a step on; then what ``benchmarks.compression`` and
+``benchmarks.kvcache`` check on a GPU.
 """
 
 from __future__ import annotations
@@ -75,9 +76,11 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.process_time() - begin
 
 
-def _step(model: Decoder, tokens: Tensor, plain: bool) -> Callable[[], object]:
+def _step(
+    model: Decoder, tokens: Tensor, plain: bool, documents: Tensor | None = None, *, compiled: bool = False
+) -> Callable[[], object]:
     optimiser = made_optimiser(model)
-    module = LossOfWindows(model)
+    module = LossOfWindows(model, compiled)
     settings = TrainingSettings(tokens=10**9, batch_tokens=tokens.numel(), window=tokens.shape[1])
     labels = torch.roll(tokens, -1, 1)
 
@@ -87,7 +90,8 @@ def _step(model: Decoder, tokens: Tensor, plain: bool) -> Callable[[], object]:
         if plain:
             loss = functional.cross_entropy(model(tokens).flatten(0, 1), labels.flatten())
         else:
-            loss = module(tokens, labels, None)
+            with computing(tokens.device):
+                loss = module(tokens, labels, documents)
         loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -111,51 +115,118 @@ def cpu_speed(vocabulary: int, windows: int = 4, turns: int = 15) -> TrainingSpe
     return TrainingSpeed(vocabulary, model.parameter_count, plain, ours, bound)
 
 
-def gpu_training(device: torch.device, seconds: float, windows: int = 16) -> str:
-    """The share of the peak that a compiled step of ``111m`` reaches; asserts that gradients are those of the CPU."""
-    small = preset_configuration("tiny", 512)
-    row = torch.randint(0, 512, (2, 64), generator=torch.Generator().manual_seed(1))
+@dataclass(frozen=True, slots=True)
+class GpuTraining:
+    """Steps of a size on a GPU. ``peak_share``: of :data:`H100_PEAK`; ``parts``: milliseconds of a step by what the
+    GPU does in them; ``compile_seconds``: until the third step was done."""
+
+    device: str
+    size: str
+    windows: int
+    context: int
+    documents: bool
+    tokens_per_second: float
+    peak_share: float
+    compile_seconds: float
+    parts: dict[str, float]
+
+
+def gradient_difference(device: torch.device, documents: bool, compiled: bool = True) -> float:
+    """How far a gradient on ``device`` is from the CPU's, as a share of its norm."""
+    shape = preset_configuration("5m", 1001)
+    row = torch.randint(0, 1001, (2, 384), generator=torch.Generator().manual_seed(1))
+    labels = torch.roll(row, -1, 1)
+    labels[:, ::7] = -100
+    ids = (torch.arange(384) // 100).expand(2, -1) if documents else None
     gradients = []
     for place in (torch.device("cpu"), device):
-        model = Decoder(small, seed=1).to(place)
+        model = Decoder(shape, seed=1).to(place)
+        module = LossOfWindows(model, compiled and place is device)
         with computing(place):
-            LossOfWindows(model)(row.to(place), torch.roll(row, -1, 1).to(place), None).backward()
-        gradient = model.embedding.weight.grad
-        assert gradient is not None
-        gradients.append(gradient.cpu())
-    difference = float((gradients[0] - gradients[1]).norm() / gradients[0].norm())
-    assert difference < 0.05, f"the gradient on {device} differs from the CPU's by {difference:.1%}"
+            module(row.to(place), labels.to(place), None if ids is None else ids.to(place)).backward()
+        gradients.append(torch.cat([one.grad.flatten().cpu() for one in model.parameters() if one.grad is not None]))
+    return float((gradients[0] - gradients[1]).norm() / gradients[0].norm())
 
-    shape = preset_configuration("111m")
+
+def kernel_kind(name: str) -> str:
+    """What a kernel does, by the names that PyTorch and its libraries give."""
+    if "flex_attention" in name or "fmha" in name or "flash" in name:
+        return "attention"
+    if any(part in name for part in ("nvjet", "gemm", "cutlass", "cublas")):
+        return "matrix products"
+    return "all else"
+
+
+def kernel_parts(step: Callable[[], object], device: torch.device, steps: int = 2) -> dict[str, float]:
+    """Milliseconds of a step by the kind of kernel."""
+    activity = torch.profiler.ProfilerActivity.CUDA if device.type == "cuda" else torch.profiler.ProfilerActivity.CPU
+    with torch.profiler.profile(activities=[activity]) as found:
+        for _ in range(steps):
+            step()
+        _wait(device)
+    parts: dict[str, float] = {}
+    for event in found.key_averages():
+        kind = kernel_kind(event.key)
+        parts[kind] = parts.get(kind, 0.0) + event.self_device_time_total / 1000 / steps
+    return parts
+
+
+def gpu_training(
+    device: torch.device, seconds: float, windows: int = 32, documents: bool = False, size: str = "111m"
+) -> GpuTraining:
+    """The share of the peak that compiled steps reach, over ``seconds`` of them."""
+    shape = preset_configuration(size)
+    began = time.perf_counter()
     model = Decoder(shape, seed=1).to(device)
-    optimiser = made_optimiser(model)
-    module = torch.compile(LossOfWindows(model))
     tokens = torch.randint(0, shape.vocabulary, (windows, shape.context), device=device)
-    settings = TrainingSettings(tokens=10**10, batch_tokens=tokens.numel(), window=shape.context)
-
-    def step() -> None:
-        set_step(optimiser, settings, 100)
-        optimiser.zero_grad(set_to_none=True)
-        with computing(device):
-            loss = module(tokens, torch.roll(tokens, -1, 1), None)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-
-    for _ in range(5):
+    ids = (torch.arange(shape.context, device=device) // 500).expand(windows, -1) if documents else None
+    step = _step(model, tokens, False, ids, compiled=True)
+    for _ in range(3):
         step()
-    torch.cuda.synchronize(device)
+    _wait(device)
+    compiled = time.perf_counter() - began
     begin, count = time.perf_counter(), 0
-    while time.perf_counter() - begin < seconds:
+    while count < 2 or time.perf_counter() - begin < seconds:
         step()
-        torch.cuda.synchronize(device)
+        _wait(device)
         count += 1
     rate = count * tokens.numel() / (time.perf_counter() - begin)
-    share = rate * operations(shape, shape.context) / H100_PEAK
-    return (
-        f"{torch.cuda.get_device_name(device)}: 111m, {windows} windows of {shape.context:,}: {rate:,.0f} tokens/s, "
-        f"{share:.1%} of an H100's {H100_PEAK / 1e12:,.0f} TFLOP/s; gradient within {difference:.2%} of the CPU's"
+    return GpuTraining(
+        torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        size,
+        windows,
+        shape.context,
+        documents,
+        rate,
+        rate * operations(shape, shape.context) / H100_PEAK,
+        compiled,
+        kernel_parts(step, device),
     )
+
+
+def gpu_checks(device: torch.device, seconds: float, size: str = "111m") -> list[str]:
+    """Gradients against the CPU's, then speed, as lines; raises ``AssertionError`` where gradients differ."""
+    lines = []
+    for documents in (False, True):
+        difference = gradient_difference(device, documents)
+        kind = "documents" if documents else "whole windows"
+        assert difference < 0.02, f"the gradient of {kind} on {device} differs from the CPU's by {difference:.1%}"
+        lines.append(f"gradient of {kind} within {difference:.2%} of the CPU's in single precision")
+    rows = [["windows", "documents", "tokens/s", "of the peak", "compiling, s"]]
+    kinds = ("matrix products", "attention", "all else")
+    rows[0] += [f"{kind}, ms" for kind in kinds]
+    for windows, documents in ((8, False), (16, False), (32, False), (32, True)):
+        found = gpu_training(device, seconds / 4, windows, documents, size)
+        row = [str(windows), "apart" if documents else "joined", f"{found.tokens_per_second:,.0f}"]
+        row += [f"{found.peak_share:.1%}", f"{found.compile_seconds:.0f}"]
+        rows.append([*row, *(f"{found.parts.get(kind, 0.0):.1f}" for kind in kinds)])
+    title = f"{found.device}, torch {torch.__version__}: {size} in windows of {found.context:,} tokens"
+    return [*lines, f"{title}; peak {H100_PEAK / 1e12:,.0f} TFLOP/s:", *markdown_table(rows)]
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def main() -> None:
@@ -177,9 +248,9 @@ def main() -> None:
         print("tiny, windows of 256, tokens a second of processor time:", *markdown_table(rows), sep="\n")
         return
     seconds = arguments.minutes * 60
-    print(gpu_training(device, seconds / 4))
+    print(*gpu_checks(device, seconds / 10), sep="\n", flush=True)
     for part in ("compression", "kvcache"):
-        importlib.import_module(f"benchmarks.{part}").gpu_checks(device, seconds / 4)
+        importlib.import_module(f"benchmarks.{part}").gpu_checks(device, seconds / 3)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ A block is attention and a gated feed-forward part, each behind a LayerNorm and 
 scaled up, logits down, and scores of attention are divided by the width of a head (:mod:`.configuration`). Queries,
 keys and values are one matrix, and so are the two inputs of SwiGLU: the same parameters in fewer and larger products.
 
-Attention is PyTorch's ``scaled_dot_product_attention`` with ALiBi as its bias. A forward pass may take one cache per
-layer, which is handed new keys and values and says which ones to look at; so a cache can drop some for good.
+Attention is PyTorch's ``scaled_dot_product_attention`` with ALiBi as its bias; blocks that are compiled for a GPU
+compute the same by FlexAttention (:mod:`.flex_alibi`). A forward pass may take one cache per layer, which is
+handed new keys and values and says which ones to look at; so a cache can drop some for good.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 from slimpajama.study.model.alibi import alibi_bias, alibi_slopes, cached_bias
 from slimpajama.study.model.configuration import DecoderConfiguration
+from slimpajama.study.model.flex_alibi import LEAST_HEAD_WIDTH, FlexAlibi, flex_alibi, flex_attend
 
 __all__ = ["Attention", "Block", "Decoder", "FeedForward", "LayerCache", "attend"]
 
@@ -61,9 +63,11 @@ class Attention(nn.Module):
         query, keys, values = made.permute(2, 0, 3, 1, 4)
         return query, keys, values
 
-    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, bias: Tensor | FlexAlibi) -> Tensor:
         """Over a whole sequence."""
         query, keys, values = self.parts(hidden)
+        if isinstance(bias, FlexAlibi):
+            return self.joined(flex_attend(query, keys, values, bias, self.scale))
         return self.joined(attend(query, keys, values, bias, self.scale))
 
     def with_cache(self, hidden: Tensor, cache: LayerCache, layer: int, positions: Tensor, slopes: Tensor) -> Tensor:
@@ -104,7 +108,7 @@ class Block(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(configuration.width, eps=configuration.norm_epsilon)
         self.feed_forward = FeedForward(configuration)
 
-    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, bias: Tensor | FlexAlibi) -> Tensor:
         """Over a whole sequence."""
         hidden = hidden + self.attention(self.attention_norm(hidden), bias)
         return self.after_attention(hidden)
@@ -133,6 +137,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(Block(configuration) for _ in range(configuration.layers))
         self.norm = nn.LayerNorm(configuration.width, eps=configuration.norm_epsilon)
         self.register_buffer("slopes", alibi_slopes(configuration.heads), persistent=False)
+        self.compiled_blocks: list[Callable[[Tensor, Tensor | FlexAlibi], Tensor]] = []
         if seed is not None:
             self.initialise(seed)
 
@@ -178,7 +183,11 @@ class Decoder(nn.Module):
     ) -> Tensor:
         """The last hidden state ``[batch, tokens, width]``, after the last LayerNorm."""
         hidden = self.embedded(tokens)
-        if caches is None:
+        if self.training and self.compiled_blocks:
+            looks = self.training_bias(tokens, documents, hidden.dtype)
+            for compiled in self.compiled_blocks:
+                hidden = compiled(hidden, looks)
+        elif caches is None:
             bias = self.bias(tokens, documents).to(hidden.dtype)
             for block in self.blocks:
                 hidden = block(hidden, bias)
@@ -206,6 +215,17 @@ class Decoder(nn.Module):
     def bias(self, tokens: Tensor, documents: Tensor | None = None) -> Tensor:
         """What ALiBi adds to the scores of whole sequences, minus infinity for what is not looked at."""
         return alibi_bias(self.slopes, tokens.shape[1], documents)
+
+    def training_bias(self, tokens: Tensor, documents: Tensor | None, kind: torch.dtype) -> Tensor | FlexAlibi:
+        """The same for blocks that are compiled: never whole in memory where the kernel takes heads of this width."""
+        if self.slopes.is_cuda and self.configuration.head_width >= LEAST_HEAD_WIDTH:
+            return flex_alibi(self.slopes, tokens.shape[1], documents)
+        return self.bias(tokens, documents).to(kind)
+
+    def compile_blocks(self) -> None:
+        """Train with compiled blocks from now on. All blocks have one shape, so one compilation serves them all; the
+        model evaluates as before."""
+        self.compiled_blocks = [torch.compile(block, dynamic=False) for block in self.blocks]
 
     def restore_slopes(self) -> None:
         """Compute what is not saved, after the model was made without memory."""

@@ -33,7 +33,7 @@ from slimpajama.training.sequence_files import SequenceFiles
 
 __all__ = ["LossOfWindows", "TrainedModel", "computing", "forget_checkpoint", "train"]
 
-VERSION = 1
+VERSION = 2
 """Of what the same settings lead to; raised when results change."""
 
 
@@ -52,18 +52,23 @@ class TrainedModel:
 
 
 class LossOfWindows(nn.Module):
-    """A decoder and its loss as one module, as ``DistributedDataParallel`` needs it."""
+    """A decoder and its loss as one module, as ``DistributedDataParallel`` needs it. ``compiled``: whether its parts
+    are compiled; only parts are, so that a batch of another size costs little."""
 
-    def __init__(self, model: Decoder) -> None:
+    def __init__(self, model: Decoder, compiled: bool = False) -> None:
         super().__init__()
         self.model = model
+        self.compiled = compiled
+        if compiled:
+            model.compile_blocks()
 
     def forward(self, tokens: Tensor, labels: Tensor, documents: Tensor | None) -> Tensor:
         """The mean loss of all labels."""
         hidden = self.model.hidden(tokens, documents).flatten(0, 1)
         if hidden.is_cuda:
             hidden = hidden.to(torch.bfloat16)
-        return mean_loss(hidden, self.model.embedding.weight, labels.flatten(), self.model.configuration.output_scale)
+        scale = self.model.configuration.output_scale
+        return mean_loss(hidden, self.model.embedding.weight, labels.flatten(), scale, compiled=self.compiled)
 
 
 @contextlib.contextmanager
@@ -95,9 +100,8 @@ def train(
     losses = torch.zeros(settings.steps, device=device)
     made_of = fingerprint(VERSION, asdict(configuration), asdict(settings), SequenceFiles(mixture).fingerprint)
     first = load_checkpoint(folder, made_of, model, optimiser, losses)
-    module: nn.Module = LossOfWindows(model)
-    if settings.compile if settings.compile is not None else device.type == "cuda":
-        module = torch.compile(module)
+    compiled = settings.compile if settings.compile is not None else device.type == "cuda"
+    module: nn.Module = LossOfWindows(model, compiled)
     if ranks > 1:
         module = nn.parallel.DistributedDataParallel(module)
     began, began_cpu = time.perf_counter(), time.process_time()

@@ -7,7 +7,8 @@ import torch
 from slimpajama.errors import ConfigError
 from slimpajama.study.model.alibi import alibi_bias, alibi_slopes, cached_bias
 from slimpajama.study.model.configuration import DecoderConfiguration
-from slimpajama.study.model.decoder import Decoder
+from slimpajama.study.model.decoder import Decoder, attend
+from slimpajama.study.model.flex_alibi import flex_alibi, flex_attend
 from slimpajama.study.model.presets import PRESETS, preset_configuration
 
 SMALL = DecoderConfiguration(vocabulary=37, width=24, layers=2, heads=3, feed_forward=40, base_width=24)
@@ -195,3 +196,14 @@ def test_an_untrained_model_is_near_chance_but_for_the_token_that_it_reads() -> 
         logits = model(row).scatter(2, row[:, :, None], 0)
     loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), row[:, 1:].flatten())
     assert math.log(512) < float(loss) < math.log(512) + 2.5
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("documents", [None, torch.tensor([[0] * 9 + [1] * 11, [3] * 20])])
+def test_attention_of_a_gpu_is_that_of_a_bias(documents: torch.Tensor | None) -> None:
+    random = torch.Generator().manual_seed(1)
+    query, keys, values = torch.randn(3, 2, 3, 20, 16, generator=random)
+    slopes = alibi_slopes(3)
+    found = flex_attend(query, keys, values, flex_alibi(slopes, 20, documents), 1 / 16)
+    expected = attend(query, keys, values, alibi_bias(slopes, 20, documents), 1 / 16)
+    assert torch.allclose(found, expected, atol=1e-6)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from slimpajama.study.training.token_losses import CHUNK_LOGITS, mean_loss, token_losses
+from slimpajama.study.training.token_losses import CHUNK_LOGITS, in_place, mean_loss, to_be_fused, token_losses
 
 
 def made(rows: int, vocabulary: int, kind: torch.dtype = torch.float32) -> tuple[torch.Tensor, ...]:
@@ -56,3 +56,16 @@ def test_losses_of_tokens_are_those_of_pytorch_and_zero_where_there_is_no_label(
     expected = functional.cross_entropy(hidden @ weight.T * 0.7, labels, ignore_index=-100, reduction="none")
     assert torch.allclose(found, expected.detach(), atol=1e-5)
     assert not found[::5].any()
+
+
+def test_what_a_gpu_compiles_gives_the_same_losses_and_gradients_and_nothing_to_columns_of_fill() -> None:
+    random = torch.Generator().manual_seed(1)
+    logits = torch.randn(9, 16, generator=random)
+    labels = torch.randint(0, 11, (9,), generator=random)
+    labels[2] = -100
+    share = torch.tensor(1 / 8)
+    fused = to_be_fused(logits, labels, share, 0.7, 11)
+    plain = in_place(logits[:, :11].clone(), labels, share, 0.7)
+    assert torch.allclose(fused.losses, plain.losses, atol=1e-6)
+    assert torch.allclose(fused.gradient[:, :11], plain.gradient, atol=1e-7)
+    assert not fused.gradient[:, 11:].any()
