@@ -61,17 +61,17 @@ class LogitChunk(NamedTuple):
     gradient: Tensor
 
 
-def in_place(logits: Tensor, labels: Tensor, share: Tensor, scale: float) -> LogitChunk:
-    """The fewest passes over logits that stay in the cache of a CPU."""
+def in_place(logits: Tensor, labels: Tensor, share: Tensor) -> LogitChunk:
+    """The fewest passes over logits, and one exponential of each. ``share``: what their gradient is multiplied by."""
     kind = logits.dtype
     counts, place = labels >= 0, labels.clamp(min=0)[:, None]
-    logits = logits.float().mul_(scale)
+    logits = logits.float()
+    highest = logits.amax(1, keepdim=True)
     right = logits.gather(1, place)
-    total = torch.logsumexp(logits, 1, keepdim=True)
-    losses = torch.where(counts, (total - right)[:, 0], 0)
-    logits.sub_(total).exp_()
-    logits.scatter_add_(1, place, logits.new_full((1, 1), -1).expand_as(place))
-    return LogitChunk(losses, logits.mul_((counts * (share * scale))[:, None]).to(kind))
+    total = logits.sub_(highest).exp_().sum(1, keepdim=True)
+    losses = torch.where(counts, (total.log() + highest - right)[:, 0], 0)
+    logits.scatter_add_(1, place, -total)
+    return LogitChunk(losses, logits.mul_((counts * share)[:, None] / total).to(kind))
 
 
 def to_be_fused(logits: Tensor, labels: Tensor, share: Tensor, scale: float, entries: int) -> LogitChunk:
@@ -111,11 +111,10 @@ class _MeanLoss(torch.autograd.Function):
             for begin in range(0, len(hidden), size):
                 part = slice(begin, begin + size)
                 rows = hidden[part]
-                logits = rows @ weight.t()
                 if compiled:
-                    chunk = _compiled()(logits, labels[part], share, scale, entries)
+                    chunk = _compiled()(rows @ weight.t(), labels[part], share, scale, entries)
                 else:
-                    chunk = in_place(logits, labels[part], share, scale)
+                    chunk = in_place((rows * scale) @ weight.t(), labels[part], share * scale)
                 losses += chunk.losses.sum()
                 torch.mm(chunk.gradient, weight, out=hidden_gradient[part])
                 if weight.dtype == torch.float32:
