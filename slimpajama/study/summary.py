@@ -204,5 +204,6 @@ def _limits(results: Sequence[RunResult]) -> tuple[str, ...]:
     )
     said = [small, short, other]
     if seeds < 3:
-        said.append(f"There are {seeds} seeds; a spread needs three or more to be worth its name.")
+        there = "There is 1 seed" if seeds == 1 else f"There are {seeds} seeds"
+        said.append(f"{there}; a spread needs three or more to be worth its name.")
     return tuple(said)
