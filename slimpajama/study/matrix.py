@@ -23,7 +23,7 @@ from slimpajama.errors import ConfigError, InputNotFound, WorkerDied
 from slimpajama.mixture.layout import HOLDOUT_FOLDER
 from slimpajama.mixture.manifest import MixtureManifest, read_holdout_manifest, read_mixture_manifest
 from slimpajama.study.evaluation.held_out import read_held_out
-from slimpajama.study.evaluation.multiple_choice import read_questions
+from slimpajama.study.evaluation.question_sets import questions_fingerprint, read_question_sets
 from slimpajama.study.model.presets import preset_configuration
 from slimpajama.study.runs import RunResult, RunSpec, run_once
 from slimpajama.study.training.settings import TrainingSettings
@@ -73,8 +73,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
     device = _device(config)
     tokenizer = root / "tokens" / "tokenizer.json"
     read_held_out(holdout, tokenizer, split=config.split, window=config.window, most_tokens=config.window)
-    if config.choices:
-        read_questions(Path(config.choices))
+    asked = questions_fingerprint(read_question_sets(config.choices))
     specs = []
     for model in config.models:
         preset_configuration(model)
@@ -94,6 +93,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
                         split=config.split,
                         held_out_tokens=config.held_out_tokens,
                         choices=config.choices,
+                        asked=asked,
                         device=device,
                         made_of=SequenceFiles(root / name).fingerprint,
                     )

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from slimpajama.storage.atomic import atomic_file, fingerprint
 from slimpajama.study.evaluation.held_out import HeldOutLoss, held_out_losses, read_held_out
-from slimpajama.study.evaluation.multiple_choice import ChoiceScores, read_questions, score_questions
+from slimpajama.study.evaluation.multiple_choice import ChoiceScores, score_questions
+from slimpajama.study.evaluation.question_sets import read_question_sets
 from slimpajama.study.model.files import save_decoder
 from slimpajama.study.model.presets import preset_configuration
 from slimpajama.study.training.settings import TrainingSettings
@@ -34,7 +35,7 @@ CURVE_POINTS = 60
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """All that a run depends on. ``store``: fingerprint of the token store that mixtures and holdout were made of;
+    """All that a run depends on. ``choices``: names of sets of questions; ``asked``: the fingerprint of these;
     ``made_of``: that of the mixture."""
 
     mixture: str
@@ -47,7 +48,8 @@ class RunSpec:
     tokenizer: str
     split: str
     held_out_tokens: int
-    choices: str | None
+    choices: tuple[str, ...]
+    asked: str | None
     device: str
     made_of: str
 
@@ -62,6 +64,7 @@ class RunSpec:
         values = asdict(self)
         for place in ("mixture_folder", "holdout_folder", "tokenizer"):
             del values[place]
+        values["choices"] = values.pop("asked")
         for free in ("checkpoint_steps",):
             del values["settings"][free]
         return fingerprint(VERSION, values)
@@ -123,7 +126,7 @@ def run_once(spec: RunSpec, folder: Path) -> RunResult:
         window=spec.settings.window,
         most_tokens=spec.held_out_tokens,
     )
-    questions = read_questions(Path(spec.choices)) if spec.choices else ()
+    asked = read_question_sets(spec.choices)
     configuration = preset_configuration(spec.model, spec.vocabulary, spec.settings.window)
     trained = train(configuration, spec.settings, Path(spec.mixture_folder), folder, spec.device)
     result = RunResult(
@@ -135,7 +138,11 @@ def run_once(spec: RunSpec, folder: Path) -> RunResult:
         tokens=spec.settings.steps * spec.settings.batch_tokens,
         curve=loss_points(trained.losses, spec.settings.batch_tokens),
         held_out=held_out_losses(trained.model, texts, spec.device),
-        choices=score_questions(trained.model, questions, Path(spec.tokenizer), spec.device),
+        choices=tuple(
+            scores
+            for one in asked
+            for scores in score_questions(trained.model, one.questions, Path(spec.tokenizer), spec.device, one.name)
+        ),
         tokens_per_second=trained.timed_tokens / max(trained.seconds, 1e-9),
         tokens_per_cpu_second=trained.timed_tokens / max(trained.cpu_seconds, 1e-9),
     )

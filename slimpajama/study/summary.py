@@ -66,7 +66,10 @@ def study_figures(plan: StudyPlan, results: Sequence[RunResult]) -> StudyFigures
         curves=tuple(_curve(results, model, name) for model in models for name in mixtures),
         scopes=tuple(_scopes(plan.mixtures, cells, spreads)),
         choices=tuple(
-            cell for model in models for name in mixtures if (cell := _choices(results, model, name)) is not None
+            _choices(results, model, name, task)
+            for task in dict.fromkeys(group.task for group in results[0].choices)
+            for model in models
+            for name in mixtures
         ),
         tokens_per_cpu_second=sorted(result.tokens_per_cpu_second for result in results)[len(results) // 2],
         limits=_limits(results),
@@ -164,24 +167,24 @@ def _scopes(
     return found
 
 
-def _choices(results: Sequence[RunResult], model: str, mixture: str) -> ChoiceCell | None:
-    runs = [result for result in results if result.model == model and result.mixture == mixture and result.choices]
-    if not runs:
-        return None
-    questions = sum(group.questions for group in runs[0].choices)
-    chance = sum(group.chance for group in runs[0].choices) / questions
-    groups = [
-        [sum(run.choices[at].right_per_byte / group.questions for run in runs) / len(runs)]
-        for at, group in enumerate(runs[0].choices)
+def _choices(results: Sequence[RunResult], model: str, mixture: str, task: str) -> ChoiceCell:
+    runs = [
+        [group for group in result.choices if group.task == task]
+        for result in results
+        if result.model == model and result.mixture == mixture
     ]
+    questions = sum(group.questions for group in runs[0])
+    chance = sum(group.chance for group in runs[0]) / questions
+    by_group = [_mean([group.right_per_byte / group.questions for group in same]) for same in zip(*runs, strict=True)]
     return ChoiceCell(
+        task=task,
         mixture=mixture,
         model=model,
         questions=questions,
-        per_token=_mean([sum(group.right_per_token for group in run.choices) / questions for run in runs]),
-        per_byte=_mean([sum(group.right_per_byte for group in run.choices) / questions for run in runs]),
+        per_token=_mean([sum(group.right_per_token for group in run) / questions for run in runs]),
+        per_byte=_mean([sum(group.right_per_byte for group in run) / questions for run in runs]),
         chance=chance,
-        rrgs=rrgs([group[0] for group in groups]) if abs(chance - 0.25) < 1e-9 else None,
+        rrgs=rrgs(by_group) if abs(chance - 0.25) < 1e-9 else None,
     )
 
 

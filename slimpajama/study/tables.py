@@ -53,11 +53,11 @@ def study_text(figures: StudyFigures) -> str:
             rows.append([f"{model}: {local} - {other}", *found])
         parts.append(f"{aligned(rows)}\n= not more than twice the spread")
     if figures.choices:
-        rows = [["multiple choice", "model", "questions", "by token", "by byte", "chance", "RRGS"]]
+        rows = [["multiple choice", "mixture", "model", "questions", "by token", "by byte", "chance", "RRGS"]]
         for cell in figures.choices:
             score = "" if cell.rrgs is None else f"{cell.rrgs:.4f}"
             shares = [f"{share:.1%}" for share in (cell.per_token, cell.per_byte, cell.chance)]
-            rows.append([cell.mixture, cell.model, f"{cell.questions:,}", *shares, score])
+            rows.append([cell.task, cell.mixture, cell.model, f"{cell.questions:,}", *shares, score])
         parts.append(aligned(rows))
     parts.append("\n".join(f"- {sentence}" for sentence in figures.limits))
     return "\n\n".join(parts)

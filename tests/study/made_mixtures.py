@@ -31,10 +31,12 @@ def table(tokens: NDArray[np.int64]) -> pa.Table:
 def tokenizer(file: Path) -> None:
     """A byte-level tokenizer without merges: a token is a byte, but for the end of text."""
     entries = [chr(ord("A") + number) for number in range(VOCABULARY - 1)]
+    plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    vocabulary = {"<end>": END} | {text: 1 + at for at, text in enumerate(entries)}
     content = {
-        "added_tokens": [{"id": END, "content": "<end>", "special": True}],
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False},
-        "model": {"type": "BPE", "vocab": {"<end>": END} | {text: 1 + at for at, text in enumerate(entries)}},
+        "added_tokens": [{"id": END, "content": "<end>", "special": True, **plain}],
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True},
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content))

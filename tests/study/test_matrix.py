@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+import re
 from pathlib import Path
 
 import msgspec
@@ -130,6 +131,7 @@ def test_a_swarm_is_written_as_regressions_read_it(output: Path, tmp_path: Path)
         ({"seeds": [1, 1]}, "seed 1 twice"),
         ({"mixtures": ["both", "both"]}, "'both' twice"),
         ({"choices": "none.jsonl"}, "cannot read the questions"),
+        ({"choices": ["a.jsonl", "a.jsonl"]}, "set of questions 'a.jsonl' twice"),
     ],
 )
 def test_what_would_stop_a_run_is_found_before_the_first(
@@ -162,3 +164,42 @@ def test_a_curve_has_means_of_all_steps() -> None:
     assert points[-1].tokens == 1500
     counts = np.diff([0, *(point.tokens for point in points)]) / 10
     assert math.isclose(sum(point.loss * count for point, count in zip(points, counts, strict=True)), losses.sum())
+
+
+def test_sets_of_questions_are_seen_from_the_file_and_told_apart(output: Path, tmp_path: Path) -> None:
+    for name, answers in (("first", [0, 1]), ("second", [1])):
+        rows = [
+            {"question": "a", "choices": ["b", "c", "d", "e"], "answer": answer, "group": str(answer)}
+            for answer in answers
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    file = tmp_path / "asked.yaml"
+    file.write_text(f"{CONFIG}mixtures: [letters, numbers]\nchoices: [first.jsonl, second.jsonl, 'olmo:mmlu']\n")
+    settings = load_study_config(file, (), input=str(output))
+    assert settings.choices == (str(tmp_path / "first.jsonl"), str(tmp_path / "second.jsonl"), "olmo:mmlu")
+    one = load_study_config(file, ["choices=first.jsonl"])
+    assert one.choices == ("first.jsonl",)
+
+    settings = settings.model_copy(update={"choices": settings.choices[:2]})
+    found = do_study(settings, tmp_path / "out", told=lambda line: None)
+    assert found is not None
+    assert [(cell.task, cell.mixture, cell.questions) for cell in found.figures.choices] == [
+        ("first", "letters", 2),
+        ("first", "numbers", 2),
+        ("second", "letters", 1),
+        ("second", "numbers", 1),
+    ]
+    for cell in found.figures.choices:
+        runs = [json.loads(path.read_bytes()) for path in (tmp_path / "out").glob(f"runs/{cell.mixture}-*/result.json")]
+        groups = [[group for group in run["choices"] if group["task"] == cell.task] for run in runs]
+        right = sum(group["right_per_byte"] for run in groups for group in run) / 2
+        assert cell.per_byte == pytest.approx(right / cell.questions)
+        assert cell.chance == 0.25
+        assert cell.rrgs is not None
+    assert re.search("\nsecond +letters +tiny +1 ", (tmp_path / "out" / "tables.txt").read_text())
+
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("runs/*/result.json")}
+    (tmp_path / "second.jsonl").write_text(json.dumps({"question": "a", "choices": ["b", "c"], "answer": 1}))
+    again = do_study(settings, tmp_path / "out", told=lambda line: None)
+    assert again is not None
+    assert all(path.stat().st_mtime_ns != at for path, at in before.items())

@@ -61,8 +61,9 @@ class ScopePair(Figures, frozen=True, kw_only=True):
 
 class ChoiceCell(Figures, frozen=True, kw_only=True):
     """Multiple choice: shares of right answers by the loss a token and a byte, means over seeds, and RRGS of the
-    groups by the loss a byte (``None`` where questions have other than four choices)."""
+    groups by the loss a byte (``None`` where questions have other than four choices). ``task``: their set."""
 
+    task: str
     mixture: str
     model: str
     questions: int

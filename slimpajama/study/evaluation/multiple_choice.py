@@ -19,7 +19,7 @@ from slimpajama.errors import InputError
 from slimpajama.study.model.decoder import Decoder
 from slimpajama.study.training.token_losses import token_losses
 
-__all__ = ["ChoiceScores", "Question", "continuation_loss", "read_questions", "score_questions"]
+__all__ = ["ChoiceScores", "Question", "continuation_loss", "read_questions", "refusal_of", "score_questions"]
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,13 +35,24 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ChoiceScores:
     """Of a group of questions: how many there are, and how many were answered right by the loss a token and a byte.
 
-    ``chance``: how many would be right by guessing, on average."""
+    ``task``: the set that the group is a part of; ``chance``: how many would be right by guessing, on average."""
 
+    task: str
     group: str
     questions: int
     right_per_token: int
     right_per_byte: int
     chance: float
+
+
+def refusal_of(one: Question) -> str | None:
+    """Why a question cannot be asked, if it cannot."""
+    if 0 <= one.answer < len(one.choices) and len(one.choices) >= 2 and all((one.question, *one.choices)):
+        return None
+    return (
+        f"answer {one.answer} of {len(one.choices)} choices; a question has two choices or more, no text of it is "
+        "empty, and its answer is the number of a choice, from 0"
+    )
 
 
 def read_questions(path: Path) -> tuple[Question, ...]:
@@ -65,11 +76,9 @@ def read_questions(path: Path) -> tuple[Question, ...]:
                 raise InputError(
                     f"{file}, line {number}, is no question: {fault}; write question, choices, answer and group"
                 ) from fault
-            if not 0 <= one.answer < len(one.choices) or len(one.choices) < 2 or not all((one.question, *one.choices)):
-                raise InputError(
-                    f"{file}, line {number}: answer {one.answer} of {len(one.choices)} choices; a question has two "
-                    "choices or more, no text of it is empty, and its answer is the number of a choice, from 0"
-                )
+            refusal = refusal_of(one)
+            if refusal is not None:
+                raise InputError(f"{file}, line {number}: {refusal}")
             found.append(one if one.group else msgspec.structs.replace(one, group=file.stem))
     if not found:
         raise InputError(f"there is no question in {path}; give a JSONL file, or a folder with *.jsonl files")
@@ -92,9 +101,9 @@ def continuation_loss(
 
 
 def score_questions(
-    model: Decoder, questions: Sequence[Question], tokenizer: Path, device: torch.device | str = "cpu"
+    model: Decoder, questions: Sequence[Question], tokenizer: Path, device: torch.device | str = "cpu", task: str = ""
 ) -> tuple[ChoiceScores, ...]:
-    """The scores of each group, in the order in which groups first occur."""
+    """The scores of each group of ``task``, in the order in which groups first occur."""
     if not questions:
         return ()
     from tokenizers import Tokenizer
@@ -118,6 +127,7 @@ def score_questions(
         groups.setdefault(one.group, []).append(right)
     return tuple(
         ChoiceScores(
+            task=task,
             group=group,
             questions=len(rows),
             right_per_token=sum(row[0] for row in rows),
