@@ -1,21 +1,24 @@
 """The shrinking cache for the study's own decoder, one object per layer.
 
-The decoder hands in new keys, values and the queries that come with them, and attends to what it gets back. The cache
-computes the attention that a scorer reads by itself, some queries at a time, so a long prompt never needs the whole
-matrix of queries and keys. The second product of queries and keys is what that costs; methods that read no query do not
-pay it.
+The decoder hands in the queries, keys and values of new tokens and gets back their attention. The weights of a step are
+computed once, for the output and for the score, by plain products: PyTorch's fused attention gives no weights, and for
+one query at a time it takes a quarter (4,096 tokens) to three times (8,192) longer on a CPU. A prompt is read some
+queries at a time, so a long one never needs the whole matrix of queries and keys; those that no scorer reads go through
+the fused attention.
 
 All rows have prompts of one length: the decoder has no padding.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from slimpajama.study.kvcache.eviction import Eviction
 from slimpajama.study.kvcache.shrinking_layer import CacheBytes, ShrinkingLayer
 from slimpajama.study.model.alibi import cached_bias
-from slimpajama.study.model.decoder import Decoder
+from slimpajama.study.model.decoder import Decoder, attend
 
 QUERIES_AT_ONCE = 256
 """Queries of a prompt whose attention is computed at a time."""
@@ -37,28 +40,53 @@ class DecoderLayerCache:
         """Tokens handed in so far."""
         return self.shrinking.seen
 
-    def update(
-        self, layer: int, keys: torch.Tensor, values: torch.Tensor, query: torch.Tensor, positions: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Take new tokens; give all keys, values and places to attend to, from which the lowest are dropped now."""
+    def attention(
+        self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, positions: torch.Tensor
+    ) -> torch.Tensor:
+        """Take new tokens and attend to all that are cached, of which the lowest are dropped then."""
         shrinking = self.shrinking
         batch, heads, count, _ = keys.shape
+        prompt = shrinking.empty
         shrinking.reserve(batch, heads, count, keys.device, [0] * batch)
         shrinking.write(keys, values)
-        places = shrinking.positions.masked_fill(shrinking.positions < 0, NEVER)
-        attended = shrinking.keys, shrinking.values, places
-        same = 1 if positions.shape[1] == places.shape[2] else batch  # in a prompt, all rows have the same places
-        first = count - shrinking.queries_read()
-        scores = None if first < count else shrinking.score(query.new_zeros(*query.shape[:2], 0, places.shape[2]))
-        while first < count:
-            last = min(count, first + self._at_once)
+        keys, values = shrinking.keys, shrinking.values
+        if count == 1:
+            distance = shrinking.positions - (shrinking.seen - 1)
+            weights, logits = self._weights(query, keys, (distance * self._slopes[:, None])[:, :, None])
+            shrinking.evict(shrinking.score(weights, logits=logits))
+            return weights.to(values.dtype) @ values
+        same = 1 if prompt else batch  # in a prompt, all rows and heads have the same places
+        places = shrinking.positions[:same, :1] if prompt else shrinking.positions
+        if shrinking.has_empty_slots:
+            places = places.masked_fill(places < 0, NEVER)
+        first_read = count - shrinking.queries_read()
+        scores = None if first_read < count else shrinking.score(query.new_zeros(batch, heads, 0, places.shape[2]))
+        outputs = []
+        for first, last in spans(count, first_read, self._at_once):
             part = query[:, :, first:last]
-            bias = cached_bias(self._slopes, positions[:same, first:last], places[:same])
-            logits = (part @ attended[0].transpose(-1, -2)).float() * self._scale + bias
-            scores = shrinking.score(logits.softmax(-1), first)
-            first = last
+            bias = cached_bias(self._slopes, positions[:same, first:last], places)
+            if first < first_read:
+                outputs.append(attend(part, keys, values, bias.to(part.dtype), self._scale))
+                continue
+            weights, logits = self._weights(part, keys, bias)
+            scores = shrinking.score(weights, first, logits=logits)
+            outputs.append(weights.to(values.dtype) @ values)
         shrinking.evict(scores)
-        return attended
+        return torch.cat(outputs, 2)
+
+    def _weights(
+        self, query: torch.Tensor, keys: torch.Tensor, bias: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The attention of ``query``, and its logits, in single precision."""
+        logits = torch.add(bias, (query @ keys.transpose(-1, -2)).float(), alpha=self._scale)
+        return logits.softmax(-1), logits
+
+
+def spans(count: int, first_read: int, at_once: int) -> Iterator[tuple[int, int]]:
+    """Queries ``[first, last)``, at most ``at_once`` of them; none has queries before and after ``first_read``."""
+    for begin, end in ((0, first_read), (first_read, count)):
+        for first in range(begin, end, at_once):
+            yield first, min(end, first + at_once)
 
 
 class DecoderCaches:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from slimpajama.errors import ConfigError
-from slimpajama.study.kvcache.scorers import LayerTokens, forever, mean_over_group
+from slimpajama.study.kvcache.scorers import LayerTokens, forever, mean_over_group, of_all_queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +40,5 @@ class HeavyHitters:
         kwargs: LayerTokens,
     ) -> torch.Tensor:
         """The sums of attention; the recent tokens stay."""
-        kwargs.sums.add_(mean_over_group(attentions.sum(2), keys.shape[1]))
+        kwargs.sums.add_(mean_over_group(of_all_queries(attentions), keys.shape[1]))
         return forever(kwargs.sums, kwargs.newest_share(self.recent_share))

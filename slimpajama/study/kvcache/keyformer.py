@@ -4,9 +4,11 @@ A query's logits get noise and are divided by a temperature that rises from ``fi
 ``last_temperature`` over the generation; the softmax of that is added to each token's sum, over the prompt and over all
 generated tokens, in each head by itself. The attention itself is untouched: noise and temperature choose tokens only.
 
-The logits are taken as the logarithm of the attention: the two differ by one number for each query, which no softmax
-sees. A token whose attention is 0 in float32 (or in the model's own half precision, where the model rounds it) adds
-nothing to its sum.
+Where a model gives its attention only, the logits are taken as the logarithm of it: the two differ by one number for
+each query, which no softmax sees. A token whose attention is then 0 in float32 (or in the model's own half precision,
+where the model rounds it) adds nothing to its sum.
+
+Noise that is fixed is asked for once a token, as its mark; the cache keeps it. Noise that is fresh is drawn here.
 
 The released code differs from the paper and is not followed: there, a token that leaves the window is always dropped
 and no generated token can become a key token (see docs/kvcache.md).
@@ -20,7 +22,7 @@ import torch
 
 from slimpajama.errors import ConfigError
 from slimpajama.study.kvcache.noise import HashedNoise, NoiseSource
-from slimpajama.study.kvcache.scorers import LayerTokens, forever, mean_over_group
+from slimpajama.study.kvcache.scorers import LayerTokens, forever, mean_over_group, of_all_queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,14 @@ class Keyformer:
         """All of them: scores add up over the whole prompt."""
         return queries
 
+    def marks(self, layer: int, positions: torch.Tensor, heads: int) -> torch.Tensor | None:
+        """The noise of each token, where it does not depend on the query."""
+        if not self.noise.by_key_alone:
+            return None
+        nothing = positions.new_zeros(len(positions), 1)
+        noise = self.noise.draw(layer, nothing, positions.repeat_interleave(heads // positions.shape[1], 1))
+        return None if noise is None else noise[:, :, 0]
+
     def temperature(self, step: int) -> float:
         """The temperature of generated token ``step``, 0 for the prompt; it stays at the last one after the ramp."""
         rise = self.last_temperature - self.first_temperature
@@ -66,11 +76,13 @@ class Keyformer:
     ) -> torch.Tensor:
         """The sums of the noisy softmax; the recent tokens stay."""
         kv_heads = keys.shape[1]
-        positions = kwargs.positions.repeat_interleave(attentions.shape[1] // kv_heads, 1)
-        logits = attentions.log()
-        noise = self.noise.draw(kwargs.layer, kwargs.queries, positions)
-        if noise is not None:
-            logits = logits + noise
+        logits = attentions.log() if kwargs.logits is None else kwargs.logits
+        if kwargs.marks is not None:
+            logits = logits + kwargs.marks[:, :, None]
+        elif not self.noise.by_key_alone:
+            positions = kwargs.positions.repeat_interleave(attentions.shape[1] // kv_heads, 1)
+            noise = self.noise.draw(kwargs.layer, kwargs.queries, positions)
+            logits = logits if noise is None else logits + noise
         count = attentions.shape[2]
         if kwargs.first_step and count > 1:
             steps = range(kwargs.first_step, kwargs.first_step + count)
@@ -78,5 +90,5 @@ class Keyformer:
             logits = logits / temperatures[:, None]
         elif (temperature := self.temperature(kwargs.first_step)) != 1:
             logits = logits / temperature
-        kwargs.sums.add_(mean_over_group(logits.softmax(-1).sum(2), kv_heads))
+        kwargs.sums.add_(mean_over_group(of_all_queries(logits.softmax(-1)), kv_heads))
         return forever(kwargs.sums, kwargs.newest_share(self.recent_share))

@@ -2,8 +2,8 @@
 
 A number comes from a hash of (seed, layer, head, place of the key) and, when it is fresh, the place of the query. So
 the same seed gives the same noise on a CPU and a GPU, for a row alone and in a batch, and a beam that moves to another
-row takes its noise along. Rows have the same noise at the same places. A generator was rejected for these reasons; it
-would be about twice as quick, and is not what decides the speed.
+row takes its noise along. Rows have the same noise at the same places. A generator was rejected for these reasons. Of
+fixed noise, a number is computed once and kept beside its token, so the cost of the hash is that of the prompt.
 
 ``fixed`` is the paper's Algorithm 1, which draws before its loop: a token has one number for as long as it is cached.
 ``fresh`` is what the released code does: a new number for every query. Kinds are those of the paper's ablation:
@@ -31,6 +31,11 @@ NOISE_KINDS: tuple[NoiseKind, ...] = ("gumbel", "gaussian", "constant", "none")
 class NoiseSource(Protocol):
     """Where Keyformer's noise comes from."""
 
+    @property
+    def by_key_alone(self) -> bool:
+        """Whether the noise of a key is the same for all queries and at all times, so that a cache may keep it."""
+        ...
+
     def draw(self, layer: int, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
         """Noise for ``queries`` (batch, queries) and ``keys`` (batch, heads, tokens), both places in their rows.
 
@@ -50,6 +55,11 @@ class HashedNoise:
     def __post_init__(self) -> None:
         if self.kind not in NOISE_KINDS:
             raise ConfigError(f"Noise of kind {self.kind!r} is unknown; use one of {', '.join(NOISE_KINDS)}.")
+
+    @property
+    def by_key_alone(self) -> bool:
+        """Of fixed noise; a constant is not worth keeping."""
+        return not self.fresh and self.kind in ("gumbel", "gaussian")
 
     def draw(self, layer: int, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
         """Noise by the places of keys, and of queries if it is fresh."""

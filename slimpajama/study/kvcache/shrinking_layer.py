@@ -11,7 +11,8 @@ gives, so it keeps the tokens it would keep alone; the tensors are as wide as th
 slots a row does not use are empty.
 
 A step costs the attention over the kept tokens and a dozen small operations. Counts that decide shapes are kept in
-Python, so a GPU is never waited for.
+Python, so a GPU is never waited for. Numbers that a scorer wants of each token for good (``marks``) are computed when
+they are first read, and then for some of the tokens to come at a time.
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ import torch
 
 from slimpajama.errors import ConfigError
 from slimpajama.study.kvcache.eviction import Eviction
-from slimpajama.study.kvcache.scorers import LayerTokens
+from slimpajama.study.kvcache.scorers import LayerTokens, MarkingScorer
 
 SPARE_SLOTS = 16
 """A cache that grows gets room for an eighth of its tokens and this many more at a time."""
+MARKS_AHEAD = 64
+"""Tokens to come whose marks are computed at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheBytes:
-    """Memory of a cache: keys and values, and what is known of each slot (its place and its sum)."""
+    """Memory of a cache: keys and values, and what is known of each slot (its place, its sum and its marks)."""
 
     keys_and_values: int
     bookkeeping: int
@@ -51,6 +54,11 @@ class ShrinkingLayer:
         self._step = 0
         self._queries = 0
         self._used = 0
+        self._slot: torch.Tensor | int = 0  # what the next token is written to: one a head, or the same for all
+        self._free: torch.Tensor | None = None  # the slot that each head emptied last
+        self._marks: torch.Tensor | None = None
+        self._marks_ahead: torch.Tensor | None = None  # of the tokens from step _ahead_from on
+        self._ahead_from = 0
         self.reserved = False
         """Whether slots wait to be written."""
 
@@ -132,14 +140,49 @@ class ShrinkingLayer:
         self._used = count
 
     def _reserve_one(self) -> None:
-        if max(self._held) > self._used:  # every slot of some row is taken
+        grows = max(self._held) > self._used  # every slot of some row is taken
+        if grows:
             if self._used == self._positions.shape[2]:
                 self._resize(self._used + self._used // 8 + SPARE_SLOTS)
             self._used += 1
-        self._slot = self.positions.argmin(-1, keepdim=True)  # an empty one: it has -1
-        here = self._lengths[:, None, None].int() - 1
-        self._positions.scatter_(2, self._slot, here.expand(self._slot.shape))
-        self._sums.scatter_(2, self._slot, 0.0)
+        if grows and not self.has_empty_slots:
+            self._slot = self._used - 1
+        else:
+            self._slot = self.positions.argmin(-1, keepdim=True) if self._free is None else self._free  # -1 is empty
+        self._free = None
+        if len(set(self._seen)) == 1:
+            self._fill(self._positions, self._seen[0] - 1)
+        else:
+            self._fill(self._positions, (self._lengths - 1)[:, None, None])
+        self._fill(self._sums, 0)
+        if self._marks is not None:
+            self._fill(self._marks, self._mark_of_one())
+
+    def _fill(self, of_slots: torch.Tensor, value: torch.Tensor | float) -> None:
+        """Put ``value`` into the reserved slots of a tensor (batch, heads, slots)."""
+        if isinstance(self._slot, int):
+            of_slots[:, :, self._slot : self._slot + 1] = value
+            return
+        slot = self._slot.repeat_interleave(of_slots.shape[1] // self._slot.shape[1], 1)
+        if isinstance(value, torch.Tensor):
+            of_slots.scatter_(2, slot, value.to(of_slots.dtype).expand(slot.shape))
+        else:
+            of_slots.scatter_(2, slot, value)
+
+    def _mark_of_one(self) -> torch.Tensor:
+        """(batch, heads, 1): the marks of the newest token."""
+        ahead, column = self._marks_ahead, self._step - self._ahead_from
+        if ahead is None or not 0 <= column < MARKS_AHEAD:
+            places = (self._lengths - 1)[:, None] + torch.arange(MARKS_AHEAD, device=self._lengths.device)
+            ahead = self._marks_of(places[:, None].expand(-1, self._positions.shape[1], -1))
+            if ahead is None:
+                raise TypeError("A scorer gave marks of some tokens and none of others.")
+            self._marks_ahead, self._ahead_from, column = ahead, self._step, 0
+        return ahead[:, :, column : column + 1]
+
+    def _marks_of(self, positions: torch.Tensor) -> torch.Tensor | None:
+        scorer = self.eviction.scorer
+        return scorer.marks(self.layer, positions, self._heads) if isinstance(scorer, MarkingScorer) else None
 
     def _reserve_many(self, count: int) -> None:
         batch, heads = self._positions.shape[:2]
@@ -147,6 +190,7 @@ class ShrinkingLayer:
         self._positions = torch.cat((self.positions, places), 2)
         self._sums = torch.cat((self._sums[:, :, : self._used], self._sums.new_zeros(batch, heads, count)), 2)
         self._used += count
+        self._marks = self._free = None
 
     def write(self, keys: torch.Tensor, values: torch.Tensor) -> None:
         """Fill the slots that were reserved: (batch, kv_heads, count, width)."""
@@ -155,8 +199,12 @@ class ShrinkingLayer:
         if count == self._used:  # the prompt
             self._keys, self._values = keys, values
         elif count == 1:
-            self._keys.scatter_(2, self._slot[..., None].expand(keys.shape), keys)
-            self._values.scatter_(2, self._slot[..., None].expand(values.shape), values)
+            if isinstance(self._slot, int):
+                self._keys[:, :, self._slot : self._slot + 1] = keys
+                self._values[:, :, self._slot : self._slot + 1] = values
+            else:
+                self._keys.scatter_(2, self._slot[..., None].expand(keys.shape), keys)
+                self._values.scatter_(2, self._slot[..., None].expand(values.shape), values)
         else:
             self._keys = torch.cat((self._keys[:, :, : self._used - count], keys), 2)
             self._values = torch.cat((self._values[:, :, : self._used - count], values), 2)
@@ -174,8 +222,12 @@ class ShrinkingLayer:
         before: int = 0,
         module: torch.nn.Module | None = None,
         hidden_states: torch.Tensor | None = None,
+        logits: torch.Tensor | None = None,
     ) -> torch.Tensor | None:
-        """Scores after queries ``before`` and on, as many as ``attentions`` has; None if nothing is ever dropped."""
+        """Scores after queries ``before`` and on, as many as ``attentions`` has; None if nothing is ever dropped.
+
+        ``logits``: what ``attentions`` is the softmax of, where it is at hand.
+        """
         scorer = self.eviction.scorer
         if scorer is None or (scorer.prompt_only and self._step):
             return None
@@ -184,6 +236,9 @@ class ShrinkingLayer:
             attentions = attentions.masked_fill((queries < 0)[:, None, :, None], 0.0)
             attentions[..., 0] += (queries < 0)[:, None, :]  # to one empty slot, so that a softmax is one
         first = self._step - self._queries + 1 + before if self._step else 0
+        if self._marks is None:
+            self._heads = attentions.shape[1]
+            self._marks = self._marks_of(self._positions)
         tokens = LayerTokens(
             self.layer,
             self.positions,
@@ -192,6 +247,10 @@ class ShrinkingLayer:
             self._lengths,
             self._limits_there,
             first,
+            self._seen,
+            self._limits,
+            logits,
+            None if self._marks is None else self._marks[:, :, : self._used],
         )
         return scorer.score(module, hidden_states, self.keys, self.values, attentions, tokens)
 
@@ -213,15 +272,17 @@ class ShrinkingLayer:
 
     def _drop_one(self, scores: torch.Tensor, excess: list[int]) -> None:
         positions = self.positions
-        scores = scores.masked_fill(positions < 0, torch.inf)
-        lowest = (scores == scores.amin(-1, keepdim=True)) & (positions >= 0)
-        latest = positions.masked_fill(~lowest, -1).argmax(-1, keepdim=True)  # of equal scores the earlier token stays
+        if self.has_empty_slots:
+            scores = torch.where(positions < 0, torch.inf, scores)
+        lowest = scores == scores.amin(-1, keepdim=True)
+        latest = torch.where(lowest, positions, -1).argmax(-1, keepdim=True)  # of equal scores the earlier token stays
         if min(excess) <= 0:  # a row within its budget drops nothing
             over = torch.tensor(excess, device=scores.device)[:, None, None] > 0
             kept = positions.gather(2, latest)
             positions.scatter_(2, latest, kept.masked_fill(over, -1))
         else:
             positions.scatter_(2, latest, -1)
+            self._free = latest
 
     def _keep_best(self, scores: torch.Tensor) -> None:
         by_place = self.positions.argsort(-1)
@@ -239,6 +300,7 @@ class ShrinkingLayer:
         self._sums = with_room(self._sums[:, :, : self._used].gather(2, kept), room, 0)
         self._positions = with_room(positions, room, -1)
         self._used = width
+        self._marks = None
 
     def _resize(self, room: int) -> None:
         if self._limits and not (self.eviction.scorer and self.eviction.scorer.prompt_only):
@@ -247,12 +309,14 @@ class ShrinkingLayer:
         self._values = with_room(self._values, room, 0)
         self._sums = with_room(self._sums, room, 0)
         self._positions = with_room(self._positions, room, -1)
+        self._marks = None
 
     def choose_rows(self, rows: torch.Tensor) -> None:
         """Row i becomes what row ``rows[i]`` was: beams that go on, stop and multiply."""
         if self.empty:
             return
-        order = rows.tolist()
+        alike = len(set(zip(self._held, self._seen, strict=True))) == 1 and len(set(self._limits)) <= 1
+        order = [0] * len(rows) if alike else rows.tolist()  # a GPU is not waited for
         self._held, self._seen = [self._held[row] for row in order], [self._seen[row] for row in order]
         self._limits = [self._limits[row] for row in order] if self._limits else []
         rows = rows.to(self._positions.device)
@@ -260,12 +324,16 @@ class ShrinkingLayer:
         self._limits_there = self._limits_there[rows] if self._limits else self._limits_there
         self._keys, self._values = self._keys[rows], self._values[rows]
         self._positions, self._sums = self._positions[rows], self._sums[rows]
+        self._free = None if self._free is None else self._free[rows]
+        self._marks = None if self._marks is None else self._marks[rows]
+        self._marks_ahead = None if self._marks_ahead is None else self._marks_ahead[rows]
 
     def bytes_used(self) -> CacheBytes:
         """Memory of this layer's tensors as they are allocated, empty slots included."""
         if self.empty:
             return CacheBytes(0, 0)
-        return CacheBytes(self._keys.nbytes + self._values.nbytes, self._positions.nbytes + self._sums.nbytes)
+        known = [self._positions, self._sums, *([] if self._marks is None else [self._marks])]
+        return CacheBytes(self._keys.nbytes + self._values.nbytes, sum(tensor.nbytes for tensor in known))
 
     def kept(self, row: int, kv_head: int) -> list[int]:
         """The places of the tokens in the cache, in order."""

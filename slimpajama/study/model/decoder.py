@@ -5,8 +5,8 @@ scaled up, logits down, and scores of attention are divided by the width of a he
 keys and values are one matrix, and so are the two inputs of SwiGLU: the same parameters in fewer and larger products.
 
 Attention is PyTorch's ``scaled_dot_product_attention`` with ALiBi as its bias; blocks that are compiled for a GPU
-compute the same by FlexAttention (:mod:`.flex_alibi`). A forward pass may take one cache per layer, which is
-handed new keys and values and says which ones to look at; so a cache can drop some for good.
+compute the same by FlexAttention (:mod:`.flex_alibi`). A forward pass may take one cache per layer, which is handed
+queries, keys and values and attends to those it has kept; so a cache can drop some for good.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from slimpajama.study.model.alibi import alibi_bias, alibi_slopes, cached_bias
+from slimpajama.study.model.alibi import alibi_bias, alibi_slopes
 from slimpajama.study.model.configuration import DecoderConfiguration
 from slimpajama.study.model.flex_alibi import LEAST_HEAD_WIDTH, FlexAlibi, flex_alibi, flex_attend
 
@@ -32,13 +32,10 @@ class LayerCache(Protocol):
     def seen(self) -> int:
         """Tokens that were handed in so far, those that were dropped among them."""
 
-    def update(
-        self, layer: int, keys: Tensor, values: Tensor, query: Tensor, positions: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Take new ``keys`` and ``values`` ``[batch, heads, new, head width]`` at ``positions`` ``[batch, new]``, and
-        return the keys and values to look at and their positions, ``[batch, heads, kept]`` or ``[kept]``.
+    def attention(self, query: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
+        """Take the new tokens at ``positions`` ``[batch, new]`` and return their attention to all that is cached.
 
-        ``query`` is that of the new tokens, for caches that score by attention."""
+        All others are ``[batch, heads, new, head width]``. The cache attends itself, as it may score by attention."""
 
 
 def attend(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: float) -> Tensor:
@@ -70,12 +67,9 @@ class Attention(nn.Module):
             return self.joined(flex_attend(query, keys, values, bias, self.scale))
         return self.joined(attend(query, keys, values, bias, self.scale))
 
-    def with_cache(self, hidden: Tensor, cache: LayerCache, layer: int, positions: Tensor, slopes: Tensor) -> Tensor:
+    def with_cache(self, hidden: Tensor, cache: LayerCache, positions: Tensor) -> Tensor:
         """The same over what ``cache`` has kept."""
-        query, keys, values = self.parts(hidden)
-        keys, values, kept = cache.update(layer, keys, values, query, positions)
-        bias = cached_bias(slopes, positions, kept).to(query.dtype)
-        return self.joined(attend(query, keys, values, bias, self.scale))
+        return self.joined(cache.attention(*self.parts(hidden), positions))
 
     def joined(self, heads: Tensor) -> Tensor:
         """The output of all heads, side by side, through the last matrix."""
@@ -113,10 +107,9 @@ class Block(nn.Module):
         hidden = hidden + self.attention(self.attention_norm(hidden), bias)
         return self.after_attention(hidden)
 
-    def with_cache(self, hidden: Tensor, cache: LayerCache, layer: int, positions: Tensor, slopes: Tensor) -> Tensor:
+    def with_cache(self, hidden: Tensor, cache: LayerCache, positions: Tensor) -> Tensor:
         """The same over what ``cache`` has kept."""
-        normed = self.attention_norm(hidden)
-        hidden = hidden + self.attention.with_cache(normed, cache, layer, positions, slopes)
+        hidden = hidden + self.attention.with_cache(self.attention_norm(hidden), cache, positions)
         return self.after_attention(hidden)
 
     def after_attention(self, hidden: Tensor) -> Tensor:
@@ -194,8 +187,8 @@ class Decoder(nn.Module):
         else:
             first = caches[0].seen
             positions = torch.arange(first, first + tokens.shape[1], device=tokens.device).expand(tokens.shape)
-            for layer, (block, cache) in enumerate(zip(self.blocks, caches, strict=True)):
-                hidden = block.with_cache(hidden, cache, layer, positions, self.slopes)
+            for block, cache in zip(self.blocks, caches, strict=True):
+                hidden = block.with_cache(hidden, cache, positions)
         out: Tensor = self.norm(hidden)
         return out
 

@@ -162,3 +162,12 @@ def test_what_cannot_be_generated_is_an_error(decoder: Decoder) -> None:
         Sampling(temperature=0)
     with pytest.raises(ConfigError, match="top=0"):
         Sampling(top=0)
+
+
+def test_all_weights_add_up_to_one_for_each_query_where_a_step_computes_them_once(decoder: Decoder) -> None:
+    tokens = tokens_of(2, PROMPT + STEPS)
+    caches = DecoderCaches(decoder, Eviction(HeavyHitters(), Budget(tokens=PROMPT + STEPS)), queries_at_once=6)
+    forced(decoder, tokens, caches, ONE_BY_ONE)
+    for layer in caches.layers:
+        sums = layer.shrinking._sums[:, :, : PROMPT + STEPS].sum(-1)
+        assert torch.allclose(sums, torch.full_like(sums, PROMPT + STEPS), atol=1e-4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -125,6 +125,7 @@ class GivenNoise:
 
     prompt: torch.Tensor
     generated: list[torch.Tensor]
+    by_key_alone = False
 
     def draw(self, layer: int, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         first = int(queries[0, 0])
@@ -187,3 +188,29 @@ def test_generated_tokens_become_key_tokens() -> None:
     trace = keyformer_trace(torch.zeros(5, 5), generated, silent, keep=4, recent=2)
     agree(trace, PUBLISHED["changing_keys"])
     assert [kept[:2] for kept, _ in trace] == [[0, 1], [0, 3], [0, 3], [0, 5], [0, 5]]  # 5 was generated
+
+
+@dataclass
+class CountedNoise:
+    """Fixed noise that remembers for how many keys it was drawn."""
+
+    by_key_alone: bool
+    drawn: list[int] = field(default_factory=list)
+
+    def draw(self, layer: int, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
+        self.drawn.append(keys.shape[-1])
+        return HashedNoise(fresh=not self.by_key_alone).draw(layer, queries, keys)
+
+
+@pytest.mark.parametrize(("by_key_alone", "expected"), [(True, [10, 6, 64]), (False, [10, *[6] * 7])])
+def test_fixed_noise_is_computed_once_a_token_and_fresh_noise_at_every_step(
+    by_key_alone: bool, expected: list[int]
+) -> None:
+    noise = CountedNoise(by_key_alone)
+    layer = ShrinkingLayer(0, Eviction(Keyformer(7, noise=noise), Budget(tokens=5)))
+    for count in (10, *[1] * 7):
+        new = torch.ones(1, 1, count, 2)
+        layer.reserve(1, 1, count, CPU, [0])
+        layer.write(new, new)
+        layer.evict(layer.score(attention_of(new, layer.keys, layer.visible())))
+    assert noise.drawn == expected  # of the prompt, of those that are kept and the next, and of the next 64

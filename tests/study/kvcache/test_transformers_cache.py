@@ -178,7 +178,7 @@ def test_the_memory_is_that_of_the_budget_and_one_slot() -> None:
     rows, layers, kv_heads, slots, width, parts, bytes_each = 2, 2, 2, PROMPT // 2 + 1, 8, 2, 4
     used = cache.bytes_used()
     assert used.keys_and_values == rows * layers * kv_heads * slots * width * parts * bytes_each
-    assert used.bookkeeping == rows * layers * kv_heads * slots * (4 + 4)
+    assert used.bookkeeping == rows * layers * kv_heads * slots * (4 + 4 + 2 * 4)  # place, sum, and noise of 2 heads
     assert cache.layer(0).keys.untyped_storage().nbytes() * 4 == used.keys_and_values  # no larger tensor behind it
 
 

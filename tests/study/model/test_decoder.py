@@ -26,15 +26,17 @@ class Everything:
         self.most = most
         self.kept: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
-    def update(
-        self, layer: int, keys: torch.Tensor, values: torch.Tensor, query: torch.Tensor, positions: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def attention(
+        self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, positions: torch.Tensor
+    ) -> torch.Tensor:
         new = (keys, values, positions[:, None].expand(-1, keys.shape[1], -1))
         joined = new if self.kept is None else tuple(torch.cat(pair, 2) for pair in zip(self.kept, new, strict=True))
         first = 0 if self.most is None else -self.most
         self.kept = tuple(part[:, :, first:] for part in joined)
         self.seen += positions.shape[1]
-        return joined
+        keys, values, places = joined
+        bias = cached_bias(alibi_slopes(SMALL.heads), positions, places)
+        return attend(query, keys, values, bias, SMALL.attention_scale)
 
 
 def slow_logits(model: Decoder, row: torch.Tensor) -> torch.Tensor:
