@@ -10,7 +10,7 @@ from slimpajama.report.drawings.lsh import lsh_curve
 from slimpajama.report.drawings.mixtures import epochs_map, mixture_shares
 from slimpajama.report.drawings.overlap import overlap_maps
 from slimpajama.report.drawings.sources import before_and_after, rates
-from slimpajama.report.drawings.study import loss_maps, training_curves
+from slimpajama.report.drawings.study import study_drawings
 from slimpajama.report.drawings.style import Drawing
 from slimpajama.report.drawings.time import stage_times
 from slimpajama.report.drawings.tokens import divergence_maps, document_lengths, source_tokens
@@ -50,7 +50,7 @@ def drawings_of(report: Report) -> dict[str, Drawing]:
         names = sources_of_mixtures(report.mixtures)
         made += [mixture_shares(report.mixtures.mixtures, names), epochs_map(report.mixtures.mixtures, names)]
     if report.study and report.study.cells:
-        made += [*loss_maps(report.study), *training_curves(report.study)]
+        made += study_drawings(report.study)
     if report.time and report.time.stages:
         made.append(stage_times(report.time.stages))
     return {one.name: one for one in made}

@@ -1,4 +1,4 @@
-"""The files of a finished study: ``results.json`` for the report, Parquet for data frames, ``tables.txt``, SVG.
+"""The files of a finished study: ``results.json`` for the report, Parquet for data frames, ``tables.txt``, drawings.
 
 ``losses.parquet`` has a row for each run and source, ``curves.parquet`` one for each run and point of its curve.
 """
@@ -10,9 +10,10 @@ from pathlib import Path
 
 import msgspec
 
+from slimpajama.report.drawings.study import study_drawings
+from slimpajama.report.drawings.style import look
 from slimpajama.report.figures.study import RESULTS_FILE, StudyFigures
 from slimpajama.storage.atomic import atomic_file
-from slimpajama.study.drawings import curve_drawing, matrix_drawing
 from slimpajama.study.runs import RunResult
 from slimpajama.study.tables import study_text
 
@@ -24,9 +25,9 @@ TABLES_FILE = "tables.txt"
 def write_results(output: Path, figures: StudyFigures, results: Sequence[RunResult]) -> None:
     """Write all files into ``output``; ``results.json`` last."""
     _write_tables(output, results)
-    for model in figures.models:
-        _write(output / f"matrix-{model}.svg", matrix_drawing(figures, model).encode())
-        _write(output / f"curves-{model}.svg", curve_drawing(figures, model).encode())
+    with look():
+        for drawing in study_drawings(figures):
+            _write(output / f"{drawing.name.removeprefix('study-')}.svg", drawing.file.encode())
     _write(output / TABLES_FILE, f"{study_text(figures)}\n".encode())
     _write(output / RESULTS_FILE, msgspec.json.format(msgspec.json.encode(figures)))
 

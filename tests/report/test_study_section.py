@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from slimpajama.errors import InputError
+from slimpajama.report.drawings.study import study_drawings
+from slimpajama.report.drawings.style import look
 from slimpajama.report.figures.study import HeldOutCell, LossCurve, ScopePair, StudyFigures, TrainedPoint
 from slimpajama.report.figures.whole import Report
 from slimpajama.report.leads import study_lead
@@ -91,6 +93,41 @@ def test_the_page_has_the_section_only_where_there_was_a_study() -> None:
     assert 'id="study"' in html
     assert "It is small &amp; young." in html
     assert "<b>two" not in html
-    assert {"study-tiny", "study-curves-tiny"} <= set(page.drawings)
+    assert {"study-losses-tiny", "study-curves-tiny"} <= set(page.drawings)
     assert page.tables["study-losses"].rows[1] == ("one", "tiny", "wiki", 3, 7.5, 3.75, 0.01, False, True, 0.0)
     assert page.tables["study-curves"].rows == (("one", "tiny", 1024, 7.5), ("one", "tiny", 4096, 5.25))
+
+
+def test_a_source_that_a_mixture_has_none_of_has_a_dashed_frame_and_files_say_what_it_means() -> None:
+    with look():
+        losses, curves = study_drawings(FOUND)
+    assert (losses.name, curves.name) == ("study-losses-tiny", "study-curves-tiny")
+    assert losses.file.count("stroke-dasharray") == 1
+    assert "Dashed: the" in losses.file
+    assert ">beyond<" in losses.file
+
+
+def test_several_sizes_are_drawn_beside_each_other_from_small_to_large() -> None:
+    larger = tuple(msgspec.structs.replace(one, model="1.3b", bits=one.bits / 2) for one in FOUND.cells)
+    found = msgspec.structs.replace(
+        FOUND, models=("1.3b", "tiny"), parameters={"1.3b": 1_311_586_288, "tiny": 661_344}, cells=FOUND.cells + larger
+    )
+    page = page_of(Report(title="t", made="m", study=found))
+    assert {"study-losses-1-3b", "study-losses-tiny", "study-curves-tiny", "study-sizes"} == set(page.drawings)
+    sizes = page.drawings["study-sizes"]
+    assert sizes.description == "one: tiny 3.375, 1.3b 1.688; <b>two: tiny 3.130, 1.3b 1.565."
+    assert ">1,311.6 M<" in sizes.file
+    assert all(one.inline in page.html.decode() for one in page.drawings.values())
+
+
+def test_a_drawing_of_more_mixtures_than_it_has_room_for_says_so() -> None:
+    names = tuple(f"m{number}" for number in range(30))
+    cells = tuple(cell(name, "web", 3.0 + at, not at, bool(at), 1.0) for at, name in enumerate(names))
+    points = FOUND.curves[0].points
+    curves = tuple(LossCurve(mixture=name, model="tiny", points=points) for name in names)
+    with look():
+        losses, lines = study_drawings(
+            msgspec.structs.replace(FOUND, mixtures=names, sources=("web",), cells=cells, curves=curves)
+        )
+    assert losses.title.endswith("in bits a byte, of the first 20 of 30 mixtures")
+    assert lines.title == "Training losses of tiny, by mixture, of the first 21 of 30 mixtures"

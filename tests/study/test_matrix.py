@@ -74,7 +74,7 @@ def test_all_files_say_the_same(finished: tuple[Path, StudyFigures]) -> None:
         own = [row for row in rows if (row["mixture"], row["source"]) == (cell.mixture, cell.source)]
         assert cell.bits == pytest.approx(sum(row["bits_per_byte"] for row in own) / 2)
     assert "0.73" in (folder / "tables.txt").read_text()
-    assert {path.name for path in folder.glob("*.svg")} == {"matrix-tiny.svg", "curves-tiny.svg"}
+    assert {path.name for path in folder.glob("*.svg")} == {"losses-tiny.svg", "curves-tiny.svg"}
 
 
 def test_finished_runs_are_not_done_again_and_broken_or_other_ones_are(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,11 +19,13 @@ PALE_INK_FROM = 0.62
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """``value``: from 0 to 1, how deep; ``None`` for an empty cell. ``text``: what stands in it, ``below``: smaller."""
+    """``value``: from 0 to 1, how deep; ``None`` for an empty cell. ``text``: what stands in it, ``below``: smaller.
+    ``framed``: with a dashed frame."""
 
     value: float | None
     text: str = ""
     below: str = ""
+    framed: bool = False
 
 
 def heat_map(
@@ -36,8 +39,10 @@ def heat_map(
     width: int = 62,
     height: int = 34,
     apart: int = 0,
+    note: str = "",
 ) -> Drawing:
-    """The map. ``width``, ``height``: of a cell, in pixels; ``apart``: so many columns at the end stand apart."""
+    """The map. ``width``, ``height``: of a cell, in pixels; ``apart``: so many columns at the end stand apart;
+    ``note``: what stands below."""
     names = [label(column, 16) for column in columns]
     left = 16 + round(6.9 * max(map(len, [label(row, 20) for row in rows]), default=1))
     longest = max(map(len, names), default=1)
@@ -46,7 +51,10 @@ def heat_map(
     gap = 14 if apart else 0
     right = 8 + (round(5.4 * max(4, len(names[-1]))) if slanted and names else 0)
     inside = width * len(columns) + gap, height * len(rows)
-    figure, axes = canvas(left + inside[0] + right, top + inside[1] + 6, left=left, right=right, top=top, bottom=6)
+    wide = left + inside[0] + right
+    notes = textwrap.wrap(note, wide // 6)
+    bottom = 6 + 17 * len(notes)
+    figure, axes = canvas(wide, top + inside[1] + bottom, left=left, right=right, top=top, bottom=bottom)
     axes.set_xlim(0, inside[0])
     axes.set_ylim(inside[1], 0)
     axes.axis("off")
@@ -58,6 +66,8 @@ def heat_map(
             _draw(axes, row[j], x, i * height, width, height)
     for i, row_name in enumerate(rows):
         axes.text(-left, i * height + height / 2, label(row_name, 20), ha="left", va="center")
+    for at, line in enumerate(notes):
+        axes.text(-left, inside[1] + 17 * at + 13, line, ha="left", va="center", color=COLOURS["muted"], fontsize=11)
     return drawn(name, title, description, figure)
 
 
@@ -70,6 +80,9 @@ def _draw(axes: Axes, cell: Cell, x: float, y: float, width: int, height: int) -
         (x + 1, y + 1), width - 2, height - 2, facecolor=COLOURS["heat"], alpha=0.04 + 0.96 * depth, linewidth=0
     )
     axes.add_patch(box)
+    if cell.framed:
+        frame = (x + 2.5, y + 2.5), width - 5, height - 5
+        axes.add_patch(Rectangle(*frame, fill=False, edgecolor=COLOURS["grey"], linewidth=1.5, linestyle=(0, (3, 2))))
     ink = COLOURS["page"] if depth >= PALE_INK_FROM else COLOURS["ink"]
     up = height * 0.12 if cell.below else 0
     axes.text(x + width / 2, y + height / 2 - up, cell.text, ha="center", va="center", color=ink)
