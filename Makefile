@@ -31,7 +31,7 @@ study: $(STUDY_VENV)/installed  ## six mixtures of the sample, three seeds of th
 	$(STUDY_BIN)/slimpajama run sample --output $(STUDY_OUT) --set tokens.vocabulary=2048 --quiet
 	$(STUDY_BIN)/slimpajama study configs/study/sample.yaml --input $(STUDY_OUT) --output $(STUDY_OUT)/study
 
-test: $(VENV)/installed lint types  ## lint, types and all tests but the slow sweeps
+test: $(VENV)/installed lint types  ## lint, types and all tests but sweeps and long whole runs
 	$(BIN)/pytest -n auto -m "not slow"
 
 test-all: $(VENV)/installed lint types  ## lint, types and every test, with more examples of each property

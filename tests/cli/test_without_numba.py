@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 MAIN = "from slimpajama.cli.main import main; main()"
 
 COMMANDS = """\
@@ -25,6 +27,7 @@ def called(folder: Path, arguments: str, environment: dict[str, str]) -> None:
     assert result.returncode == 0, f"{arguments}: {result.stderr}"
 
 
+@pytest.mark.slow
 def test_every_command_works_without_numba_once_its_kernels_are_compiled(tmp_path: Path) -> None:
     (tmp_path / "blocked").mkdir()
     (tmp_path / "blocked" / "numba.py").write_text("raise ImportError('numba was imported')\n")

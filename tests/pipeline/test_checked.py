@@ -201,6 +201,7 @@ def test_a_second_run_checks_nothing_again(
     assert not (tmp_path / "out" / "work" / "check").exists()
 
 
+@pytest.mark.slow
 def test_what_is_compared_with_an_earlier_run_is_compared_with_what_stayed_there(tmp_path: Path) -> None:
     one, two, three = chain(5)
     put(tmp_path / "old", {"c4/a.jsonl": records([one, two])})
@@ -215,6 +216,7 @@ def test_what_is_compared_with_an_earlier_run_is_compared_with_what_stayed_there
         run(tmp_path / "new", tmp_path / "third", against=str(tmp_path / "first"), **settings)
 
 
+@pytest.mark.slow
 def test_a_chain_of_runs_knows_who_stayed_in_all_of_them(tmp_path: Path) -> None:
     one, two, three = chain(5)
     settings = {"bands": 100, "rows": 1, "num_perm": 112}

@@ -92,6 +92,7 @@ def test_the_tokenizer_lies_beside_the_mixture(base: Path, sequences: list[list[
     assert np.array_equal(tokenizer.encode(text).ids, sequences[0])
 
 
+@pytest.mark.slow
 def test_the_holdout_of_mosaicml_streaming_has_an_index_for_each_source_and_split(base: Path) -> None:
     out = base / "indexed"
     assert mix(base, "--output", out).exit_code == 0

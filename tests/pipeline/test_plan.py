@@ -47,6 +47,7 @@ def said(*words: str) -> Any:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_a_corpus_that_is_sampled_whole_is_planned_as_it_runs(tmp_path: Path, config: Path) -> None:
     plan = json.loads(said(str(config), "--json"))
     assert not list((tmp_path / "scratch").iterdir())
@@ -78,6 +79,7 @@ def test_a_corpus_that_is_sampled_whole_is_planned_as_it_runs(tmp_path: Path, co
     assert {stage["stage"] for stage in plan["stages"]} == stages
 
 
+@pytest.mark.slow
 def test_of_a_part_of_the_input_the_whole_can_be_planned(config: Path) -> None:
     words = ("--json", "--set", "mixtures.recipes=[]")
     plan = json.loads(said(str(config), *words))

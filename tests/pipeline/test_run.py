@@ -283,6 +283,7 @@ def test_another_budget_keeps_the_store(config: Path, done: tuple[Path, Result],
     assert orjson.loads((out / "mixtures" / "web" / "manifest.json").read_bytes())["plan"]["sequences"] == 312
 
 
+@pytest.mark.slow
 def test_an_input_is_found_beside_the_config_and_another_by_the_flag(done: tuple[Path, Result], tmp_path: Path) -> None:
     shutil.copytree(done[0] / "sample", tmp_path / "here" / "in")
     settings = {**CONFIG, "input": "in"}

@@ -33,6 +33,7 @@ wait
 """
 
 
+@pytest.mark.slow
 def test_the_script_runs_a_command_across_its_nodes(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     lines = [

@@ -59,6 +59,7 @@ def expected(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         return whole_run(engine, corpus, tmp_path_factory.mktemp("local"))
 
 
+@pytest.mark.slow
 def test_ray_gives_the_bytes_of_one_machine(
     ray_cluster: Any, corpus: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
@@ -67,6 +68,7 @@ def test_ray_gives_the_bytes_of_one_machine(
     assert len(expected) > 30
 
 
+@pytest.mark.slow
 def test_checked_removals_on_ray_have_the_bytes_of_one_machine(ray_cluster: Any, corpus: Path, tmp_path: Path) -> None:
     config = Config(preset="verified", workers=1, memory=2 << 30, piece_bytes=200 << 10)
     with LocalEngine(1) as engine:

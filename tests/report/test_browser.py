@@ -149,6 +149,7 @@ def test_nothing_is_wider_than_a_phone(opened: Opened) -> None:
     assert page.evaluate("window.scrollX") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_violation(opened: Opened, scheme: str) -> None:
     spec = find_spec("axe_core_python")
@@ -169,6 +170,7 @@ def test_axe_finds_no_serious_violation(opened: Opened, scheme: str) -> None:
     opened.said.clear()  # axe itself may talk
 
 
+@pytest.mark.slow
 def test_a_print_has_every_section_and_every_pair(opened: Opened, tmp_path: Path) -> None:
     page = opened.page
     headings = [text.strip() for text in page.locator("h2").all_text_contents()]

@@ -130,6 +130,7 @@ def test_a_report_without_any_section_says_why() -> None:
     assert html.count("as the input is gone") == len(HEADINGS)
 
 
+@pytest.mark.slow
 def test_many_sources_and_mixtures_and_the_longest_texts_fit() -> None:
     report = made_report(sources=300, mixtures=64, pairs=150, hostile=True)
     assert report.evidence is not None

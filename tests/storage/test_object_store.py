@@ -148,6 +148,7 @@ def test_a_deduplication_in_a_bucket_is_that_on_a_disk(
     assert stored(bucket / "out") == expected
 
 
+@pytest.mark.slow
 def test_mixtures_in_a_bucket_are_those_on_a_disk(bucket: Path, on_a_disk: Path) -> None:
     upload(on_a_disk / "in", bucket / "in")
     run(bucket / "in", bucket / "out")
@@ -178,6 +179,7 @@ def stored_all(remote: Path) -> dict[str, bytes]:
     return {str(path).removeprefix(str(remote)).lstrip("/"): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_a_run_in_a_bucket_that_was_cut_off_goes_on(bucket: Path, on_a_disk: Path, expected: dict[str, bytes]) -> None:
     upload(on_a_disk / "in", bucket / "in")
     with pytest.raises(KeyboardInterrupt):
@@ -186,6 +188,7 @@ def test_a_run_in_a_bucket_that_was_cut_off_goes_on(bucket: Path, on_a_disk: Pat
     assert stored(bucket / "out") == expected
 
 
+@pytest.mark.slow
 def test_a_store_that_fails_now_and_then_changes_nothing(
     bucket: Path, server: str, on_a_disk: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
