@@ -93,9 +93,9 @@ class DecoderCaches:
     """The caches of all layers of a decoder, for one generation."""
 
     def __init__(self, decoder: Decoder, eviction: Eviction, queries_at_once: int = QUERIES_AT_ONCE) -> None:
-        scale = decoder.configuration.attention_scale
+        scale, slopes = decoder.configuration.attention_scale, decoder.slopes.float()
         self.layers = [
-            DecoderLayerCache(ShrinkingLayer(layer, eviction), decoder.slopes, scale, queries_at_once)
+            DecoderLayerCache(ShrinkingLayer(layer, eviction), slopes, scale, queries_at_once)
             for layer in range(decoder.configuration.layers)
         ]
 

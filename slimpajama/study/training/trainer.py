@@ -31,7 +31,7 @@ from slimpajama.study.training.token_losses import mean_loss
 from slimpajama.study.training.windows import TrainingWindows, WindowBatch
 from slimpajama.training.sequence_files import SequenceFiles
 
-__all__ = ["LossOfWindows", "TrainedModel", "computing", "forget_checkpoint", "train"]
+__all__ = ["LossOfWindows", "TrainedModel", "computing", "forget_checkpoint", "train", "training_step"]
 
 VERSION = 2
 """Of what the same settings lead to; raised when results change."""
@@ -106,7 +106,7 @@ def train(
         module = nn.parallel.DistributedDataParallel(module)
     began, began_cpu = time.perf_counter(), time.process_time()
     for step in range(first, settings.steps):
-        losses[step] = _step(module, model, optimiser, settings, windows.batch(step), step, device)
+        losses[step] = training_step(module, model, optimiser, settings, windows.batch(step), step, device)
         done = step + 1
         if rank == 0 and done % settings.checkpoint_steps == 0 and done < settings.steps:
             save_checkpoint(folder, made_of, done, model, optimiser, losses)
@@ -127,7 +127,7 @@ def forget_checkpoint(folder: Path) -> None:
     (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
 
 
-def _step(
+def training_step(
     module: nn.Module,
     model: Decoder,
     optimiser: torch.optim.AdamW,

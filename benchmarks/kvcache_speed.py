@@ -1,0 +1,131 @@
+"""How fast a decoder with random weights generates from a cache, and what the cache takes, by the length of the prompt.
+
+Prompts up to ``LONGEST_PROMPT`` are read and timed; for all lengths the cache that is generated from is filled with
+random keys and values. On one thread in seconds of the processor; on a GPU in those of a clock, once all is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from slimpajama.study.kvcache.budget import Budget
+from slimpajama.study.kvcache.decoder_cache import DecoderCaches
+from slimpajama.study.kvcache.eviction import Eviction, MethodName, eviction
+from slimpajama.study.kvcache.results import SpeedPoint
+from slimpajama.study.model.configuration import DecoderConfiguration
+from slimpajama.study.model.decoder import Decoder
+
+LONGEST_PROMPT = 2048
+"""Longer ones are not run, as their attention takes minutes on a CPU; the cache is filled instead."""
+SPEEDS: tuple[tuple[MethodName, float], ...] = (("full", 1.0), ("window", 0.5), ("h2o", 0.5), ("keyformer", 0.5))
+SPEED_SHAPE = DecoderConfiguration(vocabulary=4096, width=256, layers=5, heads=4, feed_forward=688, context=256)
+WARM_UP = 4
+"""Steps that are not timed."""
+
+
+@torch.inference_mode()
+def prompt_seconds(model: Decoder, how: Eviction, context: int, rows: int, clock: Callable[[], float]) -> float:
+    """What reading a prompt of random tokens takes."""
+    random = torch.Generator().manual_seed(0)
+    tokens = torch.randint(0, model.configuration.vocabulary, (rows, context), generator=random)
+    caches = DecoderCaches(model, how)
+    began = clock()
+    model.hidden(tokens.to(model.embedding.weight.device), caches=caches.layers)
+    return clock() - began
+
+
+@torch.inference_mode()
+def filled(model: Decoder, how: Eviction, context: int, rows: int) -> DecoderCaches:
+    """Caches as after a prompt, with random keys and values, of which random ones are kept: no prompt is run."""
+    caches, shape, weight = DecoderCaches(model, how), model.configuration, model.embedding.weight
+    for layer in caches.layers:
+        layer.shrinking.reserve(rows, shape.heads, context, weight.device, [0] * rows)
+        keys = torch.randn(rows, shape.heads, context, shape.head_width, device=weight.device, dtype=weight.dtype)
+        layer.shrinking.write(keys, keys.clone())
+        layer.shrinking.evict(torch.rand(keys.shape[:3], device=weight.device) if how.scorer else None)
+    return caches
+
+
+@torch.inference_mode()
+def speed_point(
+    model: Decoder,
+    method: MethodName,
+    share: float,
+    context: int,
+    rows: int,
+    generated: int,
+    clock: Callable[[], float],
+) -> SpeedPoint:
+    """Greedy generation from caches that are filled, after steps that warm up."""
+    device = model.embedding.weight.device
+    how = eviction(method, Budget(share=share), generated)
+    prompt = prompt_seconds(model, how, context, rows, clock) if context <= LONGEST_PROMPT else None
+    caches = filled(model, how, context, rows)
+    token = torch.zeros(rows, 1, dtype=torch.long, device=device)
+    began = clock()
+    for step in range(generated + WARM_UP):
+        if step == WARM_UP:
+            began = clock()
+        token = model(token, caches=caches.layers).argmax(-1)
+    seconds = clock() - began
+    used = caches.bytes_used()
+    return SpeedPoint(
+        device.type,
+        method,
+        share,
+        context,
+        rows,
+        rows * generated / seconds,
+        prompt,
+        used.keys_and_values + used.bookkeeping,
+    )
+
+
+def gpu_clock() -> float:
+    """Seconds, once all that was asked of the GPU is done."""
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def speed_model(shape: DecoderConfiguration, device: torch.device) -> Decoder:
+    """A decoder of random weights, in single precision on a CPU and bfloat16 on a GPU."""
+    with device:  # drawing them on a CPU takes a minute for a billion
+        model = Decoder(shape)
+    torch.nn.init.normal_(model.embedding.weight, std=shape.embedding_deviation)
+    model.to(torch.float32 if device.type == "cpu" else torch.bfloat16).eval()
+    return model
+
+
+def speed_points(
+    shape: DecoderConfiguration,
+    contexts: Sequence[int],
+    rows: int,
+    device: torch.device,
+    stop: Callable[[], bool],
+    generated: int = 32,
+) -> tuple[list[SpeedPoint], list[str]]:
+    """Full attention and the methods at half of the prompt, context by context, until ``stop`` says so.
+
+    The second is what was left out and why: a cache for which there is not enough memory, or time.
+    """
+    model = speed_model(shape, device)
+    clock = gpu_clock if device.type == "cuda" else time.process_time
+    points: list[SpeedPoint] = []
+    left_out: list[str] = []
+    for context in contexts:
+        for method, share in SPEEDS:
+            if stop():
+                left_out.append(f"{method} after {context:,} tokens and what follows: no time left")
+                return points, left_out
+            try:
+                points.append(speed_point(model, method, share, context, rows, generated, clock))
+            except RuntimeError as fault:
+                if not isinstance(fault, torch.OutOfMemoryError) and "can't allocate memory" not in str(fault):
+                    raise
+                left_out.append(f"{method} after {context:,} tokens: not enough memory for {rows} rows")
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+    return points, left_out
