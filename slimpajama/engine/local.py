@@ -17,8 +17,8 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Sequence
-from multiprocessing import forkserver
+from collections.abc import Callable, Generator, Iterator, Sequence
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, cast
 
@@ -47,7 +47,19 @@ def start_server(preload: Sequence[str]) -> None:
     prepare_socket_folder()
     first = ["slimpajama.engine.worker_server"] if is_all_ours() else []
     forkserver.set_forkserver_preload([*first, *preload])
-    forkserver.ensure_running()
+    resource_tracker.ensure_running()  # it lets interrupts through when it starts
+    with _interrupts_held():
+        forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C from whatever is started within the block: while it imports, it would print a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Worker:

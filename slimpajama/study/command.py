@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from slimpajama.config.study import StudyConfig
 from slimpajama.errors import ConfigError
 from slimpajama.report.figures.study import RESULTS_FILE, StudyFigures
-from slimpajama.study.matrix import plan_study, run_study
+from slimpajama.storage.atomic import remove_stale_temporaries
+from slimpajama.storage.lock import locked
+from slimpajama.storage.paths import is_remote
+from slimpajama.study.matrix import StudyPlan, plan_study, run_study
 from slimpajama.study.results import TABLES_FILE, write_results
 from slimpajama.study.runs import RunResult
 from slimpajama.study.summary import study_figures
 from slimpajama.study.swarm import METRICS_FILE, swarm_names, write_swarm
 from slimpajama.study.tables import study_text
+from slimpajama.study.training.processes import joined, place
 
 __all__ = ["FinishedStudy", "do_study"]
 
@@ -43,9 +44,11 @@ def do_study(
         if config.mixtures:
             raise ConfigError("--ratios names the mixtures, and so does the setting mixtures; give one of them")
         config = config.model_copy(update={"mixtures": swarm_names(ratios)})
-    with _processes():
+    if is_remote(output):
+        raise ConfigError(f"a study cannot write to {output}; give a folder on a disk, and copy it when it is done")
+    with joined():
         plan = plan_study(config)
-        first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+        first = place()[0] == 0
 
         def done(result: RunResult, count: int) -> None:
             if first:
@@ -54,32 +57,21 @@ def do_study(
                     f"{result.curve[-1].loss:.3f}, {result.tokens_per_second:,.0f} tokens/s"
                 )
 
-        results = run_study(config, plan, output, done)
-    if not first:
-        return None
+        with locked(output) if first else contextlib.nullcontext():  # the first process alone writes
+            if first:
+                remove_stale_temporaries([output])
+            results = run_study(config, plan, output, done)
+            return _written(plan, results, output, swarm=ratios is not None) if first else None
+
+
+def _written(plan: StudyPlan, results: tuple[RunResult, ...], output: Path, *, swarm: bool) -> FinishedStudy:
     figures = study_figures(plan, results)
     write_results(output, figures, results)
     places = [
         f"tables: {output / TABLES_FILE}",
         f"figures: {output / RESULTS_FILE}, {output}/*.svg, {output}/*.parquet",
     ]
-    if ratios is not None:
+    if swarm:
         write_swarm(output, plan, figures)
         places.append(f"swarm: {output / METRICS_FILE}")
     return FinishedStudy(figures, study_text(figures), "\n".join(places))
-
-
-@contextlib.contextmanager
-def _processes() -> Iterator[None]:
-    """Join the other processes, where ``torchrun`` started this one."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        yield
-        return
-    cuda = torch.cuda.is_available()
-    if cuda:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    torch.distributed.init_process_group("nccl" if cuda else "gloo")
-    try:
-        yield
-    finally:
-        torch.distributed.destroy_process_group()

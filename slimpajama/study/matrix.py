@@ -1,31 +1,31 @@
 """A whole study: every size on every mixture with every seed, then what was found.
 
 All that can be wrong is looked at before the first run: names, sizes, tokens, files. On a CPU, runs are shared out to
-processes of one thread each, as small models gain nothing from more; on a GPU they follow one another; under
+worker processes of one thread each, as small models gain nothing from more; on a GPU they follow one another; under
 ``torchrun`` all processes train each run together. Finished runs are kept, so a study can be interrupted, and
-mixtures, sizes or seeds added to it.
+mixtures, sizes or seeds added to it. A worker that is killed has its run tried once more, from its checkpoint.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from slimpajama.config.study import StudyConfig
+from slimpajama.engine import Death, Trial
+from slimpajama.engine.local import LocalEngine
 from slimpajama.errors import ConfigError, InputNotFound, WorkerDied
 from slimpajama.mixture.layout import HOLDOUT_FOLDER
 from slimpajama.mixture.manifest import MixtureManifest, read_holdout_manifest, read_mixture_manifest
 from slimpajama.study.evaluation.held_out import read_held_out
 from slimpajama.study.evaluation.question_sets import questions_fingerprint, read_question_sets
 from slimpajama.study.model.presets import preset_configuration
-from slimpajama.study.runs import RunResult, RunSpec, run_once
+from slimpajama.study.runs import RunResult, RunSpec, finished_result, run_once
+from slimpajama.study.training.processes import launched, place
 from slimpajama.study.training.settings import TrainingSettings
 from slimpajama.study.training.windows import TrainingWindows
 from slimpajama.training.sequence_files import SequenceFiles
@@ -99,7 +99,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
                     )
                 )
     for name in names:
-        TrainingWindows(root / name, _settings(config, config.seeds[0]))
+        TrainingWindows(root / name, _settings(config, config.seeds[0]), *place())
     return StudyPlan(tuple(specs), tuple(_studied(name, manifests[name]) for name in names))
 
 
@@ -111,64 +111,56 @@ def run_study(
 ) -> tuple[RunResult, ...]:
     """Do all runs of ``plan`` in ``output``; ``told`` hears of each one that is done, and how many are.
 
-    Raises :class:`~slimpajama.WorkerDied` where a process was killed; the next call goes on.
+    Raises :class:`~slimpajama.WorkerDied` where a process was killed twice; the next call goes on.
     """
-    folder = output / RUNS_FOLDER
-    here = plan.specs[0].device != "cpu" or _launched()
-    processes = min(len(plan.specs), config.processes or len(os.sched_getaffinity(0)))
+    runs = [_PlannedRun(spec, output / RUNS_FOLDER / spec.name) for spec in plan.specs]
     results: dict[str, RunResult] = {}
 
-    def finish(spec: RunSpec, result: RunResult) -> None:
-        results[spec.name] = result
+    def finish(run: _PlannedRun, result: RunResult) -> None:
+        results[run.spec.name] = result
         if told is not None:
             told(result, len(results))
 
-    if here or processes == 1:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            for spec in plan.specs:
-                finish(spec, run_once(spec, folder / spec.name))
-        finally:
-            torch.set_num_threads(threads)
-    else:
-        _shared_out(plan.specs, folder, processes, finish)
-    return tuple(results[spec.name] for spec in plan.specs)
-
-
-def _shared_out(
-    specs: Sequence[RunSpec], folder: Path, processes: int, finish: Callable[[RunSpec, RunResult], None]
-) -> None:
-    context = multiprocessing.get_context("spawn")
+    left = []
+    for run in runs:
+        earlier = finished_result(run.spec, run.folder)
+        if earlier is None:
+            left.append(run)
+        else:
+            finish(run, earlier)
+    here = plan.specs[0].device != "cpu" or launched()
+    processes = 1 if here else min(max(1, len(left)), config.processes or len(os.sched_getaffinity(0)))
+    threads = torch.get_num_threads()
     try:
-        with ProcessPoolExecutor(processes, context, initializer=_one_thread) as pool:
-            running: dict[Future[RunResult], RunSpec] = {
-                pool.submit(run_once, spec, folder / spec.name): spec for spec in specs
-            }
-            try:
-                while running:
-                    done, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        finish(running.pop(future), future.result())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                for process in multiprocessing.active_children():  # checkpoints are there to go on from
-                    process.terminate()
-                raise
-    except BrokenProcessPool as fault:
-        raise WorkerDied(
-            "a process that trained a model was killed, likely for lack of memory; give fewer --processes and run the "
-            "same command again: finished runs are kept"
-        ) from fault
+        with LocalEngine(processes) as engine:
+            for index, result in engine.map(_done, left, retry=_once_more):
+                finish(left[index], result)
+    finally:
+        torch.set_num_threads(threads)
+    return tuple(results[run.spec.name] for run in runs)
 
 
-def _one_thread() -> None:
+@dataclass(frozen=True, slots=True)
+class _PlannedRun:
+    spec: RunSpec
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"the run {self.spec.name}"
+
+
+def _done(run: _PlannedRun) -> RunResult:
     torch.set_num_threads(1)
+    return run_once(run.spec, run.folder)
 
 
-def _launched() -> bool:
-    """Whether ``torchrun`` started this process and others."""
-    return bool(torch.distributed.is_available() and torch.distributed.is_initialized())
+def _once_more(run: _PlannedRun, death: Death) -> Trial[_PlannedRun]:
+    if death.may_repeat:
+        return Trial(run)
+    raise WorkerDied(
+        f"a process that trained {run} {death.fate}, {death.tries} times, likely for lack of memory; give fewer "
+        "--processes and run the same command again: finished runs are kept, and this one goes on from its checkpoint"
+    )
 
 
 def _mixtures_folder(config: StudyConfig) -> Path:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from slimpajama.storage.atomic import atomic_file, fingerprint
@@ -22,6 +21,7 @@ from slimpajama.study.evaluation.multiple_choice import ChoiceScores, score_ques
 from slimpajama.study.evaluation.question_sets import read_question_sets
 from slimpajama.study.model.files import save_decoder
 from slimpajama.study.model.presets import preset_configuration
+from slimpajama.study.training.processes import place
 from slimpajama.study.training.settings import TrainingSettings
 from slimpajama.study.training.trainer import forget_checkpoint, train
 
@@ -62,8 +62,8 @@ class RunSpec:
     def fingerprint(self) -> str:
         """Changes with whatever changes the result; not with where files lie."""
         values = asdict(self)
-        for place in ("mixture_folder", "holdout_folder", "tokenizer"):
-            del values[place]
+        for location in ("mixture_folder", "holdout_folder", "tokenizer"):
+            del values[location]
         values["choices"] = values.pop("asked")
         for free in ("checkpoint_steps",):
             del values["settings"][free]
@@ -80,8 +80,8 @@ class LossPoint:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run found. ``tokens_per_second``: trained on, a second of the steps; ``tokens_per_cpu_second``: and of
-    processor time of this process, evaluation left out."""
+    """What a run found. ``tokens_per_second``: trained on by all processes, a second of the steps;
+    ``tokens_per_cpu_second``: by this process, of its processor time; evaluation left out."""
 
     fingerprint: str
     mixture: str
@@ -128,6 +128,7 @@ def run_once(spec: RunSpec, folder: Path) -> RunResult:
     )
     asked = read_question_sets(spec.choices)
     configuration = preset_configuration(spec.model, spec.vocabulary, spec.settings.window)
+    rank, ranks = place()
     trained = train(configuration, spec.settings, Path(spec.mixture_folder), folder, spec.device)
     result = RunResult(
         fingerprint=spec.fingerprint,
@@ -143,10 +144,10 @@ def run_once(spec: RunSpec, folder: Path) -> RunResult:
             for one in asked
             for scores in score_questions(trained.model, one.questions, Path(spec.tokenizer), spec.device, one.name)
         ),
-        tokens_per_second=trained.timed_tokens / max(trained.seconds, 1e-9),
+        tokens_per_second=ranks * trained.timed_tokens / max(trained.seconds, 1e-9),
         tokens_per_cpu_second=trained.timed_tokens / max(trained.cpu_seconds, 1e-9),
     )
-    if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
+    if rank == 0:
         save_decoder(trained.model, folder)
         with atomic_file(folder / "result.json") as file:
             file.write(msgspec.json.format(msgspec.json.encode(result)))

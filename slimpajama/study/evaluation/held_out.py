@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import InputError
 from slimpajama.mixture.manifest import HoldoutManifest, read_holdout_manifest
 from slimpajama.study.evaluation.token_bytes import token_bytes
@@ -127,5 +128,6 @@ def held_out_losses(
                 losses = token_losses(hidden, weight, labels, model.configuration.output_scale)
                 nats += float(losses.double().sum())
                 tokens += int((labels >= 0).sum())
+                beat()
             found.append(HeldOutLoss(text.source, tokens, text.bytes, nats))
     return tuple(found)

@@ -21,11 +21,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from slimpajama.engine.heartbeat import beat
 from slimpajama.storage.atomic import fingerprint
 from slimpajama.study.model.configuration import DecoderConfiguration
 from slimpajama.study.model.decoder import Decoder
 from slimpajama.study.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 from slimpajama.study.training.optimiser import made_optimiser, set_step
+from slimpajama.study.training.processes import launched, place
 from slimpajama.study.training.settings import TrainingSettings
 from slimpajama.study.training.token_losses import mean_loss
 from slimpajama.study.training.windows import TrainingWindows, WindowBatch
@@ -93,7 +95,7 @@ def train(
     :class:`~slimpajama.ConfigError` where the mixture does not fit ``settings``.
     """
     device = torch.device(device)
-    rank, ranks = _place()
+    rank, ranks = place()
     windows = TrainingWindows(mixture, settings, rank, ranks)
     model = Decoder(configuration, settings.seed).to(device)
     optimiser = made_optimiser(model)
@@ -108,6 +110,7 @@ def train(
     for step in range(first, settings.steps):
         losses[step] = training_step(module, model, optimiser, settings, windows.batch(step), step, device)
         done = step + 1
+        beat()
         if rank == 0 and done % settings.checkpoint_steps == 0 and done < settings.steps:
             save_checkpoint(folder, made_of, done, model, optimiser, losses)
         if after_step is not None:
@@ -146,14 +149,7 @@ def training_step(
     nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
     optimiser.step()
     loss = loss.detach()
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if launched():
         torch.distributed.all_reduce(loss)
         loss /= torch.distributed.get_world_size()
     return loss
-
-
-def _place() -> tuple[int, int]:
-    """The rank of this process, and how many there are."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
