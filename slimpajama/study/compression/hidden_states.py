@@ -11,11 +11,13 @@ names in its own way, where all of them give ``output_hidden_states``.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from slimpajama.errors import ConfigError, InputError
@@ -28,6 +30,9 @@ __all__ = ["StatesModel", "TransformersStates", "open_model"]
 TOKENIZER_FILE = "tokenizer.json"
 UNUSED_WEIGHTS = ("pooler.",)
 """Weights that no hidden state depends on, and that saved models often lack."""
+
+_BROKEN_FILES = (SafetensorError, pickle.UnpicklingError, EOFError)
+"""What readers of weights raise for files that are cut off or of another kind."""
 
 
 class StatesModel(Protocol):
@@ -102,10 +107,10 @@ def open_model(folder: Path, device: torch.device, dtype: torch.dtype, tokenizer
     if (folder / CONFIGURATION_FILE).exists():
         return DecoderStates(load_decoder(folder), device, dtype, chosen)
     if not (folder / "config.json").is_file():
-        state = "holds no model" if folder.is_dir() else "is no folder"
+        state = "holds no model" if folder.is_dir() else "is no folder" if folder.exists() else "does not exist"
         raise InputError(
-            f"{folder} {state}; give a folder of slimpajama study or one that save_pretrained of Transformers wrote "
-            "(models are not fetched)"
+            f"{folder} {state}; give a folder below runs/ of a study, or one that save_pretrained of Transformers "
+            "wrote (models are not fetched)"
         )
     return _transformers_model(folder, device, dtype, chosen)
 
@@ -126,8 +131,8 @@ def _transformers_model(
         if configuration.is_encoder_decoder:
             raise ConfigError(f"{folder} holds a model of an encoder and a decoder; give one of a single stack")
         model, loaded = transformers.AutoModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as fault:
-        reason = " ".join(str(fault).split())[:300]
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, *_BROKEN_FILES) as fault:
+        reason = " ".join(str(fault).split())[:300].rstrip(".")
         raise InputError(f"Transformers cannot open the model in {folder}: {reason}; save it again there") from fault
     missing = sorted(name for name in loaded["missing_keys"] if not name.startswith(UNUSED_WEIGHTS))
     if missing:

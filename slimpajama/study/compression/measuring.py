@@ -160,7 +160,7 @@ def _ids(data: MeasuredData, model: StatesModel, most: int) -> list[list[int]]:
     kept = [ids for ids in found if len(ids) >= 2]
     if len(kept) < len(found):
         logging.getLogger("slimpajama").warning(
-            "%s: %d text(s) of fewer than two tokens are left out", data.source, len(found) - len(kept)
+            "%s: %s of fewer than two tokens left out", data.source, _texts(len(found) - len(kept))
         )
     if not kept:
         raise InputError(f"no text of {data.source} has two tokens; give longer ones")
@@ -217,9 +217,13 @@ def _tell_left_out(found: dict[str, dict[int, _Sums]]) -> None:
         for layer, sums in layers.items():
             if sums.left_out:
                 logging.getLogger("slimpajama").warning(
-                    "%s, layer %d: %d text(s) are left out, as a token has the mean state of its text",
-                    *(source, layer, sums.left_out),
+                    "%s, layer %d: %s left out, in which a token has the mean state of its text",
+                    *(source, layer, _texts(sums.left_out)),
                 )
+
+
+def _texts(count: int) -> str:
+    return f"{count:,} text{'' if count == 1 else 's'}"
 
 
 def _row(source: str, layer: int, sums: _Sums, untrained: _Sums | None) -> LayerMeasures:

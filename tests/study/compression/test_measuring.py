@@ -127,8 +127,8 @@ def test_texts_without_a_measure_are_left_out_and_told(
     path = lines(tmp_path / "odd.jsonl", "\t\t\t\t", "", "the quick fox", "x")
     with caplog.at_level(logging.WARNING, "slimpajama"):
         rows = measure_model(MeasureRequest(tmp_path / "model", (str(path),), texts=9, layers=(0, 2))).rows
-    assert "odd: 2 text(s) of fewer than two tokens are left out" in caplog.text
-    assert "odd, layer 0: 1 text(s) are left out, as a token has the mean state of its text" in caplog.text
+    assert "odd: 2 texts of fewer than two tokens left out" in caplog.text
+    assert "odd, layer 0: 1 text left out, in which a token has the mean state of its text" in caplog.text
     assert rows[0].texts == 1, "rotary positions do not show in the embeddings of four equal tokens"
 
 
@@ -146,7 +146,7 @@ def opened(folder: Path) -> StatesModel:
 
 def test_what_is_no_whole_model_is_refused(tmp_path: Path, data: Path) -> None:
     with pytest.raises(
-        InputError, match=r"absent is no folder; give a folder of slimpajama study or one that save_pre"
+        InputError, match=r"absent does not exist; give a folder below runs/ of a study, or one that save_pre"
     ):
         opened(tmp_path / "absent")
     with pytest.raises(InputError, match="holds no model"):
@@ -162,6 +162,15 @@ def test_what_is_no_whole_model_is_refused(tmp_path: Path, data: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"lacks 1 weight\(s\) of its model, layers.1.mlp.up_proj.weight for one"):
         opened(folder)
+    for content in (b"", b"no tensors", (folder / "model.safetensors").read_bytes()[:1000]):
+        (folder / "model.safetensors").write_bytes(content)
+        with pytest.raises(InputError, match=r"Transformers cannot open the model in .*; save it again there"):
+            opened(folder)
+    (folder / "model.safetensors").unlink()
+    for content in (b"", b"no tensors", b"\x80\x02"):
+        (folder / "pytorch_model.bin").write_bytes(content)
+        with pytest.raises(InputError, match=r"Transformers cannot open the model in .*; save it again there"):
+            opened(folder)
 
 
 def test_a_tokenizer_of_more_tokens_than_the_model_has_is_refused(tmp_path: Path, data: Path) -> None:
