@@ -42,15 +42,15 @@ class HarnessModel(LM):
         """The log-likelihood of each continuation after its context, and whether it is what greedy decoding gives."""
         found = []
         for context, continuation in (request.args for request in requests):
-            ids = self._ids(context) or [self._end]
-            nats, greedy = continuation_loss(self._model, ids, self._ids(continuation), self._where)
+            ids = self.tokens(context) or [self._end]
+            nats, greedy = continuation_loss(self._model, ids, self.tokens(continuation), self._where)
             found.append((-nats, greedy))
         return found
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         """The log-likelihood of each whole text, after an end of text; ALiBi sets no limit to its length."""
         return [
-            -continuation_loss(self._model, [self._end], self._ids(request.args[0]), self._where)[0]
+            -continuation_loss(self._model, [self._end], self.tokens(request.args[0]), self._where)[0]
             for request in requests
         ]
 
@@ -61,7 +61,7 @@ class HarnessModel(LM):
     def _continued(self, context: str, options: dict[str, Any]) -> str:
         stops = options.get("until") or []
         stops = [stops] if isinstance(stops, str) else stops
-        ids = self._ids(context) or [self._end]
+        ids = self.tokens(context) or [self._end]
         begin = len(ids)
         with torch.no_grad():
             for _ in range(int(options.get("max_gen_toks", 256))):
@@ -73,6 +73,7 @@ class HarnessModel(LM):
         text = self._tokenizer.decode(ids[begin:])
         return min((text.partition(stop)[0] for stop in stops), key=len, default=text)
 
-    def _ids(self, text: str) -> list[int]:
+    def tokens(self, text: str) -> list[int]:
+        """The tokens of ``text``, as the model is given them."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import transformers
+from packaging.version import Version
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -51,18 +53,22 @@ def llama() -> PreTrainedModel:
     return LlamaForCausalLM(config)
 
 
-FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
+ALL_FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
     "gptj": gptj,
     "gpt2": gpt2,
     "neox": neox,
     "mpt": mpt,
     "llama": llama,
 }
+SERVED_SINCE = {"gptj": "4.48", "llama": "4.48", "neox": "4.49", "gpt2": "4.52", "mpt": "4.54"}
+"""Versions of transformers, as docs/kvcache.md names them."""
+FAMILIES = [name for name in ALL_FAMILIES if Version(transformers.__version__) >= Version(SERVED_SINCE[name])]
+"""Those that the installed version can serve."""
 
 
 def small_model(family: str) -> PreTrainedModel:
     torch.manual_seed(5)
-    model = FAMILIES[family]().eval()
+    model = ALL_FAMILIES[family]().eval()
     with torch.no_grad():
         for weight in model.parameters():
             if weight.dim() == 2:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from slimpajama.study.kvcache.eviction import METHODS, Eviction, MethodName, evi
 from slimpajama.study.kvcache.keyformer import Keyformer
 from slimpajama.study.kvcache.noise import HashedNoise
 from slimpajama.study.kvcache.transformers_cache import ShrinkingCache, attached, cache_argument
-from tests.study.kvcache.families import FAMILIES, random_tokens, small_model
+from tests.study.kvcache.families import ALL_FAMILIES, FAMILIES, SERVED_SINCE, random_tokens, small_model
 
 PROMPT, STEPS = 16, 8
 Kept = list[list[list[list[int]]]]
@@ -182,6 +185,7 @@ def test_the_memory_is_that_of_the_budget_and_one_slot() -> None:
     assert cache.layer(0).keys.untyped_storage().nbytes() * 4 == used.keys_and_values  # no larger tensor behind it
 
 
+@pytest.mark.skipif("mpt" not in FAMILIES, reason="this version of transformers gives MPT no cache object")
 def test_the_model_is_as_it_was_after_the_cache_is_detached() -> None:
     model, tokens = small_model("mpt"), random_tokens(1, PROMPT)
     before = (model.config._attn_implementation, model.config.use_cache, model.generation_config.use_cache)
@@ -194,13 +198,13 @@ def test_the_model_is_as_it_was_after_the_cache_is_detached() -> None:
 
 
 def test_a_call_with_another_cache_is_left_alone() -> None:
-    model, tokens = small_model("gpt2"), random_tokens(1, PROMPT)
+    model, tokens = small_model("llama"), random_tokens(1, PROMPT)
     cache = ShrinkingCache(eviction("h2o", Budget(share=0.5), STEPS))
     with torch.no_grad(), attached(model, cache):
         inside = model(tokens, use_cache=False).logits
     assert cache.tokens == 0
     with torch.no_grad():
-        assert torch.allclose(model(tokens).logits, inside, atol=1e-6)
+        assert torch.allclose(model(tokens).logits, inside, atol=1e-5)
 
 
 def test_what_cannot_be_done_is_an_error() -> None:
@@ -217,3 +221,20 @@ def test_what_cannot_be_done_is_an_error() -> None:
     bloom = BloomForCausalLM(BloomConfig(vocab_size=9, hidden_size=8, n_layer=1, n_head=2))
     with pytest.raises(ConfigError, match="BloomForCausalLM has no attention"), attached(bloom, cache):
         pass
+
+
+@pytest.mark.parametrize("family", ALL_FAMILIES)
+def test_a_family_that_this_version_cannot_serve_is_refused_and_the_others_are_not(family: str) -> None:
+    cache = ShrinkingCache(eviction("h2o", Budget(share=0.5), STEPS))
+    refused = pytest.raises(
+        ConfigError, match=r"takes no cache object; install a newer|has no attention that can shrink"
+    )
+    with nullcontext() if family in FAMILIES else refused, attached(small_model(family), cache):
+        pass
+
+
+def test_the_docs_name_the_versions() -> None:
+    text = " ".join((Path(__file__).parents[3] / "docs" / "kvcache.md").read_text().split())
+    names = {"gptj": "GPT-J", "llama": "Llama", "neox": "GPT-NeoX", "gpt2": "GPT-2", "mpt": "MPT"}
+    told = dict(re.findall(r"([A-Z][\w-]+) from ([0-9.]+[0-9])", text))
+    assert {names[family]: version for family, version in SERVED_SINCE.items()} == told
