@@ -59,7 +59,8 @@ def test_ways_to_the_entropy_agree_where_there_are_fewer_tokens_than_dimensions(
 
 def test_what_takes_too_long_is_left_out_with_a_lower_bound() -> None:
     found = measured(torch.device("cpu"), {16: 1, 64: 1, 256: 1}, 8, limit=1e-9)
-    for method in METHODS:
+    assert all(one.turns for one in found.times if one.method == "MNN")
+    for method in METHODS[1:]:
         first, *later = [one for one in found.times if one.method == method.name]
         assert first.turns
         assert [one.turns for one in later] == [0, 0]
