@@ -17,7 +17,7 @@ from slimpajama.study.matrix import StudyPlan, plan_study, run_study
 from slimpajama.study.results import TABLES_FILE, write_results
 from slimpajama.study.runs import RunResult
 from slimpajama.study.summary import study_figures
-from slimpajama.study.swarm import METRICS_FILE, swarm_names, write_swarm
+from slimpajama.study.swarm import METRICS_FILE, check_swarm, swarm_names, write_swarm
 from slimpajama.study.tables import study_text
 from slimpajama.study.training.processes import joined, place
 
@@ -48,6 +48,8 @@ def do_study(
         raise ConfigError(f"a study cannot write to {output}; give a folder on a disk, and copy it when it is done")
     with joined():
         plan = plan_study(config)
+        if ratios is not None:
+            check_swarm(ratios, plan)
         first = place()[0] == 0
 
         def done(result: RunResult, count: int) -> None:

@@ -9,25 +9,55 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slimpajama.config.ratios import recipes_of_ratios
+from slimpajama.config.recipe import Recipe
+from slimpajama.errors import ConfigError
 from slimpajama.mixture.manifest import read_mixture_manifest
 from slimpajama.mixture.ratios import RATIOS_FILE, ratios_table
 from slimpajama.report.figures.study import StudyFigures
 from slimpajama.storage.atomic import atomic_file
 from slimpajama.study.matrix import StudyPlan
 
-__all__ = ["METRICS_FILE", "swarm_names", "write_swarm"]
+__all__ = ["METRICS_FILE", "check_swarm", "swarm_names", "write_swarm"]
 
 METRICS_FILE = "metrics.csv"
+
+TOLERANCE = 0.002
+"""Of a share; tables are rounded."""
 
 
 def swarm_names(ratios: Path) -> tuple[str, ...]:
     """The mixtures that the rows of ``ratios`` describe; ``slimpajama mix --ratios`` builds them under these names."""
-    recipes = recipes_of_ratios(ratios, {"tokens": "1M", "sequence_length": 2048})
-    return tuple(recipe.name for recipe in recipes)
+    return tuple(recipe.name for recipe in _recipes(ratios))
+
+
+def check_swarm(ratios: Path, plan: StudyPlan) -> None:
+    """Raise :class:`~slimpajama.ConfigError` where a mixture was built of other weights than its row has."""
+    folders = {spec.mixture: Path(spec.mixture_folder) for spec in plan.specs}
+    for recipe in _recipes(ratios):
+        built = _shares(read_mixture_manifest(folders[recipe.name]).recipe.get("weights"))
+        asked = _shares(recipe.weights)
+        differ = [name for name in sorted({*built, *asked}) if abs(built.get(name, 0) - asked.get(name, 0)) > TOLERANCE]
+        if differ:
+            name = differ[0]
+            raise ConfigError(
+                f"{ratios} gives {asked.get(name, 0):.4g} of {name!r} to {recipe.name}, and the mixture in "
+                f"{folders[recipe.name]} was built with {built.get(name, 0):.4g}; build it anew with slimpajama mix "
+                "--ratios, or give the table that it was built from"
+            )
+
+
+def _recipes(ratios: Path) -> list[Recipe]:
+    return recipes_of_ratios(ratios, {"tokens": "1M", "sequence_length": 2048})
+
+
+def _shares(weights: object) -> dict[str, float]:
+    """The weights of a recipe, summing to 1; none for those that have none."""
+    found = {str(name): float(weight) for name, weight in weights.items()} if isinstance(weights, Mapping) else {}
+    return {name: weight / sum(found.values()) for name, weight in found.items()}
 
 
 def write_swarm(output: Path, plan: StudyPlan, figures: StudyFigures) -> None:

@@ -121,6 +121,36 @@ def test_a_swarm_is_written_as_regressions_read_it(output: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("r,both,0,-0.5,1.5", "at least 0"),
+        ("r,both,0,0.5,0.4", "sum to 0.9"),
+        ("r,both,0,0,0", "sum to 0"),
+        ("r,both,0,0.5,0.5\nr,both,1,0.5,0.5", "is that of row 1, too"),
+        ("r,../both,0,0.5,0.5", "begin with a letter or digit"),
+        ("r,other,0,0.5,0.5", "other/manifest.json is missing"),
+        ("r,both,0,0.8,0.2", "gives 0.8 of 'letters' to both, and the mixture in .* was built with 0.5"),
+        ("", "no mixture"),
+    ],
+)
+def test_a_table_that_is_wrong_or_not_that_of_the_mixtures_is_refused(
+    output: Path, tmp_path: Path, rows: str, message: str
+) -> None:
+    ratios = tmp_path / "swarm.csv"
+    ratios.write_text(f"run,name,index,letters,numbers\n{rows}\n")
+    with pytest.raises((ConfigError, InputError), match=message):
+        do_study(config(output, tmp_path, seeds=[1]), tmp_path / "out", ratios=ratios, told=lambda line: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_source_that_the_mixtures_lack_is_refused(output: Path, tmp_path: Path) -> None:
+    ratios = tmp_path / "swarm.csv"
+    ratios.write_text("run,name,index,letters,pile\nr,letters,0,0.5,0.5\n")
+    with pytest.raises(ConfigError, match=r"gives 0\.5 of 'letters' to letters"):
+        do_study(config(output, tmp_path, seeds=[1]), tmp_path / "out", ratios=ratios, told=lambda line: None)
+
+
+@pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"models": ["7b"]}, "no model size '7b'"),

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import torch
 
+from slimpajama.engine.heartbeat import beat
 from slimpajama.errors import InputError
 from slimpajama.study.model.decoder import Decoder
 from slimpajama.study.training.token_losses import token_losses
@@ -125,6 +126,7 @@ def score_questions(
             1 / len(one.choices),
         )
         groups.setdefault(one.group, []).append(right)
+        beat()
     return tuple(
         ChoiceScores(
             task=task,
