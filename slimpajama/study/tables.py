@@ -33,10 +33,14 @@ def study_text(figures: StudyFigures) -> str:
     parts = []
     for model in figures.models:
         size = f"{figures.parameters[model]:,} parameters"
+        seeds = "1 seed" if len(figures.seeds) == 1 else f"{len(figures.seeds)} seeds"
+        marks = "* least of its column"
+        if model in figures.spreads:
+            marks += "; = not more than twice the spread above it; spread: standard deviation between seeds"
         parts.append(
-            f"{model} ({size}), {figures.tokens:,} tokens, {len(figures.seeds)} seeds, {figures.split}: bits a byte\n"
+            f"{model} ({size}), {figures.tokens:,} tokens, {seeds}, {figures.split}: bits a byte\n"
             f"{aligned(loss_matrix(figures, model), rule_before_last=model in figures.spreads)}\n"
-            "* least of its column; = not more than twice the spread above it; spread: standard deviation between seeds"
+            f"{marks}"
         )
         parts.append(f"{model}: nats a token\n{aligned(loss_matrix(figures, model, 'nats'))}")
     if len(figures.models) > 1:
