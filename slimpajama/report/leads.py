@@ -83,13 +83,14 @@ def farthest(mixture: MixtureRow) -> str:
 
 def study_lead(study: StudyFigures) -> str:
     """What was trained, and how many of its differences are larger than what seeds make."""
+    seeds = "one seed" if len(study.seeds) == 1 else f"{count(len(study.seeds))} seeds"
     worse = sum(one.beyond for one in study.cells)
     others = sum(not one.best for one in study.cells)
     absent = [one for one in study.cells if not one.trained_on]
     sizes = f"{count(len(study.models))} sizes" if len(study.models) > 1 else f"the preset {study.models[0]}"
     return (
         f"Models of {sizes} were trained on {count(study.tokens)} tokens of each of {count(len(study.mixtures))} "
-        f"mixtures, with {count(len(study.seeds))} seeds. {count(worse)} of {count(others)} losses are above the best "
+        f"mixtures, with {seeds}. {count(worse)} of {count(others)} losses are above the best "
         f"of their source by more than twice the spread; of the {count(len(absent))} on sources that a mixture has "
         f"none of, {count(sum(one.beyond for one in absent))} are."
     )

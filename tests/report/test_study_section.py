@@ -83,6 +83,10 @@ def test_the_lead_counts_what_is_beyond_the_spread() -> None:
         "above the best of their source by more than twice the spread; of the 1 on sources that a mixture has none of, "
         "1 are."
     )
+    one = study_lead(msgspec.structs.replace(FOUND, seeds=(1,)))
+    assert one.startswith(
+        "Models of the preset tiny were trained on 4,096 tokens of each of 2 mixtures, with one seed. "
+    )
 
 
 def test_the_page_has_the_section_only_where_there_was_a_study() -> None:
