@@ -23,9 +23,10 @@ from benchmarks.kvcache_speed import SPEED_SHAPE, speed_points
 from benchmarks.kvcache_tables import tables
 from benchmarks.machine import describe
 from benchmarks.pages import rewrite
-from slimpajama.study.kvcache.figures import draw_all
+from slimpajama.report.drawings.kvcache import cache_drawings
+from slimpajama.report.drawings.style import look
+from slimpajama.report.figures.kvcache import CacheResults, NoisePoint, QualityPoint
 from slimpajama.study.kvcache.measuring import SHARES, never, noise_points, quality_points
-from slimpajama.study.kvcache.results import CacheResults, NoisePoint, QualityPoint
 from slimpajama.study.model.configuration import DecoderConfiguration
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -98,6 +99,13 @@ def measured(
     return CacheResults(describe(), proxy, tuple(quality), tuple(noise), tuple(speed))
 
 
+def draw(results: CacheResults, folder: Path) -> None:
+    """Write the drawings that a report has of these figures."""
+    with look():
+        for drawing in cache_drawings(results):
+            (folder / f"{drawing.name}.svg").write_text(drawing.file, "utf-8")
+
+
 def main(options: Sequence[str] | None = None) -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -127,9 +135,9 @@ def main(options: Sequence[str] | None = None) -> None:
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "kvcache.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
-        draw_all(results, arguments.output)
+        draw(results, arguments.output)
     if arguments.write:
-        draw_all(results, DOCS / "pictures")
+        draw(results, DOCS / "pictures")
         rewrite(DOCS / "kvcache.md", "measured", tables(results))
 
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from slimpajama.report.figures.kvcache import SpeedPoint
 from slimpajama.study.kvcache.budget import Budget
 from slimpajama.study.kvcache.decoder_cache import DecoderCaches
 from slimpajama.study.kvcache.eviction import Eviction, MethodName, eviction
-from slimpajama.study.kvcache.results import SpeedPoint
 from slimpajama.study.model.configuration import DecoderConfiguration
 from slimpajama.study.model.decoder import Decoder
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from slimpajama.report.figures.kvcache import CacheResults, mean_and_spread
+from slimpajama.report.sections.caches import noise_rows
 from slimpajama.study.kvcache.measuring import EVICTING
-from slimpajama.study.kvcache.results import CacheResults, mean_and_spread
 from slimpajama.text_table import markdown_table
 
 
@@ -15,7 +16,7 @@ def cell(values: list[float], digits: int = 3) -> str:
 
 def tables(results: CacheResults) -> list[str]:
     """All tables, as lines of Markdown."""
-    lines = [f"Machine: {results.machine}. Proxy: {results.proxy}.", ""]
+    lines = [f"Machine: {results.machine}. Models: {results.models}.", ""]
     for task in dict.fromkeys(point.task for point in results.quality):
         points = [point for point in results.quality if point.task == task]
         shares = sorted({point.share for point in points})
@@ -38,15 +39,7 @@ def tables(results: CacheResults) -> list[str]:
         lines += [*markdown_table(rows), ""]
     if results.noise:
         lines += ["**Noise of Keyformer**: loss above full attention.", ""]
-        keys = list(dict.fromkeys((point.task, point.share) for point in results.noise))
-        rows = [["noise", *(f"{task}, {share:.0%}" for task, share in keys)]]
-        for kind, fresh in dict.fromkeys((point.kind, point.fresh) for point in results.noise):
-            row = [f"{kind}, fresh" if fresh else kind]
-            for task, share in keys:
-                wanted = (kind, fresh, task, share)
-                found = [one for one in results.noise if (one.kind, one.fresh, one.task, one.share) == wanted]
-                row.append(cell([point.loss - point.full_loss for point in found], 4))
-            rows.append(row)
+        rows = noise_rows(results.noise)
         lines += [*markdown_table(rows), ""]
     if results.speed:
         lines += [f"**Speed and memory**, rows: {results.speed[0].rows}, on {results.speed[0].device}.", ""]

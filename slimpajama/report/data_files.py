@@ -26,6 +26,7 @@ from slimpajama.report.figures.deduplication import (
     SourceRow,
     SourceSection,
 )
+from slimpajama.report.figures.kvcache import CacheResults, NoisePoint, QualityPoint, SpeedPoint
 from slimpajama.report.figures.mixtures import MixtureSection, TokenSection
 from slimpajama.report.figures.study import StudyFigures
 from slimpajama.report.figures.whole import Report, TimeSection
@@ -97,6 +98,8 @@ def tables(report: Report) -> dict[str, DataTable]:
         found += _mixtures(report.mixtures)
     if report.study:
         found += _study(report.study)
+    if report.caches:
+        found += _caches(report.caches)
     if report.time:
         found.append(_time(report.time))
     return {table.name: table for table in found}
@@ -269,6 +272,15 @@ def _study(study: StudyFigures) -> Iterator[DataTable]:
     yield _of_structs("study-scopes", study.scopes, scopes)
     choices = ("task", "mixture", "model", "questions", "per_token", "per_byte", "chance", "rrgs")
     yield _of_structs("study-choices", study.choices, choices)
+
+
+def _caches(caches: CacheResults) -> Iterator[DataTable]:
+    for name, points, kind in (
+        ("cache-quality", caches.quality, QualityPoint),
+        ("cache-speed", caches.speed, SpeedPoint),
+        ("cache-noise", caches.noise, NoisePoint),
+    ):
+        yield _of_structs(name, points, kind.__struct_fields__)
 
 
 def _time(time: TimeSection) -> DataTable:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from slimpajama.report.drawings.clusters import cluster_sizes, similarities
 from slimpajama.report.drawings.glance import fate_of_bytes
+from slimpajama.report.drawings.kvcache import cache_drawings
 from slimpajama.report.drawings.lsh import lsh_curve
 from slimpajama.report.drawings.mixtures import epochs_map, mixture_shares
 from slimpajama.report.drawings.overlap import overlap_maps
@@ -51,6 +52,8 @@ def drawings_of(report: Report) -> dict[str, Drawing]:
         made += [mixture_shares(report.mixtures.mixtures, names), epochs_map(report.mixtures.mixtures, names)]
     if report.study and report.study.cells:
         made += study_drawings(report.study)
+    if report.caches:
+        made += cache_drawings(report.caches)
     if report.time and report.time.stages:
         made.append(stage_times(report.time.stages))
     return {one.name: one for one in made}

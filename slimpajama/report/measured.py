@@ -11,6 +11,7 @@ import msgspec
 from slimpajama.errors import InputError
 from slimpajama.report.figures.whole import Report
 from slimpajama.report.opened_output import OpenedDedup, OpenedOutput, open_output
+from slimpajama.report.sections.caches import caches
 from slimpajama.report.sections.clusters import clusters
 from slimpajama.report.sections.evidence import evidence
 from slimpajama.report.sections.glance import glance
@@ -35,7 +36,10 @@ def measured(output: str | Path) -> Report:
     opened = open_output(output)
     found: dict[str, object] = {}
     missing: dict[str, str] = {}
-    studied: dict[str, Callable[[], object] | str] = {"study": lambda: study(opened.root)}
+    studied: dict[str, Callable[[], object] | str] = {
+        "study": lambda: study(opened.root),
+        "caches": lambda: caches(opened.root),
+    }
     for name, measure in {**_of_dedup(opened), **_of_mixtures(opened), **studied}.items():
         if isinstance(measure, str):
             missing[name] = measure

@@ -27,6 +27,7 @@ from slimpajama.report.figures.comparison import ComparedRuns
 from slimpajama.report.figures.whole import Report
 from slimpajama.report.leads import farthest, glance_lead, mixtures_lead, overlap_lead, study_lead
 from slimpajama.report.safe_text import finalized, plain
+from slimpajama.report.sections.caches import noise_rows
 
 __all__ = ["Page", "comparison_page", "page_of"]
 
@@ -60,6 +61,7 @@ def page_of(report: Report) -> Page:
         overlap_lead=overlap_lead(report.overlap) if report.overlap else "",
         mixtures_lead=mixtures_lead(report.mixtures) if report.mixtures else "",
         study_lead=study_lead(report.study) if report.study else "",
+        cache_noise=noise_rows(report.caches.noise) if report.caches else [],
         farthest={one.name: farthest(one) for one in report.mixtures.mixtures} if report.mixtures else {},
     )
     return Page(html, drawings, held)

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from slimpajama.config.study import StudyConfig
 from slimpajama.errors import ConfigError
+from slimpajama.report.figures.kvcache import CACHES_FILE
 from slimpajama.report.figures.study import RESULTS_FILE, StudyFigures
 from slimpajama.storage.atomic import remove_stale_temporaries
 from slimpajama.storage.lock import locked
 from slimpajama.storage.paths import is_remote
-from slimpajama.study.matrix import StudyPlan, plan_study, run_study
+from slimpajama.study.kvcache.of_study import measure_caches, write_caches
+from slimpajama.study.matrix import RUNS_FOLDER, StudyPlan, plan_study, run_study
 from slimpajama.study.results import TABLES_FILE, write_results
 from slimpajama.study.runs import RunResult
 from slimpajama.study.summary import study_figures
@@ -63,16 +65,24 @@ def do_study(
             if first:
                 remove_stale_temporaries([output])
             results = run_study(config, plan, output, done)
-            return _written(plan, results, output, swarm=ratios is not None) if first else None
+            return _written(plan, results, output, swarm=ratios is not None, cache=config.cache) if first else None
 
 
-def _written(plan: StudyPlan, results: tuple[RunResult, ...], output: Path, *, swarm: bool) -> FinishedStudy:
+def _written(
+    plan: StudyPlan, results: tuple[RunResult, ...], output: Path, *, swarm: bool, cache: bool
+) -> FinishedStudy:
     figures = study_figures(plan, results)
     write_results(output, figures, results)
+    if cache:
+        write_caches(output, measure_caches(plan.specs, results, output / RUNS_FOLDER))
+    else:
+        (output / CACHES_FILE).unlink(missing_ok=True)  # of other models, perhaps
     places = [
         f"tables: {output / TABLES_FILE}",
         f"figures: {output / RESULTS_FILE}, {output}/*.svg, {output}/*.parquet",
     ]
+    if cache:
+        places.append(f"caches: {output / CACHES_FILE}, {output}/kvcache-*.svg")
     if swarm:
         write_swarm(output, plan, figures)
         places.append(f"swarm: {output / METRICS_FILE}")

@@ -14,8 +14,8 @@ from benchmarks.kvcache import gpu_checks, main
 from benchmarks.kvcache_on_devices import refuse_disagreement
 from benchmarks.kvcache_proxy import CONTINUATION, PROMPT, drawn_stream, held_out_tasks
 from benchmarks.kvcache_speed import SPEEDS, speed_points
+from slimpajama.report.figures.kvcache import CacheResults
 from slimpajama.study.kvcache.measuring import EVICTING, NOISES
-from slimpajama.study.kvcache.results import CacheResults
 from slimpajama.study.model.configuration import DecoderConfiguration
 
 SMALL = DecoderConfiguration(vocabulary=64, width=32, layers=2, heads=2, feed_forward=48)
@@ -39,7 +39,7 @@ def test_checks_that_have_no_time_left_say_what_they_leave_out(capsys: pytest.Ca
     assert (found.speed, found.quality) == ((), ())
     printed = capsys.readouterr().out
     assert "left out: full after 64 tokens and what follows: no time left" in printed
-    assert "Proxy: none, as no time was left." in printed
+    assert "Models: none, as no time was left." in printed
 
 
 def test_a_cache_there_is_no_memory_for_is_left_out_and_named() -> None:

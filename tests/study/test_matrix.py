@@ -2,6 +2,7 @@ import csv
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,9 @@ import pytest
 from slimpajama.config.study import StudyConfig, load_study_config
 from slimpajama.errors import ConfigError, InputError
 from slimpajama.report.figures.study import StudyFigures
+from slimpajama.report.sections.caches import caches as measured_caches
 from slimpajama.study.command import do_study
+from slimpajama.study.kvcache.measuring import EVICTING, NOISES, SHARES
 from slimpajama.study.matrix import plan_study
 from slimpajama.study.runs import loss_points
 from slimpajama.study.summary import pooled_spread
@@ -233,3 +236,23 @@ def test_sets_of_questions_are_seen_from_the_file_and_told_apart(output: Path, t
     again = do_study(settings, tmp_path / "out", told=lambda line: None)
     assert again is not None
     assert all(path.stat().st_mtime_ns != at for path, at in before.items())
+
+
+def test_caches_are_compared_where_it_is_asked_and_forgotten_where_not(
+    output: Path, finished: tuple[Path, StudyFigures], tmp_path: Path
+) -> None:
+    folder, _ = finished
+    shutil.copytree(folder, tmp_path / "study")
+    found = do_study(config(output, tmp_path, cache=True), tmp_path / "study", told=lambda line: None)
+    assert found is not None
+    assert "kvcache.json" in found.places
+    caches = measured_caches(tmp_path)
+    assert caches is not None
+    assert caches.models.startswith("2 models tiny, trained on both with a seed each; ")
+    assert {(one.share, one.seed) for one in caches.quality} == {(share, seed) for share in SHARES for seed in (1, 2)}
+    assert {one.method for one in caches.quality} == set(EVICTING)
+    assert len({one.full_loss for one in caches.quality}) == 2  # one a seed
+    assert len(caches.noise) == 2 * len(NOISES) * 2
+    assert (tmp_path / "study" / "kvcache-quality.svg").is_file()
+    do_study(config(output, tmp_path), tmp_path / "study", told=lambda line: None)
+    assert measured_caches(tmp_path) is None

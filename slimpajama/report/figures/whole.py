@@ -13,6 +13,7 @@ from slimpajama.report.figures.deduplication import (
     OverlapSection,
     SourceSection,
 )
+from slimpajama.report.figures.kvcache import CacheResults
 from slimpajama.report.figures.mixtures import MixtureSection, TokenSection
 from slimpajama.report.figures.study import StudyFigures
 
@@ -63,5 +64,6 @@ class Report(Figures, frozen=True, kw_only=True):
     tokens: TokenSection | None = None
     mixtures: MixtureSection | None = None
     study: StudyFigures | None = None
+    caches: CacheResults | None = None
     time: TimeSection | None = None
     missing: dict[str, str] = msgspec.field(default_factory=dict)

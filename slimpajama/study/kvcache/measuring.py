@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from slimpajama.report.figures.kvcache import NoisePoint, QualityPoint
 from slimpajama.study.kvcache.agreement import cache_agreement
 from slimpajama.study.kvcache.budget import Budget
 from slimpajama.study.kvcache.eviction import METHODS, Eviction, MethodName, eviction
 from slimpajama.study.kvcache.keyformer import Keyformer
 from slimpajama.study.kvcache.noise import HashedNoise
-from slimpajama.study.kvcache.results import NoisePoint, QualityPoint
 from slimpajama.study.model.decoder import Decoder
 
 EVICTING: tuple[MethodName, ...] = tuple(name for name in METHODS if name != "full")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch.nn import functional
 
 from slimpajama.errors import ConfigError
+from slimpajama.report.figures.kvcache import mean_and_spread
 from slimpajama.study.kvcache.agreement import cache_agreement
 from slimpajama.study.kvcache.budget import Budget
 from slimpajama.study.kvcache.decoder_cache import DecoderCaches
 from slimpajama.study.kvcache.eviction import Eviction, eviction
-from slimpajama.study.kvcache.figures import draw_all
-from slimpajama.study.kvcache.results import CacheResults, QualityPoint, SpeedPoint, mean_and_spread
 from slimpajama.study.model.configuration import DecoderConfiguration
 from slimpajama.study.model.decoder import Decoder
 
@@ -65,19 +62,3 @@ def test_a_prompt_that_leaves_nothing_to_count_is_an_error(decoder: Decoder) -> 
 def test_the_spread_is_that_between_seeds() -> None:
     assert mean_and_spread([1.0, 2.0, 3.0]) == (2.0, 1.0)
     assert mean_and_spread([4.0]) == (4.0, 0.0)
-
-
-def test_the_figures_are_written_and_the_same_each_time(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    quality = tuple(
-        QualityPoint("text", method, share, seed, 3 + share + seed, 3.0, share, 0.1)
-        for method in ("keyformer", "window")
-        for share in (0.2, 0.9)
-        for seed in (0, 1)
-    )
-    speed = tuple(SpeedPoint("cpu", "full", 1.0, context, 1, 10.0, 1.0, context << 20) for context in (512, 1024))
-    results = CacheResults("machine", "proxy", quality, (), speed)
-    first = [path.read_bytes() for path in draw_all(results, tmp_path / "a")]
-    assert first == [path.read_bytes() for path in draw_all(results, tmp_path / "b")]
-    assert [b"keyformer" in drawn for drawn in first] == [True, False]
-    assert draw_all(CacheResults("machine", "proxy", (), (), ()), tmp_path / "c") == []

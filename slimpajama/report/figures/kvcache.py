@@ -1,13 +1,28 @@
-"""What was measured of caches, as it is written to a file and drawn."""
+"""What was measured of caches that keep some tokens, as it is written to a file, drawn and shown in a report."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+
+from slimpajama.report.figures.base import Figures
+
+__all__ = [
+    "CACHES_FILE",
+    "CacheResults",
+    "NoisePoint",
+    "QualityPoint",
+    "SpeedPoint",
+    "mean_and_spread",
+]
+
+CACHES_FILE = "kvcache.json"
+"""Of a study: its :class:`CacheResults`."""
 
 
-@dataclass(frozen=True, slots=True)
-class QualityPoint:
-    """One method at one budget (a share of the prompt) on one task, with one seed of text and noise."""
+class QualityPoint(Figures, frozen=True):
+    """One method at one budget (a share of the prompt) on one task, with one seed. ``loss``: nats a token, and that of
+    full attention; ``same_token``: share of tokens for which both find the same next token likeliest; ``divergence``:
+    of their predictions, in nats."""
 
     task: str
     method: str
@@ -19,8 +34,7 @@ class QualityPoint:
     divergence: float
 
 
-@dataclass(frozen=True, slots=True)
-class NoisePoint:
+class NoisePoint(Figures, frozen=True):
     """Keyformer with one kind of noise; ``fresh`` is drawn for each query."""
 
     task: str
@@ -33,8 +47,7 @@ class NoisePoint:
     same_token: float
 
 
-@dataclass(frozen=True, slots=True)
-class SpeedPoint:
+class SpeedPoint(Figures, frozen=True):
     """Tokens a second of generating after a prompt of ``context`` tokens, all rows together, and the cache's memory;
     ``prompt_seconds`` is what reading the prompt took, None where it was not run."""
 
@@ -48,18 +61,17 @@ class SpeedPoint:
     cache_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class CacheResults:
-    """All that ``python -m benchmarks.kvcache`` measures."""
+class CacheResults(Figures, frozen=True):
+    """All that was measured. ``models``: which, and what a seed sets."""
 
     machine: str
-    proxy: str
+    models: str
     quality: tuple[QualityPoint, ...]
     noise: tuple[NoisePoint, ...]
     speed: tuple[SpeedPoint, ...]
 
 
-def mean_and_spread(values: list[float]) -> tuple[float, float]:
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
     """The mean, and the standard deviation between seeds (0 for one)."""
     mean = sum(values) / len(values)
     if len(values) == 1:
