@@ -122,6 +122,11 @@ def measure_model(request: MeasureRequest) -> ModelMeasures:
         for layer, sums in found.items()
         if sums.texts
     )
+    if not rows:
+        raise InputError(
+            f"no text of {', '.join(encoded)} could be measured in these layers, as in each a token has the mean state "
+            "of its text; give other texts, or --layers without 0"
+        )
     return ModelMeasures(str(request.model), model.layers, model.width, most, rows)
 
 

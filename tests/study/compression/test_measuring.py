@@ -132,6 +132,14 @@ def test_texts_without_a_measure_are_left_out_and_told(
     assert rows[0].texts == 1, "rotary positions do not show in the embeddings of four equal tokens"
 
 
+def test_where_no_text_can_be_measured_is_an_error(tmp_path: Path) -> None:
+    save_model("llama", tmp_path / "model")
+    save_tokenizer(tmp_path / "model")
+    path = lines(tmp_path / "odd.jsonl", "\t\t\t\t")
+    with pytest.raises(InputError, match=r"no text of odd could be measured in these layers.*--layers without 0"):
+        measure_model(MeasureRequest(tmp_path / "model", (str(path),), layers=(0,)))
+
+
 def test_layers_are_chosen_by_number_from_either_end(model: Path, data: Path) -> None:
     request = MeasureRequest(model, (str(data),), layers=(-1, 0, 2))
     assert [row.layer for row in measure_model(request).rows] == [0, 2, 0, 2]
