@@ -38,7 +38,7 @@ def tables(results: CacheResults) -> list[str]:
             rows.append(row)
         lines += [*markdown_table(rows), ""]
     if results.noise:
-        lines += ["**Noise of Keyformer**: loss above full attention.", ""]
+        lines += ["**Noise of Keyformer**: loss above full attention. A constant cannot change a softmax.", ""]
         rows = noise_rows(results.noise)
         lines += [*markdown_table(rows), ""]
     if results.speed:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from slimpajama.errors import ConfigError
 from slimpajama.study.kvcache.budget import Budget
@@ -171,3 +174,23 @@ def test_all_weights_add_up_to_one_for_each_query_where_a_step_computes_them_onc
     for layer in caches.layers:
         sums = layer.shrinking._sums[:, :, : PROMPT + STEPS].sum(-1)
         assert torch.allclose(sums, torch.full_like(sums, PROMPT + STEPS), atol=1e-4)
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what makes a program wait for a GPU: numbers of tensors in Python, and sizes that depend on them."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert str(func) not in ("aten._local_scalar_dense.default", "aten.nonzero.default", "aten.equal.default"), func
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_step_waits_for_a_gpu(decoder: Decoder, method: MethodName) -> None:
+    tokens = tokens_of(2, PROMPT + STEPS)
+    caches = DecoderCaches(decoder, eviction(method, Budget(share=0.5), STEPS))
+    with pytest.raises(AssertionError, match="_local_scalar_dense"), NoWaiting():
+        float(decoder.slopes[0])
+    with NoWaiting():
+        forced(decoder, tokens, caches, ONE_BY_ONE)
+        caches.choose_rows(torch.tensor([1, 1]))
+        forced(decoder, tokens, caches, [1])
