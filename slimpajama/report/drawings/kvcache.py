@@ -98,8 +98,9 @@ def _by_share(
     axes: Axes, points: Sequence[QualityPoint], methods: Sequence[str], value: Callable[[QualityPoint], float]
 ) -> None:
     """A line for each method, with the spread between seeds at each share."""
-    for method in methods:
+    for number, method in enumerate(methods):
         shares = sorted({point.share for point in points if point.method == method})
+        beside = 0.5 * (number - (len(methods) - 1) / 2)  # so that spreads do not hide each other
         found = [
             mean_and_spread([value(one) for one in points if (one.method, one.share) == (method, share)])
             for share in shares
@@ -107,7 +108,7 @@ def _by_share(
         colour = COLOURS[_shade(method)]
         middle = [mean for mean, _ in found]
         axes.errorbar(
-            [100 * share for share in shares],
+            [100 * share + beside for share in shares],
             middle,
             [spread for _, spread in found],
             color=colour,
