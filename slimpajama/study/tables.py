@@ -11,21 +11,23 @@ __all__ = ["loss_matrix", "study_text"]
 def loss_matrix(figures: StudyFigures, model: str, unit: str = "bits") -> list[list[str]]:
     """Rows of cells: a mixture in each row, a source in each column, in ``bits`` a byte or ``nats`` a token.
 
-    ``*``: the best of its column; ``=``: not beyond the spread from it; the last row is the spread (of bits a byte).
+    ``*``: the best of its column; ``=``: not beyond the spread from it; in parentheses where the mixture has nothing of
+    the source, so that digits stand below each other. The last row is the spread (of bits a byte).
     """
     rows = [["mixture", *figures.sources]]
     cells = {(cell.mixture, cell.source): cell for cell in figures.cells if cell.model == model}
     for mixture in figures.mixtures:
         rows.append([mixture, *(_cell(cells[mixture, source], unit) for source in figures.sources)])
     if unit == "bits" and model in figures.spreads:
-        rows.append(["spread", *(f"{figures.spreads[model][source]:.4f} " for source in figures.sources)])
+        rows.append(["spread", *(f"{figures.spreads[model][source]:.3f}  " for source in figures.sources)])
     return rows
 
 
 def _cell(cell: HeldOutCell, unit: str) -> str:
     value = cell.bits if unit == "bits" else cell.nats
     many = cell.spread is not None
-    return f"{value:.3f}{'*' if cell.best else '=' if many and not cell.beyond else ' '}"
+    mark = "*" if cell.best else "=" if many and not cell.beyond else " "
+    return f"{value:.3f}{mark} " if cell.trained_on else f"({value:.3f}){mark}"
 
 
 def study_text(figures: StudyFigures) -> str:
@@ -35,6 +37,8 @@ def study_text(figures: StudyFigures) -> str:
         size = f"{figures.parameters[model]:,} parameters"
         seeds = "1 seed" if len(figures.seeds) == 1 else f"{len(figures.seeds)} seeds"
         marks = "* least of its column"
+        if not all(cell.trained_on for cell in figures.cells):
+            marks += "; in parentheses: the mixture has nothing of the source"
         if model in figures.spreads:
             marks += "; = not more than twice the spread above it; spread: standard deviation between seeds"
         parts.append(
