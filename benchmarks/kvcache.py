@@ -91,7 +91,9 @@ def measured(
         tasks = held_out_tasks(text.held_out, windows, seed, device)
         quality += quality_points(model, tasks, PROMPT, seed, shares)
         noise += noise_points(model, tasks, PROMPT, seed)
-    speed, _ = speed_points(SPEED_SHAPE, contexts, 1, device, never, generated)
+    speed, left_out = speed_points(SPEED_SHAPE, contexts, 1, device, never, generated)
+    for line in left_out:
+        print(f"left out: {line}")
     proxy = (
         f"{seeds} decoders of {SHAPE.layers} layers and width {SHAPE.width}, each trained on {tokens:,} tokens of "
         f"{text.name} with a seed of its own"

@@ -6,9 +6,12 @@ random keys and values. On one thread in seconds of the processor; on a GPU in t
 
 from __future__ import annotations
 
+import itertools
+import statistics
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
 import torch
 
 from slimpajama.report.figures.kvcache import SpeedPoint
@@ -24,6 +27,8 @@ SPEEDS: tuple[tuple[MethodName, float], ...] = (("full", 1.0), ("window", 0.5), 
 SPEED_SHAPE = DecoderConfiguration(vocabulary=4096, width=256, layers=5, heads=4, feed_forward=688, context=256)
 WARM_UP = 4
 """Steps that are not timed."""
+TURNS = 5
+"""Of each method, of which the median is shown."""
 
 
 @torch.inference_mode()
@@ -99,6 +104,16 @@ def speed_model(shape: DecoderConfiguration, device: torch.device) -> Decoder:
     return model
 
 
+def median_point(turns: Sequence[SpeedPoint]) -> SpeedPoint:
+    """The medians of one method's turns at one context."""
+    prompts = [one.prompt_seconds for one in turns if one.prompt_seconds is not None]
+    return msgspec.structs.replace(
+        turns[0],
+        tokens_a_second=statistics.median(one.tokens_a_second for one in turns),
+        prompt_seconds=statistics.median(prompts) if prompts else None,
+    )
+
+
 def speed_points(
     shape: DecoderConfiguration,
     contexts: Sequence[int],
@@ -106,26 +121,37 @@ def speed_points(
     device: torch.device,
     stop: Callable[[], bool],
     generated: int = 32,
+    turns: int = TURNS,
 ) -> tuple[list[SpeedPoint], list[str]]:
     """Full attention and the methods at half of the prompt, context by context, until ``stop`` says so.
 
-    The second is what was left out and why: a cache for which there is not enough memory, or time.
+    Methods take turns, and medians of them are returned. The second is what was left out and why: a cache for which
+    there is not enough memory, or time.
     """
     model = speed_model(shape, device)
     clock = gpu_clock if device.type == "cuda" else time.process_time
     points: list[SpeedPoint] = []
     left_out: list[str] = []
     for context in contexts:
-        for method, share in SPEEDS:
+        found: dict[MethodName, list[SpeedPoint]] = {}
+        methods = dict(SPEEDS)
+        for turn, (method, share) in itertools.product(range(turns), SPEEDS):
+            if method not in methods:
+                continue
+            if stop() and turn:
+                break  # fewer turns; the next context is told as left out
             if stop():
                 left_out.append(f"{method} after {context:,} tokens and what follows: no time left")
-                return points, left_out
+                return points + [median_point(ones) for ones in found.values()], left_out
             try:
-                points.append(speed_point(model, method, share, context, rows, generated, clock))
+                point = speed_point(model, method, share, context, rows, generated, clock)
+                found.setdefault(method, []).append(point)
             except RuntimeError as fault:
                 if not isinstance(fault, torch.OutOfMemoryError) and "can't allocate memory" not in str(fault):
                     raise
+                del methods[method]
                 left_out.append(f"{method} after {context:,} tokens: not enough memory for {rows} rows")
             if device.type == "cuda":
                 torch.cuda.empty_cache()
+        points += [median_point(ones) for ones in found.values()]
     return points, left_out
