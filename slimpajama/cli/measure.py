@@ -40,7 +40,7 @@ def measure(
     ] = HeldOutSplit.validation,
     texts: Annotated[int, typer.Option(min=1, help="Texts of each source, at most.")] = 64,
     max_tokens: Annotated[
-        int, typer.Option(min=2, help="Tokens of a text, at most; of a mixture, sequences as long as its own.")
+        int, typer.Option(min=2, help="Tokens of a text, at most; no more than the model takes or a mixture has.")
     ] = 2048,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a forward pass, about.")] = 4096,
     layers: Annotated[

@@ -29,9 +29,10 @@ def measures_text(found: ModelMeasures) -> str:
     with_difference = any(row.diff_effective_rank is not None for row in found.rows)
     lines = [(*_HEADING, *(("diff-eRank",) if with_difference else ()))]
     lines += [_cells(row, with_difference) for row in found.rows]
+    why = ", as many as the model takes" if found.max_tokens == found.model_max_tokens else ""
     return (
-        f"{printable(found.model)}: {found.layers} layers of width {found.width:,}, texts cut to {found.max_tokens:,} "
-        f"tokens\n{aligned(lines)}"
+        f"{printable(found.model)}: {found.layers} layers of width {found.width:,}, texts of at most "
+        f"{found.max_tokens:,} tokens{why}\n{aligned(lines)}"
     )
 
 

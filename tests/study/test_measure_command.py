@@ -32,7 +32,7 @@ def test_a_table_has_a_row_for_each_source_and_layer(folder: Path) -> None:
     result = called(folder, "--field", "body", "--diff-erank", "--seed", "1")
     assert result.exit_code == 0, result.stderr
     title, heading, _, *rows = result.stdout.splitlines()
-    assert title.endswith("model: 2 layers of width 16, texts cut to 48 tokens")
+    assert title.endswith("model: 2 layers of width 16, texts of at most 48 tokens, as many as the model takes")
     assert heading.split()[:6] == ["source", "layer", "texts", "tokens/text", "MNN", "nuclear"]
     assert heading.endswith("diff-eRank")
     assert [row.split()[:3] for row in rows] == [
@@ -40,10 +40,15 @@ def test_a_table_has_a_row_for_each_source_and_layer(folder: Path) -> None:
     ]
 
 
+def test_the_heading_tells_the_length_that_was_asked_for(folder: Path) -> None:
+    title = called(folder, "--field", "body", "--layers", "0", "--max-tokens", "9").stdout.splitlines()[0]
+    assert title.endswith("model: 2 layers of width 16, texts of at most 9 tokens")
+
+
 def test_json_has_the_same_figures(folder: Path) -> None:
     result = called(folder, "--field", "body", "--layers", "-1", "--json")
     found = json.loads(result.stdout)
-    assert (found["layers"], found["width"], found["max_tokens"]) == (2, 16, 48)
+    assert (found["layers"], found["width"], found["max_tokens"], found["model_max_tokens"]) == (2, 16, 48, 48)
     assert [(row["source"], row["layer"], row["diff_effective_rank"]) for row in found["rows"]] == [
         ("arxiv", 2, None),
         ("books", 2, None),

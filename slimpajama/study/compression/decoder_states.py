@@ -37,6 +37,10 @@ class DecoderStates:
         ids: list[int] = load_json(self.tokenizer).reference.encode(text, add_special_tokens=False).ids
         return ids
 
+    def reads_ids_of(self, tokenizer: Path) -> bool:
+        """See :class:`~.hidden_states.StatesModel`. Without a tokenizer, ids are what it was trained on."""
+        return self.tokenizer is None or load_json(self.tokenizer).digest == load_json(tokenizer).digest
+
     def states(self, tokens: Tensor, lengths: Sequence[int]) -> tuple[Tensor, ...]:
         """See :class:`~.hidden_states.StatesModel`."""
         with torch.inference_mode():

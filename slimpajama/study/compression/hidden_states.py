@@ -48,6 +48,9 @@ class StatesModel(Protocol):
     def encoded(self, text: str) -> list[int]:
         """The ids of a text, as the model is used to them. Raises :class:`ConfigError` without a tokenizer."""
 
+    def reads_ids_of(self, tokenizer: Path) -> bool:
+        """Whether ids that this ``tokenizer.json`` made mean the same to the model."""
+
     def states(self, tokens: Tensor, lengths: Sequence[int]) -> tuple[Tensor, ...]:
         """``layers + 1`` states ``[texts, tokens, width]`` of padded ``tokens`` ``[texts, tokens]``."""
 
@@ -73,10 +76,15 @@ class TransformersStates:
         """See :class:`StatesModel`."""
         if self._encoder is None:
             raise ConfigError(
-                f"{self._model.config.name_or_path} has no tokenizer that Transformers opens; give one by --tokenizer"
+                f"{self._model.config.name_or_path} has no tokenizer that Transformers opens, so nothing tells which "
+                "ids a text has; give --tokenizer"
             )
         ids: list[int] = self._encoder(text)["input_ids"]
         return ids
+
+    def reads_ids_of(self, tokenizer: Path) -> bool:
+        """See :class:`StatesModel`. Without a ``tokenizer.json``, nothing tells that they do."""
+        return self.tokenizer is not None and load_json(self.tokenizer).digest == load_json(tokenizer).digest
 
     def states(self, tokens: Tensor, lengths: Sequence[int]) -> tuple[Tensor, ...]:
         """See :class:`StatesModel`."""
@@ -146,6 +154,16 @@ def _transformers_model(
     try:
         encoder = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError):
-        encoder = None  # sequences of ids need none; texts say that it is missing
+        encoder = None
+    if encoder is not None and not _is_whole(encoder, folder):
+        encoder = None
     own = folder / TOKENIZER_FILE
     return TransformersStates(model, device, dtype, own if own.is_file() else None, encoder)
+
+
+def _is_whole(encoder: Any, folder: Path) -> bool:
+    """Whether a tokenizer was in ``folder``: without one, Transformers makes an empty one for some models."""
+    files = {TOKENIZER_FILE, "tokenizer_config.json", *encoder.vocab_files_names.values()}
+    if not any((folder / name).is_file() for name in files):
+        return False
+    return not set(encoder("A text with 7 words, or more.")["input_ids"]) <= set(encoder.all_special_ids)

@@ -1,9 +1,10 @@
 """What a model is measured on: some texts of each source, out of a token store, a mixture, or files of JSON lines.
 
 A token store gives the held-out sequences of every source, cut as the shared holdout of its mixtures is; a mixture
-gives those of the store beside it, in its own length. A file of JSON lines is one source, called as the file; a folder
-holds the files of several, each called by its sub-folder or, without one, by its file. The first texts of each source
-are taken: a store is shuffled, and of files nothing else can be had without reading all.
+gives those of the store beside it, no longer than its own. Texts are read before the model is opened, and sequences
+after that, since they are as long as the model can take them. A file of JSON lines is one source, called as the file;
+a folder holds the files of several, each called by its sub-folder or, without one, by its file. The first texts of each
+source are taken: a store is shuffled, and of files nothing else can be had without reading all.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from slimpajama.tokens.layout import TOKENS_FOLDER, StoreLayout
 from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore, open_store
 
-__all__ = ["MeasuredData", "SourceSequences", "SourceTexts", "read_data"]
+__all__ = ["MeasuredData", "SourceSequences", "SourceTexts", "StoreData", "open_data", "read_data"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +51,42 @@ class SourceSequences:
     end_of_text: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoreData:
+    """A token store. ``longest``: the most tokens of a sequence, for a mixture those of its own sequences."""
+
+    store: TokenStore
+    longest: int | None
+
+
 MeasuredData: TypeAlias = "SourceTexts | SourceSequences"
+OpenedData: TypeAlias = "SourceTexts | StoreData"
 
 
-def read_data(paths: Sequence[str], *, field: str, split: str, texts: int, length: int) -> list[MeasuredData]:
-    """At most ``texts`` texts of each source of all ``paths``. ``field``: of JSON lines, with a point between levels;
-    ``length``: of the sequences of a token store, in tokens. Raises :class:`InputError` where a path gives nothing.
+def open_data(paths: Sequence[str], *, field: str, texts: int) -> list[OpenedData]:
+    """All that can be read before the length of a sequence is known: stores, and ``texts`` texts of each other source
+    at most. ``field``: of JSON lines, with a point between levels. Raises :class:`InputError` where there is nothing.
     """
-    found: list[MeasuredData] = []
+    found: list[OpenedData] = []
     for given in paths:
         path = path_of(given)
         store = _store_of(path)
-        if store is not None:
-            found += _sequences(store, _length_of(path, store, length), split, texts)
-        else:
-            found += _texts(path, field, texts)
-    names = [one.source for one in found]
+        found += _texts(path, field, texts) if store is None else [StoreData(store, _longest(path, store))]
+    names = [name for one in found for name in (one.store.sources if isinstance(one, StoreData) else [one.source])]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"two of the given data have a source {twice[0]!r}; rename a file, or measure them apart")
+    return found
+
+
+def read_data(opened: Sequence[OpenedData], *, split: str, texts: int, length: int) -> list[MeasuredData]:
+    """``opened``, with at most ``texts`` sequences of ``length`` tokens in place of each source of a store."""
+    found: list[MeasuredData] = []
+    for one in opened:
+        if isinstance(one, StoreData):
+            found += _sequences(one.store, min(length, one.longest or length), split, texts)
+        else:
+            found.append(one)
     return found
 
 
@@ -92,9 +110,9 @@ def _store_of(path: Path) -> TokenStore | None:
     return store
 
 
-def _length_of(path: Path, store: TokenStore, length: int) -> int:
+def _longest(path: Path, store: TokenStore) -> int | None:
     if path in (store.path, store.path.parent):
-        return length
+        return None
     plan = read_mixture_manifest(path).plan
     return plan.tokens // plan.sequences
 
@@ -120,7 +138,7 @@ def _sequences(store: TokenStore, length: int, split: str, texts: int) -> Iterat
         )
 
 
-def _texts(path: Path, field: str, texts: int) -> list[MeasuredData]:
+def _texts(path: Path, field: str, texts: int) -> list[SourceTexts]:
     if path.is_dir():
         files = [file for file in sorted(path.rglob("*")) if file.is_file() and codec_of_lines(file.name) is not None]
     else:

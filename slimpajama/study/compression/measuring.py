@@ -2,9 +2,10 @@
 
 Texts become ids of the model: by its own tokenizer, or as they are where a token store has the same tokenizer, or where
 the model is one of the study. They are cut to a number of tokens, since all these measures depend on the length of a
-text. A source's Matrix Nuclear-Norm, nuclear norm and entropy are means over its texts; its effective rank is e to the
-mean entropy, as published, and Diff-eRank is the difference of two of those. Costs one forward pass of each text, and
-for each layer an eigenvalue decomposition of a square matrix of min(tokens, width).
+text; sequences of a token store are formed at that number, so that no part of it is read in vain. A source's
+Matrix Nuclear-Norm, nuclear norm and entropy are means over its texts; its effective rank is e to the mean entropy, as
+published, and Diff-eRank is the difference of two of those. Costs one forward pass of each text, and for each layer an
+eigenvalue decomposition of a square matrix of min(tokens, width).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 from slimpajama.errors import ConfigError, InputError
 from slimpajama.study.compression.batches import NoDirection
 from slimpajama.study.compression.hidden_states import StatesModel, open_model
-from slimpajama.study.compression.measured_texts import MeasuredData, SourceTexts, read_data
+from slimpajama.study.compression.measured_texts import MeasuredData, SourceTexts, open_data, read_data
 from slimpajama.study.compression.torch_measures import TextMeasures, all_measures
 from slimpajama.tokens.tokenizer_json import load_json
 
@@ -66,12 +67,14 @@ class LayerMeasures:
 
 @dataclass(frozen=True, slots=True)
 class ModelMeasures:
-    """All layers on all sources. ``layers``: of the model; layer 0 is what its embeddings give."""
+    """All layers on all sources. ``layers``: of the model; layer 0 is what its embeddings give. ``max_tokens``: of a
+    text, the lower of what was asked for and what the model takes (``model_max_tokens``, ``None`` for any number)."""
 
     model: str
     layers: int
     width: int
     max_tokens: int
+    model_max_tokens: int | None
     rows: tuple[LayerMeasures, ...]
 
 
@@ -103,12 +106,11 @@ class _Sums:
 def measure_model(request: MeasureRequest) -> ModelMeasures:
     """Measure. Raises :class:`ConfigError` and :class:`InputError` for what cannot be."""
     _check(request)
-    data = read_data(
-        request.data, field=request.field, split=request.split, texts=request.texts, length=request.max_tokens
-    )
+    opened = open_data(request.data, field=request.field, texts=request.texts)
     model = open_model(request.model, torch.device(request.device), getattr(torch, request.dtype), request.tokenizer)
     layers = _chosen_layers(request.layers, model.layers)
     most = min(request.max_tokens, model.most_tokens or request.max_tokens)
+    data = read_data(opened, split=request.split, texts=request.texts, length=most)
     encoded = {one.source: _ids(one, model, most) for one in data}
     trained = {source: _sums(model, texts, layers, request.batch_tokens) for source, texts in encoded.items()}
     _tell_left_out(trained)
@@ -127,7 +129,7 @@ def measure_model(request: MeasureRequest) -> ModelMeasures:
             f"no text of {', '.join(encoded)} could be measured in these layers, as in each a token has the mean state "
             "of its text; give other texts, or --layers without 0"
         )
-    return ModelMeasures(str(request.model), model.layers, model.width, most, rows)
+    return ModelMeasures(str(request.model), model.layers, model.width, most, model.most_tokens, rows)
 
 
 def _check(request: MeasureRequest) -> None:
@@ -148,13 +150,13 @@ def _ids(data: MeasuredData, model: StatesModel, most: int) -> list[list[int]]:
     """The texts of a source as ids of ``model``, cut; those of fewer than two tokens are left out, with a warning."""
     if isinstance(data, SourceTexts):
         found = [model.encoded(text)[:most] for text in data.texts]
-    elif model.tokenizer is None or load_json(model.tokenizer).digest == load_json(data.tokenizer).digest:
+    elif model.reads_ids_of(data.tokenizer):
         if data.vocabulary > model.vocabulary:
             raise ConfigError(
                 f"the token store has a vocabulary of {data.vocabulary:,} and the model one of {model.vocabulary:,}; "
                 "measure the model on texts, or on the store it was trained on"
             )
-        found = [sequence[:most].tolist() for sequence in data.sequences]
+        found = [sequence.tolist() for sequence in data.sequences]
     else:
         reference = load_json(data.tokenizer).reference
         found = []

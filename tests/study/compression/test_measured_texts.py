@@ -13,7 +13,7 @@ import pytest
 
 from slimpajama.errors import ConfigError, InputError, InputNotFound, ShardUnreadable
 from slimpajama.mixture.manifest import MixtureManifest, MixturePlan, PackedDocuments, StoreUsed
-from slimpajama.study.compression.measured_texts import MeasuredData, SourceSequences, SourceTexts, read_data
+from slimpajama.study.compression.measured_texts import MeasuredData, SourceSequences, SourceTexts, open_data, read_data
 from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore
 
@@ -28,7 +28,8 @@ def lines(path: Path, *texts: str, field: str = "text") -> Path:
 def read(
     *paths: Path, field: str = "text", split: str = "validation", texts: int = 3, length: int = 16
 ) -> list[MeasuredData]:
-    return read_data([str(path) for path in paths], field=field, split=split, texts=texts, length=length)
+    opened = open_data([str(path) for path in paths], field=field, texts=texts)
+    return read_data(opened, split=split, texts=texts, length=length)
 
 
 def test_a_file_is_a_source_and_so_is_a_sub_folder(tmp_path: Path) -> None:
@@ -80,11 +81,13 @@ def mixture(folder: Path, fingerprint: str, length: int) -> Path:
     return folder
 
 
-def test_a_mixture_gives_those_of_its_store_in_its_own_length(store: TokenStore, tmp_path: Path) -> None:
-    found = read(mixture(store.path.parent / "dc-6", store.fingerprint, 24))
-    assert [one.source for one in found] == ["s0", "s1"]
-    assert isinstance(found[0], SourceSequences)
-    assert [sequence.size for sequence in found[0].sequences] == [24] * 3
+def test_a_mixture_gives_those_of_its_store_no_longer_than_its_own(store: TokenStore, tmp_path: Path) -> None:
+    path = mixture(store.path.parent / "dc-6", store.fingerprint, 24)
+    for length, used in ((100_000, 24), (16, 16)):
+        found = read(path, length=length)
+        assert [one.source for one in found] == ["s0", "s1"]
+        assert isinstance(found[0], SourceSequences)
+        assert [sequence.size for sequence in found[0].sequences] == [used] * 3
     with pytest.raises(InputError, match=r"was made of another token store than lies in .*tokens; run slimpajama mix"):
         read(mixture(store.path.parent / "dc-5", "another", 24))
     with pytest.raises(InputError, match="is a mixture, and the token store it was made of is not in"):

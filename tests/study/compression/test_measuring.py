@@ -13,13 +13,15 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from tokenizers import pre_tokenizers
 
 from slimpajama.errors import ConfigError, InputError
 from slimpajama.study.compression import effective_rank, matrix_entropy, matrix_nuclear_norm, nuclear_norm
 from slimpajama.study.compression.hidden_states import StatesModel, open_model
 from slimpajama.study.compression.measuring import LayerMeasures, MeasureRequest, measure_model
+from slimpajama.tokens.selection import Selection
 from slimpajama.tokens.store import TokenStore
-from tests.study.compression.test_measured_texts import lines
+from tests.study.compression.test_measured_texts import lines, mixture
 from tests.study.compression.tiny_models import KINDS, WIDTH, save_model, save_tokenizer
 
 TEXTS = {
@@ -82,6 +84,23 @@ def test_texts_are_cut_to_what_a_model_can_take(data: Path, tmp_path: Path) -> N
     assert (found.max_tokens, found.rows[0].tokens, found.rows[0].layer) == (48, 48, 2)
 
 
+def test_as_many_sequences_are_measured_as_asked_for_where_the_model_takes_short_ones(
+    store: TokenStore, tmp_path: Path
+) -> None:
+    configuration = transformers.GPT2Config(vocab_size=700, n_embd=WIDTH, n_layer=1, n_head=2, n_positions=16)
+    transformers.GPT2Model(configuration).save_pretrained(tmp_path)
+    held_out = min(store.stream(source, "validation", Selection("global")).tokens for source in ("s0", "s1"))
+    wanted = held_out // 16
+    assert wanted > held_out // 64
+    for data in (store.path, mixture(store.path.parent / "long", store.fingerprint, 64)):
+        request = MeasureRequest(tmp_path, (str(data),), texts=wanted, layers=(0,), tokenizer=store.path)
+        found = measure_model(request)
+        assert (found.max_tokens, found.model_max_tokens) == (16, 16)
+        assert [(row.source, row.texts, row.tokens) for row in found.rows] == [
+            (source, wanted, wanted * 16) for source in ("s0", "s1")
+        ]
+
+
 def test_diff_effective_rank_compares_with_the_model_that_the_seed_draws(model: Path, data: Path) -> None:
     request = MeasureRequest(model, (str(data),), untrained_seed=3)
     trained = measure_model(request)
@@ -103,6 +122,40 @@ def test_a_model_of_the_same_tokenizer_takes_the_sequences_of_a_store_as_they_ar
     (tmp_path / "tokenizer.json").write_bytes((store.path / "tokenizer.json").read_bytes())
     rows = measure_model(MeasureRequest(tmp_path, (str(store.path),), texts=2, max_tokens=16, layers=(0,))).rows
     assert [(row.source, row.texts, row.tokens) for row in rows] == [("s0", 2, 32), ("s1", 2, 32)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_without_a_tokenizer_is_refused_and_takes_the_one_that_is_given(
+    kind: str, store: TokenStore, data: Path, tmp_path: Path
+) -> None:
+    folder = save_model(kind, tmp_path / "model")
+    of_mixture = mixture(store.path.parent / f"dc-{kind}", store.fingerprint, 24)
+    for given in (store.path, of_mixture, data):
+        request = MeasureRequest(folder, (str(given),), texts=2, max_tokens=16, layers=(0,))
+        with pytest.raises(ConfigError, match=r"model has no tokenizer that Transformers opens.*; give --tokenizer$"):
+            measure_model(request)
+    (folder / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="has no tokenizer that Transformers opens"):
+        measure_model(MeasureRequest(folder, (str(data),)))
+    of_store = MeasureRequest(folder, (str(store.path),), texts=2, max_tokens=16, layers=(0,), tokenizer=store.path)
+    (folder / "tokenizer.json").write_bytes((store.path / "tokenizer.json").read_bytes())
+    assert measure_model(of_store) == measure_model(dataclasses.replace(of_store, tokenizer=None))
+
+
+def test_a_tokenizer_of_another_form_than_tokenizer_json_reads_their_text(store: TokenStore, tmp_path: Path) -> None:
+    folder = save_model("gpt2", tmp_path)
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    (folder / "vocab.json").write_text(
+        json.dumps({letter: at for at, letter in enumerate(["<|endoftext|>", *letters])})
+    )
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    rows = measure_model(MeasureRequest(folder, (str(store.path),), texts=2, max_tokens=16, layers=(0,))).rows
+    save_model("gpt2", tmp_path / "other")
+    as_they_are = MeasureRequest(
+        tmp_path / "other", (str(store.path),), texts=2, max_tokens=16, layers=(0,), tokenizer=store.path
+    )
+    assert [row.texts for row in rows] == [2, 2]
+    assert rows != measure_model(as_they_are).rows, "ids of the store would mean other letters"
 
 
 def test_a_model_of_another_tokenizer_reads_their_text(store: TokenStore, model: Path) -> None:
@@ -163,7 +216,7 @@ def test_what_is_no_whole_model_is_refused(tmp_path: Path, data: Path) -> None:
     with pytest.raises(InputError, match="Transformers cannot open the model in"):
         opened(tmp_path)
     folder = save_model("llama", tmp_path / "llama")
-    with pytest.raises(ConfigError, match="has no tokenizer that Transformers opens; give one by --tokenizer"):
+    with pytest.raises(ConfigError, match=r"has no tokenizer that Transformers opens, so .*; give --tokenizer"):
         measure_model(MeasureRequest(folder, (str(data),)))
     weights = load_file(folder / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
