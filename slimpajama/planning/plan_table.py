@@ -64,7 +64,7 @@ def _input_lines(plan: RunPlan) -> list[str]:
     known = all(own.text.low == own.text.high for own in plan.sources.values())
     ranges = "" if known else "; ranges hold 19 times in 20"
     lines = [f"from {plan.sampled_text / 1e6:,.0f} MB of text sampled{ranges}", ""]
-    lines += [aligned(rows, rule_before_last=True), "", kept]
+    lines += [aligned(rows, last_rows=1), "", kept]
     if not plan.kept_is_said:
         lines.append("(the most: both copies of a document are rarely in a sample; --kept says better, if you know)")
     return lines
@@ -78,7 +78,7 @@ def _disk_lines(plan: RunPlan) -> list[str]:
     total = sum(plan.disk.values())
     unit, size_of = _unit(total)
     rows = [("beside the input", unit), *((name, size_of(size)) for name, size in plan.disk.items())]
-    return [aligned([*rows, ("at most", size_of(total))], rule_before_last=True)]
+    return [aligned([*rows, ("at most", size_of(total))], last_rows=1)]
 
 
 def _unit(most: int) -> tuple[str, Callable[[int], str]]:

@@ -91,6 +91,6 @@ def study_lead(study: StudyFigures) -> str:
     return (
         f"Models of {sizes} were trained on {count(study.tokens)} tokens of each of {count(len(study.mixtures))} "
         f"mixtures, with {seeds}. {count(worse)} of {count(others)} losses are above the best "
-        f"of their source by more than twice the spread; of the {count(len(absent))} on sources that a mixture has "
-        f"none of, {count(sum(one.beyond for one in absent))} are."
+        f"of their source by more than twice the spread; among them, {count(sum(one.beyond for one in absent))} of "
+        f"{count(len(absent))} on sources that a mixture has none of."
     )

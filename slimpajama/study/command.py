@@ -14,7 +14,7 @@ from slimpajama.report.figures.study import RESULTS_FILE, StudyFigures
 from slimpajama.storage.atomic import remove_stale_temporaries
 from slimpajama.storage.lock import locked
 from slimpajama.storage.paths import is_remote
-from slimpajama.study.kvcache.of_study import measure_caches, write_caches
+from slimpajama.study.kvcache.of_study import finished_caches, measure_caches, measured_specs, write_caches
 from slimpajama.study.matrix import RUNS_FOLDER, StudyPlan, plan_study, run_study
 from slimpajama.study.results import TABLES_FILE, write_results
 from slimpajama.study.runs import RunResult
@@ -44,7 +44,7 @@ def do_study(
     """
     if ratios is not None:
         if config.mixtures:
-            raise ConfigError("--ratios names the mixtures, and so does the setting mixtures; give one of them")
+            raise ConfigError("--ratios names the mixtures, and so does the setting mixtures; leave mixtures out")
         config = config.model_copy(update={"mixtures": swarm_names(ratios)})
     if is_remote(output):
         raise ConfigError(f"a study cannot write to {output}; give a folder on a disk, and copy it when it is done")
@@ -58,14 +58,25 @@ def do_study(
             if first:
                 told(
                     f"{count} of {len(plan.specs)}  {result.mixture} {result.model} seed {result.seed}: training loss "
-                    f"{result.curve[-1].loss:.3f}, {result.tokens_per_second:,.0f} tokens/s"
+                    f"{result.last_loss:.3f}, {result.tokens_per_second:,.0f} tokens/s"
                 )
 
         with locked(output) if first else contextlib.nullcontext():  # the first process alone writes
             if first:
                 remove_stale_temporaries([output])
             results = run_study(config, plan, output, done)
-            return _written(plan, results, output, swarm=ratios is not None, cache=config.cache) if first else None
+            if not first:
+                return None
+            if config.cache:
+                _compare_caches(plan, results, output, told)
+            return _written(plan, results, output, swarm=ratios is not None, cache=config.cache)
+
+
+def _compare_caches(plan: StudyPlan, results: tuple[RunResult, ...], output: Path, told: Callable[[str], None]) -> None:
+    specs = measured_specs(plan.specs, results)
+    if not finished_caches(specs, output):
+        told(f"comparing caches on {len(specs)} models {specs[0].model}: up to half a minute each for tiny")
+        write_caches(output, measure_caches(specs, output / RUNS_FOLDER))
 
 
 def _written(
@@ -73,9 +84,7 @@ def _written(
 ) -> FinishedStudy:
     figures = study_figures(plan, results)
     write_results(output, figures, results)
-    if cache:
-        write_caches(output, measure_caches(plan.specs, results, output / RUNS_FOLDER))
-    else:
+    if not cache:
         (output / CACHES_FILE).unlink(missing_ok=True)  # of other models, perhaps
     places = [
         f"tables: {output / TABLES_FILE}",

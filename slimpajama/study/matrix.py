@@ -9,7 +9,7 @@ mixtures, sizes or seeds added to it. A worker that is killed has its run tried 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,17 @@ import torch
 from slimpajama.config.study import StudyConfig
 from slimpajama.engine import Death, Trial
 from slimpajama.engine.local import LocalEngine
-from slimpajama.errors import ConfigError, InputNotFound, WorkerDied
+from slimpajama.errors import ConfigError, InputError, InputNotFound, WorkerDied
 from slimpajama.mixture.layout import HOLDOUT_FOLDER
-from slimpajama.mixture.manifest import MixtureManifest, read_holdout_manifest, read_mixture_manifest
-from slimpajama.study.evaluation.held_out import read_held_out
+from slimpajama.mixture.manifest import (
+    HoldoutFile,
+    MixtureFile,
+    MixtureManifest,
+    read_holdout_manifest,
+    read_mixture_manifest,
+)
+from slimpajama.storage.atomic import file_record
+from slimpajama.study.evaluation.held_out import held_out_fingerprint, read_held_out
 from slimpajama.study.evaluation.question_sets import questions_fingerprint, read_question_sets
 from slimpajama.study.model.presets import preset_configuration
 from slimpajama.study.runs import RunResult, RunSpec, finished_result, run_once
@@ -57,22 +64,31 @@ class StudyPlan:
 def plan_study(config: StudyConfig) -> StudyPlan:
     """The runs that ``config`` asks for. Raises an error for whatever would stop one of them."""
     root = _mixtures_folder(config)
-    names = config.mixtures or tuple(
-        sorted(path.parent.name for path in root.glob("*/manifest.json") if path.parent.name != HOLDOUT_FOLDER)
-    )
-    if not names:
+    there = sorted(path.parent.name for path in root.glob("*/manifest.json") if path.parent.name != HOLDOUT_FOLDER)
+    if not there:
         raise InputNotFound(f"there is no finished mixture in {root}; make some with slimpajama mix")
+    for name in config.mixtures:
+        if name not in there:
+            raise ConfigError(f"there is no finished mixture {name!r} in {root}; there are {', '.join(there)}")
+    names = config.mixtures or tuple(there)
     manifests = {name: read_mixture_manifest(root / name) for name in names}
     holdout = root / HOLDOUT_FOLDER
+    held_out = read_holdout_manifest(holdout)
     stores = {manifest.store.fingerprint for manifest in manifests.values()}
-    if stores != {read_holdout_manifest(holdout).store.fingerprint}:
+    if stores != {held_out.store.fingerprint}:
         raise ConfigError(
             f"the mixtures {', '.join(names)} and the holdout in {root} are of different token stores; build them anew "
             "with one slimpajama mix"
         )
     device = _device(config)
     tokenizer = root / "tokens" / "tokenizer.json"
-    read_held_out(holdout, tokenizer, split=config.split, window=config.window, most_tokens=config.window)
+    for name in names:
+        TrainingWindows(root / name, _settings(config, config.seeds[0]), *place())
+        _refuse_damage(root / name, manifests[name].files)
+    _refuse_damage(holdout, held_out.files)
+    texts = read_held_out(
+        holdout, tokenizer, split=config.split, window=config.window, most_tokens=config.held_out_tokens
+    )
     asked = questions_fingerprint(read_question_sets(config.choices))
     specs = []
     for model in config.models:
@@ -94,12 +110,11 @@ def plan_study(config: StudyConfig) -> StudyPlan:
                         held_out_tokens=config.held_out_tokens,
                         choices=config.choices,
                         asked=asked,
+                        held_out=held_out_fingerprint(texts),
                         device=device,
                         made_of=SequenceFiles(root / name).fingerprint,
                     )
                 )
-    for name in names:
-        TrainingWindows(root / name, _settings(config, config.seeds[0]), *place())
     return StudyPlan(tuple(specs), tuple(_studied(name, manifests[name]) for name in names))
 
 
@@ -161,6 +176,20 @@ def _once_more(run: _PlannedRun, death: Death) -> Trial[_PlannedRun]:
         f"a process that trained {run} {death.fate}, {death.tries} times, likely for lack of memory; give fewer "
         "--processes and run the same command again: finished runs are kept, and this one goes on from its checkpoint"
     )
+
+
+def _refuse_damage(folder: Path, files: Sequence[MixtureFile] | Sequence[HoldoutFile]) -> None:
+    """Read the Parquet files of ``folder`` once, at the speed of a digest: a damaged one would be trained on in
+    silence."""
+    for file in files:
+        path = folder / file.name
+        if file.format == "parquet" and path.exists():  # one that is gone is named where it is opened
+            record = file_record(path)
+            if (record.bytes, record.blake2b) != (file.bytes, file.blake2b):
+                raise InputError(
+                    f"{path} is not what slimpajama mix wrote: its digest is {record.blake2b} instead of "
+                    f"{file.blake2b}; remove it and run slimpajama mix again, which makes it anew"
+                )
 
 
 def _mixtures_folder(config: StudyConfig) -> Path:

@@ -15,15 +15,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from slimpajama.errors import ConfigError
 from slimpajama.storage.atomic import atomic_file, fingerprint
 from slimpajama.study.evaluation.held_out import HeldOutLoss, held_out_losses, read_held_out
 from slimpajama.study.evaluation.multiple_choice import ChoiceScores, score_questions
 from slimpajama.study.evaluation.question_sets import read_question_sets
-from slimpajama.study.model.files import save_decoder
+from slimpajama.study.model.files import CONFIGURATION_FILE, WEIGHTS_FILE, save_decoder
 from slimpajama.study.model.presets import preset_configuration
 from slimpajama.study.training.processes import place
 from slimpajama.study.training.settings import TrainingSettings
-from slimpajama.study.training.trainer import forget_checkpoint, train
+from slimpajama.study.training.trainer import TrainedModel, forget_checkpoint, train
 
 __all__ = ["LossPoint", "RunResult", "RunSpec", "finished_result", "loss_points", "run_once"]
 
@@ -36,7 +37,7 @@ CURVE_POINTS = 60
 @dataclass(frozen=True, slots=True)
 class RunSpec:
     """All that a run depends on. ``choices``: names of sets of questions; ``asked``: the fingerprint of these;
-    ``made_of``: that of the mixture."""
+    ``held_out``: of the text to measure on; ``made_of``: of the mixture."""
 
     mixture: str
     mixture_folder: str
@@ -50,6 +51,7 @@ class RunSpec:
     held_out_tokens: int
     choices: tuple[str, ...]
     asked: str | None
+    held_out: str
     device: str
     made_of: str
 
@@ -95,6 +97,12 @@ class RunResult:
     tokens_per_second: float
     tokens_per_cpu_second: float
 
+    @property
+    def last_loss(self) -> float:
+        """The mean training loss of the last tenth of the curve; one step of a small batch says little."""
+        points = self.curve[-max(1, len(self.curve) // 10) :]
+        return sum(point.loss for point in points) / len(points)
+
 
 def loss_points(losses: NDArray[np.float32], batch_tokens: int) -> tuple[LossPoint, ...]:
     """At most ``CURVE_POINTS`` points, each the mean of the steps since the one before."""
@@ -106,12 +114,26 @@ def loss_points(losses: NDArray[np.float32], batch_tokens: int) -> tuple[LossPoi
 
 
 def finished_result(spec: RunSpec, folder: Path) -> RunResult | None:
-    """The result that lies in ``folder``, if it is that of ``spec``."""
+    """The result that lies in ``folder``, if it is that of ``spec`` and whole, and its model lies there, too."""
+    if not (folder / WEIGHTS_FILE).is_file() or not (folder / CONFIGURATION_FILE).is_file():
+        return None
     try:
         found = msgspec.json.decode((folder / "result.json").read_bytes(), type=RunResult)
     except (OSError, msgspec.MsgspecError):
         return None
     return found if found.fingerprint == spec.fingerprint else None
+
+
+def _refuse_divergence(spec: RunSpec, trained: TrainedModel) -> None:
+    lost = np.flatnonzero(~np.isfinite(trained.losses))
+    if lost.size or not all(bool(weight.isfinite().all()) for weight in trained.model.parameters()):
+        when = (
+            f"the loss of step {lost[0] + 1:,} is {trained.losses[lost[0]]}" if lost.size else "weights are not finite"
+        )
+        raise ConfigError(
+            f"the run {spec.name} diverged: {when}; give a learning_rate below {spec.settings.learning_rate:g}. "
+            "Finished runs are kept"
+        )
 
 
 def run_once(spec: RunSpec, folder: Path) -> RunResult:
@@ -130,6 +152,7 @@ def run_once(spec: RunSpec, folder: Path) -> RunResult:
     configuration = preset_configuration(spec.model, spec.vocabulary, spec.settings.window)
     rank, ranks = place()
     trained = train(configuration, spec.settings, Path(spec.mixture_folder), folder, spec.device)
+    _refuse_divergence(spec, trained)
     result = RunResult(
         fingerprint=spec.fingerprint,
         mixture=spec.mixture,

@@ -1,22 +1,27 @@
 """From the runs of a study to its figures: means over seeds, spreads, and which differences exceed them.
 
-The spread of a source is the standard deviation of bits a byte between seeds, pooled over all mixtures of a size: three
-seeds alone say little of a spread, and how much seeds differ depends on the text that is measured far more than on the
-mixture. Two means differ beyond the spread when they are more than twice it apart: with three seeds that is 2.4
-standard errors of a difference. With one seed nothing is marked.
+The spread of a source is the standard deviation of bits a byte between seeds, pooled over mixtures of a size, as three
+seeds alone say little of a spread. How much seeds differ depends on the text that is measured, and on whether a mixture
+has any of it: a model that has seen no code guesses at code, and its loss may vary a hundred times as much. So there
+are two spreads, of the mixtures that hold a source and of those that lack it. Two means differ beyond the spread when
+they are more than twice the root mean square of their spreads apart: with three seeds that is 2.4 standard errors of a
+difference. With one seed nothing is marked.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from slimpajama.report.figures.study import (
     ChoiceCell,
     HeldOutCell,
     LossCurve,
     ScopePair,
+    SourceSpread,
     StudyFigures,
     TrainedPoint,
 )
@@ -24,7 +29,7 @@ from slimpajama.study.evaluation.rrgs import rrgs
 from slimpajama.study.matrix import StudiedMixture, StudyPlan
 from slimpajama.study.runs import RunResult
 
-__all__ = ["SPREADS_APART", "pooled_spread", "study_figures"]
+__all__ = ["SPREADS_APART", "differ", "pooled_spread", "source_spread", "study_figures"]
 
 SPREADS_APART = 2.0
 
@@ -38,6 +43,24 @@ def pooled_spread(groups: Sequence[Sequence[float]]) -> float | None:
     return math.sqrt(squares / freedom)
 
 
+def source_spread(
+    model: str, source: str, bits: Mapping[str, Sequence[float]], mixtures: Sequence[StudiedMixture]
+) -> SourceSpread:
+    """Of the values ``bits`` by mixture."""
+    holding = [bits[one.name] for one in mixtures if one.shares.get(source)]
+    lacking = [bits[one.name] for one in mixtures if not one.shares.get(source)]
+    return SourceSpread(model=model, source=source, holding=pooled_spread(holding), lacking=pooled_spread(lacking))
+
+
+def differ(one: HeldOutCell, other: HeldOutCell, spread: SourceSpread) -> bool:
+    """Whether two means on a source are more than twice the spread of the two apart."""
+    both = [spread.holding if cell.trained_on else spread.lacking for cell in (one, other)]
+    known = [value for value in both if value is not None]
+    if len(known) < len(both):
+        return False
+    return abs(one.bits - other.bits) > SPREADS_APART * math.sqrt(_mean([value**2 for value in known]))
+
+
 def study_figures(plan: StudyPlan, results: Sequence[RunResult]) -> StudyFigures:
     """All that the runs of ``plan`` found."""
     mixtures = tuple(one.name for one in plan.mixtures)
@@ -45,13 +68,11 @@ def study_figures(plan: StudyPlan, results: Sequence[RunResult]) -> StudyFigures
     sources = tuple(dict.fromkeys(loss.source for result in results for loss in result.held_out))
     first = plan.specs[0]
     cells: list[HeldOutCell] = []
-    spreads: dict[str, dict[str, float]] = {}
+    spreads: list[SourceSpread] = []
     for model, source in itertools.product(models, sources):
         bits = {name: _values(results, model, name, source) for name in mixtures}
-        spread = pooled_spread(list(bits.values()))
-        if spread is not None:
-            spreads.setdefault(model, {})[source] = spread
-        cells += _cells(plan.mixtures, results, model, source, bits, spread)
+        spreads.append(source_spread(model, source, bits, plan.mixtures))
+        cells += _cells(plan.mixtures, results, bits, spreads[-1])
     return StudyFigures(
         mixtures=mixtures,
         models=models,
@@ -62,7 +83,7 @@ def study_figures(plan: StudyPlan, results: Sequence[RunResult]) -> StudyFigures
         window=first.settings.window,
         split=first.split,
         cells=tuple(cells),
-        spreads=spreads,
+        spreads=tuple(spreads),
         curves=tuple(_curve(results, model, name) for model in models for name in mixtures),
         scopes=tuple(_scopes(plan.mixtures, cells, spreads)),
         choices=tuple(
@@ -94,39 +115,39 @@ def _values(results: Sequence[RunResult], model: str, mixture: str, source: str)
 def _cells(
     mixtures: Sequence[StudiedMixture],
     results: Sequence[RunResult],
-    model: str,
-    source: str,
-    bits: dict[str, list[float]],
-    spread: float | None,
+    bits: Mapping[str, Sequence[float]],
+    spread: SourceSpread,
 ) -> list[HeldOutCell]:
-    means = {name: _mean(values) for name, values in bits.items()}
-    least = min(means.values())
     nats = {
         name: _mean(
             [
                 loss.nats_per_token
                 for result in results
-                if result.model == model and result.mixture == name
+                if result.model == spread.model and result.mixture == name
                 for loss in result.held_out
-                if loss.source == source
+                if loss.source == spread.source
             ]
         )
         for name in bits
     }
-    return [
+    cells = [
         HeldOutCell(
             mixture=one.name,
-            model=model,
-            source=source,
+            model=spread.model,
+            source=spread.source,
             seeds=len(bits[one.name]),
             nats=nats[one.name],
-            bits=means[one.name],
+            bits=_mean(bits[one.name]),
             spread=pooled_spread([bits[one.name]]),
-            best=means[one.name] == least,
-            beyond=spread is not None and means[one.name] - least > SPREADS_APART * spread,
-            trained_on=one.shares.get(source, 0.0),
+            best=False,
+            beyond=False,
+            trained_on=one.shares.get(spread.source, 0.0),
         )
         for one in mixtures
+    ]
+    best = min(cells, key=lambda cell: cell.bits)
+    return [
+        msgspec.structs.replace(cell, best=cell.bits == best.bits, beyond=differ(cell, best, spread)) for cell in cells
     ]
 
 
@@ -140,31 +161,27 @@ def _curve(results: Sequence[RunResult], model: str, mixture: str) -> LossCurve:
 
 
 def _scopes(
-    mixtures: Sequence[StudiedMixture], cells: Sequence[HeldOutCell], spreads: dict[str, dict[str, float]]
+    mixtures: Sequence[StudiedMixture], cells: Sequence[HeldOutCell], spreads: Sequence[SourceSpread]
 ) -> list[ScopePair]:
-    bits = {(cell.model, cell.source, cell.mixture): cell.bits for cell in cells}
+    found = {(cell.model, cell.source, cell.mixture): cell for cell in cells}
     pairs = [
         (local.name, other.name)
         for local, other in itertools.product(mixtures, mixtures)
         if (local.scope, other.scope) == ("local", "global") and local.recipe == other.recipe
     ]
-    found = []
-    for (model, source), (local_name, global_name) in itertools.product(
-        dict.fromkeys((cell.model, cell.source) for cell in cells), pairs
-    ):
-        difference = bits[model, source, local_name] - bits[model, source, global_name]
-        spread = spreads.get(model, {}).get(source)
-        found.append(
-            ScopePair(
-                local_mixture=local_name,
-                global_mixture=global_name,
-                model=model,
-                source=source,
-                difference=difference,
-                beyond=spread is not None and abs(difference) > SPREADS_APART * spread,
-            )
+    return [
+        ScopePair(
+            local_mixture=local_name,
+            global_mixture=global_name,
+            model=spread.model,
+            source=spread.source,
+            difference=local.bits - other.bits,
+            beyond=differ(local, other, spread),
         )
-    return found
+        for spread, (local_name, global_name) in itertools.product(spreads, pairs)
+        for local in [found[spread.model, spread.source, local_name]]
+        for other in [found[spread.model, spread.source, global_name]]
+    ]
 
 
 def _choices(results: Sequence[RunResult], model: str, mixture: str, task: str) -> ChoiceCell:

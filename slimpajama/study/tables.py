@@ -12,14 +12,25 @@ def loss_matrix(figures: StudyFigures, model: str, unit: str = "bits") -> list[l
     """Rows of cells: a mixture in each row, a source in each column, in ``bits`` a byte or ``nats`` a token.
 
     ``*``: the best of its column; ``=``: not beyond the spread from it; in parentheses where the mixture has nothing of
-    the source, so that digits stand below each other. The last row is the spread (of bits a byte).
+    the source, so that digits stand below each other. The last rows are the spreads (of bits a byte).
     """
     rows = [["mixture", *figures.sources]]
     cells = {(cell.mixture, cell.source): cell for cell in figures.cells if cell.model == model}
     for mixture in figures.mixtures:
         rows.append([mixture, *(_cell(cells[mixture, source], unit) for source in figures.sources)])
-    if unit == "bits" and model in figures.spreads:
-        rows.append(["spread", *(f"{figures.spreads[model][source]:.3f}  " for source in figures.sources)])
+    if unit == "bits":
+        rows += _spread_rows(figures, model)
+    return rows
+
+
+def _spread_rows(figures: StudyFigures, model: str) -> list[list[str]]:
+    """Of the mixtures that hold a source, and in parentheses of those that lack it; none where no two seeds tell."""
+    spreads = [one for one in figures.spreads if one.model == model]
+    rows = []
+    if any(one.holding is not None for one in spreads):
+        rows.append(["spread", *("-  " if one.holding is None else f"{one.holding:.3f}  " for one in spreads)])
+    if any(one.lacking is not None for one in spreads):
+        rows.append(["(spread)", *("-  " if one.lacking is None else f"({one.lacking:.3f}) " for one in spreads)])
     return rows
 
 
@@ -39,11 +50,12 @@ def study_text(figures: StudyFigures) -> str:
         marks = "* least of its column"
         if not all(cell.trained_on for cell in figures.cells):
             marks += "; in parentheses: the mixture has nothing of the source"
-        if model in figures.spreads:
+        spreads = len(_spread_rows(figures, model))
+        if spreads:
             marks += "; = not more than twice the spread above it; spread: standard deviation between seeds"
         parts.append(
             f"{model} ({size}), {figures.tokens:,} tokens, {seeds}, {figures.split}: bits a byte\n"
-            f"{aligned(loss_matrix(figures, model), rule_before_last=model in figures.spreads)}\n"
+            f"{aligned(loss_matrix(figures, model), last_rows=spreads)}\n"
             f"{marks}"
         )
         parts.append(f"{model}: nats a token\n{aligned(loss_matrix(figures, model, 'nats'))}")

@@ -10,7 +10,7 @@ import pytest
 from slimpajama.errors import InputError
 from slimpajama.report.drawings.study import study_drawings
 from slimpajama.report.drawings.style import look
-from slimpajama.report.figures.study import HeldOutCell, LossCurve, ScopePair, StudyFigures, TrainedPoint
+from slimpajama.report.figures.study import HeldOutCell, LossCurve, ScopePair, SourceSpread, StudyFigures, TrainedPoint
 from slimpajama.report.figures.whole import Report
 from slimpajama.report.leads import study_lead
 from slimpajama.report.page import page_of
@@ -47,7 +47,10 @@ FOUND = StudyFigures(
         cell("<b>two", "web", 3.01, False, False, 0.5),
         cell("<b>two", "wiki", 3.25, True, False, 0.5),
     ),
-    spreads={"tiny": {"web": 0.02, "wiki": 0.02}},
+    spreads=(
+        SourceSpread(model="tiny", source="web", holding=0.02, lacking=None),
+        SourceSpread(model="tiny", source="wiki", holding=0.02, lacking=0.02),
+    ),
     curves=(
         LossCurve(
             mixture="one",
@@ -80,8 +83,8 @@ def test_the_results_of_a_study_are_read_and_those_of_another_version_refused(tm
 def test_the_lead_counts_what_is_beyond_the_spread() -> None:
     assert study_lead(FOUND) == (
         "Models of the preset tiny were trained on 4,096 tokens of each of 2 mixtures, with 3 seeds. 1 of 2 losses are "
-        "above the best of their source by more than twice the spread; of the 1 on sources that a mixture has none of, "
-        "1 are."
+        "above the best of their source by more than twice the spread; among them, 1 of 1 on sources that a mixture "
+        "has none of."
     )
     one = study_lead(msgspec.structs.replace(FOUND, seeds=(1,)))
     assert one.startswith(

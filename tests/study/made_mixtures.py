@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from slimpajama.storage.atomic import file_record
+
 LENGTH = 32
 VOCABULARY = 48
 END = 0
@@ -40,6 +42,12 @@ def tokenizer(file: Path) -> None:
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content))
+
+
+def recorded(path: Path) -> dict[str, object]:
+    """Size and digest of a file, as a manifest has them."""
+    record = file_record(path)
+    return {"bytes": record.bytes, "blake2b": record.blake2b}
 
 
 def mixture(folder: Path, shares: dict[str, int], *, scope: str = "global", seed: int = 1) -> None:
@@ -76,8 +84,7 @@ def mixture(folder: Path, shares: dict[str, int], *, scope: str = "global", seed
         "files": [
             {
                 "name": "train-00000-of-00001.parquet",
-                "bytes": 1,
-                "blake2b": "",
+                **recorded(folder / "train-00000-of-00001.parquet"),
                 "format": "parquet",
                 "sequences": shares,
                 "documents": total,
@@ -87,17 +94,16 @@ def mixture(folder: Path, shares: dict[str, int], *, scope: str = "global", seed
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-def holdout(folder: Path, rows: int = 6) -> None:
+def holdout(folder: Path, rows: int = 6, seed: int = 900) -> None:
     files = []
     for number, source in enumerate(("letters", "numbers")):
         name = f"{source}/validation-{LENGTH}-00000-of-00001.parquet"
         (folder / source).mkdir(parents=True)
-        pq.write_table(table(sequences(source, rows, 900 + number)), folder / name)
+        pq.write_table(table(sequences(source, rows, seed + number)), folder / name)
         files.append(
             {
                 "name": name,
-                "bytes": 1,
-                "blake2b": "",
+                **recorded(folder / name),
                 "format": "parquet",
                 "source": source,
                 "split": "validation",

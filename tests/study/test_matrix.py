@@ -12,14 +12,14 @@ import pytest
 
 from slimpajama.config.study import StudyConfig, load_study_config
 from slimpajama.errors import ConfigError, InputError
-from slimpajama.report.figures.study import StudyFigures
+from slimpajama.report.figures.study import HeldOutCell, StudyFigures
 from slimpajama.report.sections.caches import caches as measured_caches
 from slimpajama.study.command import do_study
 from slimpajama.study.kvcache.measuring import EVICTING, NOISES, SHARES
-from slimpajama.study.matrix import plan_study
+from slimpajama.study.matrix import StudiedMixture, plan_study
 from slimpajama.study.runs import loss_points
-from slimpajama.study.summary import pooled_spread
-from tests.study.made_mixtures import made_output, mixture
+from slimpajama.study.summary import differ, pooled_spread, source_spread
+from tests.study.made_mixtures import holdout, made_output, mixture
 
 CONFIG = """
 tokens: 3k
@@ -131,7 +131,7 @@ def test_a_swarm_is_written_as_regressions_read_it(output: Path, tmp_path: Path)
         ("r,both,0,0,0", "sum to 0"),
         ("r,both,0,0.5,0.5\nr,both,1,0.5,0.5", "is that of row 1, too"),
         ("r,../both,0,0.5,0.5", "begin with a letter or digit"),
-        ("r,other,0,0.5,0.5", "other/manifest.json is missing"),
+        ("r,other,0,0.5,0.5", "no finished mixture 'other' in .*; there are both, both-local, letters, numbers"),
         ("r,both,0,0.8,0.2", "gives 0.8 of 'letters' to both, and the mixture in .* was built with 0.5"),
         ("", "no mixture"),
     ],
@@ -159,7 +159,15 @@ def test_a_source_that_the_mixtures_lack_is_refused(output: Path, tmp_path: Path
         ({"models": ["7b"]}, "no model size '7b'"),
         ({"tokens": "1M"}, "build a larger one"),
         ({"device": "cuda"}, "finds no GPU"),
-        ({"mixtures": ["dc-9"]}, "dc-9"),
+        ({"mixtures": ["dc-9"]}, "no finished mixture 'dc-9' in .*; there are both, both-local, letters, numbers"),
+        ({"mixtures": ["../mixtures/both"]}, "no finished mixture '../mixtures/both'"),
+        ({"mixtures": ["holdout"]}, "no finished mixture 'holdout'"),
+        ({"window": 64, "batch_tokens": 64}, "make the window smaller"),
+        ({"seeds": [-1]}, "seeds"),
+        ({"seeds": [1 << 63]}, "seeds"),
+        ({"learning_rate": float("inf")}, "learning_rate"),
+        ({"weight_decay": float("inf")}, "weight_decay"),
+        ({"phases": [float("nan"), 0.5, 0.5]}, "phases"),
         ({"split": "test"}, "no Parquet file of test"),
         ({"seeds": [1, 1]}, "seed 1 twice"),
         ({"mixtures": ["both", "both"]}, "'both' twice"),
@@ -182,6 +190,36 @@ def test_a_holdout_of_another_store_is_refused(tmp_path: Path) -> None:
     manifest.write_text(json.dumps(values))
     with pytest.raises(ConfigError, match="different token stores"):
         plan_study(config(root, tmp_path))
+
+
+def of_source(mixture: str, bits: float, share: float) -> HeldOutCell:
+    return HeldOutCell(
+        mixture=mixture,
+        model="tiny",
+        source="code",
+        seeds=3,
+        nats=bits,
+        bits=bits,
+        spread=0.0,
+        best=False,
+        beyond=False,
+        trained_on=share,
+    )
+
+
+def test_a_mixture_without_a_source_does_not_hide_differences_of_the_others() -> None:
+    bits = {"even": [2.78, 2.79, 2.80], "local": [2.74, 2.75, 2.76], "none": [3.9, 4.0, 6.1]}
+    mixtures = [
+        StudiedMixture(name, "global", {"code": share}, "") for name, share in zip(bits, (0.5, 0.5, 0), strict=True)
+    ]
+    spread = source_spread("tiny", "code", bits, mixtures)
+    assert spread.holding == pytest.approx(0.01)
+    assert spread.lacking == pytest.approx(1.242, abs=1e-3)
+    even, local = of_source("even", 2.79, 0.5), of_source("local", 2.75, 0.5)
+    assert differ(even, local, spread)
+    assert not differ(even, of_source("even", 2.775, 0.5), spread)
+    assert not differ(of_source("none", 4.5, 0.0), local, spread), "2 * sqrt((0.01² + 1.242²) / 2) = 1.756"
+    assert differ(of_source("none", 4.6, 0.0), local, spread)
 
 
 def test_the_pooled_spread_by_hand() -> None:
@@ -254,5 +292,47 @@ def test_caches_are_compared_where_it_is_asked_and_forgotten_where_not(
     assert len({one.full_loss for one in caches.quality}) == 2  # one a seed
     assert len(caches.noise) == 2 * len(NOISES) * 2
     assert (tmp_path / "study" / "kvcache-quality.svg").is_file()
+    made = (tmp_path / "study" / "kvcache.json").stat().st_mtime_ns
+    do_study(config(output, tmp_path, cache=True), tmp_path / "study", told=lambda line: None)
+    assert (tmp_path / "study" / "kvcache.json").stat().st_mtime_ns == made
     do_study(config(output, tmp_path), tmp_path / "study", told=lambda line: None)
     assert measured_caches(tmp_path) is None
+
+
+def test_a_run_is_done_again_where_its_model_or_the_held_out_text_is_another(output: Path, tmp_path: Path) -> None:
+    shutil.copytree(output, tmp_path / "mixtures")
+    settings = config(tmp_path / "mixtures", tmp_path, mixtures=["letters"], seeds=[1])
+    first = do_study(settings, tmp_path / "out", told=lambda line: None)
+    run = tmp_path / "out" / "runs" / "letters-tiny-seed1"
+    (run / "model.safetensors").unlink()
+    again = do_study(settings, tmp_path / "out", told=lambda line: None)
+    assert (run / "model.safetensors").is_file()
+    shutil.rmtree(tmp_path / "mixtures" / "holdout")
+    holdout(tmp_path / "mixtures" / "holdout", seed=7)
+    other = do_study(settings, tmp_path / "out", told=lambda line: None)
+    assert first is not None
+    assert again is not None
+    assert other is not None
+    assert first.figures.cells == again.figures.cells
+    assert all(one.bits != two.bits for one, two in zip(first.figures.cells, other.figures.cells, strict=True))
+
+
+@pytest.mark.parametrize(
+    "file", ["letters/train-00000-of-00001.parquet", "holdout/letters/validation-32-00000-of-00001.parquet"]
+)
+def test_a_damaged_file_is_refused_before_training(output: Path, tmp_path: Path, file: str) -> None:
+    shutil.copytree(output, tmp_path / "mixtures")
+    path = tmp_path / "mixtures" / file
+    content = bytearray(path.read_bytes())
+    content[200] ^= 0x55
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is not what slimpajama mix wrote"):
+        do_study(config(tmp_path / "mixtures", tmp_path), tmp_path / "out", told=lambda line: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_diverges_ends_the_study_with_a_remedy(output: Path, tmp_path: Path) -> None:
+    settings = config(output, tmp_path, mixtures=["letters"], seeds=[1], learning_rate=1e30)
+    with pytest.raises(ConfigError, match=r"letters-tiny-seed1 diverged: .*; give a learning_rate below 1e\+30"):
+        do_study(settings, tmp_path / "out", told=lambda line: None)
+    assert not list((tmp_path / "out").rglob("result.json"))

@@ -1,4 +1,4 @@
-from slimpajama.report.figures.study import HeldOutCell, StudyFigures
+from slimpajama.report.figures.study import HeldOutCell, SourceSpread, StudyFigures
 from slimpajama.study.tables import study_text
 
 
@@ -35,7 +35,10 @@ def test_the_matrix_marks_the_best_what_is_within_the_spread_and_what_a_mixture_
             cell("both", "code", 3.0, 0.5, best=True),
             cell("both", "web", 2.515, 0.5),
         ),
-        spreads={"tiny": {"code": 0.02, "web": 0.01}},
+        spreads=(
+            SourceSpread(model="tiny", source="code", holding=0.02, lacking=0.5),
+            SourceSpread(model="tiny", source="web", holding=0.01, lacking=None),
+        ),
         curves=(),
         scopes=(),
         choices=(),
@@ -43,14 +46,15 @@ def test_the_matrix_marks_the_best_what_is_within_the_spread_and_what_a_mixture_
         limits=("There is little here.",),
     )
     lines = [line.rstrip() for line in study_text(figures).splitlines()]
-    assert lines[:8] == [
+    assert lines[:9] == [
         "tiny (661,344 parameters), 1,024 tokens, 3 seeds, validation: bits a byte",
-        "mixture      code      web",
-        "--------------------------",
-        "web      (4.250)   2.500*",
-        "both      3.000*   2.515=",
-        "--------------------------",
-        "spread    0.020    0.010",
+        "mixture       code      web",
+        "---------------------------",
+        "web       (4.250)   2.500*",
+        "both       3.000*   2.515=",
+        "---------------------------",
+        "spread     0.020    0.010",
+        "(spread)  (0.500)       -",
         (
             "* least of its column; in parentheses: the mixture has nothing of the source; = not more than twice the "
             "spread above it; spread: standard deviation between seeds"

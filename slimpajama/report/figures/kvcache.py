@@ -62,13 +62,15 @@ class SpeedPoint(Figures, frozen=True):
 
 
 class CacheResults(Figures, frozen=True):
-    """All that was measured. ``models``: which, and what a seed sets."""
+    """All that was measured. ``models``: which, and what a seed sets. ``made_of``: a fingerprint of the runs of a study
+    that they come from."""
 
     machine: str
     models: str
     quality: tuple[QualityPoint, ...]
     noise: tuple[NoisePoint, ...]
     speed: tuple[SpeedPoint, ...]
+    made_of: str = ""
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:

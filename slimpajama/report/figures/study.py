@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from slimpajama.report.figures.base import Figures
 
-__all__ = ["RESULTS_FILE", "ChoiceCell", "HeldOutCell", "LossCurve", "ScopePair", "StudyFigures", "TrainedPoint"]
+__all__ = [
+    "RESULTS_FILE",
+    "ChoiceCell",
+    "HeldOutCell",
+    "LossCurve",
+    "ScopePair",
+    "SourceSpread",
+    "StudyFigures",
+    "TrainedPoint",
+]
 
 RESULTS_FILE = "results.json"
 """Of a study: its figures."""
@@ -15,7 +24,7 @@ class HeldOutCell(Figures, frozen=True, kw_only=True):
 
     ``nats``: mean loss a token, over seeds; ``bits``: a byte. ``spread``: standard deviation of ``bits`` between seeds.
     ``best``: whether no mixture has less; ``beyond``: whether it differs from the best by more than twice the spread of
-    the source, so that another draw of seeds would hardly turn it. ``trained_on``: the mixture's share of the source.
+    the two, so that another draw of seeds would hardly turn it. ``trained_on``: the mixture's share of the source.
     """
 
     mixture: str
@@ -73,9 +82,18 @@ class ChoiceCell(Figures, frozen=True, kw_only=True):
     rrgs: float | None
 
 
+class SourceSpread(Figures, frozen=True, kw_only=True):
+    """Standard deviation of bits a byte between seeds on a source, pooled over mixtures of a size: ``holding``, over
+    those that were trained on some of it, and ``lacking``, over the others. ``None`` where no two seeds tell."""
+
+    model: str
+    source: str
+    holding: float | None
+    lacking: float | None
+
+
 class StudyFigures(Figures, frozen=True, kw_only=True):
-    """All of a study. ``parameters``: by model; ``spreads``: by model and source, standard deviation of bits a byte
-    between seeds, pooled over mixtures. ``limits``: sentences that say what cannot be concluded."""
+    """All of a study. ``parameters``: by model. ``limits``: sentences that say what cannot be concluded."""
 
     mixtures: tuple[str, ...]
     models: tuple[str, ...]
@@ -86,7 +104,7 @@ class StudyFigures(Figures, frozen=True, kw_only=True):
     window: int
     split: str
     cells: tuple[HeldOutCell, ...]
-    spreads: dict[str, dict[str, float]]
+    spreads: tuple[SourceSpread, ...]
     curves: tuple[LossCurve, ...]
     scopes: tuple[ScopePair, ...]
     choices: tuple[ChoiceCell, ...]

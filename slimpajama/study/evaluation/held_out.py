@@ -7,17 +7,22 @@ bytes. So two models are compared on the same bytes even where their tokenizers 
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from slimpajama.engine.heartbeat import beat
-from slimpajama.errors import InputError
+from slimpajama.errors import ConfigError, InputError
 from slimpajama.mixture.manifest import HoldoutManifest, read_holdout_manifest
+from slimpajama.storage.atomic import fingerprint
 from slimpajama.study.evaluation.token_bytes import token_bytes
 from slimpajama.study.model.decoder import Decoder
 from slimpajama.study.training.token_losses import token_losses
@@ -25,7 +30,7 @@ from slimpajama.study.training.trainer import computing
 from slimpajama.study.training.windows import WindowBatch, cut
 from slimpajama.training.collating import batch_of_rows
 
-__all__ = ["HeldOutLoss", "HeldOutText", "held_out_losses", "read_held_out"]
+__all__ = ["HeldOutLoss", "HeldOutText", "held_out_fingerprint", "held_out_losses", "read_held_out"]
 
 BATCH_TOKENS = 1 << 13
 
@@ -44,8 +49,8 @@ class HeldOutLoss:
     """The summed loss of ``tokens`` labels with ``bytes`` bytes of a source."""
 
     source: str
-    tokens: int
-    bytes: int
+    tokens: Annotated[int, msgspec.Meta(ge=1)]
+    bytes: Annotated[int, msgspec.Meta(ge=1)]
     nats: float
 
     @property
@@ -74,8 +79,19 @@ def read_held_out(
         windows = _windows(folder, manifest, source, split, window, most_tokens)
         if windows is not None:
             labels = windows.labels.numpy()
-            found.append(HeldOutText(source, windows, int(sizes[labels[labels >= 0]].sum())))
+            text_bytes = int(sizes[labels[labels >= 0]].sum())
+            if not text_bytes:
+                raise InputError(
+                    f"the {split} split of {source} in {folder} stands for no bytes of text; hold out more (--holdout)"
+                )
+            found.append(HeldOutText(source, windows, text_bytes))
     if not found:
+        lengths = [file.length for file in manifest.files if file.split == split and file.format == "parquet"]
+        if lengths:
+            raise ConfigError(
+                f"the held-out sequences in {folder} have at most {max(lengths):,} tokens, and windows are to have "
+                f"{window:,}; make the window smaller or build the mixtures with longer sequences"
+            )
         raise InputError(
             f"{folder} holds no Parquet file of {split}; build the mixtures in Parquet with larger holdout (--holdout)"
         )
@@ -107,6 +123,17 @@ def _windows(
 
 def _tokens(row: dict[str, object]) -> NDArray[np.int64]:
     return np.asarray(row["input_ids"], dtype=np.int64)
+
+
+def held_out_fingerprint(texts: Sequence[HeldOutText]) -> str:
+    """Changes with any token that is measured, and with what it stands for."""
+    found = []
+    for text in texts:
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(text.windows.tokens.numpy().tobytes())
+        digest.update(text.windows.labels.numpy().tobytes())
+        found.append([text.source, list(text.windows.tokens.shape), text.bytes, digest.hexdigest()])
+    return fingerprint(found)
 
 
 def held_out_losses(

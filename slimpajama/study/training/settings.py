@@ -52,7 +52,7 @@ class TrainingSettings:
                 f"{self.tokens:,} tokens are less than one batch of {self.batch_tokens:,}; train on more, or make "
                 "batch_tokens smaller"
             )
-        if self.phases is not None and (min(self.phases) < 0 or abs(sum(self.phases) - 1) > 1e-6):
+        if self.phases is not None and not (min(self.phases) >= 0 and abs(sum(self.phases) - 1) <= 1e-6):
             raise ConfigError(
                 f"the phases of weight decay are {', '.join(map(str, self.phases))}; give three shares that sum to 1"
             )
