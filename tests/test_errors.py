@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import slimpajama
 from slimpajama import errors
+
+PACKAGE = Path(slimpajama.__file__).parent
+NAMES = {"PyTorch", "Transformers", "RRGS", "H2O", "Keyformer", "SnapKV"}
+"""With which a message may begin, though they have capitals."""
 
 
 @pytest.mark.parametrize(
@@ -36,3 +44,47 @@ def test_every_error_is_in_the_tree_that_the_module_draws() -> None:
     assert errors.__doc__
     for name in classes:
         assert f" {name} " in errors.__doc__
+
+
+def ends_of_messages(code: str) -> Iterator[tuple[int, str, str]]:
+    """The line of each error of the program that ``code`` makes, and what its message begins and ends with."""
+    for node in ast.walk(ast.parse(code)):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in errors.__all__
+            and node.args
+        ):
+            message = node.args[0]
+            parts = message.values if isinstance(message, ast.JoinedStr) else [message]
+            first, last = (
+                part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else ""
+                for part in (parts[0], parts[-1])
+            )
+            yield node.lineno, first, last
+
+
+def styled_otherwise(code: str) -> list[int]:
+    """The lines of messages that begin with a capital, or end with a full stop."""
+    return [
+        line
+        for line, first, last in ends_of_messages(code)
+        if last.endswith(".") or (first[:1].isupper() and first.split()[0] not in NAMES)
+    ]
+
+
+def test_a_message_of_another_style_is_found() -> None:
+    assert styled_otherwise('ConfigError("A budget; give one")\nInputError(f"{path} is bad.")\nraise Other("A.")') == [
+        1,
+        2,
+    ]
+    assert (
+        styled_otherwise('ConfigError("a budget; give one")\nConfigError(f"{path} is bad")\nConfigError("H2O has")')
+        == []
+    )
+
+
+def test_all_messages_begin_with_a_small_letter_and_end_without_a_full_stop() -> None:
+    files = sorted(PACKAGE.rglob("*.py"))
+    found = {str(path): lines for path in files if (lines := styled_otherwise(path.read_text(encoding="utf-8")))}
+    assert not found

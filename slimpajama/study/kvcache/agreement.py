@@ -38,7 +38,7 @@ def cache_agreement(
     """
     if not 0 < prompt <= tokens.shape[1] - 2:
         raise ConfigError(
-            f"{tokens.shape[1]} tokens with a prompt of {prompt} leave nothing to count; give 2 more than the prompt."
+            f"{tokens.shape[1]} tokens with a prompt of {prompt} leave nothing to count; give 2 more than the prompt"
         )
     caches = DecoderCaches(decoder, eviction)
     decoder.hidden(tokens[:, :prompt], caches=caches.layers)

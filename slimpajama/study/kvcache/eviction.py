@@ -32,7 +32,7 @@ class Eviction:
 
     def __post_init__(self) -> None:
         if (self.scorer is None) != (self.budget is None):
-            raise ConfigError("An eviction has only one of scorer and budget; give both, or neither for a full cache.")
+            raise ConfigError("an eviction has only one of scorer and budget; give both, or neither for a full cache")
 
 
 def eviction(name: MethodName, budget: Budget, generated: int, seed: int = 0) -> Eviction:
@@ -47,6 +47,6 @@ def eviction(name: MethodName, budget: Budget, generated: int, seed: int = 0) ->
         "full": None,
     }
     if name not in scorers:
-        raise ConfigError(f"The eviction method {name!r} is unknown; use one of {', '.join(METHODS)}.")
+        raise ConfigError(f"the eviction method {name!r} is unknown; use one of {', '.join(METHODS)}")
     scorer = scorers[name]
     return Eviction(scorer, budget) if scorer else Eviction()

@@ -27,9 +27,9 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
-            raise ConfigError(f"Sampling has temperature={self.temperature}; give a number above 0.")
+            raise ConfigError(f"sampling has temperature={self.temperature}; give a number above 0")
         if self.top is not None and self.top < 1:
-            raise ConfigError(f"Sampling has top={self.top}; give 1 or more, or None for all tokens.")
+            raise ConfigError(f"sampling has top={self.top}; give 1 or more, or None for all tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class Generated:
 def checked(prompts: torch.Tensor, length: int) -> None:
     """Raise an error for what cannot be generated from."""
     if prompts.dim() != 2 or 0 in prompts.shape:
-        raise ConfigError(f"Prompts have the shape {tuple(prompts.shape)}; give [rows, tokens] with a token at least.")
+        raise ConfigError(f"prompts have the shape {tuple(prompts.shape)}; give [rows, tokens] with a token at least")
     if length < 1:
-        raise ConfigError(f"A generation has length={length}; give 1 or more.")
+        raise ConfigError(f"a generation has length={length}; give 1 or more")
 
 
 def steps(
@@ -96,7 +96,7 @@ def beam_search(decoder: Decoder, prompts: torch.Tensor, length: int, eviction: 
     checked(prompts, length)
     rows = len(prompts)
     if not 1 <= beams <= decoder.configuration.vocabulary:
-        raise ConfigError(f"A search has beams={beams}; give 1 to the size of the vocabulary.")
+        raise ConfigError(f"a search has beams={beams}; give 1 to the size of the vocabulary")
     caches = DecoderCaches(decoder, eviction)
     following: list[torch.Tensor] = []
     first_of_row = torch.arange(rows, device=prompts.device)[:, None] * beams

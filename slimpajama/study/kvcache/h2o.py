@@ -24,7 +24,7 @@ class HeavyHitters:
 
     def __post_init__(self) -> None:
         if not 0 <= self.recent_share <= 1:
-            raise ConfigError(f"H2O has recent_share={self.recent_share}; give a share of the budget, 0 to 1.")
+            raise ConfigError(f"H2O has recent_share={self.recent_share}; give a share of the budget, 0 to 1")
 
     def queries_read(self, queries: int) -> int:
         """All of them: scores add up over the whole prompt."""

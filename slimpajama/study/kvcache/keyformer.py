@@ -39,13 +39,13 @@ class Keyformer:
 
     def __post_init__(self) -> None:
         if self.generated < 1:
-            raise ConfigError(f"Keyformer has generated={self.generated}; give the number of tokens to be generated.")
+            raise ConfigError(f"Keyformer has generated={self.generated}; give the number of tokens to be generated")
         if not 0 <= self.recent_share <= 1:
-            raise ConfigError(f"Keyformer has recent_share={self.recent_share}; give a share of the budget, 0 to 1.")
+            raise ConfigError(f"Keyformer has recent_share={self.recent_share}; give a share of the budget, 0 to 1")
         if min(self.first_temperature, self.last_temperature) <= 0:
             raise ConfigError(
                 f"Keyformer has the temperatures {self.first_temperature} and {self.last_temperature}; "
-                "both must be above 0."
+                "both must be above 0"
             )
 
     def queries_read(self, queries: int) -> int:

@@ -54,7 +54,7 @@ class HashedNoise:
 
     def __post_init__(self) -> None:
         if self.kind not in NOISE_KINDS:
-            raise ConfigError(f"Noise of kind {self.kind!r} is unknown; use one of {', '.join(NOISE_KINDS)}.")
+            raise ConfigError(f"noise of kind {self.kind!r} is unknown; use one of {', '.join(NOISE_KINDS)}")
 
     @property
     def by_key_alone(self) -> bool:

@@ -23,7 +23,7 @@ class RecentTokens:
 
     def __post_init__(self) -> None:
         if self.sinks < 0:
-            raise ConfigError(f"A window has sinks={self.sinks}; give 0 or more.")
+            raise ConfigError(f"a window has sinks={self.sinks}; give 0 or more")
 
     def queries_read(self, queries: int) -> int:
         """None: no attention is looked at."""

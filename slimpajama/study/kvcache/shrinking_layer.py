@@ -127,7 +127,7 @@ class ShrinkingLayer:
 
     def _begin(self, batch: int, kv_heads: int, count: int, device: torch.device, padding: list[int]) -> None:
         if any(pads >= count for pads in padding):
-            raise ConfigError(f"A prompt of {count} tokens is padding in whole; give every row at least one token.")
+            raise ConfigError(f"a prompt of {count} tokens is padding in whole; give every row at least one token")
         self._seen = [count - pads for pads in padding]
         self._held = list(self._seen)
         budget = self.eviction.budget
@@ -176,7 +176,7 @@ class ShrinkingLayer:
             places = (self._lengths - 1)[:, None] + torch.arange(MARKS_AHEAD, device=self._lengths.device)
             ahead = self._marks_of(places[:, None].expand(-1, self._positions.shape[1], -1))
             if ahead is None:
-                raise TypeError("A scorer gave marks of some tokens and none of others.")
+                raise TypeError("a scorer gave marks of some tokens and none of others")
             self._marks_ahead, self._ahead_from, column = ahead, self._step, 0
         return ahead[:, :, column : column + 1]
 

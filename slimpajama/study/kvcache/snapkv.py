@@ -26,9 +26,9 @@ class PromptEnd:
 
     def __post_init__(self) -> None:
         if self.window < 1:
-            raise ConfigError(f"SnapKV has window={self.window}; give 1 or more.")
+            raise ConfigError(f"SnapKV has window={self.window}; give 1 or more")
         if self.smoothing < 1 or self.smoothing % 2 == 0:
-            raise ConfigError(f"SnapKV has smoothing={self.smoothing}; give an odd number, 1 for none.")
+            raise ConfigError(f"SnapKV has smoothing={self.smoothing}; give an odd number, 1 for none")
 
     def queries_read(self, queries: int) -> int:
         """The window, or all of a shorter prompt."""

@@ -4,13 +4,14 @@
 
     cache = ShrinkingCache(eviction("keyformer", Budget(share=0.5), generated=100))
     with attached(model, cache):
-        model.generate(tokens, past_key_values=cache, max_new_tokens=100)
+        model.generate(tokens, attention_mask=mask, cache=cache, max_new_tokens=100)
 
-It is a cache of ``transformers``, so ``generate`` works with it: greedy, sampling, beams. While it is attached, each
-attention layer is given a mask of what its own heads have kept, and its attention is read afterwards to score the
-tokens. That needs the model's plain attention ("eager"), which returns its weights; the model's own is put back on
-leaving. Positions are the original ones: keys are cached after they were rotated, learned positions went into the
-embedding, and the slopes of ALiBi are applied to the places of the kept tokens.
+(Before transformers 5.24, the argument is called ``past_key_values``.) It is a cache of ``transformers``, so
+``generate`` works with it: greedy, sampling, beams. While it is attached, each attention layer is given a mask of what
+its own heads have kept, and its attention is read afterwards to score the tokens. That needs the model's plain
+attention ("eager"), which returns its weights; the model's own is put back on leaving. Positions are the original ones:
+keys are cached after they were rotated, learned positions went into the embedding, and the slopes of ALiBi are applied
+to the places of the kept tokens.
 
 A batch is padded on the left, with an attention mask, as ``generate`` wants it; padding is never kept. Half precision:
 weights are read as the model rounds them, so attention below about 6e-8 counts as none in float16.
@@ -63,9 +64,7 @@ class ShrinkingCache(DynamicCache):
         """Put new keys and values into the slots that were reserved for them; give all that are attended to."""
         layer = self.layer(layer_idx)
         if not layer.reserved:
-            raise ConfigError(
-                "A ShrinkingCache is used outside of attached(model, cache); call the model inside of it."
-            )
+            raise ConfigError("a ShrinkingCache is used outside of attached(model, cache); call the model inside of it")
         layer.write(key_states, value_states)
         return layer.keys, layer.values
 
@@ -93,16 +92,22 @@ class ShrinkingCache(DynamicCache):
             rows = torch.arange(layer.rows, device="cpu")
             layer.choose_rows(rows.repeat_interleave(repeats))
 
+    @property
+    def is_croppable(self) -> bool:
+        """Transformers asks before it undoes a step."""
+        return False
+
     def crop(self, *_: object) -> None:
         """What was dropped cannot come back, so this is an error."""
-        raise ConfigError("A ShrinkingCache cannot be cropped: use greedy search, sampling or beams.")
+        raise ConfigError("a ShrinkingCache cannot be cropped; use greedy search, sampling or beams")
 
     def __len__(self) -> int:
         return len(self.shrinking)
 
 
 def cache_argument(model: PreTrainedModel) -> str:
-    """What the model calls its cache: ``cache`` since transformers 5.2x, ``past_key_values`` before."""
+    """What the model and its ``generate`` call a cache: ``cache`` from transformers 5.24 on, which takes the older name
+    ``past_key_values`` too, with a warning."""
     parameters = inspect.signature(inspect.unwrap(type(model).forward)).parameters
     return "cache" if "cache" in parameters else "past_key_values"
 
@@ -115,12 +120,12 @@ def attached(model: PreTrainedModel, cache: ShrinkingCache) -> Iterator[Shrinkin
         raise ConfigError(
             f"{type(model).__name__} has no attention that can shrink its cache; "
             f"known are {', '.join(name.removesuffix('Attention') for name in FAMILIES)}, "
-            "for transformers before 4.50 when they are loaded with attn_implementation='eager'."
+            "for transformers before 4.50 when they are loaded with attn_implementation='eager'"
         )
     if not getattr(model, "_supports_cache_class", True):
         raise ConfigError(
             f"{type(model).__name__} of transformers {transformers.__version__} takes no cache object; "
-            "install a newer transformers."
+            "install a newer transformers"
         )
     with ExitStack() as undo:
         undo.callback(setattr, model.config, "_attn_implementation", model.config._attn_implementation)
@@ -173,7 +178,10 @@ def padding_of(mask: torch.Tensor | None, hidden: torch.Tensor) -> list[int]:
     seen = mask[:, 0, -1, : hidden.shape[1]].expand(len(hidden), -1)  # some versions add a column
     padding = seen.shape[1] - seen.sum(1)
     if not torch.equal(seen, torch.arange(seen.shape[1], device=seen.device) >= padding[:, None]):
-        raise ConfigError("A prompt is padded elsewhere than on the left; set the tokenizer's padding_side to 'left'.")
+        raise ConfigError(
+            "a prompt is masked elsewhere than at its start; pad on the left (padding_side='left' of the tokenizer), "
+            "and pass attention_mask to generate, which without one takes the pad token for padding wherever it stands"
+        )
     return [int(count) for count in padding.tolist()]
 
 
@@ -228,7 +236,7 @@ def read_attention(
     weights = next((part for part in output[1:] if isinstance(part, torch.Tensor) and part.dim() == 4), None)
     if weights is None:
         raise ConfigError(
-            f"{type(module).__name__} returned no attention weights; load the model with attn_implementation='eager'."
+            f"{type(module).__name__} returned no attention weights; load the model with attn_implementation='eager'"
         )
     score_and_evict(cache.layer(index), weights, module, kwargs.get("hidden_states", args[0] if args else None))
 

@@ -218,9 +218,26 @@ def test_what_cannot_be_done_is_an_error() -> None:
     mask[1, -3:] = 0
     with pytest.raises(ConfigError, match="padding_side"), attached(model, ShrinkingCache(cache.eviction)) as other:
         model(tokens, attention_mask=mask, use_cache=True, **{cache_argument(model): other})
+    assert not cache.is_croppable, "or transformers crops it on some devices"
     bloom = BloomForCausalLM(BloomConfig(vocab_size=9, hidden_size=8, n_layer=1, n_head=2))
     with pytest.raises(ConfigError, match="BloomForCausalLM has no attention"), attached(bloom, cache):
         pass
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_prompt_with_the_pad_token_in_its_middle_needs_an_attention_mask(family: str) -> None:
+    model, tokens = small_model(family), random_tokens(1, PROMPT)
+    tokens[0, 7] = 0
+    how = Eviction()
+    with pytest.raises(ConfigError, match=r"masked elsewhere than at its start; pad on the left.*pass attention_mask"):
+        generated(model, ShrinkingCache(how), tokens, do_sample=False)
+    whole = torch.ones_like(tokens)
+    found = generated(model, ShrinkingCache(how), tokens, attention_mask=whole, do_sample=False)
+    with torch.no_grad():
+        plain = model.generate(
+            tokens, attention_mask=whole, do_sample=False, max_new_tokens=STEPS, eos_token_id=None, pad_token_id=0
+        )
+    assert torch.equal(found.sequences, plain)
 
 
 @pytest.mark.parametrize("family", ALL_FAMILIES)
