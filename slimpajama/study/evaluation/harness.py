@@ -33,7 +33,7 @@ class HarnessModel(LM):
         super().__init__()
         from tokenizers import Tokenizer
 
-        self._model = load_decoder(Path(folder), device)
+        self._model = load_decoder(folder, device)
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._end = end_of_text
         self._where = device

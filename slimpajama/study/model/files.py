@@ -29,11 +29,12 @@ def save_decoder(model: Decoder, folder: Path) -> None:
     write_json(folder / CONFIGURATION_FILE, asdict(model.configuration))
 
 
-def load_decoder(folder: Path, device: torch.device | str = "cpu") -> Decoder:
+def load_decoder(folder: Path | str, device: torch.device | str = "cpu") -> Decoder:
     """The decoder in ``folder``, ready to evaluate. Raises :class:`~slimpajama.InputError` where there is none."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    folder = Path(folder)
     try:
         written = (folder / CONFIGURATION_FILE).read_bytes()
         configuration = msgspec.json.decode(written, type=DecoderConfiguration)
