@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from slimpajama.errors import ConfigError
+from slimpajama.study.kvcache.checks import check_tokens, is_whole
 from slimpajama.study.kvcache.decoder_cache import DecoderCaches
 from slimpajama.study.kvcache.eviction import Eviction
 from slimpajama.study.model.decoder import Decoder
@@ -36,9 +37,11 @@ def cache_agreement(
 
     ``full``: the logits of ``decoder(tokens)``, where they are at hand already.
     """
-    if not 0 < prompt <= tokens.shape[1] - 2:
+    check_tokens(tokens, decoder.configuration.vocabulary)
+    if not is_whole(prompt) or prompt > tokens.shape[1] - 2:
         raise ConfigError(
-            f"{tokens.shape[1]} tokens with a prompt of {prompt} leave nothing to count; give 2 more than the prompt"
+            f"{tokens.shape[1]} tokens with a prompt of {prompt!r} leave nothing to count; "
+            "give a whole number of 1 or more, and at least 2 tokens after the prompt"
         )
     caches = DecoderCaches(decoder, eviction)
     decoder.hidden(tokens[:, :prompt], caches=caches.layers)
@@ -48,7 +51,7 @@ def cache_agreement(
     chances = torch.cat(parts, 1).float().log_softmax(-1).flatten(0, 1)
     full = decoder(tokens) if full is None else full
     of_full = full[:, prompt:-1].float().log_softmax(-1).flatten(0, 1)
-    labels = tokens[:, prompt + 1 :].flatten()
+    labels = tokens[:, prompt + 1 :].flatten().long()
     return CacheAgreement(
         float(functional.nll_loss(chances, labels)),
         float(functional.nll_loss(of_full, labels)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slimpajama.errors import ConfigError
+from slimpajama.study.kvcache.checks import is_number, is_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,10 @@ class Budget:
     def __post_init__(self) -> None:
         if (self.share is None) == (self.tokens is None):
             raise ConfigError(f"a budget has share={self.share} and tokens={self.tokens}; give exactly one of the two")
-        if self.share is not None and not 0 < self.share <= 1:
-            raise ConfigError(f"a budget has share={self.share}; give a number above 0 and up to 1")
-        if self.tokens is not None and self.tokens < 1:
-            raise ConfigError(f"a budget has tokens={self.tokens}; give 1 or more")
+        if self.share is not None and not (is_number(self.share) and 0 < self.share <= 1):
+            raise ConfigError(f"a budget has share={self.share!r}; give a number above 0 and up to 1")
+        if self.tokens is not None and not is_whole(self.tokens):
+            raise ConfigError(f"a budget has tokens={self.tokens!r}; give a whole number of 1 or more")
 
     def for_prompt(self, length: int) -> int:
         """Tokens to keep after a prompt of ``length`` tokens: a share is rounded down, and at least one token stays."""

@@ -6,30 +6,45 @@ when a beam goes on from another one, it takes over that one's keys, values and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
 from slimpajama.errors import ConfigError
+from slimpajama.study.kvcache.checks import check_tokens, is_number, is_whole
 from slimpajama.study.kvcache.decoder_cache import DecoderCaches
 from slimpajama.study.kvcache.eviction import Eviction
 from slimpajama.study.model.decoder import Decoder
 
+LEAST_SEED, MOST_SEED = -(2**63), 2**64 - 1
+"""That PyTorch takes."""
+LOGITS = torch.finfo(torch.float32)
+"""The type that probabilities are computed in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Draw from the softmax at ``temperature``, of the ``top`` likeliest tokens only if it is given."""
+    """Draw from the softmax at ``temperature``, of the ``top`` likeliest tokens only if it is given.
+
+    One generator, begun with ``seed``, draws for all rows. So what a row samples depends on the batch it is in, while
+    greedy search and beams give each row what it gets alone.
+    """
 
     temperature: float = 1.0
     top: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.temperature <= 0:
-            raise ConfigError(f"sampling has temperature={self.temperature}; give a number above 0")
-        if self.top is not None and self.top < 1:
-            raise ConfigError(f"sampling has top={self.top}; give 1 or more, or None for all tokens")
+        if not is_number(self.temperature) or not 0 < self.temperature < math.inf:
+            raise ConfigError(f"sampling has temperature={self.temperature!r}; give a finite number above 0")
+        if self.top is not None and not is_whole(self.top):
+            raise ConfigError(
+                f"sampling has top={self.top!r}; give a whole number of 1 or more, or None for all tokens"
+            )
+        if not is_whole(self.seed, LEAST_SEED) or self.seed > MOST_SEED:
+            raise ConfigError(f"sampling has seed={self.seed!r}; give a whole number from {LEAST_SEED} to {MOST_SEED}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +56,11 @@ class Generated:
     caches: DecoderCaches
 
 
-def checked(prompts: torch.Tensor, length: int) -> None:
+def check(decoder: Decoder, prompts: torch.Tensor, length: int) -> None:
     """Raise an error for what cannot be generated from."""
-    if prompts.dim() != 2 or 0 in prompts.shape:
-        raise ConfigError(f"prompts have the shape {tuple(prompts.shape)}; give [rows, tokens] with a token at least")
-    if length < 1:
-        raise ConfigError(f"a generation has length={length}; give 1 or more")
+    check_tokens(prompts, decoder.configuration.vocabulary)
+    if not is_whole(length):
+        raise ConfigError(f"a generation has length={length!r}; give a whole number of 1 or more")
 
 
 def steps(
@@ -64,8 +78,8 @@ def generate(
     decoder: Decoder, prompts: torch.Tensor, length: int, eviction: Eviction, sampling: Sampling | None = None
 ) -> Generated:
     """``length`` tokens after each of ``prompts`` ``[rows, tokens]``: the likeliest each time, or by ``sampling``."""
-    checked(prompts, length)
-    random = torch.Generator(prompts.device).manual_seed(sampling.seed if sampling else 0)
+    check(decoder, prompts, length)
+    random = torch.Generator(prompts.device).manual_seed(int(sampling.seed) if sampling else 0)
     caches = DecoderCaches(decoder, eviction)
     chosen: list[torch.Tensor] = []
     total = torch.zeros(len(prompts), device=prompts.device)
@@ -79,11 +93,12 @@ def generate(
 
 
 def drawn(chances: torch.Tensor, sampling: Sampling, random: torch.Generator) -> torch.Tensor:
-    """One token a row."""
-    chances = chances / sampling.temperature
+    """One token a row. The largest logit is made 0, so that it stays finite at the lowest temperature."""
     if sampling.top is not None:
         least = chances.topk(min(sampling.top, chances.shape[1])).values[:, -1:]
         chances = chances.masked_fill(chances < least, -torch.inf)
+    temperature = min(max(sampling.temperature, LOGITS.tiny), LOGITS.max)
+    chances = (chances - chances.amax(-1, keepdim=True)) / temperature
     return torch.multinomial(chances.softmax(-1), 1, generator=random)[:, 0]
 
 
@@ -93,10 +108,12 @@ def beam_search(decoder: Decoder, prompts: torch.Tensor, length: int, eviction: 
 
     ``caches`` of the result are those of all beams, the best of each prompt first.
     """
-    checked(prompts, length)
-    rows = len(prompts)
-    if not 1 <= beams <= decoder.configuration.vocabulary:
-        raise ConfigError(f"a search has beams={beams}; give 1 to the size of the vocabulary")
+    check(decoder, prompts, length)
+    rows, vocabulary = len(prompts), decoder.configuration.vocabulary
+    if not is_whole(beams) or beams > vocabulary:
+        raise ConfigError(
+            f"a search has beams={beams!r}; give a whole number from 1 to the size of the vocabulary, {vocabulary}"
+        )
     caches = DecoderCaches(decoder, eviction)
     following: list[torch.Tensor] = []
     first_of_row = torch.arange(rows, device=prompts.device)[:, None] * beams

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional
@@ -54,9 +56,27 @@ def test_the_loss_is_that_of_the_tokens_after_the_first_one(decoder: Decoder) ->
 
 
 def test_a_prompt_that_leaves_nothing_to_count_is_an_error(decoder: Decoder) -> None:
-    for prompt in (0, LENGTH - 1, LENGTH):
-        with pytest.raises(ConfigError, match="leave nothing to count"):
+    wrong: list[Any] = [0, -1, 1.5, True, "3", LENGTH - 1, LENGTH]
+    for prompt in wrong:
+        with pytest.raises(ConfigError, match=f"a prompt of {prompt!r} leave nothing to count"):
             cache_agreement(decoder, TOKENS, prompt, Eviction())
+
+
+def test_no_rows_and_what_is_no_token_are_errors(decoder: Decoder) -> None:
+    for tokens, message in (
+        (TOKENS[:0], "shape .0, 20.; give"),
+        (TOKENS[0], "shape .20,."),
+        (TOKENS.float(), "type torch.float32"),
+        (TOKENS + 1, "the id 30, and the vocabulary of the decoder has 30"),
+        (TOKENS - 1, "the id -1"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            cache_agreement(decoder, tokens, PROMPT, Eviction())
+
+
+def test_tokens_of_32_bits_give_the_same_figures(decoder: Decoder) -> None:
+    how = eviction("window", Budget(tokens=3), 1)
+    assert cache_agreement(decoder, TOKENS.int(), PROMPT, how) == cache_agreement(decoder, TOKENS, PROMPT, how)
 
 
 def test_the_spread_is_that_between_seeds() -> None:

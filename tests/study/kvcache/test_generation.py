@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -154,17 +155,75 @@ def test_the_cache_takes_its_budget_and_one_slot_and_a_full_one_grows(decoder: D
     assert (PROMPT + 39) * each <= full.keys_and_values <= (PROMPT + 39) * each * 9 // 8 + 16 * each
 
 
-def test_what_cannot_be_generated_is_an_error(decoder: Decoder) -> None:
-    with pytest.raises(ConfigError, match="length=0"):
-        generate(decoder, tokens_of(1, 4), 0, FULL)
-    with pytest.raises(ConfigError, match="shape"):
-        generate(decoder, tokens_of(1, 4)[:, :0], 1, FULL)
-    with pytest.raises(ConfigError, match="beams=51"):
-        beam_search(decoder, tokens_of(1, 4), 1, FULL, beams=51)
-    with pytest.raises(ConfigError, match="temperature=0"):
-        Sampling(temperature=0)
-    with pytest.raises(ConfigError, match="top=0"):
-        Sampling(top=0)
+NOT_WHOLE: list[Any] = [0, -1, 1.5, 2.0, True, "3", None, float("nan")]
+
+
+@pytest.mark.parametrize("length", NOT_WHOLE)
+def test_a_length_that_is_not_a_whole_number_is_an_error(decoder: Decoder, length: Any) -> None:
+    with pytest.raises(ConfigError, match=f"length={length!r}; give a whole number"):
+        generate(decoder, tokens_of(1, 4), length, FULL)
+    with pytest.raises(ConfigError, match=f"length={length!r}; give a whole number"):
+        beam_search(decoder, tokens_of(1, 4), length, FULL, beams=2)
+
+
+@pytest.mark.parametrize("beams", [*NOT_WHOLE, VOCABULARY + 1])
+def test_a_number_of_beams_that_cannot_be_is_an_error(decoder: Decoder, beams: Any) -> None:
+    with pytest.raises(ConfigError, match=f"beams={beams!r}; give a whole number from 1 to .* 50"):
+        beam_search(decoder, tokens_of(1, 4), 1, FULL, beams=beams)
+
+
+def test_whole_numbers_of_numpy_are_as_good_as_those_of_python(decoder: Decoder) -> None:
+    prompts, three = tokens_of(2, 4), np.int64(3)
+    sampling = Sampling(np.float32(0.5), top=three, seed=np.uint64(2**64 - 1))
+    assert generate(decoder, prompts, three, FULL, sampling).tokens.shape == (2, 3)
+    assert beam_search(decoder, prompts, three, FULL, beams=three).tokens.shape == (2, 3)
+
+
+WRONG_PROMPTS = {
+    r"shape \(1, 0\); give \[rows, tokens\]": torch.zeros(1, 0, dtype=torch.long),
+    r"shape \(0, 4\)": torch.zeros(0, 4, dtype=torch.long),
+    r"shape \(4,\)": torch.zeros(4, dtype=torch.long),
+    "torch.float32; give whole numbers": torch.zeros(1, 4),
+    "torch.bool": torch.zeros(1, 4, dtype=torch.bool),
+    "id 50, and the vocabulary of the decoder has 50; give ids from 0 to 49": torch.tensor([[0, 1], [50, 2]]),
+    "id -1, ": torch.tensor([[0, -1, 60]]),
+}
+
+
+@pytest.mark.parametrize("message", WRONG_PROMPTS)
+def test_prompts_that_are_not_tokens_of_the_decoder_are_an_error(decoder: Decoder, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        generate(decoder, WRONG_PROMPTS[message], 1, FULL)
+    with pytest.raises(ConfigError, match=message):
+        beam_search(decoder, WRONG_PROMPTS[message], 1, FULL, beams=2)
+
+
+def test_prompts_with_the_first_and_the_last_token_of_the_vocabulary_are_taken(decoder: Decoder) -> None:
+    edges = torch.tensor([[0, VOCABULARY - 1]])
+    of_ints = generate(decoder, edges.int(), 3, FULL).tokens
+    assert torch.equal(of_ints, generate(decoder, edges, 3, FULL).tokens)
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-30, 1e-45, 1e-300])
+@pytest.mark.parametrize("top", [None, 5])
+def test_at_a_temperature_near_nothing_sampling_is_greedy(
+    decoder: Decoder, temperature: float, top: int | None
+) -> None:
+    prompts = tokens_of(2, PROMPT)
+    greedy = generate(decoder, prompts, STEPS, FULL)
+    drawn = generate(decoder, prompts, STEPS, FULL, Sampling(temperature, top))
+    assert torch.equal(drawn.tokens, greedy.tokens)
+    assert torch.equal(drawn.log_probability, greedy.log_probability)
+
+
+@pytest.mark.parametrize("temperature", [1e6, 1e38, 1e300])
+def test_at_the_highest_temperatures_the_top_tokens_are_drawn_alike(decoder: Decoder, temperature: float) -> None:
+    prompt = tokens_of(1, PROMPT).expand(600, PROMPT)
+    with torch.inference_mode():
+        likeliest = set(decoder(prompt[:1])[0, -1].topk(3).indices.tolist())
+    drawn = generate(decoder, prompt, 1, FULL, Sampling(temperature, top=3)).tokens.flatten().tolist()
+    assert set(drawn) == likeliest
+    assert min(drawn.count(token) for token in likeliest) > 150
 
 
 def test_all_weights_add_up_to_one_for_each_query_where_a_step_computes_them_once(decoder: Decoder) -> None:

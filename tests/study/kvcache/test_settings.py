@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from slimpajama.errors import ConfigError
 from slimpajama.study.kvcache.budget import Budget, part_of
 from slimpajama.study.kvcache.eviction import Eviction, eviction
+from slimpajama.study.kvcache.generation import Sampling
 from slimpajama.study.kvcache.h2o import HeavyHitters
 from slimpajama.study.kvcache.keyformer import Keyformer
 from slimpajama.study.kvcache.noise import GUMBEL_DEVIATION, GUMBEL_MEAN, HashedNoise
@@ -30,7 +32,26 @@ WRONG: dict[str, Callable[[], object]] = {
     "exactly one": lambda: Budget(),
     "share=0.5 and tokens=3": lambda: Budget(share=0.5, tokens=3),
     "above 0 and up to 1": lambda: Budget(share=1.5),
-    "give 1 or more": lambda: Budget(tokens=0),
+    "share=nan; give": lambda: Budget(share=math.nan),
+    "share=True; give": lambda: Budget(share=True),
+    "share='0.5'; give": lambda: Budget(share="0.5"),  # type: ignore[arg-type]
+    "tokens=0; give a whole number of 1 or more": lambda: Budget(tokens=0),
+    "tokens=1.5; give": lambda: Budget(tokens=1.5),  # type: ignore[arg-type]
+    "tokens=nan; give": lambda: Budget(tokens=math.nan),  # type: ignore[arg-type]
+    "tokens=True; give": lambda: Budget(tokens=True),
+    "tokens='3'; give": lambda: Budget(tokens="3"),  # type: ignore[arg-type]
+    "temperature=0; give a finite number above 0": lambda: Sampling(temperature=0),
+    "temperature=-1": lambda: Sampling(temperature=-1),
+    "temperature=nan": lambda: Sampling(temperature=math.nan),
+    "temperature=inf": lambda: Sampling(temperature=math.inf),
+    "temperature=True": lambda: Sampling(temperature=True),
+    "temperature='1'": lambda: Sampling(temperature="1"),  # type: ignore[arg-type]
+    "top=0; give a whole number of 1 or more, or None": lambda: Sampling(top=0),
+    "top=-2": lambda: Sampling(top=-2),
+    "top=1.5": lambda: Sampling(top=1.5),  # type: ignore[arg-type]
+    "top=True": lambda: Sampling(top=True),
+    "seed=0.5; give a whole number from": lambda: Sampling(seed=0.5),  # type: ignore[arg-type]
+    "seed=18446744073709551616; give": lambda: Sampling(seed=2**64),
     "generated=0": lambda: Keyformer(0),
     "recent_share=2": lambda: Keyformer(1, recent_share=2),
     "must be above 0": lambda: Keyformer(1, last_temperature=0),
