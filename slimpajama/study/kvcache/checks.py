@@ -12,7 +12,7 @@ import torch
 
 from slimpajama.errors import ConfigError
 
-__all__ = ["check_tokens", "is_number", "is_whole"]
+__all__ = ["check_tokens", "is_number", "is_share", "is_whole"]
 
 
 def is_whole(value: object, least: int = 1) -> bool:
@@ -23,6 +23,11 @@ def is_whole(value: object, least: int = 1) -> bool:
 def is_number(value: object) -> bool:
     """Whether ``value`` is a number, whole or not; True and False are not."""
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_share(value: object) -> bool:
+    """Whether ``value`` is a number from 0 to 1."""
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= 1
 
 
 def check_tokens(tokens: torch.Tensor, vocabulary: int) -> None:

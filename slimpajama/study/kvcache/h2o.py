@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from slimpajama.errors import ConfigError
+from slimpajama.study.kvcache.checks import is_share
 from slimpajama.study.kvcache.scorers import LayerTokens, forever, mean_over_group, of_all_queries
 
 
@@ -23,7 +24,7 @@ class HeavyHitters:
     prompt_only = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.recent_share <= 1:
+        if not is_share(self.recent_share):
             raise ConfigError(f"H2O has recent_share={self.recent_share}; give a share of the budget, 0 to 1")
 
     def queries_read(self, queries: int) -> int:

@@ -16,11 +16,13 @@ and no generated token can become a key token (see docs/kvcache.md).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
 
 from slimpajama.errors import ConfigError
+from slimpajama.study.kvcache.checks import is_number, is_share, is_whole
 from slimpajama.study.kvcache.noise import HashedNoise, NoiseSource
 from slimpajama.study.kvcache.scorers import LayerTokens, forever, mean_over_group, of_all_queries
 
@@ -38,14 +40,14 @@ class Keyformer:
     prompt_only = False
 
     def __post_init__(self) -> None:
-        if self.generated < 1:
+        if not is_whole(self.generated):
             raise ConfigError(f"Keyformer has generated={self.generated}; give the number of tokens to be generated")
-        if not 0 <= self.recent_share <= 1:
+        if not is_share(self.recent_share):
             raise ConfigError(f"Keyformer has recent_share={self.recent_share}; give a share of the budget, 0 to 1")
-        if min(self.first_temperature, self.last_temperature) <= 0:
+        if not all(is_number(one) and 0 < one < math.inf for one in (self.first_temperature, self.last_temperature)):
             raise ConfigError(
                 f"Keyformer has the temperatures {self.first_temperature} and {self.last_temperature}; "
-                "both must be above 0"
+                "both must be numbers above 0"
             )
 
     def queries_read(self, queries: int) -> int:

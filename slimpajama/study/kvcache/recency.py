@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from slimpajama.errors import ConfigError
+from slimpajama.study.kvcache.checks import is_whole
 from slimpajama.study.kvcache.scorers import LayerTokens
 
 
@@ -22,8 +23,8 @@ class RecentTokens:
     prompt_only = False
 
     def __post_init__(self) -> None:
-        if self.sinks < 0:
-            raise ConfigError(f"a window has sinks={self.sinks}; give 0 or more")
+        if not is_whole(self.sinks, 0):
+            raise ConfigError(f"a window has sinks={self.sinks}; give a whole number, 0 or more")
 
     def queries_read(self, queries: int) -> int:
         """None: no attention is looked at."""

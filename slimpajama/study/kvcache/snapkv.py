@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from slimpajama.errors import ConfigError
+from slimpajama.study.kvcache.checks import is_whole
 from slimpajama.study.kvcache.scorers import LayerTokens, forever, mean_over_group
 
 
@@ -25,9 +26,9 @@ class PromptEnd:
     prompt_only = True
 
     def __post_init__(self) -> None:
-        if self.window < 1:
-            raise ConfigError(f"SnapKV has window={self.window}; give 1 or more")
-        if self.smoothing < 1 or self.smoothing % 2 == 0:
+        if not is_whole(self.window):
+            raise ConfigError(f"SnapKV has window={self.window}; give a whole number, 1 or more")
+        if not is_whole(self.smoothing) or self.smoothing % 2 == 0:
             raise ConfigError(f"SnapKV has smoothing={self.smoothing}; give an odd number, 1 for none")
 
     def queries_read(self, queries: int) -> int:

@@ -54,7 +54,7 @@ WRONG: dict[str, Callable[[], object]] = {
     "seed=18446744073709551616; give": lambda: Sampling(seed=2**64),
     "generated=0": lambda: Keyformer(0),
     "recent_share=2": lambda: Keyformer(1, recent_share=2),
-    "must be above 0": lambda: Keyformer(1, last_temperature=0),
+    "must be numbers above 0": lambda: Keyformer(1, last_temperature=0),
     "H2O has recent_share=-1": lambda: HeavyHitters(-1),
     "sinks=-1": lambda: RecentTokens(-1),
     "window=0": lambda: PromptEnd(window=0),
@@ -69,6 +69,24 @@ WRONG: dict[str, Callable[[], object]] = {
 def test_a_setting_that_cannot_be_is_an_error(message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         WRONG[message]()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: Keyformer(1.5),  # type: ignore[arg-type]
+        lambda: Keyformer(True),
+        lambda: Keyformer(1, recent_share=math.nan),
+        lambda: Keyformer(1, last_temperature=math.nan),
+        lambda: HeavyHitters(True),
+        lambda: RecentTokens(1.5),  # type: ignore[arg-type]
+        lambda: PromptEnd(window=1.5),  # type: ignore[arg-type]
+        lambda: PromptEnd(smoothing=math.nan),  # type: ignore[arg-type]
+    ],
+)
+def test_a_method_takes_numbers_of_the_right_kind_only(made: Callable[[], object]) -> None:
+    with pytest.raises(ConfigError):
+        made()
 
 
 def test_the_temperature_rises_over_the_generation_and_stays() -> None:
