@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
-from slimpajama.errors import InputError
 from slimpajama.report.figures.kvcache import CACHES_FILE, CacheResults, NoisePoint, mean_and_spread
-from slimpajama.storage.atomic import read_json
+from slimpajama.report.sections.study import written_by_study
 
 __all__ = ["STUDY_CACHES", "caches", "noise_rows"]
 
@@ -20,18 +17,9 @@ STUDY_CACHES = Path("study") / CACHES_FILE
 def caches(root: Path) -> CacheResults | None:
     """The figures in the output ``root``; ``None`` where there are none.
 
-    Raises :class:`InputError` where another version of the program wrote them.
+    Raises :class:`~slimpajama.InputError` where another version of the program wrote them.
     """
-    content = read_json(root / STUDY_CACHES)
-    if content is None:
-        return None
-    try:
-        return msgspec.convert(content, CacheResults)
-    except msgspec.ValidationError as fault:
-        raise InputError(
-            f"{root / STUDY_CACHES} was written by another version of slimpajama or is broken ({fault}); run "
-            "slimpajama study again with the same output"
-        ) from fault
+    return written_by_study(root / STUDY_CACHES, CacheResults)
 
 
 def noise_rows(noise: Sequence[NoisePoint]) -> list[list[str]]:
