@@ -89,6 +89,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
     texts = read_held_out(
         holdout, tokenizer, split=config.split, window=config.window, most_tokens=config.held_out_tokens
     )
+    measured_on = held_out_fingerprint(texts)
     asked = questions_fingerprint(read_question_sets(config.choices))
     specs = []
     for model in config.models:
@@ -110,7 +111,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
                         held_out_tokens=config.held_out_tokens,
                         choices=config.choices,
                         asked=asked,
-                        held_out=held_out_fingerprint(texts),
+                        held_out=measured_on,
                         device=device,
                         made_of=SequenceFiles(root / name).fingerprint,
                     )

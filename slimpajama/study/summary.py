@@ -25,6 +25,7 @@ from slimpajama.report.figures.study import (
     StudyFigures,
     TrainedPoint,
 )
+from slimpajama.study.evaluation.held_out import HeldOutLoss
 from slimpajama.study.evaluation.rrgs import rrgs
 from slimpajama.study.matrix import StudiedMixture, StudyPlan
 from slimpajama.study.runs import RunResult
@@ -70,9 +71,10 @@ def study_figures(plan: StudyPlan, results: Sequence[RunResult]) -> StudyFigures
     cells: list[HeldOutCell] = []
     spreads: list[SourceSpread] = []
     for model, source in itertools.product(models, sources):
-        bits = {name: _values(results, model, name, source) for name in mixtures}
+        losses = {name: _losses(results, model, name, source) for name in mixtures}
+        bits = {name: [loss.bits_per_byte for loss in found] for name, found in losses.items()}
         spreads.append(source_spread(model, source, bits, plan.mixtures))
-        cells += _cells(plan.mixtures, results, bits, spreads[-1])
+        cells += _cells(plan.mixtures, losses, bits, spreads[-1])
     return StudyFigures(
         mixtures=mixtures,
         models=models,
@@ -101,10 +103,10 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _values(results: Sequence[RunResult], model: str, mixture: str, source: str) -> list[float]:
-    """Bits a byte by seed."""
+def _losses(results: Sequence[RunResult], model: str, mixture: str, source: str) -> list[HeldOutLoss]:
+    """By seed."""
     return [
-        loss.bits_per_byte
+        loss
         for result in results
         if result.model == model and result.mixture == mixture
         for loss in result.held_out
@@ -114,29 +116,17 @@ def _values(results: Sequence[RunResult], model: str, mixture: str, source: str)
 
 def _cells(
     mixtures: Sequence[StudiedMixture],
-    results: Sequence[RunResult],
+    losses: Mapping[str, Sequence[HeldOutLoss]],
     bits: Mapping[str, Sequence[float]],
     spread: SourceSpread,
 ) -> list[HeldOutCell]:
-    nats = {
-        name: _mean(
-            [
-                loss.nats_per_token
-                for result in results
-                if result.model == spread.model and result.mixture == name
-                for loss in result.held_out
-                if loss.source == spread.source
-            ]
-        )
-        for name in bits
-    }
     cells = [
         HeldOutCell(
             mixture=one.name,
             model=spread.model,
             source=spread.source,
             seeds=len(bits[one.name]),
-            nats=nats[one.name],
+            nats=_mean([loss.nats_per_token for loss in losses[one.name]]),
             bits=_mean(bits[one.name]),
             spread=pooled_spread([bits[one.name]]),
             best=False,
